@@ -1,0 +1,419 @@
+"""`AsyncClient`: every operation of the protocol, awaited; the twin of `client`."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Task
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import flows
+from . import messages as m
+from .errors import ConnectionFailed, DeadlineExceeded
+from .inference import InferResult, TensorLike, infer
+from .model import ModelSpec
+from .options import (
+    CLIENT_DEFAULT,
+    CallOptions,
+    InferCallOptions,
+    Timeout,
+    http_settings,
+    load_request,
+    split_options,
+    transport_options,
+)
+from .transport.asyncio import HttpTransport
+from .transport.endpoint import TLS
+from .transport.http import NO_OPTIONS, HttpCall, Options
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """The client for coroutines, with the methods and arguments of `Client`.
+
+    It can be made anywhere, also outside a running event loop, and used on several loops, each of
+    which gets connections of its own:
+
+        async with AsyncClient("http://localhost:8000") as client:
+            result = await client.infer("simple", {"INPUT0": a, "INPUT1": b})
+
+    Cancelling a task that waits for an answer closes the connection, which tells the server.
+
+    Args:
+        max_connections: connections open at the same time per event loop.
+
+    The other arguments are those of `Client`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float | None = 60.0,
+        headers: Mapping[str, str] | None = None,
+        tls: TLS | None = None,
+        max_connections: int = 100,
+        max_request_size: int | None = None,
+        max_response_size: int = 2**31 - 1,
+    ) -> None:
+        settings = http_settings(url, headers, timeout, max_request_size, max_response_size)
+        self._url = url
+        self._timeout = timeout
+        self._transport = HttpTransport(settings, tls=tls, max_connections=max_connections)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._url}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections of this event loop; later calls fail."""
+        await self._transport.close()
+
+    # How everything is asked
+
+    async def send(self, call: HttpCall[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
+        """Send a prepared request; see `prepare`."""
+        return await self._transport.send(call, self._seconds(timeout))
+
+    async def ask(
+        self,
+        request: m.Request[T],
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> T:
+        """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
+        options = transport_options(headers, query) if headers or query else NO_OPTIONS
+        call = self._transport.prepare(request, options)
+        return await self._transport.send(call, self._seconds(timeout))
+
+    def _seconds(self, timeout: Timeout) -> float | None:
+        return self._timeout if timeout is CLIENT_DEFAULT else timeout  # type: ignore[return-value]
+
+    async def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:
+        async def send(request: m.Request[Any], timeout: float | None) -> Any:
+            return await self._transport.send(self._transport.prepare(request, options), timeout)
+
+        return await flows.run_async(flow, send, asyncio.sleep)
+
+    # Inference
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, TensorLike],
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        id: str = "",
+        sequence_id: int | str = 0,
+        sequence_start: bool = False,
+        sequence_end: bool = False,
+        priority: int = 0,
+        server_timeout: float | None = None,
+        parameters: Mapping[str, m.Parameter] | None = None,
+        binary: bool = True,
+        timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | None = None,
+        request_compression: str | None = None,
+        response_compression: str | None = None,
+    ) -> InferResult:
+        """Run a model.
+
+        Arrays are sent from their own memory, without a copy; do not change them meanwhile.
+
+        Args:
+            model: name of the model.
+            inputs: by name an array, a list of numbers or texts, or a `Tensor` to state the
+                datatype. Datatypes follow the array's dtype.
+            version: version of the model; "" leaves the choice to the server.
+            outputs: names of the outputs to return, or `RequestedOutput` objects for the best
+                classes of an output; None for all outputs.
+            id: an id that the server gives back.
+            sequence_id: the sequence that this request belongs to; 0 or "" for none.
+            sequence_start, sequence_end: whether it is the sequence's first or last.
+            priority: 1 is the highest, 0 the model's default.
+            server_timeout: seconds that the request may wait in the server's queue.
+            parameters: further parameters for the model.
+            binary: False for tensors as JSON, for servers without the binary extension.
+            timeout: seconds for the whole call, None for no limit; the client's own by default.
+            headers: further HTTP headers; they win over the client's.
+            query: query parameters of the URL.
+            request_compression: "gzip" or "deflate", to compress what is sent.
+            response_compression: the same, asked of the server.
+
+        Raises:
+            TypeError, ValueError: an argument is not what it should be; nothing was sent.
+            InferenceServerException: see `tritonclient.errors`.
+        """
+        request = infer(
+            model,
+            inputs,
+            version=version,
+            outputs=outputs,
+            id=id,
+            sequence_id=sequence_id,
+            sequence_start=sequence_start,
+            sequence_end=sequence_end,
+            priority=priority,
+            server_timeout=server_timeout,
+            parameters=parameters,
+            binary=binary,
+        )
+        options = NO_OPTIONS
+        if headers or query or request_compression or response_compression:
+            options = transport_options(headers, query, request_compression, response_compression)
+        call = self._transport.prepare(request, options)
+        return InferResult(await self._transport.send(call, self._seconds(timeout)))
+
+    def prepare(
+        self,
+        model: str,
+        inputs: Mapping[str, TensorLike],
+        **options: Unpack[InferCallOptions],
+    ) -> HttpCall[m.InferResponse]:
+        """Build an inference request once, to send it many times with `infer_prepared`.
+
+        Takes the arguments of `infer`, except `timeout`. Contiguous arrays are referred to, so a
+        later send carries what they hold by then; BYTES and BF16 are packed now.
+        """
+        arguments, carrying, timeout = split_options(options)
+        if timeout is not CLIENT_DEFAULT:
+            raise TypeError("timeout belongs to infer_prepared, not to prepare")
+        return self._transport.prepare(infer(model, inputs, **arguments), carrying)
+
+    async def infer_prepared(
+        self, call: HttpCall[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
+    ) -> InferResult:
+        """Run a model with a request made by `prepare`; any thread may, at any time."""
+        return InferResult(await self.send(call, timeout=timeout))
+
+    def submit(
+        self,
+        model: str,
+        inputs: Mapping[str, TensorLike],
+        **options: Unpack[InferCallOptions],
+    ) -> Task[InferResult]:
+        """Run a model in a task of the running event loop; takes the arguments of `infer`.
+
+        Arguments are checked before this returns.
+        """
+        arguments, carrying, timeout = split_options(options)
+        call = self._transport.prepare(infer(model, inputs, **arguments), carrying)
+        return asyncio.get_running_loop().create_task(self.infer_prepared(call, timeout=timeout))
+
+    async def model(
+        self,
+        name: str,
+        version: str = "",
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> AsyncModel:
+        """A handle on a model, which knows and checks its inputs and outputs."""
+        flow = flows.describe_model(name, version, self._seconds(timeout))
+        return AsyncModel(self, await self._run(flow, transport_options(headers, query)))
+
+    # Health
+
+    async def is_server_live(self, **call: Unpack[CallOptions]) -> bool:
+        """Whether the server is up; False also when it can't be reached."""
+        return await self._health(m.IsServerLive(), call)
+
+    async def is_server_ready(self, **call: Unpack[CallOptions]) -> bool:
+        """Whether the server takes inference requests; False also when it can't be reached."""
+        return await self._health(m.IsServerReady(), call)
+
+    async def is_model_ready(
+        self, model: str, version: str = "", **call: Unpack[CallOptions]
+    ) -> bool:
+        """Whether a model takes requests; False also when the server can't be reached."""
+        return await self._health(m.IsModelReady(model, version), call)
+
+    async def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
+        try:
+            return await self.ask(request, **call)
+        except (ConnectionFailed, DeadlineExceeded):
+            return False
+
+    async def wait_until_ready(
+        self, model: str = "", version: str = "", *, timeout: Timeout = CLIENT_DEFAULT
+    ) -> None:
+        """Wait until the server, or a model, is ready.
+
+        Raises:
+            DeadlineExceeded: it was not ready in time; the message tells why.
+        """
+        await self._run(flows.wait_until_ready(model, version, self._seconds(timeout)))
+
+    # Metadata, configuration, statistics
+
+    async def server_metadata(self, **call: Unpack[CallOptions]) -> m.ServerMetadata:
+        """Name, version and extensions of the server."""
+        return await self.ask(m.GetServerMetadata(), **call)
+
+    async def model_metadata(
+        self, model: str, version: str = "", **call: Unpack[CallOptions]
+    ) -> m.ModelMetadata:
+        """Inputs and outputs of a model."""
+        return await self.ask(m.GetModelMetadata(model, version), **call)
+
+    async def model_config(
+        self, model: str, version: str = "", **call: Unpack[CallOptions]
+    ) -> dict[str, Any]:
+        """A model's configuration, as the JSON form of Triton's `ModelConfig` message."""
+        return await self.ask(m.GetModelConfig(model, version), **call)
+
+    async def statistics(
+        self, model: str = "", version: str = "", **call: Unpack[CallOptions]
+    ) -> tuple[m.ModelStatistics, ...]:
+        """Statistics of a model, or of all models."""
+        return await self.ask(m.GetStatistics(model, version), **call)
+
+    # Model repository
+
+    async def repository_index(
+        self, *, ready: bool = False, **call: Unpack[CallOptions]
+    ) -> tuple[m.ModelIndex, ...]:
+        """The models in the repository, or only the ready ones."""
+        return await self.ask(m.GetRepositoryIndex(ready), **call)
+
+    async def load_model(
+        self,
+        model: str,
+        *,
+        config: str | Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        **call: Unpack[CallOptions],
+    ) -> None:
+        """Load or reload a model.
+
+        Args:
+            config: a configuration to use instead of the repository's, as JSON text or mapping.
+            files: contents by path, such as "1/model.onnx", to use instead of the repository's
+                files; they need a `config`.
+        """
+        await self.ask(load_request(model, config, files), **call)
+
+    async def unload_model(
+        self, model: str, *, unload_dependents: bool = False, **call: Unpack[CallOptions]
+    ) -> None:
+        """Unload a model, and with `unload_dependents` those that it brought along."""
+        await self.ask(m.UnloadModel(model, unload_dependents), **call)
+
+    # Trace and log settings
+
+    async def trace_settings(self, model: str = "", **call: Unpack[CallOptions]) -> dict[str, Any]:
+        """Trace settings of a model, or the server's."""
+        return await self.ask(m.GetTraceSettings(model), **call)
+
+    async def update_trace_settings(
+        self,
+        settings: Mapping[str, m.TraceValue],
+        model: str = "",
+        **call: Unpack[CallOptions],
+    ) -> dict[str, Any]:
+        """Change trace settings; None as a value resets one. Returns all that are in force."""
+        return await self.ask(m.UpdateTraceSettings(settings, model), **call)
+
+    async def log_settings(self, **call: Unpack[CallOptions]) -> dict[str, Any]:
+        """The server's log settings."""
+        return await self.ask(m.GetLogSettings(), **call)
+
+    async def update_log_settings(
+        self, settings: Mapping[str, m.LogValue], **call: Unpack[CallOptions]
+    ) -> dict[str, Any]:
+        """Change log settings. Returns all that are in force."""
+        return await self.ask(m.UpdateLogSettings(settings), **call)
+
+    # Shared memory
+
+    async def system_shared_memory_status(
+        self, name: str = "", **call: Unpack[CallOptions]
+    ) -> tuple[m.SystemSharedMemoryRegion, ...]:
+        """The registered region of a name, or all."""
+        return await self.ask(m.GetSystemSharedMemoryStatus(name), **call)
+
+    async def register_system_shared_memory(
+        self, name: str, key: str, byte_size: int, offset: int = 0, **call: Unpack[CallOptions]
+    ) -> None:
+        """Let the server map `byte_size` bytes at `offset` of the POSIX object `key`."""
+        await self.ask(m.RegisterSystemSharedMemory(name, key, byte_size, offset), **call)
+
+    async def unregister_system_shared_memory(
+        self, name: str = "", **call: Unpack[CallOptions]
+    ) -> None:
+        """Let the server forget a region, or all."""
+        await self.ask(m.UnregisterSystemSharedMemory(name), **call)
+
+    async def cuda_shared_memory_status(
+        self, name: str = "", **call: Unpack[CallOptions]
+    ) -> tuple[m.CudaSharedMemoryRegion, ...]:
+        """The registered CUDA region of a name, or all."""
+        return await self.ask(m.GetCudaSharedMemoryStatus(name), **call)
+
+    async def register_cuda_shared_memory(
+        self,
+        name: str,
+        raw_handle: bytes,
+        device_id: int,
+        byte_size: int,
+        **call: Unpack[CallOptions],
+    ) -> None:
+        """Let the server open device memory by its 64-byte CUDA IPC handle."""
+        await self.ask(m.RegisterCudaSharedMemory(name, raw_handle, device_id, byte_size), **call)
+
+    async def unregister_cuda_shared_memory(
+        self, name: str = "", **call: Unpack[CallOptions]
+    ) -> None:
+        """Let the server forget a CUDA region, or all."""
+        await self.ask(m.UnregisterCudaSharedMemory(name), **call)
+
+
+class AsyncModel:
+    """A model of a server: `(await model(INPUT0=a, INPUT1=b))["OUTPUT0"]`.
+
+    Attributes:
+        spec: the model's inputs and outputs, against which a call is checked before it is sent.
+    """
+
+    def __init__(self, client: AsyncClient, spec: ModelSpec) -> None:
+        self._client = client
+        self.spec = spec
+
+    async def __call__(self, **inputs: TensorLike) -> InferResult:
+        """Run the model; inputs are given by name."""
+        return await self.infer(inputs)
+
+    async def infer(
+        self, inputs: Mapping[str, TensorLike], **options: Unpack[InferCallOptions]
+    ) -> InferResult:
+        """Run the model; takes the arguments of `AsyncClient.infer`.
+
+        Raises:
+            ValueError: an input or output is not the model's; nothing was sent.
+        """
+        checked = self.spec.check(inputs, options)
+        return await self._client.infer(self.spec.name, checked, **options)
+
+    def submit(
+        self, inputs: Mapping[str, TensorLike], **options: Unpack[InferCallOptions]
+    ) -> Task[InferResult]:
+        """Run the model in a task; takes the arguments of `AsyncClient.infer`."""
+        checked = self.spec.check(inputs, options)
+        return self._client.submit(self.spec.name, checked, **options)
+
+    def __repr__(self) -> str:
+        return f"<AsyncModel {self.spec}>"

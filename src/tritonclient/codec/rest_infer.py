@@ -1,0 +1,327 @@
+"""Inference over HTTP: a JSON head that describes tensors, and their bytes behind it.
+
+Source: KServe v2 REST specification, "Inference"; Triton's binary tensor extension: the header
+Inference-Header-Content-Length gives the length of the JSON, after which the data of each binary
+tensor follows, in order and without padding.
+
+Describing the same tensors again is the common case, so the pieces of JSON that are written and
+the heads that are read are remembered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..datatypes import NUMPY, Array, Buffer, check, element_count, pack, pack_bytes, unpack
+from ..messages import Infer, InferResponse, InferTensor, Parameter, RequestedOutput
+
+HEAD_LENGTH = "Inference-Header-Content-Length"
+_head_length = HEAD_LENGTH.lower()
+
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
+def dumps(value: Any) -> bytes:
+    """Compact JSON in UTF-8; ValueError for NaN and infinities, which JSON does not have."""
+    return _encoder.encode(value).encode()
+
+
+def tensor_offset(headers: Mapping[str, str]) -> int:
+    """Where in an answer's body the tensors begin, so that a reader can align them."""
+    text = headers.get(_head_length, "")
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
+
+
+# Writing
+
+
+def encode_request(request: Infer) -> tuple[dict[str, str], tuple[Buffer, ...]]:
+    """Headers and body of an inference request; tensor data is passed on, not copied."""
+    parts = ['{"id":', _encoder.encode(request.id), ","] if request.id else ["{"]
+    parts += ['"inputs":[', ",".join([_tensor(tensor) for tensor in request.inputs]), "]"]
+    if request.outputs:
+        parts += [',"outputs":[', ",".join([_output(output) for output in request.outputs]), "]"]
+    parameters = request.parameters
+    if not request.outputs and request.binary:
+        parameters = {**parameters, "binary_data_output": True}
+    if parameters:
+        parts += [',"parameters":', _encoder.encode(dict(parameters))]
+    parts.append("}")
+    return _assemble("".join(parts).encode(), request.inputs)
+
+
+def encode_response(answer: InferResponse) -> tuple[dict[str, str], tuple[Buffer, ...]]:
+    """Headers and body of an inference answer."""
+    head: dict[str, Any] = {"id": answer.id} if answer.id else {}
+    head |= {"model_name": answer.model_name, "model_version": answer.model_version}
+    if answer.parameters:
+        head["parameters"] = dict(answer.parameters)
+    outputs = ",".join([_tensor(tensor) for tensor in answer.outputs])
+    text = f'{_encoder.encode(head)[:-1]},"outputs":[{outputs}]}}'
+    return _assemble(text.encode(), answer.outputs)
+
+
+def _assemble(
+    head: bytes, tensors: tuple[InferTensor, ...]
+) -> tuple[dict[str, str], tuple[Buffer, ...]]:
+    data = [tensor.data for tensor in tensors if tensor.binary and tensor.data is not None]
+    if not data:
+        return {"Content-Type": "application/json"}, (head,)
+    headers = {"Content-Type": "application/octet-stream", HEAD_LENGTH: str(len(head))}
+    return headers, (head, *data)
+
+
+def _tensor(tensor: InferTensor) -> str:
+    if tensor.binary and tensor.data is not None and not tensor.parameters:
+        return _binary_tensor(tensor.name, tensor.datatype, tensor.shape, len(tensor.data))
+    description: dict[str, Any] = {
+        "name": tensor.name,
+        "datatype": tensor.datatype,
+        "shape": tensor.shape,
+    }
+    parameters = dict(tensor.parameters)
+    if tensor.data is not None and tensor.binary:
+        parameters["binary_data_size"] = len(tensor.data)
+    if parameters:
+        description["parameters"] = parameters
+    if tensor.data is not None and not tensor.binary:
+        description["data"] = _json_values(tensor)
+    return _encoder.encode(description)
+
+
+@lru_cache(maxsize=1024)
+def _binary_tensor(name: str, datatype: str, shape: tuple[int, ...], size: int) -> str:
+    description = {"name": name, "datatype": datatype, "shape": shape}
+    return _encoder.encode({**description, "parameters": {"binary_data_size": size}})
+
+
+def _output(output: RequestedOutput) -> str:
+    if not output.parameters:
+        return _plain_output(output.name, output.classes, output.binary)
+    parameters = {"binary_data": output.binary, **output.parameters}
+    return _encoder.encode({"name": output.name, "parameters": parameters})
+
+
+@lru_cache(maxsize=1024)
+def _plain_output(name: str, classes: int, binary: bool) -> str:
+    parameters: dict[str, Parameter] = {"classification": classes} if classes else {}
+    parameters["binary_data"] = binary
+    return _encoder.encode({"name": name, "parameters": parameters})
+
+
+def _json_values(tensor: InferTensor) -> list[Any]:
+    """A tensor's elements as JSON values, flat in row-major order."""
+    if tensor.datatype in ("FP16", "BF16"):
+        raise ValueError(
+            f"tensor {tensor.name!r}: {tensor.datatype} has no JSON form; send it as binary data"
+        )
+    assert tensor.data is not None
+    array = unpack(tensor.data, tensor.datatype, (element_count(tensor.shape),))
+    values: list[Any] = array.tolist()
+    if tensor.datatype != "BYTES":
+        if tensor.datatype in ("FP32", "FP64") and not np.isfinite(array).all():
+            raise ValueError(
+                f"tensor {tensor.name!r}: NaN and infinities have no JSON form; "
+                "send it as binary data"
+            )
+        return values
+    try:
+        return [item.decode() for item in values]
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"tensor {tensor.name!r}: {error.object!r:.60} is not UTF-8; send it as binary data"
+        ) from error
+
+
+# Reading
+
+
+class _Described(NamedTuple):
+    """A tensor as the JSON head describes it: with `size` bytes behind the head, or `values`."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    parameters: dict[str, Parameter]
+    size: int | None
+    values: list[Any] | None
+
+
+class _Head(NamedTuple):
+    members: dict[str, Any]
+    tensors: tuple[_Described, ...]
+
+
+def decode_response(headers: Mapping[str, str], body: Buffer) -> InferResponse:
+    """The answer in a body; its tensors are views of that body.
+
+    Raises:
+        ValueError: the body is not an inference answer.
+    """
+    head_bytes, view, position = _split(headers, body)
+    head = _read_answer(head_bytes) if len(head_bytes) <= 2048 else _parse_answer(head_bytes)
+    tensors = _tensors(head.tensors, view, position)
+    name, version, id, parameters = head.members.values()
+    return InferResponse(name, version, id, parameters, tensors)
+
+
+def _split(headers: Mapping[str, str], body: Buffer) -> tuple[bytes, memoryview, int]:
+    view = memoryview(body)
+    text = headers.get(_head_length)
+    if text is None:
+        return bytes(view), view, len(view)
+    if not text.isdecimal() or not 0 <= int(text) <= len(view):
+        raise ValueError(f"{HEAD_LENGTH} is {text!r:.40} with a body of {len(view)} bytes")
+    length = int(text)
+    return bytes(view[:length]), view, length
+
+
+def _tensors(
+    described: tuple[_Described, ...], view: memoryview, position: int
+) -> tuple[InferTensor, ...]:
+    tensors = []
+    for name, datatype, shape, parameters, size, values in described:
+        data: Buffer | None = None
+        if size is not None:
+            data = view[position : position + size]
+            position += size
+            if len(data) != size:
+                raise ValueError(f"the body ends inside the data of tensor {name!r}")
+        elif values is not None:
+            data = _pack_values(name, datatype, shape, values)
+        tensors.append(InferTensor(name, datatype, shape, data, parameters, size is not None))
+    if position != len(view):
+        raise ValueError(f"{len(view) - position} bytes follow the last tensor")
+    return tuple(tensors)
+
+
+def _parse_answer(head: bytes) -> _Head:
+    value = json.loads(head)
+    members = {
+        "model_name": _member(value, "model_name", str, ""),
+        "model_version": _member(value, "model_version", str, ""),
+        "id": _member(value, "id", str, ""),
+        "parameters": _member(value, "parameters", dict, {}),
+    }
+    return _Head(members, _describe(value, "outputs"))
+
+
+_read_answer = lru_cache(maxsize=256)(_parse_answer)
+
+
+def _describe(value: dict[str, Any], kind: str) -> tuple[_Described, ...]:
+    return tuple(
+        _describe_one(item, f"{kind}[{i}]") for i, item in enumerate(_member(value, kind, list, []))
+    )
+
+
+def _describe_one(value: Any, where: str) -> _Described:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is {value!r:.40}, expected an object")
+    name = _member(value, "name", str, None)
+    datatype = _member(value, "datatype", str, None)
+    check(datatype)
+    shape = tuple(_member(value, "shape", list, None))
+    if not all(type(size) is int and 0 <= size < 1 << 63 for size in shape):
+        raise ValueError(f"the shape of tensor {name!r} is {list(shape)}")
+    parameters = dict(_member(value, "parameters", dict, {}))
+    size = parameters.pop("binary_data_size", None)
+    values = value.get("data")
+    if values is not None and not isinstance(values, list):
+        raise ValueError(f"the data of tensor {name!r} is {values!r:.40}, expected a list")
+    if size is not None:
+        _check_size(name, datatype, shape, size)
+    return _Described(name, datatype, shape, parameters, size, values)
+
+
+def _check_size(name: str, datatype: str, shape: tuple[int, ...], size: Any) -> None:
+    if type(size) is not int or size < 0:
+        raise ValueError(f"binary_data_size of tensor {name!r} is {size!r:.40}")
+    count = element_count(shape)
+    if datatype == "BYTES":
+        if size < 4 * count:
+            raise ValueError(f"{size} bytes of tensor {name!r} can't hold {count} elements")
+    elif size != count * NUMPY[datatype].itemsize:
+        raise ValueError(
+            f"{size} bytes for tensor {name!r}, {datatype} of shape {list(shape)}, "
+            f"expected {count * NUMPY[datatype].itemsize}"
+        )
+
+
+def _member(value: Any, name: str, kind: type, default: Any) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"the JSON is {value!r:.40}, expected an object")
+    member = value.get(name, default)
+    if not isinstance(member, kind):
+        if member is None and name not in value:
+            raise ValueError(f"{name!r} is missing")
+        raise ValueError(f"{name!r} is {member!r:.40}, expected {kind.__name__}")
+    return member
+
+
+def _pack_values(name: str, datatype: str, shape: tuple[int, ...], values: list[Any]) -> Buffer:
+    """JSON values, flat or nested, as wire bytes."""
+    try:
+        array = _array_of(datatype, _flat(values), element_count(shape))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"the data of tensor {name!r} is not {datatype}: {error}") from error
+    return pack(array, datatype)
+
+
+def _array_of(datatype: str, values: list[Any], count: int) -> Array:
+    if len(values) != count:
+        raise ValueError(f"{len(values)} elements, expected {count}")
+    if datatype == "BYTES":
+        array: Array = np.empty(count, object)
+        array[:] = values
+        pack_bytes(array)
+        return array
+    if datatype in ("FP16", "BF16"):
+        return np.array(values, np.float32 if datatype == "BF16" else np.float16)
+    kinds = {bool} if datatype == "BOOL" else {int, float} if "FP" in datatype else {int}
+    strange = [value for value in values if type(value) not in kinds]
+    if strange:
+        raise ValueError(f"it holds {strange[0]!r:.40}")
+    return np.array(values, NUMPY[datatype])
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    while values and isinstance(values[0], list):
+        values = [item for row in values for item in row]
+    return values
+
+
+def decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buffer) -> Infer:
+    """The inference request in a body; its tensors are views of that body.
+
+    Raises:
+        ValueError: the body is not an inference request.
+    """
+    head, view, position = _split(headers, body)
+    value = json.loads(head)
+    parameters = dict(_member(value, "parameters", dict, {}))
+    binary = bool(parameters.pop("binary_data_output", False))
+    return Infer(
+        model=fields["model"],
+        version=fields.get("version", ""),
+        id=_member(value, "id", str, ""),
+        inputs=_tensors(_describe(value, "inputs"), view, position),
+        outputs=tuple(_requested(item, binary) for item in _member(value, "outputs", list, [])),
+        parameters=parameters,
+        binary=binary,
+    )
+
+
+def _requested(value: Any, binary: bool) -> RequestedOutput:
+    parameters = dict(_member(value, "parameters", dict, {}))
+    return RequestedOutput(
+        name=_member(value, "name", str, None),
+        classes=_member(parameters, "classification", int, 0),
+        binary=bool(parameters.pop("binary_data", binary)),
+        parameters={k: v for k, v in parameters.items() if k != "classification"},
+    )

@@ -1,0 +1,286 @@
+"""The v2 datatypes and their numpy arrays: packing tensors into wire bytes and back.
+
+On the wire a tensor is its elements in row-major order, little-endian, without padding. BYTES
+elements are a 4-byte little-endian length and the payload; BF16 is the upper half of a float32.
+Source: KServe v2 protocol, "Tensor Data Types"; Triton's binary tensor extension.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Buffer: TypeAlias = "bytes | bytearray | memoryview"
+Array: TypeAlias = "npt.NDArray[Any]"
+
+#: Fixed-size datatypes and their little-endian numpy dtypes. BF16's are its bit patterns.
+NUMPY: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    "UINT8": np.dtype("<u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("<i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    "BF16": np.dtype("<u2"),
+}
+DATATYPES = frozenset(NUMPY) | {"BYTES"}
+
+_BY_DTYPE = {dtype: name for name, dtype in NUMPY.items() if name != "BF16"}
+_LITTLE_ENDIAN = sys.byteorder == "little"
+
+
+def bfloat16() -> np.dtype[Any] | None:
+    """The dtype `ml_dtypes.bfloat16`, or None when that package is not installed."""
+    try:
+        import ml_dtypes  # 24 MB that most users do without
+    except ImportError:
+        return None
+    dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return dtype
+
+
+def check(datatype: str) -> None:
+    """Raise ValueError unless `datatype` is one of the v2 protocol's."""
+    if datatype not in DATATYPES:
+        raise ValueError(f"datatype {datatype!r} is not one of {', '.join(sorted(DATATYPES))}")
+
+
+def byte_size(datatype: str, count: int) -> int | None:
+    """Wire size in bytes of `count` elements; None for BYTES, whose elements vary."""
+    return None if datatype == "BYTES" else NUMPY[datatype].itemsize * count
+
+
+def datatype_of(array: Array) -> str:
+    """The v2 datatype that an array is sent as; ValueError when there is none."""
+    name = _BY_DTYPE.get(array.dtype)
+    if name is not None:
+        return name
+    if array.dtype.kind in "OSUT":
+        return "BYTES"
+    name = _BY_DTYPE.get(array.dtype.newbyteorder("="))
+    if name is not None:
+        return name
+    if array.dtype.name == "bfloat16":
+        return "BF16"
+    raise ValueError(f"dtype {array.dtype} has no v2 datatype; expected one of {_expected()}")
+
+
+def _expected() -> str:
+    return ", ".join(str(dtype) for dtype in _BY_DTYPE) + ", bfloat16, object, bytes, str"
+
+
+def pack(array: Array, datatype: str) -> Buffer:
+    """The wire bytes of an array.
+
+    A C-contiguous little-endian array is not copied: the buffer is its own memory. BF16 is taken
+    from bfloat16, from float32 (rounded to nearest, ties to even) and from uint16 bit patterns.
+
+    Raises:
+        ValueError: the array's dtype does not fit the datatype.
+    """
+    if datatype == "BYTES":
+        return pack_bytes(array)
+    expected = NUMPY.get(datatype)
+    if expected is None:
+        check(datatype)
+        raise AssertionError(datatype)
+    if array.dtype != expected:
+        if datatype == "BF16":
+            array = _to_bf16(array)
+        elif array.dtype.newbyteorder("=") == expected.newbyteorder("="):
+            array = array.astype(expected)
+        else:
+            raise ValueError(f"dtype {array.dtype} does not fit {datatype}; expected {expected}")
+    if not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array)
+    if array.size == 0 or array.ndim == 0:
+        return array.tobytes()  # memoryview can't cast these
+    return array.data.cast("B")
+
+
+def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:
+    """The array that wire bytes stand for; a view of `data` except for BYTES.
+
+    BYTES become an object array of `bytes`. BF16 becomes `ml_dtypes.bfloat16` where that package
+    is installed, otherwise float32.
+
+    Raises:
+        ValueError: the bytes do not fill the shape exactly.
+    """
+    count = element_count(shape)
+    if datatype == "BYTES":
+        return unpack_bytes(data, count).reshape(shape)
+    dtype = NUMPY[datatype]
+    if len(data) != count * dtype.itemsize:
+        raise ValueError(
+            f"{len(data)} bytes for a {datatype} tensor of shape {list(shape)}, "
+            f"expected {count * dtype.itemsize}"
+        )
+    array: Array = np.frombuffer(data, dtype).reshape(shape)
+    if datatype == "BF16":
+        return _from_bf16(array)
+    return array if _LITTLE_ENDIAN else array.astype(dtype.newbyteorder("="))
+
+
+def element_count(shape: Iterable[int]) -> int:
+    """How many elements a shape holds (1 for a scalar)."""
+    count = 1
+    for dimension in shape:
+        count *= dimension
+    return count
+
+
+# BF16
+
+
+def _to_bf16(array: Array) -> Array:
+    if array.dtype.name == "bfloat16":
+        return array.view(np.uint16).astype(NUMPY["BF16"], copy=False)
+    if array.dtype.newbyteorder("=") == np.dtype(np.uint16):
+        return array.astype(NUMPY["BF16"])
+    if array.dtype.newbyteorder("=") != np.dtype(np.float32):
+        raise ValueError(
+            f"dtype {array.dtype} does not fit BF16; expected ml_dtypes.bfloat16, float32, "
+            "or uint16 bit patterns"
+        )
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    # Adding just under half of the last kept bit, plus that bit itself, rounds to nearest even.
+    rounded = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) >> 16
+    # Rounding could carry a NaN into infinity; keep it a NaN by its quiet bit.
+    halves = np.where(np.isnan(array), (bits >> np.uint32(16)) | np.uint32(0x40), rounded)
+    return halves.astype(NUMPY["BF16"])
+
+
+def _from_bf16(bits: Array) -> Array:
+    bits = bits.astype(np.uint16, copy=False)
+    dtype = bfloat16()
+    if dtype is not None:
+        return bits.view(dtype)
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+# BYTES
+
+_LENGTH = struct.Struct("<I")
+
+
+class _Prefixes(dict[int, bytes]):
+    """Length prefixes by length, made once each; small, as real texts are short."""
+
+    def __missing__(self, length: int) -> bytes:
+        prefix = _LENGTH.pack(length)
+        if length < 65536:
+            self[length] = prefix
+        return prefix
+
+
+_prefix_of = _Prefixes().__getitem__
+
+
+def pack_bytes(array: Array) -> bytes:
+    """The wire bytes of a BYTES tensor, from an object, `S`, `U` or StringDType array.
+
+    Text is encoded as UTF-8. Note that numpy drops trailing NUL bytes of `S` elements; use an
+    object array of `bytes` to keep them.
+
+    Raises:
+        ValueError: an element is neither text nor bytes.
+    """
+    kind = array.dtype.kind
+    if kind not in "OSUT":
+        raise ValueError(f"dtype {array.dtype} does not fit BYTES; expected bytes or str elements")
+    items: list[Any] = array.ravel().tolist()
+    if kind != "S":
+        items = _encoded(items)
+    lengths = list(map(len, items))
+    if items and lengths.count(lengths[0]) == len(lengths):
+        return _pack_equal(b"".join(items), len(items), lengths[0])
+    return b"".join(chain.from_iterable(zip(map(_prefix_of, lengths), items, strict=True)))
+
+
+def _encoded(items: list[Any]) -> list[bytes]:
+    kinds = set(map(type, items))
+    if kinds <= {bytes}:
+        return items
+    if kinds == {str}:
+        return list(map(str.encode, items))
+    return [_element(item, index) for index, item in enumerate(items)]
+
+
+def _element(item: Any, index: int) -> bytes:
+    if isinstance(item, str):
+        return item.encode()
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        return bytes(item)
+    raise ValueError(
+        f"element {index} of a BYTES tensor is {type(item).__name__} {item!r:.60}; "
+        "expected bytes or str"
+    )
+
+
+def _pack_equal(joined: bytes, count: int, length: int) -> bytes:
+    packed = np.empty((count, 4 + length), np.uint8)
+    packed[:, :4] = np.frombuffer(_LENGTH.pack(length), np.uint8)
+    packed[:, 4:] = np.frombuffer(joined, np.uint8).reshape(count, length)
+    return packed.tobytes()
+
+
+def unpack_bytes(data: Buffer, count: int) -> Array:
+    """A 1-d object array of `count` bytes elements read from the wire.
+
+    Raises:
+        ValueError: the data holds fewer or more elements, or ends inside one.
+    """
+    array: Array = np.empty(count, object)
+    if count == 0 and not len(data):
+        return array
+    if count * 4 > len(data):
+        raise ValueError(f"{len(data)} bytes can't hold {count} BYTES elements")
+    array[:] = _split_equal(data, count) or _split(bytes(data), count)
+    return array
+
+
+def _split_equal(data: Buffer, count: int) -> list[bytes] | None:
+    """The elements when all have one length, found and cut by numpy; else None."""
+    width, rest = divmod(len(data), count)
+    if rest:
+        return None
+    rows = np.frombuffer(data, np.uint8).reshape(count, width)
+    length = width - 4
+    if not (rows[:, :4] == np.frombuffer(_LENGTH.pack(length), np.uint8)).all():
+        return None
+    if length == 0:
+        return [b""] * count
+    # Void, not S: numpy would strip trailing NUL bytes from the latter.
+    return np.ascontiguousarray(rows[:, 4:]).view(f"V{length}").ravel().tolist()
+
+
+def _split(data: bytes, count: int) -> list[bytes]:
+    items: list[bytes] = []
+    append: Callable[[bytes], None] = items.append
+    length_at = _LENGTH.unpack_from
+    position, end = 0, len(data)
+    try:
+        for _ in range(count):
+            start = position + 4
+            position = start + length_at(data, position)[0]
+            append(data[start:position])
+    except struct.error:
+        position = end + 1
+    if position > end:
+        raise ValueError(f"BYTES data ends inside element {max(0, len(items) - 1)} of {count}")
+    if position < end:
+        raise ValueError(f"{end - position} bytes follow the last of {count} BYTES elements")
+    return items

@@ -1,0 +1,414 @@
+"""HTTP/1.1, client side, as a state machine without I/O.
+
+One `Http1` stands for one connection and carries one exchange at a time. A driver takes what
+`start` returns and sends it, reads into `get_buffer()`, reports with `buffer_updated(n)` or
+`eof_received()`, and stops when `response` is there:
+
+    IDLE --start--> HEAD --> LENGTH | CHUNKED | UNTIL_EOF --> IDLE, or CLOSED
+                     ^ |
+                     +-+ 1xx
+
+Three things make it fast. A body of known length is received right into its final memory. The
+heads of answers hardly differ from call to call, so parsed heads are remembered by their bytes.
+And nothing is copied on the way out: what to send is a list of the caller's buffers.
+
+It is strict where leniency lets an answer be read in two ways (RFC 9112, sections 5.1, 6.3 and
+11.2): no bare line feeds, no folded headers, one length only. Everything a peer could make grow
+has a bound.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum, auto
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ..datatypes import Buffer
+from ..errors import ConnectionFailed, ProtocolError
+from .coding import decompress
+
+#: Bytes received at once while the length of the rest is unknown.
+RECEIVE_SIZE = 16 * 1024
+MAX_HEAD_SIZE = 64 * 1024
+MAX_INTERIM_RESPONSES = 20
+_ALIGNMENT = 64
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\Z")
+_HEADER = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\Z")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\Z")
+_MAX_CHUNK_LINE = 4096
+_METHOD = re.compile(r"[A-Z]+\Z")
+_TARGET = re.compile(r"[\x21-\x7e]+\Z")
+_NAME = re.compile(_TOKEN.decode() + r"\Z")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
+
+
+class Response(NamedTuple):
+    """An answer. Header names are in lower case; `body` has its content coding removed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: memoryview
+
+
+class _State(Enum):
+    IDLE = auto()
+    HEAD = auto()
+    LENGTH = auto()
+    CHUNKED = auto()
+    UNTIL_EOF = auto()
+    CLOSED = auto()
+
+
+class _Head(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    length: int | None
+    chunked: bool
+    keep_alive: bool
+
+
+def encode_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """Request line and headers, with the empty line that ends them.
+
+    Raises:
+        ValueError: a part holds characters that would break out of its place.
+    """
+    if not _METHOD.match(method) or not _TARGET.match(target):
+        raise ValueError(f"{method!r} {target!r} is not a valid request line")
+    lines = [f"{method} {target} HTTP/1.1"]
+    for name, value in headers:
+        if not _NAME.match(name) or not _VALUE.match(value):
+            raise ValueError(f"header {name!r}: {value!r:.60} is not valid")
+        lines.append(f"{name}: {value}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+class Http1:
+    """One connection's client side.
+
+    Args:
+        max_body: largest body accepted, before and after decompression.
+        tensor_offset: tells from the headers at which offset of the body to place the alignment,
+            so that tensors behind a head of any length lie on 64-byte borders.
+    """
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_chunk_left",
+        "_end",
+        "_head",
+        "_interim",
+        "_max_body",
+        "_parts",
+        "_received",
+        "_start",
+        "_state",
+        "_tensor_offset",
+        "response",
+    )
+
+    def __init__(
+        self,
+        *,
+        max_body: int = 2**31 - 1,
+        tensor_offset: Callable[[Mapping[str, str]], int] = lambda headers: 0,
+    ) -> None:
+        self._max_body = max_body
+        self._tensor_offset = tensor_offset
+        self._buffer = bytearray(RECEIVE_SIZE)
+        self._start = self._end = 0  # the part of the buffer that is received and not yet read
+        self._state = _State.IDLE
+        self._head = _Head(0, {}, None, False, True)
+        self._body = memoryview(b"")
+        self._received = 0
+        self._parts = bytearray()
+        self._chunk_left = 0
+        self._interim = 0
+        self.response: Response | None = None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection can carry another exchange."""
+        return self._state is _State.IDLE
+
+    def start(self, head: bytes, body: Iterable[Buffer] = ()) -> list[Buffer]:
+        """Begin an exchange; what to send is the head (`encode_head`) and the body's buffers."""
+        if self._state is not _State.IDLE:
+            raise RuntimeError(f"an exchange can't begin in state {self._state.name}")
+        self._state = _State.HEAD
+        self._interim = 0
+        self.response = None
+        return [head, *body]
+
+    def abandon(self) -> bool:
+        """Give the connection up although the answer is there; always True."""
+        self._state = _State.CLOSED
+        return True
+
+    def get_buffer(self, sizehint: int = -1) -> memoryview:
+        """Where the next received bytes go."""
+        if self._state is _State.LENGTH:
+            return self._body[self._received :]
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == len(self._buffer):
+            self._make_room()
+        return memoryview(self._buffer)[self._end :]
+
+    def _make_room(self) -> None:
+        if self._start:
+            rest = self._buffer[self._start : self._end]
+            self._buffer[: len(rest)] = rest
+            self._start, self._end = 0, len(rest)
+        else:
+            # A new object: views of the old one may still be held by the event loop.
+            self._buffer = self._buffer + bytes(len(self._buffer))
+
+    def buffer_updated(self, count: int) -> None:
+        """Take note that `count` bytes were received into the buffer.
+
+        Raises:
+            ProtocolError: they are not HTTP, or more than the bounds allow.
+        """
+        try:
+            if self._state is _State.LENGTH:
+                self._received += count
+                if self._received == len(self._body):
+                    self._finish(self._body)
+                return
+            self._end += count
+            self._advance()
+        except ProtocolError:
+            self._state = _State.CLOSED
+            raise
+
+    def _advance(self) -> None:
+        if self._state is _State.HEAD:
+            self._read_heads()
+        if self._state is _State.CHUNKED:
+            self._read_chunks()
+        elif self._state is _State.UNTIL_EOF:
+            self._collect(self._end - self._start)
+        elif self._start < self._end and self._state in (_State.IDLE, _State.CLOSED):
+            # Nothing was asked for. What follows an answer can only be a fault or an attack.
+            self._state = _State.CLOSED
+
+    def eof_received(self) -> None:
+        """Take note that the peer has closed its side.
+
+        Raises:
+            ConnectionFailed: an answer was due, or not yet whole.
+        """
+        state, self._state = self._state, _State.CLOSED
+        if state is _State.UNTIL_EOF:
+            self._finish(memoryview(self._parts))
+        elif state is _State.HEAD:
+            received = self._end - self._start
+            raise ConnectionFailed(
+                f"the server closed the connection inside the answer's head, after {received} bytes"
+                if received
+                else "the server closed the connection without an answer"
+            )
+        elif state is _State.LENGTH:
+            raise ConnectionFailed(
+                f"the server closed the connection after {self._received} "
+                f"of the answer's {len(self._body)} bytes"
+            )
+        elif state is _State.CHUNKED:
+            raise ConnectionFailed(
+                f"the server closed the connection after {len(self._parts)} bytes of an answer "
+                "of unknown length"
+            )
+
+    # Heads
+
+    def _read_heads(self) -> None:
+        while self._state is _State.HEAD:
+            end = self._buffer.find(b"\r\n\r\n", self._start, self._end)
+            if end < 0:
+                if self._end - self._start > MAX_HEAD_SIZE:
+                    raise ProtocolError(f"the answer's head exceeds {MAX_HEAD_SIZE} bytes")
+                self._refuse_non_http()
+                return
+            if end - self._start > MAX_HEAD_SIZE:
+                raise ProtocolError(f"the answer's head exceeds {MAX_HEAD_SIZE} bytes")
+            head = bytes(memoryview(self._buffer)[self._start : end])
+            self._start = end + 4
+            parsed = _remembered_head(head) if len(head) <= 1024 else _parse_head(head)
+            if parsed.status >= 200:
+                self._begin_body(parsed)
+            else:
+                self._count_interim(parsed.status)
+
+    def _refuse_non_http(self) -> None:
+        # Said at once, not after a deadline: the port may speak another protocol.
+        begin = self._buffer[self._start : min(self._end, self._start + 7)]
+        if not b"HTTP/1.".startswith(begin):
+            raise ProtocolError(f"the answer is not HTTP/1: it begins with {bytes(begin)!r}")
+
+    def _count_interim(self, status: int) -> None:
+        self._interim += 1
+        if status == 101 or self._interim > MAX_INTERIM_RESPONSES:
+            raise ProtocolError(f"unexpected interim answer {status}")
+
+    def _begin_body(self, head: _Head) -> None:
+        self._head = head
+        self._parts = bytearray()
+        if head.chunked:
+            self._chunk_left = -1
+            self._state = _State.CHUNKED
+        elif head.length is None:
+            self._state = _State.UNTIL_EOF
+        else:
+            self._begin_length(head.length)
+
+    def _begin_length(self, length: int) -> None:
+        if length > self._max_body:
+            raise ProtocolError(f"the answer's {length} bytes exceed the limit {self._max_body}")
+        at_hand = min(length, self._end - self._start)
+        body = _aligned(length, self._tensor_offset(self._head.headers))
+        body[:at_hand] = memoryview(self._buffer)[self._start : self._start + at_hand]
+        self._start += at_hand
+        if at_hand == length:
+            self._finish(body)
+        else:
+            self._body, self._received, self._state = body, at_hand, _State.LENGTH
+
+    # Bodies of unknown length
+
+    def _collect(self, count: int) -> None:
+        """Move received bytes to the body."""
+        if len(self._parts) + count > self._max_body:
+            raise ProtocolError(f"the answer exceeds the limit of {self._max_body} bytes")
+        self._parts += memoryview(self._buffer)[self._start : self._start + count]
+        self._start += count
+
+    def _read_chunks(self) -> None:
+        """Read what is there of `size CRLF data CRLF ... 0 CRLF trailers CRLF`.
+
+        `_chunk_left` counts what is missing of the data and its CRLF; -1 means that a size line
+        is next, -2 that the trailers are.
+        """
+        while self._state is _State.CHUNKED:
+            if self._chunk_left > 2:
+                available = min(self._chunk_left - 2, self._end - self._start)
+                self._collect(available)
+                self._chunk_left -= available
+                if self._chunk_left > 2:
+                    return
+            if self._chunk_left > 0:
+                if self._end - self._start < 2:
+                    return
+                if self._buffer[self._start : self._start + 2] != b"\r\n":
+                    raise ProtocolError("a chunk of the answer is longer than it says")
+                self._start += 2
+                self._chunk_left = -1
+            line = self._line()
+            if line is None:
+                return
+            if self._chunk_left == -2:
+                if not line:
+                    self._finish(memoryview(self._parts))
+                elif not _HEADER.match(line):
+                    raise ProtocolError(f"the answer has an invalid trailer {line!r:.80}")
+                continue
+            match = _CHUNK.match(line)
+            if match is None:
+                raise ProtocolError(f"the answer has an invalid chunk size {line!r:.80}")
+            size = int(match[1], 16)
+            self._chunk_left = size + 2 if size else -2
+            self._interim = 0  # from here on it counts trailers
+
+    def _line(self) -> bytes | None:
+        """The next line without its end, or None when it is not all there."""
+        end = self._buffer.find(b"\r\n", self._start, self._end)
+        if (self._end if end < 0 else end) - self._start > _MAX_CHUNK_LINE:
+            raise ProtocolError(f"a line of the answer exceeds {_MAX_CHUNK_LINE} bytes")
+        if end < 0:
+            return None
+        if self._chunk_left == -2:
+            self._interim += 1
+            if self._interim > MAX_INTERIM_RESPONSES:
+                raise ProtocolError("the answer has too many trailers")
+        line = bytes(self._buffer[self._start : end])
+        self._start = end + 2
+        return line
+
+    # The end
+
+    def _finish(self, body: memoryview) -> None:
+        head = self._head
+        coding = head.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("", "identity") and len(body):
+            body = decompress(body, coding, self._max_body)
+        self.response = Response(head.status, head.headers, body)
+        self._body = memoryview(b"")
+        self._parts = bytearray()
+        extra = self._start != self._end
+        if self._state is _State.CLOSED or extra or not head.keep_alive:
+            self._state = _State.CLOSED
+        else:
+            self._state = _State.IDLE
+
+
+def _aligned(length: int, offset: int) -> memoryview:
+    """Uninitialised memory of a length, whose byte at `offset` lies on a 64-byte border."""
+    try:
+        # numpy, because a bytearray would first be filled with zeros.
+        memory = np.empty(length + _ALIGNMENT, np.uint8)
+    except MemoryError as error:
+        raise ProtocolError(f"no memory for the answer's {length} bytes") from error
+    start = -(memory.ctypes.data + offset) % _ALIGNMENT
+    return memory.data[start : start + length]
+
+
+def _parse_head(head: bytes) -> _Head:
+    status_line, *lines = head.split(b"\r\n")
+    match = _STATUS_LINE.match(status_line)
+    if match is None:
+        raise ProtocolError(f"the answer is not HTTP/1: it begins with {status_line!r:.80}")
+    headers: dict[str, str] = {}
+    for line in lines:
+        field = _HEADER.match(line)
+        if field is None:
+            raise ProtocolError(f"the answer has an invalid header {line!r:.80}")
+        name, value = field[1].decode("ascii").lower(), field[2].decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    status = int(match[2])
+    length, chunked = _framing(status, headers, old=match[1] == b"0")
+    return _Head(status, headers, length, chunked, _keep_alive(headers, match[1] == b"0"))
+
+
+_remembered_head = lru_cache(maxsize=256)(_parse_head)
+
+
+def _framing(status: int, headers: Mapping[str, str], old: bool) -> tuple[int | None, bool]:
+    """Length of the body if known, and whether it is chunked (RFC 9112, section 6.3)."""
+    if status < 200 or status in (204, 304):
+        return 0, False
+    encoding = headers.get("transfer-encoding")
+    if encoding is not None:
+        if encoding.lower() != "chunked" or old:
+            raise ProtocolError(f"the answer has an unknown transfer coding {encoding!r:.40}")
+        return None, True
+    text = headers.get("content-length")
+    if text is None:
+        return None, False
+    lengths = {part.strip() for part in text.split(",")}
+    length = lengths.pop()
+    if lengths or not re.fullmatch(r"[0-9]{1,18}", length):
+        raise ProtocolError(f"the answer has an invalid Content-Length {text!r:.40}")
+    return int(length), False
+
+
+def _keep_alive(headers: Mapping[str, str], old: bool) -> bool:
+    options = {option.strip().lower() for option in headers.get("connection", "").split(",")}
+    if "close" in options or ("transfer-encoding" in headers and "content-length" in headers):
+        return False
+    return "keep-alive" in options if old else True

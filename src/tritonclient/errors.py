@@ -1,0 +1,163 @@
+"""Everything that can go wrong, as one tree.
+
+    InferenceServerException        base of all; message(), status(), debug_details()
+      ConnectionFailed              could not reach or lost the server (also a ConnectionError)
+      DeadlineExceeded              the call's deadline passed (also a TimeoutError)
+      Cancelled                     the call was cancelled, here or by the server
+      ProtocolError                 the answer is not the v2 protocol
+      ServerError                   the server understood the call and refused it
+        InvalidArgument  Unauthenticated  PermissionDenied  NotFound  AlreadyExists
+        ResourceExhausted  FailedPrecondition  Aborted  OutOfRange  Unimplemented
+        Internal  Unavailable  DataLoss  Unknown
+
+Misuse of the Python API (a wrong type, a shape that does not fit) raises TypeError or ValueError.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class InferenceServerException(Exception):
+    """A call to an inference server failed.
+
+    Attributes:
+        endpoint: the server's URL, or "" when no server was involved.
+        model: the name of the model asked for, or "".
+        request_id: the id of the request, or "".
+    """
+
+    def __init__(
+        self,
+        msg: str | None,
+        status: str | None = None,
+        debug_details: Any = None,
+        *,
+        endpoint: str = "",
+        model: str = "",
+        request_id: str = "",
+    ) -> None:
+        super().__init__(msg, status, debug_details)
+        self._msg = msg
+        self._status = status
+        self._debug_details = debug_details
+        self.endpoint = endpoint
+        self.model = model
+        self.request_id = request_id
+
+    def message(self) -> str | None:
+        """What went wrong, in words; for a ServerError in the server's own words."""
+        return self._msg
+
+    def status(self) -> str | None:
+        """The protocol's status: "404" over HTTP, "StatusCode.NOT_FOUND" over gRPC, else None."""
+        return self._status
+
+    def debug_details(self) -> Any:
+        """More about the failure, such as the body of an answer that could not be read."""
+        return self._debug_details
+
+    def __str__(self) -> str:
+        text = str(self._msg)
+        return text if self._status is None else f"[{self._status}] {text}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own __reduce__ would pass `args` only; errors cross process borders in pools.
+        state = {
+            "endpoint": self.endpoint,
+            "model": self.model,
+            "request_id": self.request_id,
+        }
+        return (type(self), (self._msg, self._status, self._debug_details), state)
+
+
+class _LocalError(InferenceServerException):
+    """An error in the client's own words, which therefore say where it happened."""
+
+    def __str__(self) -> str:
+        where = [
+            f"{label} {value}"
+            for label, value in (
+                ("endpoint", self.endpoint),
+                ("model", self.model),
+                ("request id", self.request_id),
+            )
+            if value
+        ]
+        return super().__str__() + (f" ({', '.join(where)})" if where else "")
+
+
+class ConnectionFailed(_LocalError, ConnectionError):
+    """The server could not be reached, or the connection was lost before the answer was whole."""
+
+
+class DeadlineExceeded(_LocalError, TimeoutError):
+    """The call's deadline passed before its answer came."""
+
+
+class Cancelled(_LocalError):
+    """The call was cancelled, by this program or by the server."""
+
+
+class ProtocolError(_LocalError):
+    """The answer is not HTTP, not gRPC or not the v2 inference protocol."""
+
+
+class ServerError(InferenceServerException):
+    """The server understood the call and refused it; `message()` is its own text."""
+
+
+class InvalidArgument(ServerError):
+    """The request is wrong (HTTP 400)."""
+
+
+class Unauthenticated(ServerError):
+    """The server wants credentials (HTTP 401)."""
+
+
+class PermissionDenied(ServerError):
+    """The credentials do not allow this (HTTP 403)."""
+
+
+class NotFound(ServerError):
+    """No such model, version, region or path (HTTP 404)."""
+
+
+class AlreadyExists(ServerError):
+    """A thing of this name is there already (HTTP 409)."""
+
+
+class ResourceExhausted(ServerError):
+    """Too large a request or too many of them (HTTP 413, 429)."""
+
+
+class FailedPrecondition(ServerError):
+    """The server is not in a state for this call (HTTP 412)."""
+
+
+class Aborted(ServerError):
+    """The call was given up, for instance because of a conflict."""
+
+
+class OutOfRange(ServerError):
+    """A value lies outside its valid range (HTTP 416)."""
+
+
+class Unimplemented(ServerError):
+    """The server does not offer this operation (HTTP 405, 501)."""
+
+
+class Internal(ServerError):
+    """The server failed (HTTP 500)."""
+
+
+class Unavailable(ServerError):
+    """The server can't take the call now (HTTP 502, 503)."""
+
+
+class DataLoss(ServerError):
+    """Data was lost or damaged beyond repair."""
+
+
+class Unknown(ServerError):
+    """The server failed without saying how."""

@@ -1,0 +1,360 @@
+"""Arrays in, arrays out: making inference requests from arrays, and reading the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypedDict
+
+import numpy as np
+
+from .datatypes import NUMPY, Array, check, datatype_of, pack, unpack
+from .errors import ProtocolError
+from .messages import (
+    RESERVED_PARAMETERS,
+    RESERVED_PREFIX,
+    Infer,
+    InferResponse,
+    InferTensor,
+    Parameter,
+    RequestedOutput,
+)
+
+#: What can stand for a tensor: an array, or something numpy makes one of.
+TensorLike: TypeAlias = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input whose datatype is stated rather than taken from the array.
+
+    For example `Tensor(bits, "BF16")` sends an array of uint16 bit patterns as BF16, and
+    `Tensor([1, 2], "INT32")` makes INT32 of a list.
+
+    Attributes:
+        array: an array, or anything that numpy makes one of.
+        datatype: one of the protocol's datatypes, such as "FP32".
+        binary: False to send the elements as JSON over HTTP.
+    """
+
+    array: TensorLike
+    datatype: str
+    binary: bool = True
+
+    def __post_init__(self) -> None:
+        check(self.datatype)
+
+
+class InferOptions(TypedDict, total=False):
+    """What an inference can be given besides inputs; see `Client.infer`."""
+
+    version: str
+    outputs: Sequence[str | RequestedOutput] | None
+    id: str
+    sequence_id: int | str
+    sequence_start: bool
+    sequence_end: bool
+    priority: int
+    server_timeout: float | None
+    parameters: Mapping[str, Parameter] | None
+    binary: bool
+
+
+def infer(
+    model: str,
+    inputs: Mapping[str, TensorLike],
+    *,
+    version: str = "",
+    outputs: Sequence[str | RequestedOutput] | None = None,
+    id: str = "",
+    sequence_id: int | str = 0,
+    sequence_start: bool = False,
+    sequence_end: bool = False,
+    priority: int = 0,
+    server_timeout: float | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
+    binary: bool = True,
+) -> Infer:
+    """The request that these arguments make; they are those of `Client.infer`.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    _check_text(model=model, version=version, id=id)
+    if not model:
+        raise ValueError("model is '', expected the name of a model")
+    if not isinstance(inputs, Mapping):
+        raise TypeError(f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays")
+    return Infer(
+        model,
+        tuple([make_input(name, value, binary) for name, value in inputs.items()]),
+        version,
+        _requested(outputs, binary) if outputs else (),
+        id,
+        _parameters(
+            parameters, sequence_id, sequence_start, sequence_end, priority, server_timeout
+        ),
+        binary,
+    )
+
+
+def _check_text(**arguments: Any) -> None:
+    for name, value in arguments.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is {value!r:.60}, expected a text")
+
+
+def _requested(
+    outputs: Sequence[str | RequestedOutput], binary: bool
+) -> tuple[RequestedOutput, ...]:
+    if isinstance(outputs, str):
+        raise TypeError(f"outputs is the text {outputs!r}, expected a sequence of names")
+    requested = []
+    for output in outputs:
+        if isinstance(output, str):
+            output = RequestedOutput(output, binary=binary)
+        elif not isinstance(output, RequestedOutput):
+            raise TypeError(
+                f"outputs holds {output!r:.60}, expected names or RequestedOutput objects"
+            )
+        requested.append(output)
+    return tuple(requested)
+
+
+def _parameters(
+    custom: Mapping[str, Parameter] | None,
+    sequence_id: int | str,
+    sequence_start: bool,
+    sequence_end: bool,
+    priority: int,
+    server_timeout: float | None,
+) -> dict[str, Parameter]:
+    parameters: dict[str, Parameter] = {}
+    if sequence_id:
+        if isinstance(sequence_id, bool) or not isinstance(sequence_id, (int, str)):
+            raise TypeError(f"sequence_id is {sequence_id!r:.60}, expected a number or text")
+        parameters["sequence_id"] = sequence_id
+        parameters["sequence_start"] = bool(sequence_start)
+        parameters["sequence_end"] = bool(sequence_end)
+    elif sequence_start or sequence_end:
+        raise ValueError("sequence_start and sequence_end need a sequence_id")
+    if priority:
+        if isinstance(priority, bool) or not isinstance(priority, int) or priority < 0:
+            raise ValueError(f"priority is {priority!r:.60}, expected a number from 0")
+        parameters["priority"] = priority
+    if server_timeout is not None:
+        if not isinstance(server_timeout, (int, float)) or not 0 <= server_timeout < 2**43:
+            raise ValueError(f"server_timeout is {server_timeout!r:.60}, expected seconds from 0")
+        parameters["timeout"] = round(server_timeout * 1e6)
+    for name, value in (custom or {}).items():
+        _check_parameter(name, value)
+        parameters[name] = value
+    return parameters
+
+
+def _check_parameter(name: str, value: Parameter) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"parameters has the key {name!r:.60}, expected a text")
+    if name in RESERVED_PARAMETERS or name.startswith(RESERVED_PREFIX):
+        raise ValueError(f"parameter {name!r} is reserved and can't be given in parameters")
+    if not isinstance(value, (bool, int, float, str)):
+        raise TypeError(f"parameter {name!r} is {value!r:.60}, expected bool, int, float or str")
+
+
+# Inputs
+
+
+def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor:
+    """The tensor that a value given for an input makes.
+
+    Raises:
+        TypeError, ValueError: the value makes no tensor; the message names the input.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"inputs has the key {name!r:.60}, expected the name of an input")
+    try:
+        if type(value) is np.ndarray:
+            array, datatype = value, datatype_of(value)
+        elif isinstance(value, Tensor):
+            datatype, binary = value.datatype, value.binary
+            array = convert(value.array, datatype)
+        else:
+            array = as_array(value)
+            datatype = datatype_of(array)
+        return InferTensor(name, datatype, array.shape, pack(array, datatype), binary=binary)
+    except ValueError as error:
+        raise ValueError(f"input {name!r}: {error}") from None
+
+
+def as_array(value: TensorLike) -> Array:
+    """An array of an array-like value, without losing bytes or guessing at ragged lists."""
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, (str, bytes)):
+        return np.array(value, object)
+    if hasattr(value, "__dlpack__"):
+        return _from_dlpack(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{_excerpt(value)} makes no array: {error}") from None
+    if array.dtype.kind in "SU":
+        # numpy drops the trailing NUL bytes of these, so start again from the objects.
+        array = np.array(value, object)
+    return array
+
+
+def _from_dlpack(value: Any) -> Array:
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{type(value).__name__} can't be read as a CPU array: {error}") from None
+
+
+def convert(value: TensorLike, datatype: str) -> Array:
+    """An array that can be sent as a datatype.
+
+    Arrays must have a fitting dtype. Lists and scalars are converted when no value changes.
+
+    Raises:
+        ValueError: the value does not fit.
+    """
+    array = as_array(value)
+    if isinstance(value, np.ndarray) or datatype in ("BYTES", "BF16"):
+        return array.astype(np.float32) if _is_plain_float(value, array, datatype) else array
+    expected = NUMPY[datatype]
+    if array.dtype == expected or array.size == 0:
+        return array.astype(expected, copy=False)
+    kinds = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[expected.kind]
+    if array.dtype.kind in kinds:
+        with np.errstate(over="ignore"):
+            converted = array.astype(expected)
+        if expected.kind == "f" or (converted == array).all():
+            return converted
+    raise ValueError(f"{_excerpt(value)} does not fit {datatype}")
+
+
+def _is_plain_float(value: TensorLike, array: Array, datatype: str) -> bool:
+    return datatype == "BF16" and not isinstance(value, np.ndarray) and array.dtype.kind in "fi"
+
+
+def _excerpt(value: Any) -> str:
+    return f"{type(value).__name__} {value!r:.60}"
+
+
+# Answers
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """One of the best classes of a classification; `label` is "" when the model has none."""
+
+    value: float
+    index: int
+    label: str
+
+
+class InferResult(Mapping[str, Array]):
+    """A model's answer: a mapping from the names of outputs to arrays.
+
+    Arrays are views of the memory that the answer was received into, and may be written to.
+    BYTES come as object arrays of `bytes`. They are made when first asked for.
+    """
+
+    __slots__ = ("_arrays", "_response", "_tensors")
+
+    def __init__(self, response: InferResponse) -> None:
+        self._response = response
+        self._tensors = {tensor.name: tensor for tensor in response.outputs}
+        self._arrays: dict[str, Array] = {}
+
+    @property
+    def model_name(self) -> str:
+        return self._response.model_name
+
+    @property
+    def model_version(self) -> str:
+        return self._response.model_version
+
+    @property
+    def id(self) -> str:
+        """The request's id, as the server gave it back."""
+        return self._response.id
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The response's own parameters."""
+        return self._response.parameters
+
+    def output(self, name: str) -> InferTensor:
+        """Datatype, shape, parameters and wire bytes of an output.
+
+        Raises:
+            KeyError: there is no such output; the message lists those that are.
+        """
+        try:
+            return self._tensors[name]
+        except KeyError:
+            names = ", ".join(map(repr, self._tensors)) or "none"
+            raise KeyError(f"no output {name!r}; the outputs are {names}") from None
+
+    def __getitem__(self, name: str) -> Array:
+        array = self._arrays.get(name)
+        if array is None:
+            array = self._arrays[name] = self._read(self.output(name))
+        return array
+
+    def _read(self, tensor: InferTensor) -> Array:
+        if tensor.data is None:
+            raise ValueError(f"output {tensor.name!r} has no data here: it is in shared memory")
+        try:
+            return unpack(tensor.data, tensor.datatype, tensor.shape)
+        except ValueError as error:
+            raise ProtocolError(
+                f"output {tensor.name!r} can't be read: {error}",
+                model=self.model_name,
+                request_id=self.id,
+            ) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def classes(self, name: str) -> Array:
+        """The classes of an output that was requested with `RequestedOutput(name, classes=k)`.
+
+        Returns:
+            An object array of `Classification`, best first, of shape [k], or [batch, k] from a
+            model that batches.
+
+        Raises:
+            ProtocolError: the output is not a classification.
+        """
+        texts = self[name]
+        classes: Array = np.empty(texts.shape, object)
+        for position, text in np.ndenumerate(texts):
+            classes[position] = self._classification(name, text)
+        return classes
+
+    def _classification(self, name: str, text: Any) -> Classification:
+        try:
+            # A label may itself hold colons.
+            value, index, *label = text.decode("utf-8", "replace").split(":", 2)
+            return Classification(float(value), int(index), label[0] if label else "")
+        except (AttributeError, ValueError) as error:
+            raise ProtocolError(
+                f"output {name!r} is no classification: it holds {text!r:.60}",
+                model=self.model_name,
+            ) from error
+
+    def __repr__(self) -> str:
+        outputs = ", ".join(
+            f"{t.name}: {t.datatype}{list(t.shape)}" for t in self._tensors.values()
+        )
+        model = self.model_name + (f" version {self.model_version}" if self.model_version else "")
+        return f"<InferResult of {model}: {outputs or 'no outputs'}>"

@@ -1,0 +1,420 @@
+"""Every operation of the v2 protocol as a value: a `Request[T]` whose answer is a T.
+
+Field names are the protocol's own, so that the codecs can fill most of these from JSON or
+protobuf by name. Sources: KServe v2 REST and gRPC specification; Triton's extensions (model
+repository, model configuration, statistics, trace, logging, system and CUDA shared memory).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from .datatypes import Buffer
+
+T = TypeVar("T")
+
+#: What a request parameter may be; gRPC knows no others.
+Parameter: TypeAlias = "bool | int | float | str"
+#: Parameters that have an argument of their own and so can't be given by name.
+RESERVED_PARAMETERS = (
+    "sequence_id",
+    "sequence_start",
+    "sequence_end",
+    "priority",
+    "timeout",
+    "headers",
+    "binary_data_output",
+)
+RESERVED_PREFIX = "triton_"
+
+
+class Request(Generic[T]):
+    """Something that can be asked of a server and is answered with a T."""
+
+    __slots__ = ()
+
+
+# Health
+
+
+@dataclass(frozen=True, slots=True)
+class IsServerLive(Request[bool]):
+    """Whether the server process is up."""
+
+
+@dataclass(frozen=True, slots=True)
+class IsServerReady(Request[bool]):
+    """Whether the server takes inference requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class IsModelReady(Request[bool]):
+    """Whether a model takes inference requests."""
+
+    model: str
+    version: str = ""
+
+
+# Metadata and configuration
+
+
+@dataclass(frozen=True, slots=True)
+class ServerMetadata:
+    """Who the server is.
+
+    Attributes:
+        extensions: names of the protocol extensions it speaks.
+    """
+
+    name: str = ""
+    version: str = ""
+    extensions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GetServerMetadata(Request[ServerMetadata]):
+    """Name, version and extensions of the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorMetadata:
+    """A model's input or output; a dimension of -1 takes any size."""
+
+    name: str = ""
+    datatype: str = ""
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMetadata:
+    """A model's tensors; for a batching model each shape begins with the batch dimension."""
+
+    name: str = ""
+    versions: tuple[str, ...] = ()
+    platform: str = ""
+    inputs: tuple[TensorMetadata, ...] = ()
+    outputs: tuple[TensorMetadata, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GetModelMetadata(Request[ModelMetadata]):
+    """A model's inputs and outputs."""
+
+    model: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GetModelConfig(Request[dict[str, Any]]):
+    """A model's whole configuration, as the JSON form of the `ModelConfig` message."""
+
+    model: str
+    version: str = ""
+
+
+# Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticDuration:
+    """How often something happened and the nanoseconds it took altogether."""
+
+    count: int = 0
+    ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InferStatistics:
+    """Cumulative durations of the stages of inference."""
+
+    success: StatisticDuration = StatisticDuration()
+    fail: StatisticDuration = StatisticDuration()
+    queue: StatisticDuration = StatisticDuration()
+    compute_input: StatisticDuration = StatisticDuration()
+    compute_infer: StatisticDuration = StatisticDuration()
+    compute_output: StatisticDuration = StatisticDuration()
+    cache_hit: StatisticDuration = StatisticDuration()
+    cache_miss: StatisticDuration = StatisticDuration()
+
+
+@dataclass(frozen=True, slots=True)
+class InferBatchStatistics:
+    """The same for executions of one batch size."""
+
+    batch_size: int = 0
+    compute_input: StatisticDuration = StatisticDuration()
+    compute_infer: StatisticDuration = StatisticDuration()
+    compute_output: StatisticDuration = StatisticDuration()
+
+
+@dataclass(frozen=True, slots=True)
+class InferResponseStatistics:
+    """The same for the n-th response of a decoupled model."""
+
+    compute_infer: StatisticDuration = StatisticDuration()
+    compute_output: StatisticDuration = StatisticDuration()
+    success: StatisticDuration = StatisticDuration()
+    fail: StatisticDuration = StatisticDuration()
+    empty_response: StatisticDuration = StatisticDuration()
+    cancel: StatisticDuration = StatisticDuration()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUsage:
+    """Bytes of memory of one kind on one device that a model holds."""
+
+    type: str = ""
+    id: int = 0
+    byte_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatistics:
+    """What one version of a model has done since it was loaded.
+
+    Attributes:
+        last_inference: time of the last request, milliseconds since the epoch.
+        inference_count: inferences, a batch of n counting n.
+        execution_count: executions of the model, a batch counting 1.
+    """
+
+    name: str = ""
+    version: str = ""
+    last_inference: int = 0
+    inference_count: int = 0
+    execution_count: int = 0
+    inference_stats: InferStatistics = InferStatistics()
+    batch_stats: tuple[InferBatchStatistics, ...] = ()
+    memory_usage: tuple[MemoryUsage, ...] = ()
+    response_stats: Mapping[str, InferResponseStatistics] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GetStatistics(Request[tuple[ModelStatistics, ...]]):
+    """Statistics of one model, or of all when no name is given."""
+
+    model: str = ""
+    version: str = ""
+
+
+# Model repository
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIndex:
+    """One version of a model in the repository.
+
+    Attributes:
+        version: "" for a model that was never loaded.
+        state: READY, UNAVAILABLE, LOADING, UNLOADING, or "".
+        reason: why it is not ready.
+    """
+
+    name: str = ""
+    version: str = ""
+    state: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GetRepositoryIndex(Request[tuple[ModelIndex, ...]]):
+    """Every model in the repository, or only the ready ones."""
+
+    ready: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoadModel(Request[None]):
+    """Load or reload a model.
+
+    Attributes:
+        config: a model configuration as JSON text, instead of the repository's.
+        files: contents by path ("1/model.onnx"), instead of the repository's directory.
+    """
+
+    model: str
+    config: str | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadModel(Request[None]):
+    """Unload a model, and with `unload_dependents` also those that an ensemble brought along."""
+
+    model: str
+    unload_dependents: bool = False
+
+
+# Trace and log settings
+
+#: A trace setting is a text or a list of texts; None resets it to the outer default.
+TraceValue: TypeAlias = "str | tuple[str, ...] | None"
+LogValue: TypeAlias = "bool | int | str"
+
+
+@dataclass(frozen=True, slots=True)
+class GetTraceSettings(Request[dict[str, Any]]):
+    """Trace settings of a model, or the global ones."""
+
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTraceSettings(Request[dict[str, Any]]):
+    """Change trace settings; answered with the settings that are then in force."""
+
+    settings: Mapping[str, TraceValue]
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GetLogSettings(Request[dict[str, Any]]):
+    """The server's log settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateLogSettings(Request[dict[str, Any]]):
+    """Change log settings; answered with the settings that are then in force."""
+
+    settings: Mapping[str, LogValue]
+
+
+# Shared memory
+
+
+@dataclass(frozen=True, slots=True)
+class SystemSharedMemoryRegion:
+    """A registered region: `byte_size` bytes at `offset` of the POSIX object `key`."""
+
+    name: str = ""
+    key: str = ""
+    offset: int = 0
+    byte_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GetSystemSharedMemoryStatus(Request[tuple[SystemSharedMemoryRegion, ...]]):
+    """One registered region, or all when no name is given."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterSystemSharedMemory(Request[None]):
+    """Let the server map a POSIX shared memory object."""
+
+    name: str
+    key: str
+    byte_size: int
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UnregisterSystemSharedMemory(Request[None]):
+    """Unmap one region, or all when no name is given."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CudaSharedMemoryRegion:
+    """A registered region of device memory."""
+
+    name: str = ""
+    device_id: int = 0
+    byte_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GetCudaSharedMemoryStatus(Request[tuple[CudaSharedMemoryRegion, ...]]):
+    """One registered region, or all when no name is given."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterCudaSharedMemory(Request[None]):
+    """Let the server open device memory by its 64-byte CUDA IPC handle."""
+
+    name: str
+    raw_handle: bytes
+    device_id: int
+    byte_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnregisterCudaSharedMemory(Request[None]):
+    """Close one region, or all when no name is given."""
+
+    name: str = ""
+
+
+# Inference
+
+
+@dataclass(frozen=True, slots=True)
+class InferTensor:
+    """A tensor on its way: an input of a request or an output of an answer.
+
+    Attributes:
+        data: wire bytes (see `datatypes`), or None when the tensor lies in shared memory, which
+            `parameters` then names.
+        binary: whether HTTP carries it as binary data, or as JSON.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: Buffer | None = None
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    binary: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedOutput:
+    """An output to return.
+
+    Attributes:
+        classes: return this many best classes as "value:index:label" texts, not the tensor;
+            0 for the tensor itself.
+        binary: whether HTTP returns it as binary data, or as JSON.
+        parameters: further parameters, such as the shared memory to put the tensor in.
+    """
+
+    name: str
+    classes: int = 0
+    binary: bool = True
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class InferResponse:
+    """A model's answer as it came over the wire; `parameters` are the response's own."""
+
+    model_name: str = ""
+    model_version: str = ""
+    id: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    outputs: tuple[InferTensor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Infer(Request[InferResponse]):
+    """Run a model.
+
+    Attributes:
+        outputs: what to return; empty for all outputs.
+        parameters: everything the protocol sends as request parameters, sequence, priority and
+            timeout among them.
+        binary: how outputs come back over HTTP when `outputs` is empty.
+    """
+
+    model: str
+    inputs: tuple[InferTensor, ...]
+    version: str = ""
+    outputs: tuple[RequestedOutput, ...] = ()
+    id: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    binary: bool = True

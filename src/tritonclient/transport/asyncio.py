@@ -1,0 +1,353 @@
+"""HTTP on asyncio: the same pool and the same calls as `blocking`, on an event loop.
+
+Nothing is bound to a loop until a call is made, and each loop has connections of its own, so one
+transport outlives several `asyncio.run` and can serve loops in different threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import ssl
+import weakref
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from ..datatypes import Buffer
+from ..engine.http1 import Http1, Response
+from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
+from ..messages import Request
+from .endpoint import TLS, Endpoint
+from .http import NO_OPTIONS, HttpCall, HttpSettings, Options, check_timeout, gather, locate
+
+T = TypeVar("T")
+
+#: The loop copies what the socket does not take at once; writing piecewise bounds that copy.
+_PIECE = 256 * 1024
+
+
+class HttpTransport:
+    """Sends requests over HTTP from coroutines.
+
+    Args:
+        max_connections: how many connections may be open per event loop; further calls wait.
+    """
+
+    def __init__(
+        self, settings: HttpSettings, *, tls: TLS | None = None, max_connections: int = 100
+    ) -> None:
+        if max_connections < 1:
+            raise ValueError(f"max_connections is {max_connections}, expected at least 1")
+        self._settings = settings
+        self._url = settings.endpoint.url
+        self._tls = tls or TLS()
+        self._context = self._tls.make_context() if settings.endpoint.secure else None
+        self._max_connections = max_connections
+        self._pools: weakref.WeakKeyDictionary[AbstractEventLoop, _Pool] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._closed = False
+
+    def prepare(self, request: Request[T], options: Options = NO_OPTIONS) -> HttpCall[T]:
+        """A request as bytes, to be sent once or often."""
+        return HttpCall(request, self._settings, options)
+
+    async def send(self, call: HttpCall[T], timeout: float | None = None) -> T:
+        """Send a prepared request and return its answer.
+
+        Cancelling the task closes the connection, which tells the server to stop.
+
+        Args:
+            timeout: seconds from now until the answer must be there; None for no limit.
+
+        Raises:
+            InferenceServerException: see `errors` for all that it can be.
+        """
+        check_timeout(timeout)
+        loop = asyncio.get_running_loop()
+        deadline = math.inf if timeout is None else loop.time() + timeout
+        try:
+            return call.finish(await self._round_trip(self._pool(loop), call, deadline))
+        except InferenceServerException as error:
+            locate(error, self._url, call.request)
+            raise
+
+    def _pool(self, loop: AbstractEventLoop) -> _Pool:
+        if self._closed:
+            raise RuntimeError("the client is closed")
+        pool = self._pools.get(loop)
+        if pool is None or pool.pid != os.getpid():
+            connect = _Connector(self._settings, self._context, self._tls)
+            pool = self._pools[loop] = _Pool(connect, self._max_connections)
+        return pool
+
+    async def _round_trip(self, pool: _Pool, call: HttpCall[Any], deadline: float) -> Response:
+        connection = await pool.acquire(deadline)
+        try:
+            return await _exchange(pool, connection, call, deadline)
+        except ConnectionFailed:
+            # A server may close an idle connection just as the next request is on its way.
+            if not (connection.reused and call.idempotent):
+                raise
+        return await _exchange(pool, await pool.acquire(deadline, fresh=True), call, deadline)
+
+    async def close(self) -> None:
+        """Close the connections of this event loop; those of ended loops are gone already."""
+        self._closed = True
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.close()
+
+
+async def _exchange(
+    pool: _Pool, connection: _Connection, call: HttpCall[Any], deadline: float
+) -> Response:
+    try:
+        response = await connection.exchange(call.start(connection.engine), deadline)
+    except BaseException:
+        pool.discard(connection)
+        raise
+    pool.release(connection)
+    return response
+
+
+class _Connection(asyncio.BufferedProtocol):
+    """A connection as the event loop sees it: its bytes go straight into the engine."""
+
+    def __init__(self, engine: Http1, loop: AbstractEventLoop) -> None:
+        self.engine = engine
+        self.reused = False
+        self.lost: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connect
+        self._answer: asyncio.Future[Response] | None = None
+        self._writable: asyncio.Future[None] | None = None
+
+    # What a call does
+
+    async def exchange(self, buffers: list[Buffer], deadline: float) -> Response:
+        """Send buffers and receive the answer."""
+        if self.lost.done():
+            raise ConnectionFailed("the connection was lost")
+        answer: asyncio.Future[Response] = self._loop.create_future()
+        self._answer = answer
+        timer = None
+        if deadline != math.inf:
+            timer = self._loop.call_at(deadline, self._time_out)
+        try:
+            buffers = gather(buffers)
+            if len(buffers) == 1 and len(buffers[0]) <= _PIECE:
+                self._transport.write(buffers[0])
+            else:
+                await self._write(buffers, answer)
+            return await answer
+        finally:
+            self._answer = None
+            if timer is not None:
+                timer.cancel()
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # it is raised above, or a cancellation went first
+
+    async def _write(self, buffers: list[Buffer], answer: asyncio.Future[Response]) -> None:
+        for buffer in buffers:
+            view = memoryview(buffer)
+            for start in range(0, len(view), _PIECE):
+                if answer.done():
+                    # Answered, or failed, before all was sent: the rest is of no use.
+                    self.engine.abandon()
+                    return
+                self._transport.write(view[start : start + _PIECE])
+                if self._writable is not None:
+                    either: list[asyncio.Future[Any]] = [self._writable, answer]
+                    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+
+    def _time_out(self) -> None:
+        self._fail(DeadlineExceeded("the deadline passed before the answer was there"))
+
+    def _fail(self, error: BaseException) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+    def close(self) -> None:
+        self._transport.abort()
+
+    # What the event loop does
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.engine.get_buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._feed(lambda: self.engine.buffer_updated(nbytes))
+
+    def eof_received(self) -> bool:
+        self._feed(self.engine.eof_received)
+        return False
+
+    def _feed(self, feed: Callable[[], None]) -> None:
+        answer = self._answer
+        try:
+            feed()
+        except InferenceServerException as error:
+            self._fail(error)
+            self._transport.abort()
+            return
+        if answer is None:
+            self._transport.abort()  # nobody asked for anything
+        elif self.engine.response is not None and not answer.done():
+            answer.set_result(self.engine.response)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if not self.lost.done():
+            self.lost.set_result(None)
+        self.resume_writing()
+        self._fail(ConnectionFailed(f"the connection was lost: {exc or 'closed'}"))
+
+    def pause_writing(self) -> None:
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
+
+class _Connector:
+    """Opens connections to one endpoint."""
+
+    def __init__(self, settings: HttpSettings, context: ssl.SSLContext | None, tls: TLS) -> None:
+        self._settings = settings
+        self._context = context
+        self._tls = tls
+
+    async def __call__(self, deadline: float) -> _Connection:
+        loop = asyncio.get_running_loop()
+        timeout = None if deadline == math.inf else max(0.0, deadline - loop.time())
+        try:
+            return await asyncio.wait_for(self._connect(loop), timeout)
+        except (asyncio.TimeoutError, TimeoutError) as error:
+            raise DeadlineExceeded("the deadline passed while connecting") from error
+        except (OSError, ValueError) as error:
+            kind = (
+                "the TLS handshake failed" if isinstance(error, ssl.SSLError) else "can't connect"
+            )
+            raise ConnectionFailed(f"{kind}: {error}") from error
+
+    async def _connect(self, loop: AbstractEventLoop) -> _Connection:
+        endpoint: Endpoint = self._settings.endpoint
+
+        def protocol() -> _Connection:
+            return _Connection(self._settings.engine(), loop)
+
+        if endpoint.socket_path:
+            return (await loop.create_unix_connection(protocol, endpoint.socket_path))[1]
+        name = (self._tls.server_name or endpoint.host) if self._context else None
+        _, connection = await loop.create_connection(
+            protocol, endpoint.host, endpoint.port, ssl=self._context, server_hostname=name
+        )
+        return connection
+
+
+class _Pool:
+    """Connections to one endpoint on one event loop."""
+
+    def __init__(self, connect: _Connector, max_connections: int) -> None:
+        self.pid = os.getpid()
+        self._connect = connect
+        self._max_connections = max_connections
+        self._idle: list[_Connection] = []
+        self._all: set[_Connection] = set()
+        self._opening = 0
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    async def acquire(self, deadline: float, *, fresh: bool = False) -> _Connection:
+        """A connection ready for a call; `fresh` for a new one."""
+        while True:
+            while self._idle:
+                connection = self._idle.pop()
+                if not fresh and connection.engine.reusable and not connection.lost.done():
+                    connection.reused = True
+                    return connection
+                self.discard(connection)
+            if self._closed:
+                raise RuntimeError("the client is closed")
+            if len(self._all) + self._opening < self._max_connections:
+                return await self._open(deadline)
+            await self._wait(deadline)
+
+    async def _open(self, deadline: float) -> _Connection:
+        self._opening += 1
+        try:
+            connection = await self._connect(deadline)
+            self._all.add(connection)
+            return connection
+        finally:
+            self._opening -= 1
+            if len(self._all) + self._opening < self._max_connections:
+                self._wake()
+
+    async def _wait(self, deadline: float) -> None:
+        """Wait until a connection may be free."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiters.append(waiter)
+        timer = None
+        if deadline != math.inf:
+            timer = loop.call_at(deadline, _give_up, waiter, self._max_connections)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._wake()  # woken and cancelled at once: the next in line takes over
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+            with contextlib.suppress(ValueError):
+                self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def release(self, connection: _Connection) -> None:
+        """Put a connection back."""
+        if connection.engine.reusable and not self._closed and not connection.lost.done():
+            self._idle.append(connection)
+            self._wake()
+        else:
+            self.discard(connection)
+
+    def discard(self, connection: _Connection) -> None:
+        """Close a connection and let another take its place."""
+        connection.close()
+        self._all.discard(connection)
+        self._wake()
+
+    async def close(self) -> None:
+        self._closed = True
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            self.discard(connection)
+        while self._waiters:
+            self._wake()
+        if idle:
+            # Only when the loop has seen the end of each are their sockets closed.
+            await asyncio.wait([connection.lost for connection in idle])
+
+
+def _give_up(waiter: asyncio.Future[None], connections: int) -> None:
+    if not waiter.done():
+        waiter.set_exception(
+            DeadlineExceeded(f"the deadline passed while all {connections} connections were busy")
+        )

@@ -1,0 +1,134 @@
+"""Where a server is: URLs, and TLS settings."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+_SCHEMES = {
+    # scheme: (protocol, secure, default port)
+    "http": ("http", False, 8000),
+    "https": ("http", True, 443),
+    "grpc": ("grpc", False, 8001),
+    "grpcs": ("grpc", True, 443),
+    "unix": ("http", False, 0),
+    "http+unix": ("http", False, 0),
+    "grpc+unix": ("grpc", False, 0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server's address, taken apart.
+
+    Attributes:
+        protocol: "http" or "grpc".
+        host: name or address; "" for a unix socket.
+        socket_path: path of the unix socket, or "".
+        base_path: prefix of every path, such as "/gateway", without a slash at its end.
+    """
+
+    url: str
+    protocol: str
+    secure: bool
+    host: str
+    port: int
+    socket_path: str = ""
+    base_path: str = ""
+
+    @property
+    def authority(self) -> str:
+        """What the Host header says."""
+        if self.socket_path:
+            return "localhost"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 443 if self.secure else 80
+        return host if self.port == default else f"{host}:{self.port}"
+
+
+def parse_url(url: str) -> Endpoint:
+    """The endpoint that a URL names.
+
+    `http://host[:port][/base/path]`, `https://`, `grpc://`, `grpcs://`, and for unix sockets
+    `unix:/path/of/socket` (HTTP) and `grpc+unix:/path/of/socket`. Without a port, http means 8000
+    and grpc 8001, Triton's own; https and grpcs mean 443. IPv6 addresses stand in brackets.
+
+    Raises:
+        TypeError: the URL is not text.
+        ValueError: the URL has no host, an unknown scheme, or parts that make no sense here.
+    """
+    if not isinstance(url, str):
+        raise TypeError(f"url is {type(url).__name__}, expected str")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"url {url!r} is not valid: {error}") from None
+    # urlsplit takes "localhost:8000" for a scheme and a path.
+    if parts.scheme not in _SCHEMES or ("//" not in url and not parts.scheme.endswith("unix")):
+        raise ValueError(
+            f"url {url!r} does not begin with one of "
+            f"{', '.join(f'{scheme}:' for scheme in _SCHEMES)}; for example http://localhost:8000"
+        )
+    if parts.query or parts.fragment:
+        raise ValueError(f"url {url!r} has a query or fragment; expected at most a base path")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("url holds a user name or password; pass an authorization header instead")
+    protocol, secure, default_port = _SCHEMES[parts.scheme]
+    if parts.scheme.endswith("unix"):
+        path = unquote(parts.path)
+        if not path or parts.netloc:
+            raise ValueError(f"url {url!r} has no socket path; expected {parts.scheme}:/a/path")
+        return Endpoint(url, protocol, False, "", 0, socket_path=path)
+    if not parts.hostname:
+        raise ValueError(f"url {url!r} has no host; for example {parts.scheme}://localhost")
+    base_path = parts.path.rstrip("/")
+    if protocol == "grpc" and base_path:
+        raise ValueError(f"url {url!r} has a path, which gRPC does not")
+    host = parts.hostname
+    # A port of 0 is never a server's.
+    if port == 0:
+        raise ValueError(f"url {url!r} has port 0")
+    return Endpoint(url, protocol, secure, host, port or default_port, base_path=base_path)
+
+
+@dataclass(frozen=True, slots=True)
+class TLS:
+    """How to secure a connection. By default the server's certificate and name are verified.
+
+    Attributes:
+        ca_file: PEM file of certificate authorities to trust instead of the system's.
+        cert_file: PEM file of the client's own certificate (chain).
+        key_file: PEM file of its private key; not needed when `cert_file` holds it.
+        key_password: password of that key.
+        server_name: name to expect in the server's certificate, when it is not the URL's host.
+        verify: False trusts any server, which defeats the purpose except in tests.
+        context: a ready `ssl.SSLContext`, used as it is in place of all files above.
+    """
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    key_password: str | None = None
+    server_name: str | None = None
+    verify: bool = True
+    context: ssl.SSLContext | None = None
+
+    def make_context(self) -> ssl.SSLContext:
+        """The `ssl.SSLContext` of these settings.
+
+        Raises:
+            OSError: a file can't be read; `ssl.SSLError` when it is not what it should be.
+        """
+        if self.context is not None:
+            return self.context
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.cert_file is not None:
+            context.load_cert_chain(self.cert_file, self.key_file, self.key_password)
+        elif self.key_file is not None:
+            raise ValueError("TLS has a key_file but no cert_file")
+        return context

@@ -1,0 +1,196 @@
+"""One call over HTTP: what to send for a request, and how to read its answer.
+
+Knows the codec and the engine, and nothing of sockets and loops: both runtimes share it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote_plus
+
+from .. import errors
+from ..codec import rest
+from ..codec.rest_infer import tensor_offset
+from ..datatypes import Buffer
+from ..engine.coding import CODINGS, compress
+from ..engine.http1 import Http1, Response, encode_head
+from ..messages import Request
+from .endpoint import Endpoint
+
+T = TypeVar("T")
+
+_encode_head = lru_cache(maxsize=512)(encode_head)
+#: Headers that frame the message; letting a caller set them would break it.
+_OWN_HEADERS = frozenset(
+    ["connection", "content-length", "transfer-encoding", "inference-header-content-length"]
+)
+_JOIN_BELOW = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What concerns the carrying of a call rather than its meaning.
+
+    Attributes:
+        headers: further headers; they win over the client's own.
+        query: query parameters; a list gives a parameter several times.
+        request_compression: "gzip" or "deflate", to compress what is sent.
+        response_compression: the same, asked of the server.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Any] = field(default_factory=dict)
+    request_compression: str | None = None
+    response_compression: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("request_compression", "response_compression"):
+            value = getattr(self, name)
+            if value is not None and value not in CODINGS:
+                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(CODINGS)}")
+        for header, value in self.headers.items():
+            if not isinstance(header, str) or not isinstance(value, str):
+                raise TypeError(f"header {header!r} is {value!r:.60}, expected a text")
+            if header.lower() in _OWN_HEADERS:
+                raise ValueError(f"header {header!r} can't be set: it frames the message")
+
+
+NO_OPTIONS = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """What all calls of a client share.
+
+    Attributes:
+        headers: sent with every call.
+        max_request_size: largest body to send, in bytes; None for no limit.
+        max_response_size: largest body to accept, in bytes, also after decompression.
+    """
+
+    endpoint: Endpoint
+    headers: Mapping[str, str] = field(default_factory=dict)
+    max_request_size: int | None = None
+    max_response_size: int = 2**31 - 1
+
+    def engine(self) -> Http1:
+        """The state machine for a new connection."""
+        return Http1(max_body=self.max_response_size, tensor_offset=tensor_offset)
+
+
+class HttpCall(Generic[T]):
+    """A request as bytes: made once, it can be sent any number of times, from any thread.
+
+    The tensors' memory is referred to, not copied, so a later send carries its contents of then.
+
+    Raises:
+        ValueError: the request has no form over HTTP, or is larger than the settings allow.
+    """
+
+    __slots__ = ("_body", "_head", "idempotent", "request")
+
+    def __init__(
+        self, request: Request[T], settings: HttpSettings, options: Options = NO_OPTIONS
+    ) -> None:
+        self.request = request
+        encoded = rest.encode_request(request)
+        body = encoded.body
+        headers = {"Host": settings.endpoint.authority, **encoded.headers}
+        if settings.headers or options is not NO_OPTIONS:
+            body = _apply(options, settings.headers, headers, body)
+        size = sum(map(len, body))
+        if settings.max_request_size is not None and size > settings.max_request_size:
+            raise ValueError(
+                f"the request's {size} bytes exceed max_request_size {settings.max_request_size}"
+            )
+        if size or encoded.method != "GET":
+            headers["Content-Length"] = str(size)
+        target = settings.endpoint.base_path + encoded.path + _query(options.query)
+        self._head = _encode_head(encoded.method, target, tuple(headers.items()))
+        self._body: tuple[Buffer, ...] = body
+        self.idempotent = encoded.method == "GET"
+
+    def start(self, engine: Http1) -> list[Buffer]:
+        """Begin the exchange; what to send."""
+        return engine.start(self._head, self._body)
+
+    def finish(self, response: Response) -> T:
+        """The answer.
+
+        Raises:
+            ServerError: the server refused the request.
+            ProtocolError: the answer is not the protocol's.
+        """
+        answer = rest.HttpResponse(response.status, response.headers, (response.body,))
+        return rest.decode_response(self.request, answer)
+
+
+def _apply(
+    options: Options,
+    defaults: Mapping[str, str],
+    headers: dict[str, str],
+    body: tuple[Buffer, ...],
+) -> tuple[Buffer, ...]:
+    """Put what options ask for into the headers, and return the body they ask for."""
+    if options.request_compression and body:
+        headers["Content-Encoding"] = options.request_compression
+        body = (compress(body, options.request_compression),)
+    if options.response_compression:
+        headers["Accept-Encoding"] = options.response_compression
+    for name, value in (*defaults.items(), *options.headers.items()):
+        # HTTP's names have no case, so "host" must replace "Host".
+        for known in [known for known in headers if known.lower() == name.lower()]:
+            del headers[known]
+        headers[name] = value
+    return body
+
+
+def _query(query: Mapping[str, Any]) -> str:
+    pairs = [
+        f"{quote_plus(str(name))}={quote_plus(str(value))}"
+        for name, values in query.items()
+        for value in (
+            values if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+        )
+    ]
+    return "?" + "&".join(pairs) if pairs else ""
+
+
+def gather(buffers: list[Buffer]) -> list[Buffer]:
+    """The same bytes in fewer buffers: small neighbours are joined, large ones left alone."""
+    if sum(map(len, buffers)) <= _JOIN_BELOW:
+        return [b"".join(buffers)]
+    gathered: list[Buffer] = []
+    small: list[Buffer] = []
+    for buffer in buffers:
+        if len(buffer) <= _JOIN_BELOW:
+            small.append(buffer)
+        else:
+            if small:
+                gathered.append(b"".join(small))
+                small = []
+            gathered.append(buffer)
+    if small:
+        gathered.append(b"".join(small))
+    return gathered
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Raise unless a timeout is a positive number of seconds or None."""
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout is {timeout!r}, expected seconds as a number, or None")
+    if not timeout > 0 or math.isinf(timeout):
+        raise ValueError(f"timeout is {timeout!r}, expected a positive number of seconds, or None")
+
+
+def locate(error: errors.InferenceServerException, url: str, request: Request[Any]) -> None:
+    """Note in an error which server, model and request it concerns."""
+    error.endpoint = url
+    error.model = getattr(request, "model", "")
+    error.request_id = getattr(request, "id", "")
