@@ -128,7 +128,7 @@ def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:
             f"{len(data)} bytes for a {datatype} tensor of shape {list(shape)}, "
             f"expected {count * dtype.itemsize}"
         )
-    array: Array = np.frombuffer(data, dtype).reshape(shape)
+    array: Array = np.ndarray(shape, dtype, data)
     if datatype == "BF16":
         return _from_bf16(array)
     return array if _LITTLE_ENDIAN else array.astype(dtype.newbyteorder("="))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from .datatypes import Buffer
 
@@ -351,11 +351,13 @@ class UnregisterCudaSharedMemory(Request[None]):
     name: str = ""
 
 
-# Inference
+# Inference: made several times in each call, hence tuples, which are quicker to make
+
+#: Typed as unchangeable; a MappingProxyType could not be pickled.
+NO_PARAMETERS: Mapping[str, Parameter] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class InferTensor:
+class InferTensor(NamedTuple):
     """A tensor on its way: an input of a request or an output of an answer.
 
     Attributes:
@@ -368,12 +370,11 @@ class InferTensor:
     datatype: str
     shape: tuple[int, ...]
     data: Buffer | None = None
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = NO_PARAMETERS
     binary: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class RequestedOutput:
+class RequestedOutput(NamedTuple):
     """An output to return.
 
     Attributes:
@@ -386,17 +387,16 @@ class RequestedOutput:
     name: str
     classes: int = 0
     binary: bool = True
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = NO_PARAMETERS
 
 
-@dataclass(frozen=True, slots=True)
-class InferResponse:
+class InferResponse(NamedTuple):
     """A model's answer as it came over the wire; `parameters` are the response's own."""
 
     model_name: str = ""
     model_version: str = ""
     id: str = ""
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = NO_PARAMETERS
     outputs: tuple[InferTensor, ...] = ()
 
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
 from .. import errors
@@ -27,8 +27,7 @@ from .records import dump, load
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):
     """A request without what concerns only the connection. The path is percent-encoded."""
 
     method: str
@@ -37,8 +36,7 @@ class HttpRequest:
     body: tuple[Buffer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+class HttpResponse(NamedTuple):
     """An answer; header names are in lower case on arrival."""
 
     status: int
@@ -224,16 +222,18 @@ _JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
 # Paths
 
 
-@lru_cache(maxsize=1024)
-def _fill(template: str, *values: tuple[str, str]) -> str:
-    fields = dict(values)
-
+def _fill(template: str, fields: Mapping[str, str]) -> str:
     def optional(match: re.Match[str]) -> str:
         (name,) = re.findall(r"{(\w+)}", match[1])
         return match[1] if fields[name] else ""
 
     path = re.sub(r"\[(.*?)\]", optional, template)
     return re.sub(r"{(\w+)}", lambda match: quote(fields[match[1]], safe=""), path)
+
+
+@lru_cache(maxsize=1024)
+def _infer_path(model: str, version: str) -> str:
+    return _fill(_MODEL + "/infer", {"model": model, "version": version})
 
 
 def _pattern(template: str) -> re.Pattern[str]:
@@ -262,11 +262,11 @@ def encode_request(request: m.Request[Any]) -> HttpRequest:
     Raises:
         ValueError: a value of the request has no form over HTTP.
     """
-    route = _ROUTE_OF[type(request)]
-    path = _fill(route.path, *[(f, getattr(request, f)) for f in _FIELDS_OF[type(request)]])
     if isinstance(request, m.Infer):
         headers, body = rest_infer.encode_request(request)
-        return HttpRequest("POST", path, headers, body)
+        return HttpRequest("POST", _infer_path(request.model, request.version), headers, body)
+    route = _ROUTE_OF[type(request)]
+    path = _fill(route.path, {f: getattr(request, f) for f in _FIELDS_OF[type(request)]})
     value = None if route.body is None else route.body(request)
     if value is None:
         return HttpRequest(route.method, path, _NO_HEADERS, ())

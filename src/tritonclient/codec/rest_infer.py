@@ -42,17 +42,17 @@ def tensor_offset(headers: Mapping[str, str]) -> int:
 
 def encode_request(request: Infer) -> tuple[dict[str, str], tuple[Buffer, ...]]:
     """Headers and body of an inference request; tensor data is passed on, not copied."""
-    parts = ['{"id":', _encoder.encode(request.id), ","] if request.id else ["{"]
-    parts += ['"inputs":[', ",".join([_tensor(tensor) for tensor in request.inputs]), "]"]
+    id = f'"id":{_encoder.encode(request.id)},' if request.id else ""
+    inputs = ",".join(map(_tensor, request.inputs))
+    parameters: Mapping[str, Parameter] = request.parameters
     if request.outputs:
-        parts += [',"outputs":[', ",".join([_output(output) for output in request.outputs]), "]"]
-    parameters = request.parameters
-    if not request.outputs and request.binary:
-        parameters = {**parameters, "binary_data_output": True}
-    if parameters:
-        parts += [',"parameters":', _encoder.encode(dict(parameters))]
-    parts.append("}")
-    return _assemble("".join(parts).encode(), request.inputs)
+        outputs = f',"outputs":[{",".join(map(_output, request.outputs))}]'
+    else:
+        outputs = ""
+        if request.binary:
+            parameters = {**parameters, "binary_data_output": True}
+    rest = f',"parameters":{_encoder.encode(dict(parameters))}' if parameters else ""
+    return _assemble(f'{{{id}"inputs":[{inputs}]{outputs}{rest}}}'.encode(), request.inputs)
 
 
 def encode_response(answer: InferResponse) -> tuple[dict[str, str], tuple[Buffer, ...]]:
@@ -61,7 +61,7 @@ def encode_response(answer: InferResponse) -> tuple[dict[str, str], tuple[Buffer
     head |= {"model_name": answer.model_name, "model_version": answer.model_version}
     if answer.parameters:
         head["parameters"] = dict(answer.parameters)
-    outputs = ",".join([_tensor(tensor) for tensor in answer.outputs])
+    outputs = ",".join(map(_tensor, answer.outputs))
     text = f'{_encoder.encode(head)[:-1]},"outputs":[{outputs}]}}'
     return _assemble(text.encode(), answer.outputs)
 

@@ -35,7 +35,7 @@ from .coding import decompress
 RECEIVE_SIZE = 16 * 1024
 MAX_HEAD_SIZE = 64 * 1024
 MAX_INTERIM_RESPONSES = 20
-_ALIGNMENT = 64
+_ALIGNMENT = 16
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\Z")
 _HEADER = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\Z")
@@ -45,6 +45,10 @@ _METHOD = re.compile(r"[A-Z]+\Z")
 _TARGET = re.compile(r"[\x21-\x7e]+\Z")
 _NAME = re.compile(_TOKEN.decode() + r"\Z")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
+
+
+_NOTHING = memoryview(b"")
+_NO_PARTS = bytearray()  # stands in where nothing is collected
 
 
 class Response(NamedTuple):
@@ -62,6 +66,10 @@ class _State(Enum):
     CHUNKED = auto()
     UNTIL_EOF = auto()
     CLOSED = auto()
+
+
+# Enum members are slow to look up; these are looked at for every byte that arrives.
+_IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_EOF, _CLOSED = _State
 
 
 class _Head(NamedTuple):
@@ -94,7 +102,7 @@ class Http1:
     Args:
         max_body: largest body accepted, before and after decompression.
         tensor_offset: tells from the headers at which offset of the body to place the alignment,
-            so that tensors behind a head of any length lie on 64-byte borders.
+            so that tensors behind a head of any length are aligned.
     """
 
     __slots__ = (
@@ -123,11 +131,11 @@ class Http1:
         self._tensor_offset = tensor_offset
         self._buffer = bytearray(RECEIVE_SIZE)
         self._start = self._end = 0  # the part of the buffer that is received and not yet read
-        self._state = _State.IDLE
+        self._state = _IDLE
         self._head = _Head(0, {}, None, False, True)
-        self._body = memoryview(b"")
+        self._body = _NOTHING
         self._received = 0
-        self._parts = bytearray()
+        self._parts = _NO_PARTS
         self._chunk_left = 0
         self._interim = 0
         self.response: Response | None = None
@@ -135,25 +143,25 @@ class Http1:
     @property
     def reusable(self) -> bool:
         """Whether the connection can carry another exchange."""
-        return self._state is _State.IDLE
+        return self._state is _IDLE
 
     def start(self, head: bytes, body: Iterable[Buffer] = ()) -> list[Buffer]:
         """Begin an exchange; what to send is the head (`encode_head`) and the body's buffers."""
-        if self._state is not _State.IDLE:
+        if self._state is not _IDLE:
             raise RuntimeError(f"an exchange can't begin in state {self._state.name}")
-        self._state = _State.HEAD
+        self._state = _HEAD
         self._interim = 0
         self.response = None
         return [head, *body]
 
     def abandon(self) -> bool:
         """Give the connection up although the answer is there; always True."""
-        self._state = _State.CLOSED
+        self._state = _CLOSED
         return True
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:
         """Where the next received bytes go."""
-        if self._state is _State.LENGTH:
+        if self._state is _LENGTH:
             return self._body[self._received :]
         if self._start == self._end:
             self._start = self._end = 0
@@ -177,7 +185,7 @@ class Http1:
             ProtocolError: they are not HTTP, or more than the bounds allow.
         """
         try:
-            if self._state is _State.LENGTH:
+            if self._state is _LENGTH:
                 self._received += count
                 if self._received == len(self._body):
                     self._finish(self._body)
@@ -185,19 +193,19 @@ class Http1:
             self._end += count
             self._advance()
         except ProtocolError:
-            self._state = _State.CLOSED
+            self._state = _CLOSED
             raise
 
     def _advance(self) -> None:
-        if self._state is _State.HEAD:
+        if self._state is _HEAD:
             self._read_heads()
-        if self._state is _State.CHUNKED:
+        if self._state is _CHUNKED:
             self._read_chunks()
-        elif self._state is _State.UNTIL_EOF:
+        elif self._state is _UNTIL_EOF:
             self._collect(self._end - self._start)
-        elif self._start < self._end and self._state in (_State.IDLE, _State.CLOSED):
+        elif self._start < self._end and self._state in (_IDLE, _CLOSED):
             # Nothing was asked for. What follows an answer can only be a fault or an attack.
-            self._state = _State.CLOSED
+            self._state = _CLOSED
 
     def eof_received(self) -> None:
         """Take note that the peer has closed its side.
@@ -205,22 +213,22 @@ class Http1:
         Raises:
             ConnectionFailed: an answer was due, or not yet whole.
         """
-        state, self._state = self._state, _State.CLOSED
-        if state is _State.UNTIL_EOF:
+        state, self._state = self._state, _CLOSED
+        if state is _UNTIL_EOF:
             self._finish(memoryview(self._parts))
-        elif state is _State.HEAD:
+        elif state is _HEAD:
             received = self._end - self._start
             raise ConnectionFailed(
                 f"the server closed the connection inside the answer's head, after {received} bytes"
                 if received
                 else "the server closed the connection without an answer"
             )
-        elif state is _State.LENGTH:
+        elif state is _LENGTH:
             raise ConnectionFailed(
                 f"the server closed the connection after {self._received} "
                 f"of the answer's {len(self._body)} bytes"
             )
-        elif state is _State.CHUNKED:
+        elif state is _CHUNKED:
             raise ConnectionFailed(
                 f"the server closed the connection after {len(self._parts)} bytes of an answer "
                 "of unknown length"
@@ -229,7 +237,7 @@ class Http1:
     # Heads
 
     def _read_heads(self) -> None:
-        while self._state is _State.HEAD:
+        while self._state is _HEAD:
             end = self._buffer.find(b"\r\n\r\n", self._start, self._end)
             if end < 0:
                 if self._end - self._start > MAX_HEAD_SIZE:
@@ -259,14 +267,12 @@ class Http1:
 
     def _begin_body(self, head: _Head) -> None:
         self._head = head
-        self._parts = bytearray()
-        if head.chunked:
-            self._chunk_left = -1
-            self._state = _State.CHUNKED
-        elif head.length is None:
-            self._state = _State.UNTIL_EOF
-        else:
+        if head.length is not None:
             self._begin_length(head.length)
+            return
+        self._parts = bytearray()
+        self._chunk_left = -1
+        self._state = _CHUNKED if head.chunked else _UNTIL_EOF
 
     def _begin_length(self, length: int) -> None:
         if length > self._max_body:
@@ -278,7 +284,7 @@ class Http1:
         if at_hand == length:
             self._finish(body)
         else:
-            self._body, self._received, self._state = body, at_hand, _State.LENGTH
+            self._body, self._received, self._state = body, at_hand, _LENGTH
 
     # Bodies of unknown length
 
@@ -295,7 +301,7 @@ class Http1:
         `_chunk_left` counts what is missing of the data and its CRLF; -1 means that a size line
         is next, -2 that the trailers are.
         """
-        while self._state is _State.CHUNKED:
+        while self._state is _CHUNKED:
             if self._chunk_left > 2:
                 available = min(self._chunk_left - 2, self._end - self._start)
                 self._collect(available)
@@ -344,27 +350,29 @@ class Http1:
 
     def _finish(self, body: memoryview) -> None:
         head = self._head
-        coding = head.headers.get("content-encoding", "identity").strip().lower()
-        if coding not in ("", "identity") and len(body):
-            body = decompress(body, coding, self._max_body)
+        if "content-encoding" in head.headers and len(body):
+            coding = head.headers["content-encoding"].strip().lower()
+            if coding != "identity":
+                body = decompress(body, coding, self._max_body)
         self.response = Response(head.status, head.headers, body)
-        self._body = memoryview(b"")
-        self._parts = bytearray()
+        self._body = _NOTHING
+        self._parts = _NO_PARTS
         extra = self._start != self._end
-        if self._state is _State.CLOSED or extra or not head.keep_alive:
-            self._state = _State.CLOSED
+        if self._state is _CLOSED or extra or not head.keep_alive:
+            self._state = _CLOSED
         else:
-            self._state = _State.IDLE
+            self._state = _IDLE
 
 
 def _aligned(length: int, offset: int) -> memoryview:
-    """Uninitialised memory of a length, whose byte at `offset` lies on a 64-byte border."""
+    """Uninitialised memory of a length, whose byte at `offset` is aligned for any datatype."""
     try:
-        # numpy, because a bytearray would first be filled with zeros.
+        # numpy, because a bytearray would first be filled with zeros. Its memory begins on a
+        # 16-byte border, as malloc's does on every 64-bit platform.
         memory = np.empty(length + _ALIGNMENT, np.uint8)
     except MemoryError as error:
         raise ProtocolError(f"no memory for the answer's {length} bytes") from error
-    start = -(memory.ctypes.data + offset) % _ALIGNMENT
+    start = -offset % _ALIGNMENT
     return memory.data[start : start + length]
 
 

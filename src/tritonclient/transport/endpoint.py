@@ -24,6 +24,7 @@ class Endpoint:
 
     Attributes:
         protocol: "http" or "grpc".
+        authority: what the Host header says.
         host: name or address; "" for a unix socket.
         socket_path: path of the unix socket, or "".
         base_path: prefix of every path, such as "/gateway", without a slash at its end.
@@ -32,19 +33,11 @@ class Endpoint:
     url: str
     protocol: str
     secure: bool
+    authority: str
     host: str
     port: int
     socket_path: str = ""
     base_path: str = ""
-
-    @property
-    def authority(self) -> str:
-        """What the Host header says."""
-        if self.socket_path:
-            return "localhost"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        default = 443 if self.secure else 80
-        return host if self.port == default else f"{host}:{self.port}"
 
 
 def parse_url(url: str) -> Endpoint:
@@ -80,17 +73,19 @@ def parse_url(url: str) -> Endpoint:
         path = unquote(parts.path)
         if not path or parts.netloc:
             raise ValueError(f"url {url!r} has no socket path; expected {parts.scheme}:/a/path")
-        return Endpoint(url, protocol, False, "", 0, socket_path=path)
+        return Endpoint(url, protocol, False, "localhost", "", 0, socket_path=path)
     if not parts.hostname:
         raise ValueError(f"url {url!r} has no host; for example {parts.scheme}://localhost")
     base_path = parts.path.rstrip("/")
     if protocol == "grpc" and base_path:
         raise ValueError(f"url {url!r} has a path, which gRPC does not")
-    host = parts.hostname
-    # A port of 0 is never a server's.
     if port == 0:
-        raise ValueError(f"url {url!r} has port 0")
-    return Endpoint(url, protocol, secure, host, port or default_port, base_path=base_path)
+        raise ValueError(f"url {url!r} has port 0, which is never a server's")
+    host, port = parts.hostname, port or default_port
+    authority = f"[{host}]" if ":" in host else host
+    if port != (443 if secure else 80):
+        authority += f":{port}"
+    return Endpoint(url, protocol, secure, authority, host, port, base_path=base_path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,14 +102,18 @@ class HttpCall(Generic[T]):
         headers = {"Host": settings.endpoint.authority, **encoded.headers}
         if settings.headers or options is not NO_OPTIONS:
             body = _apply(options, settings.headers, headers, body)
-        size = sum(map(len, body))
+        size = 0
+        for part in body:
+            size += len(part)
         if settings.max_request_size is not None and size > settings.max_request_size:
             raise ValueError(
                 f"the request's {size} bytes exceed max_request_size {settings.max_request_size}"
             )
         if size or encoded.method != "GET":
             headers["Content-Length"] = str(size)
-        target = settings.endpoint.base_path + encoded.path + _query(options.query)
+        target = settings.endpoint.base_path + encoded.path
+        if options.query:
+            target += _query(options.query)
         self._head = _encode_head(encoded.method, target, tuple(headers.items()))
         self._body: tuple[Buffer, ...] = body
         self.idempotent = encoded.method == "GET"
