@@ -21,7 +21,7 @@ TARGET = ROOT / "src" / "tritonclient" / "codec" / "messages.desc"
 def build() -> bytes:
     """The descriptor set of all files in proto/, without comments and source positions."""
     try:
-        from grpc_tools import protoc
+        from grpc_tools import protoc  # pyright: ignore[reportMissingImports]
     except ImportError:
         sys.exit("protoc is missing: pip install grpcio-tools")
     with tempfile.TemporaryDirectory() as folder:

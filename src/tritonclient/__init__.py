@@ -1,32 +1,36 @@
 """A client of the v2 inference protocol, spoken by Triton, KServe and others."""
 
-from .aio import AsyncClient, AsyncModel
-from .client import Client, Model
-from .errors import (
-    Aborted,
-    AlreadyExists,
-    Cancelled,
-    ConnectionFailed,
-    DataLoss,
-    DeadlineExceeded,
-    FailedPrecondition,
-    InferenceServerException,
-    Internal,
-    InvalidArgument,
-    NotFound,
-    OutOfRange,
-    PermissionDenied,
-    ProtocolError,
-    ResourceExhausted,
-    ServerError,
-    Unauthenticated,
-    Unavailable,
-    Unimplemented,
-    Unknown,
-)
-from .inference import Classification, InferResult, Tensor
-from .messages import RequestedOutput
-from .transport.endpoint import TLS
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .aio import AsyncClient, AsyncModel
+    from .client import Client, Model
+    from .errors import (
+        Aborted,
+        AlreadyExists,
+        Cancelled,
+        ConnectionFailed,
+        DataLoss,
+        DeadlineExceeded,
+        FailedPrecondition,
+        InferenceServerException,
+        Internal,
+        InvalidArgument,
+        NotFound,
+        OutOfRange,
+        PermissionDenied,
+        ProtocolError,
+        ResourceExhausted,
+        ServerError,
+        Unauthenticated,
+        Unavailable,
+        Unimplemented,
+        Unknown,
+    )
+    from .inference import Classification, InferResult, Tensor
+    from .messages import RequestedOutput
+    from .transport.endpoint import TLS
 
 __all__ = [
     "TLS",
@@ -59,3 +63,28 @@ __all__ = [
     "Unimplemented",
     "Unknown",
 ]
+
+_HOMES = {
+    "AsyncClient": "aio",
+    "AsyncModel": "aio",
+    "Classification": "inference",
+    "Client": "client",
+    "InferResult": "inference",
+    "Model": "client",
+    "RequestedOutput": "messages",
+    "TLS": "transport.endpoint",
+    "Tensor": "inference",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when first used: asyncio alone takes longer to import than all of a blocking client.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

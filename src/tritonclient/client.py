@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import flows
@@ -28,6 +27,8 @@ from .transport.endpoint import TLS
 from .transport.http import NO_OPTIONS, HttpCall, Options
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     from typing_extensions import Self, Unpack
 
 T = TypeVar("T")
@@ -227,6 +228,8 @@ class Client:
         """
         arguments, carrying, timeout = split_options(options)
         call = self._transport.prepare(infer(model, inputs, **arguments), carrying)
+        from concurrent.futures import ThreadPoolExecutor  # only those who submit pay for it
+
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._workers, "tritonclient")

@@ -69,12 +69,17 @@ def datatype_of(array: Array) -> str:
         return name
     if array.dtype.kind in "OSUT":
         return "BYTES"
-    name = _BY_DTYPE.get(array.dtype.newbyteorder("="))
+    name = _BY_DTYPE.get(_native(array.dtype))
     if name is not None:
         return name
     if array.dtype.name == "bfloat16":
         return "BF16"
     raise ValueError(f"dtype {array.dtype} has no v2 datatype; expected one of {_expected()}")
+
+
+def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    # StringDType knows no byte orders and refuses to be asked.
+    return dtype if dtype.kind == "T" else dtype.newbyteorder("=")
 
 
 def _expected() -> str:
@@ -99,7 +104,7 @@ def pack(array: Array, datatype: str) -> Buffer:
     if array.dtype != expected:
         if datatype == "BF16":
             array = _to_bf16(array)
-        elif array.dtype.newbyteorder("=") == expected.newbyteorder("="):
+        elif _native(array.dtype) == _native(expected):
             array = array.astype(expected)
         else:
             raise ValueError(f"dtype {array.dtype} does not fit {datatype}; expected {expected}")
@@ -107,7 +112,7 @@ def pack(array: Array, datatype: str) -> Buffer:
         array = np.ascontiguousarray(array)
     if array.size == 0 or array.ndim == 0:
         return array.tobytes()  # memoryview can't cast these
-    return array.data.cast("B")
+    return memoryview(array).cast("B")  # not array.data, which masked arrays redefine
 
 
 def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:
@@ -148,9 +153,9 @@ def element_count(shape: Iterable[int]) -> int:
 def _to_bf16(array: Array) -> Array:
     if array.dtype.name == "bfloat16":
         return array.view(np.uint16).astype(NUMPY["BF16"], copy=False)
-    if array.dtype.newbyteorder("=") == np.dtype(np.uint16):
+    if _native(array.dtype) == np.dtype(np.uint16):
         return array.astype(NUMPY["BF16"])
-    if array.dtype.newbyteorder("=") != np.dtype(np.float32):
+    if _native(array.dtype) != np.dtype(np.float32):
         raise ValueError(
             f"dtype {array.dtype} does not fit BF16; expected ml_dtypes.bfloat16, float32, "
             "or uint16 bit patterns"
@@ -244,7 +249,9 @@ def unpack_bytes(data: Buffer, count: int) -> Array:
         ValueError: the data holds fewer or more elements, or ends inside one.
     """
     array: Array = np.empty(count, object)
-    if count == 0 and not len(data):
+    if count == 0:
+        if len(data):
+            raise ValueError(f"{len(data)} bytes for a BYTES tensor without elements")
         return array
     if count * 4 > len(data):
         raise ValueError(f"{len(data)} bytes can't hold {count} BYTES elements")

@@ -38,7 +38,7 @@ def run(
         step = next(flow)
         while True:
             try:
-                answer = sleep(step) if isinstance(step, float) else send(*step)
+                answer = send(*step) if isinstance(step, tuple) else sleep(step)
             except InferenceServerException as error:
                 step = flow.throw(error)
             else:
@@ -57,7 +57,7 @@ async def run_async(
         step = next(flow)
         while True:
             try:
-                answer = await (sleep(step) if isinstance(step, float) else send(*step))
+                answer = await (send(*step) if isinstance(step, tuple) else sleep(step))
             except InferenceServerException as error:
                 step = flow.throw(error)
             else:

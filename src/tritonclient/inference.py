@@ -196,6 +196,8 @@ def as_array(value: TensorLike) -> Array:
         return _from_dlpack(value)
     try:
         array = np.asarray(value)
+    except UnicodeDecodeError:
+        return np.array(value, object)  # texts and bytes mixed, which numpy tries to unify
     except ValueError as error:
         raise ValueError(f"{_excerpt(value)} makes no array: {error}") from None
     if array.dtype.kind in "SU":

@@ -1,8 +1,11 @@
 """Every operation of the v2 protocol as a value: a `Request[T]` whose answer is a T.
 
 Field names are the protocol's own, so that the codecs can fill most of these from JSON or
-protobuf by name. Sources: KServe v2 REST and gRPC specification; Triton's extensions (model
-repository, model configuration, statistics, trace, logging, system and CUDA shared memory).
+protobuf by name. Requests are frozen dataclasses; answers are named tuples, which do the same and
+are quicker to define and to make.
+
+Sources: KServe v2 REST and gRPC specification; Triton's extensions (model repository, model
+configuration, statistics, trace, logging, system and CUDA shared memory).
 """
 
 from __future__ import annotations
@@ -60,8 +63,7 @@ class IsModelReady(Request[bool]):
 # Metadata and configuration
 
 
-@dataclass(frozen=True, slots=True)
-class ServerMetadata:
+class ServerMetadata(NamedTuple):
     """Who the server is.
 
     Attributes:
@@ -78,8 +80,7 @@ class GetServerMetadata(Request[ServerMetadata]):
     """Name, version and extensions of the server."""
 
 
-@dataclass(frozen=True, slots=True)
-class TensorMetadata:
+class TensorMetadata(NamedTuple):
     """A model's input or output; a dimension of -1 takes any size."""
 
     name: str = ""
@@ -87,8 +88,7 @@ class TensorMetadata:
     shape: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ModelMetadata:
+class ModelMetadata(NamedTuple):
     """A model's tensors; for a batching model each shape begins with the batch dimension."""
 
     name: str = ""
@@ -117,16 +117,14 @@ class GetModelConfig(Request[dict[str, Any]]):
 # Statistics
 
 
-@dataclass(frozen=True, slots=True)
-class StatisticDuration:
+class StatisticDuration(NamedTuple):
     """How often something happened and the nanoseconds it took altogether."""
 
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # hides a method of tuples
     ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class InferStatistics:
+class InferStatistics(NamedTuple):
     """Cumulative durations of the stages of inference."""
 
     success: StatisticDuration = StatisticDuration()
@@ -139,8 +137,7 @@ class InferStatistics:
     cache_miss: StatisticDuration = StatisticDuration()
 
 
-@dataclass(frozen=True, slots=True)
-class InferBatchStatistics:
+class InferBatchStatistics(NamedTuple):
     """The same for executions of one batch size."""
 
     batch_size: int = 0
@@ -149,8 +146,7 @@ class InferBatchStatistics:
     compute_output: StatisticDuration = StatisticDuration()
 
 
-@dataclass(frozen=True, slots=True)
-class InferResponseStatistics:
+class InferResponseStatistics(NamedTuple):
     """The same for the n-th response of a decoupled model."""
 
     compute_infer: StatisticDuration = StatisticDuration()
@@ -161,8 +157,7 @@ class InferResponseStatistics:
     cancel: StatisticDuration = StatisticDuration()
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryUsage:
+class MemoryUsage(NamedTuple):
     """Bytes of memory of one kind on one device that a model holds."""
 
     type: str = ""
@@ -170,8 +165,7 @@ class MemoryUsage:
     byte_size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ModelStatistics:
+class ModelStatistics(NamedTuple):
     """What one version of a model has done since it was loaded.
 
     Attributes:
@@ -188,7 +182,7 @@ class ModelStatistics:
     inference_stats: InferStatistics = InferStatistics()
     batch_stats: tuple[InferBatchStatistics, ...] = ()
     memory_usage: tuple[MemoryUsage, ...] = ()
-    response_stats: Mapping[str, InferResponseStatistics] = field(default_factory=dict)
+    response_stats: Mapping[str, InferResponseStatistics] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +196,7 @@ class GetStatistics(Request[tuple[ModelStatistics, ...]]):
 # Model repository
 
 
-@dataclass(frozen=True, slots=True)
-class ModelIndex:
+class ModelIndex(NamedTuple):
     """One version of a model in the repository.
 
     Attributes:
@@ -284,8 +277,7 @@ class UpdateLogSettings(Request[dict[str, Any]]):
 # Shared memory
 
 
-@dataclass(frozen=True, slots=True)
-class SystemSharedMemoryRegion:
+class SystemSharedMemoryRegion(NamedTuple):
     """A registered region: `byte_size` bytes at `offset` of the POSIX object `key`."""
 
     name: str = ""
@@ -318,8 +310,7 @@ class UnregisterSystemSharedMemory(Request[None]):
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CudaSharedMemoryRegion:
+class CudaSharedMemoryRegion(NamedTuple):
     """A registered region of device memory."""
 
     name: str = ""
@@ -351,7 +342,7 @@ class UnregisterCudaSharedMemory(Request[None]):
     name: str = ""
 
 
-# Inference: made several times in each call, hence tuples, which are quicker to make
+# Inference
 
 #: Typed as unchangeable; a MappingProxyType could not be pickled.
 NO_PARAMETERS: Mapping[str, Parameter] = {}

@@ -1,4 +1,4 @@
-"""Dataclasses to and from JSON values, by field name.
+"""Named tuples to and from JSON values, by field name.
 
 Most messages of the protocol are plain records whose JSON keys are our field names; this writes
 and reads all of them. Unknown keys are skipped and missing ones take the field's default, since
@@ -7,7 +7,6 @@ servers of other makes and versions send more or less; a value of the wrong kind
 
 from __future__ import annotations
 
-import dataclasses
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -16,10 +15,11 @@ from typing import Any
 
 
 def dump(value: Any) -> Any:
-    """The JSON value of a record: objects of its fields, lists for tuples."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: dump(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    """The JSON value of a record: objects of its fields, lists for other tuples."""
     if isinstance(value, (tuple, list)):
+        names = getattr(value, "_fields", None)
+        if names is not None:
+            return {name: dump(item) for name, item in zip(names, value, strict=True)}
         return [dump(item) for item in value]
     if isinstance(value, Mapping):
         return {key: dump(item) for key, item in value.items()}
@@ -37,7 +37,7 @@ def load(kind: Any, value: Any, where: str = "$") -> Any:
 
 @cache
 def _reader(kind: Any) -> Callable[[Any, str], Any]:
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+    if hasattr(kind, "_fields"):
         return _record_reader(kind)
     origin = typing.get_origin(kind)
     if origin is tuple:
@@ -55,9 +55,9 @@ def _reader(kind: Any) -> Callable[[Any, str], Any]:
     raise TypeError(f"no JSON form for {kind!r}")
 
 
-def _record_reader(kind: type) -> Callable[[Any, str], Any]:
+def _record_reader(kind: Any) -> Callable[[Any, str], Any]:
     hints = typing.get_type_hints(kind)
-    readers = {f.name: _reader(hints[f.name]) for f in dataclasses.fields(kind)}
+    readers = {name: _reader(hints[name]) for name in kind._fields}
 
     def read(value: Any, where: str) -> Any:
         members = _object(value, where)

@@ -294,7 +294,7 @@ def decode_response(request: m.Request[T], response: HttpResponse) -> T:
         return route.load(value) if route.load else load(route.answer, value)  # type: ignore[no-any-return]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise errors.ProtocolError(
-            f"the answer to {type(request).__name__} can't be read: {describe(error)}",
+            f"the answer to {type(request).__name__} can't be read: {describe(error):.500}",
             debug_details=excerpt(response.body),
         ) from error
 

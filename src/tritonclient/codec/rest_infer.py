@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..datatypes import NUMPY, Array, Buffer, check, element_count, pack, pack_bytes, unpack
+from ..datatypes import NUMPY, Array, Buffer, check, element_count, pack, unpack
 from ..messages import Infer, InferResponse, InferTensor, Parameter, RequestedOutput
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
 _head_length = HEAD_LENGTH.lower()
+
+_MAX_DIMENSIONS = 64  # numpy's own limit
 
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
@@ -201,7 +203,8 @@ def _tensors(
 
 
 def _parse_answer(head: bytes) -> _Head:
-    value = json.loads(head)
+    # Triton writes BYTES that are no text into its JSON as they are; this keeps them.
+    value = json.loads(head.decode("utf-8", "surrogateescape"))
     members = {
         "model_name": _member(value, "model_name", str, ""),
         "model_version": _member(value, "model_version", str, ""),
@@ -227,8 +230,12 @@ def _describe_one(value: Any, where: str) -> _Described:
     datatype = _member(value, "datatype", str, None)
     check(datatype)
     shape = tuple(_member(value, "shape", list, None))
-    if not all(type(size) is int and 0 <= size < 1 << 63 for size in shape):
-        raise ValueError(f"the shape of tensor {name!r} is {list(shape)}")
+    if (
+        len(shape) > _MAX_DIMENSIONS
+        or not all(type(size) is int and size >= 0 for size in shape)
+        or element_count(shape) >= 1 << 63
+    ):
+        raise ValueError(f"the shape of tensor {name!r} is {list(shape)!r:.80}")
     parameters = dict(_member(value, "parameters", dict, {}))
     size = parameters.pop("binary_data_size", None)
     values = value.get("data")
@@ -268,7 +275,7 @@ def _pack_values(name: str, datatype: str, shape: tuple[int, ...], values: list[
     """JSON values, flat or nested, as wire bytes."""
     try:
         array = _array_of(datatype, _flat(values), element_count(shape))
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"the data of tensor {name!r} is not {datatype}: {error}") from error
     return pack(array, datatype)
 
@@ -278,8 +285,7 @@ def _array_of(datatype: str, values: list[Any], count: int) -> Array:
         raise ValueError(f"{len(values)} elements, expected {count}")
     if datatype == "BYTES":
         array: Array = np.empty(count, object)
-        array[:] = values
-        pack_bytes(array)
+        array[:] = [value.encode("utf-8", "surrogateescape") for value in values]
         return array
     if datatype in ("FP16", "BF16"):
         return np.array(values, np.float32 if datatype == "BF16" else np.float16)
@@ -305,23 +311,25 @@ def decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buf
     head, view, position = _split(headers, body)
     value = json.loads(head)
     parameters = dict(_member(value, "parameters", dict, {}))
+    # It counts only where no outputs are listed; those have flags of their own.
     binary = bool(parameters.pop("binary_data_output", False))
+    outputs = tuple(map(_requested, _member(value, "outputs", list, [])))
     return Infer(
         model=fields["model"],
         version=fields.get("version", ""),
         id=_member(value, "id", str, ""),
         inputs=_tensors(_describe(value, "inputs"), view, position),
-        outputs=tuple(_requested(item, binary) for item in _member(value, "outputs", list, [])),
+        outputs=outputs,
         parameters=parameters,
-        binary=binary,
+        binary=binary or bool(outputs),
     )
 
 
-def _requested(value: Any, binary: bool) -> RequestedOutput:
+def _requested(value: Any) -> RequestedOutput:
     parameters = dict(_member(value, "parameters", dict, {}))
     return RequestedOutput(
         name=_member(value, "name", str, None),
         classes=_member(parameters, "classification", int, 0),
-        binary=bool(parameters.pop("binary_data", binary)),
+        binary=bool(parameters.pop("binary_data", False)),
         parameters={k: v for k, v in parameters.items() if k != "classification"},
     )

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import math
 import os
+import socket
 import ssl
 import weakref
 from asyncio import AbstractEventLoop
@@ -22,7 +23,17 @@ from ..engine.http1 import Http1, Response
 from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ..messages import Request
 from .endpoint import TLS, Endpoint
-from .http import NO_OPTIONS, HttpCall, HttpSettings, Options, check_timeout, gather, locate
+from .http import (
+    NO_OPTIONS,
+    HttpCall,
+    HttpSettings,
+    Options,
+    check_timeout,
+    gather,
+    locate,
+    trusted,
+)
+from .polling import IN, Poll, poller
 
 T = TypeVar("T")
 
@@ -71,7 +82,7 @@ class HttpTransport:
         loop = asyncio.get_running_loop()
         deadline = math.inf if timeout is None else loop.time() + timeout
         try:
-            return call.finish(await self._round_trip(self._pool(loop), call, deadline))
+            return await self._round_trip(self._pool(loop), call, deadline)
         except InferenceServerException as error:
             locate(error, self._url, call.request)
             raise
@@ -85,7 +96,7 @@ class HttpTransport:
             pool = self._pools[loop] = _Pool(connect, self._max_connections)
         return pool
 
-    async def _round_trip(self, pool: _Pool, call: HttpCall[Any], deadline: float) -> Response:
+    async def _round_trip(self, pool: _Pool, call: HttpCall[T], deadline: float) -> T:
         connection = await pool.acquire(deadline)
         try:
             return await _exchange(pool, connection, call, deadline)
@@ -103,16 +114,17 @@ class HttpTransport:
             await pool.close()
 
 
-async def _exchange(
-    pool: _Pool, connection: _Connection, call: HttpCall[Any], deadline: float
-) -> Response:
+async def _exchange(pool: _Pool, connection: _Connection, call: HttpCall[T], deadline: float) -> T:
     try:
-        response = await connection.exchange(call.start(connection.engine), deadline)
-    except BaseException:
-        pool.discard(connection)
+        answer = call.finish(await connection.exchange(call.start(connection.engine), deadline))
+    except BaseException as error:
+        if trusted(error):
+            pool.release(connection)
+        else:
+            pool.discard(connection)
         raise
     pool.release(connection)
-    return response
+    return answer
 
 
 class _Connection(asyncio.BufferedProtocol):
@@ -124,6 +136,7 @@ class _Connection(asyncio.BufferedProtocol):
         self.lost: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connect
+        self._poll: Poll = None  # type: ignore[assignment]  # set on connect
         self._answer: asyncio.Future[Response] | None = None
         self._writable: asyncio.Future[None] | None = None
 
@@ -144,7 +157,10 @@ class _Connection(asyncio.BufferedProtocol):
                 self._transport.write(buffers[0])
             else:
                 await self._write(buffers, answer)
-            return await answer
+            response = await answer
+            if self._transport.get_write_buffer_size():
+                self.engine.abandon()  # answered before all was sent
+            return response
         finally:
             self._answer = None
             if timer is not None:
@@ -172,6 +188,13 @@ class _Connection(asyncio.BufferedProtocol):
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
 
+    def stale(self) -> bool:
+        """Whether the server has closed the idle connection, or sent what nobody asked for.
+
+        The socket is asked, since the loop may not have come round to reading from it.
+        """
+        return self.lost.done() or self._poll(IN, 0) != 0
+
     def close(self) -> None:
         self._transport.abort()
 
@@ -179,6 +202,7 @@ class _Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._poll = poller(transport.get_extra_info("socket"))
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self.engine.get_buffer()
@@ -204,10 +228,25 @@ class _Connection(asyncio.BufferedProtocol):
             answer.set_result(self.engine.response)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        if isinstance(exc, OSError) and self._answer is not None:
+            self._last_words(self._answer)
         if not self.lost.done():
             self.lost.set_result(None)
         self.resume_writing()
         self._fail(ConnectionFailed(f"the connection was lost: {exc or 'closed'}"))
+
+    def _last_words(self, answer: asyncio.Future[Response]) -> None:
+        """Read what came before a reset that sending ran into: it may be the answer."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or self._transport.get_extra_info("sslcontext") is not None:
+            return
+        with (
+            contextlib.suppress(OSError),
+            socket.fromfd(sock.fileno(), sock.family, sock.type) as s,
+        ):
+            s.setblocking(False)
+            while not answer.done() and (count := s.recv_into(self.engine.get_buffer())):
+                self.buffer_updated(count)
 
     def pause_writing(self) -> None:
         self._writable = self._loop.create_future()
@@ -231,9 +270,10 @@ class _Connector:
         timeout = None if deadline == math.inf else max(0.0, deadline - loop.time())
         try:
             return await asyncio.wait_for(self._connect(loop), timeout)
-        except (asyncio.TimeoutError, TimeoutError) as error:
-            raise DeadlineExceeded("the deadline passed while connecting") from error
-        except (OSError, ValueError) as error:
+        except (asyncio.TimeoutError, OSError, ValueError) as error:
+            # The network has a timeout of its own, whose error has a number.
+            if isinstance(error, (asyncio.TimeoutError, TimeoutError)) and not error.args:
+                raise DeadlineExceeded("the deadline passed while connecting") from error
             kind = (
                 "the TLS handshake failed" if isinstance(error, ssl.SSLError) else "can't connect"
             )
@@ -272,7 +312,7 @@ class _Pool:
         while True:
             while self._idle:
                 connection = self._idle.pop()
-                if not fresh and connection.engine.reusable and not connection.lost.done():
+                if not fresh and connection.engine.reusable and not connection.stale():
                     connection.reused = True
                     return connection
                 self.discard(connection)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import select
 import socket
 import ssl
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -24,12 +24,21 @@ from ..engine.http1 import Http1, Response
 from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ..messages import Request
 from .endpoint import TLS, Endpoint
-from .http import NO_OPTIONS, HttpCall, HttpSettings, Options, check_timeout, gather, locate
+from .http import (
+    NO_OPTIONS,
+    HttpCall,
+    HttpSettings,
+    Options,
+    check_timeout,
+    gather,
+    locate,
+    trusted,
+)
+from .polling import IN, OUT, Poll, poller
 
 T = TypeVar("T")
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_IN, _OUT = 1, 4  # POLLIN and POLLOUT everywhere
 #: sendmsg takes no more buffers than IOV_MAX, which is 1024 on Linux and macOS.
 _MAX_BUFFERS = 512
 
@@ -66,12 +75,12 @@ class HttpTransport:
         check_timeout(timeout)
         deadline = math.inf if timeout is None else monotonic() + timeout
         try:
-            return call.finish(self._round_trip(call, deadline))
+            return self._round_trip(call, deadline)
         except InferenceServerException as error:
             locate(error, self._url, call.request)
             raise
 
-    def _round_trip(self, call: HttpCall[Any], deadline: float) -> Response:
+    def _round_trip(self, call: HttpCall[T], deadline: float) -> T:
         connection = self._pool.acquire(deadline)
         try:
             return self._exchange(connection, call, deadline)
@@ -81,14 +90,17 @@ class HttpTransport:
                 raise
         return self._exchange(self._pool.acquire(deadline, fresh=True), call, deadline)
 
-    def _exchange(self, connection: _Connection, call: HttpCall[Any], deadline: float) -> Response:
+    def _exchange(self, connection: _Connection, call: HttpCall[T], deadline: float) -> T:
         try:
-            response = connection.exchange(call.start(connection.engine), deadline)
-        except BaseException:
-            self._pool.discard(connection)
+            answer = call.finish(connection.exchange(call.start(connection.engine), deadline))
+        except BaseException as error:
+            if trusted(error):
+                self._pool.release(connection)
+            else:
+                self._pool.discard(connection)
             raise
         self._pool.release(connection)
-        return response
+        return answer
 
     def close(self) -> None:
         """Close idle connections now and busy ones when their call ends; later calls fail."""
@@ -104,22 +116,24 @@ class _Connection:
         self.sock = sock
         self.engine = engine
         self.reused = False
-        self._poll = _poller(sock)
+        self._poll = poller(sock)
         # TLS encrypts into a buffer of its own anyway, and Windows has no sendmsg.
         gathering = hasattr(sock, "sendmsg") and not isinstance(sock, ssl.SSLSocket)
-        self._send_some = sock.sendmsg if gathering else self._send_first
+        self._send_some: Callable[[list[Buffer]], int] = (
+            sock.sendmsg if gathering else self._send_first
+        )
 
     def exchange(self, buffers: list[Buffer], deadline: float) -> Response:
         """Send buffers and receive the answer."""
         engine = self.engine
         self._send(buffers, deadline)
-        if engine.response is None:
-            self._wait(_IN, deadline)  # saves a first attempt to receive, which would fail
+        if engine.response is None and not self._pending():
+            self._wait(IN, deadline)  # saves a first attempt to receive, which would fail
         while engine.response is None:
             try:
                 self._receive()
             except _WOULD_BLOCK as error:
-                self._wait(_OUT if isinstance(error, ssl.SSLWantWriteError) else _IN, deadline)
+                self._wait(OUT if isinstance(error, ssl.SSLWantWriteError) else IN, deadline)
         return engine.response
 
     def _send(self, buffers: list[Buffer], deadline: float) -> None:
@@ -128,7 +142,7 @@ class _Connection:
             try:
                 sent = self._send_some(buffers[:_MAX_BUFFERS])
             except _WOULD_BLOCK:
-                if self._wait(_IN | _OUT, deadline) & ~_OUT and self._answered_early():
+                if self._wait(IN | OUT, deadline) & ~OUT and self._answered_early():
                     return
             except OSError as error:
                 # The server may have answered, "too large" for instance, before it hung up.
@@ -166,12 +180,16 @@ class _Connection:
         else:
             self.engine.eof_received()
 
+    def _pending(self) -> bool:
+        # What TLS has decrypted already, poll() does not see.
+        return isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
+
     def _wait(self, events: int, deadline: float) -> int:
         return _wait(self._poll, events, deadline)
 
     def stale(self) -> bool:
         """Whether the server has closed the idle connection, or sent what nobody asked for."""
-        if not self._poll(_IN, 0):
+        if not self._poll(IN, 0):
             return False
         try:
             # TLS may have sent a session ticket, which is no data.
@@ -194,35 +212,7 @@ def _behind(buffers: list[Buffer], count: int) -> list[Buffer]:
     return []
 
 
-def _poller(sock: socket.socket) -> Any:
-    """A function (events, milliseconds or None) -> events that are ready."""
-    if not hasattr(select, "poll"):
-        return lambda events, timeout: _select(sock, events, timeout)
-    poll = select.poll()
-    registered = _IN
-    poll.register(sock, _IN)
-
-    def wait(events: int, timeout: float | None) -> int:
-        nonlocal registered
-        if events != registered:
-            poll.modify(sock, events)
-            registered = events
-        ready = poll.poll(timeout)
-        return ready[0][1] if ready else 0
-
-    return wait
-
-
-def _select(sock: socket.socket, events: int, timeout: float | None) -> int:
-    seconds = None if timeout is None else timeout / 1000
-    watched = [sock]
-    readable, writable, broken = select.select(
-        watched if events & _IN else [], watched if events & _OUT else [], watched, seconds
-    )
-    return (_IN if readable or broken else 0) | (_OUT if writable else 0)
-
-
-def _wait(poll: Any, events: int, deadline: float) -> int:
+def _wait(poll: Poll, events: int, deadline: float) -> int:
     if deadline == math.inf:
         while True:
             if ready := poll(events, None):
@@ -299,6 +289,9 @@ class _Pool:
                             f"the deadline passed while all {self._max_connections} "
                             "connections were busy"
                         )
+                except BaseException:
+                    self._changed.notify()  # a notification that came just now is another's
+                    raise
                 finally:
                     self._waiting -= 1
                 if self._closed:
@@ -370,7 +363,9 @@ def _connect(
 ) -> socket.socket:
     try:
         sock = _connect_any(endpoint, deadline)
-    except OSError as error:
+    except DeadlineExceeded:  # an OSError as well
+        raise
+    except (OSError, UnicodeError) as error:
         raise ConnectionFailed(f"can't connect: {error}") from error
     if context is None:
         return sock
@@ -408,7 +403,7 @@ def _connect_one(family: int, address: Any, deadline: float) -> socket.socket:
         try:
             sock.connect(address)
         except BlockingIOError:
-            _wait(_poller(sock), _OUT, deadline)
+            _wait(poller(sock), OUT, deadline)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
                 raise OSError(code, os.strerror(code)) from None
@@ -423,15 +418,15 @@ def _handshake(
 ) -> ssl.SSLSocket:
     secured = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
     try:
-        poll = _poller(secured)
+        poll = poller(secured)
         while True:
             try:
                 secured.do_handshake()
                 return secured
             except ssl.SSLWantReadError:
-                _wait(poll, _IN, deadline)
+                _wait(poll, IN, deadline)
             except ssl.SSLWantWriteError:
-                _wait(poll, _OUT, deadline)
+                _wait(poll, OUT, deadline)
     except BaseException:
         secured.close()
         raise

@@ -183,6 +183,15 @@ def gather(buffers: list[Buffer]) -> list[Buffer]:
     return gathered
 
 
+def trusted(error: BaseException) -> bool:
+    """Whether the answer behind an error is a v2 server's, so that its connection can go on.
+
+    A refusal is a JSON object or empty. A page of HTML comes from something in between, and an
+    answer that can't be read from who knows what.
+    """
+    return isinstance(error, errors.ServerError) and error.debug_details()[:1] in ("", "{")
+
+
 def check_timeout(timeout: float | None) -> None:
     """Raise unless a timeout is a positive number of seconds or None."""
     if timeout is None:

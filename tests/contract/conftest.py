@@ -1,0 +1,71 @@
+"""Runs each test of this folder over {blocking, asyncio} x {embedded, real Triton}."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tritonclient import AsyncClient, Client
+
+
+class Blocked:
+    """An asynchronous object whose coroutines are run to their end on a loop in a thread."""
+
+    def __init__(self, target: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._target = target
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._target, name)
+        return self._wrap(attribute) if callable(attribute) else attribute
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._wrap(self._target)(*args, **kwargs)
+
+    def _wrap(self, function: Any) -> Any:
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            result = function(*args, **kwargs)
+            return await result if inspect.isawaitable(result) else result
+
+        def blocking(*args: Any, **kwargs: Any) -> Any:
+            future = asyncio.run_coroutine_threadsafe(call(*args, **kwargs), self._loop)
+            result = future.result(60)
+            handle = type(result).__name__ == "AsyncModel"
+            return Blocked(result, self._loop) if handle else result
+
+        return blocking
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop that runs in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture(scope="session", params=["embedded", "triton"])
+def server(request: pytest.FixtureRequest) -> Any:
+    """A server with all of `models/`: the embedded one, then a real Triton."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session", params=["blocking", "asyncio"])
+def client(request: pytest.FixtureRequest, server: Any, loop: Any) -> Iterator[Any]:
+    """A client of the server over HTTP, called the same way whatever its runtime."""
+    if request.param == "blocking":
+        with Client(server.http_url, timeout=30) as blocking:
+            yield blocking
+    else:
+        awaited = Blocked(AsyncClient(server.http_url, timeout=30), loop)
+        yield awaited
+        awaited.close()
