@@ -129,34 +129,7 @@ class AsyncClient:
         request_compression: str | None = None,
         response_compression: str | None = None,
     ) -> InferResult:
-        """Run a model.
-
-        Arrays are sent from their own memory, without a copy; do not change them meanwhile.
-
-        Args:
-            model: name of the model.
-            inputs: by name an array, a list of numbers or texts, or a `Tensor` to state the
-                datatype. Datatypes follow the array's dtype.
-            version: version of the model; "" leaves the choice to the server.
-            outputs: names of the outputs to return, or `RequestedOutput` objects for the best
-                classes of an output; None for all outputs.
-            id: an id that the server gives back.
-            sequence_id: the sequence that this request belongs to; 0 or "" for none.
-            sequence_start, sequence_end: whether it is the sequence's first or last.
-            priority: 1 is the highest, 0 the model's default.
-            server_timeout: seconds that the request may wait in the server's queue.
-            parameters: further parameters for the model.
-            binary: False for tensors as JSON, for servers without the binary extension.
-            timeout: seconds for the whole call, None for no limit; the client's own by default.
-            headers: further HTTP headers; they win over the client's.
-            query: query parameters of the URL.
-            request_compression: "gzip" or "deflate", to compress what is sent.
-            response_compression: the same, asked of the server.
-
-        Raises:
-            TypeError, ValueError: an argument is not what it should be; nothing was sent.
-            InferenceServerException: see `tritonclient.errors`.
-        """
+        """Run a model; see `Client.infer`."""
         request = infer(
             model,
             inputs,
@@ -183,11 +156,7 @@ class AsyncClient:
         inputs: Mapping[str, TensorLike],
         **options: Unpack[InferCallOptions],
     ) -> HttpCall[m.InferResponse]:
-        """Build an inference request once, to send it many times with `infer_prepared`.
-
-        Takes the arguments of `infer`, except `timeout`. Contiguous arrays are referred to, so a
-        later send carries what they hold by then; BYTES and BF16 are packed now.
-        """
+        """Build an inference request once, to send it many times; see `Client.prepare`."""
         arguments, carrying, timeout = split_options(options)
         if timeout is not CLIENT_DEFAULT:
             raise TypeError("timeout belongs to infer_prepared, not to prepare")
@@ -196,7 +165,7 @@ class AsyncClient:
     async def infer_prepared(
         self, call: HttpCall[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
     ) -> InferResult:
-        """Run a model with a request made by `prepare`; any thread may, at any time."""
+        """Run a model with a request made by `prepare`."""
         return InferResult(await self.send(call, timeout=timeout))
 
     def submit(
@@ -298,13 +267,7 @@ class AsyncClient:
         files: Mapping[str, bytes] | None = None,
         **call: Unpack[CallOptions],
     ) -> None:
-        """Load or reload a model.
-
-        Args:
-            config: a configuration to use instead of the repository's, as JSON text or mapping.
-            files: contents by path, such as "1/model.onnx", to use instead of the repository's
-                files; they need a `config`.
-        """
+        """Load or reload a model; see `Client.load_model`."""
         await self.ask(load_request(model, config, files), **call)
 
     async def unload_model(

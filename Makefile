@@ -1,0 +1,54 @@
+# What one does with this project. It needs python3 (3.10 or newer) with pip and venv, and make.
+# The first run makes the virtual environment .venv; later ones find it there.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test check fix bench docs clean
+.NOTPARALLEL:
+
+help:
+	@echo "make demo   start the embedded server and let image_client read handwritten digits"
+	@echo "make test   run the tests; ARGS='-k name' chooses some"
+	@echo "make check  check style and types"
+	@echo "make fix    correct the style"
+	@echo "make docs   run the code in the documentation"
+	@echo "make bench  measure speed beside the official client"
+	@echo "make clean  remove what these made"
+
+demo: .venv/.test
+	@$(BIN)/python scripts/demo.py
+
+test: .venv/.test
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.check
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+fix: .venv/.check
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+docs: .venv/.test
+	@$(BIN)/python -m pytest --quiet tests/test_examples.py -k document
+
+bench: .venv/.test
+	@$(BIN)/python -m benchmarks
+
+clean:
+	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis
+
+# The dependency groups of pyproject.toml, installed once and again whenever that file changes.
+# pip is upgraded first because --group needs 25.1. Its output is shown only when it fails.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.venv/.test .venv/.check: .venv/.%: pyproject.toml
+	@echo "Installing what 'make $*' needs into .venv, which may take a minute"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && \
+	{ $(BIN)/python -m pip install --upgrade pip && \
+	  $(BIN)/python -m pip install --editable . --group $*; } >"$$log" 2>&1 || { cat "$$log"; exit 1; }
+	@touch $@

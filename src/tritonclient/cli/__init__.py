@@ -1,0 +1,34 @@
+"""The `tritonclient` command; each subcommand is a module here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from . import serve
+
+#: Modules with `NAME`, `HELP`, `add_arguments(parser)` and `run(arguments) -> exit status`.
+_COMMANDS = (serve,)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="tritonclient",
+        description="Tools for the v2 inference protocol.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        child = commands.add_parser(
+            command.NAME,
+            help=command.HELP,
+            description=command.DESCRIPTION,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(child)
+        child.set_defaults(run=command.run)
+    arguments = parser.parse_args(argv)
+    status: int = arguments.run(arguments)
+    return status

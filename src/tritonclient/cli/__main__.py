@@ -1,0 +1,7 @@
+"""`python -m tritonclient.cli` is the `tritonclient` command."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

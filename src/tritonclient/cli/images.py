@@ -1,0 +1,193 @@
+"""Image files into tensors: finding and reading them, and scaling their pixels for a model.
+
+Pillow is imported where it is needed, because only those who read images have it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..datatypes import NUMPY, Array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+#: What -s offers; see `scale`.
+SCALINGS = ("NONE", "INCEPTION", "VGG")
+#: The mean colour that VGG networks were trained around (red, green, blue), and mid grey.
+VGG_MEAN = {3: (123, 117, 104), 1: (128,)}
+
+
+class ImageError(Exception):
+    """Images can't be had, or not in the form that is asked for; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """The form in which a model wants one image.
+
+    Attributes:
+        channels: 1 for grey values, 3 for red, green and blue.
+        channels_first: whether a tensor is [channels, height, width] (NCHW) rather than
+            [height, width, channels] (NHWC).
+        datatype: the v2 datatype of the numbers.
+    """
+
+    height: int
+    width: int
+    channels: int
+    channels_first: bool
+    datatype: str
+
+    def __str__(self) -> str:
+        layout = "NCHW" if self.channels_first else "NHWC"
+        colours = "grey" if self.channels == 1 else "RGB"
+        return f"{self.width}x{self.height} {colours} {layout} {self.datatype}"
+
+
+def require_pillow() -> None:
+    """Make sure that Pillow is there.
+
+    Raises:
+        ImageError: it is not; the message says how to get it.
+    """
+    try:
+        import PIL.Image  # noqa: F401
+    except ImportError as error:
+        raise ImageError(
+            f"reading images needs Pillow ({error}): pip install tritonclient[images]"
+        ) from None
+
+
+def find(path: str, skipped: Callable[[str], object]) -> list[str]:
+    """The image files that a path names: the file itself, or those in a folder, sorted by name.
+
+    Subfolders are left alone, and `skipped` is told the path of each file that is no image. A
+    file with an image's suffix is kept even when it holds none: reading it then fails, which is
+    better than answering for fewer images than seem to be there.
+
+    Raises:
+        ImageError: there is no such file or folder, or the folder has no images.
+        OSError: the folder can't be read.
+    """
+    if not os.path.exists(path):
+        raise ImageError(f"there is no file or folder {path!r}")
+    if not os.path.isdir(path):
+        return [path]
+    with os.scandir(path) as entries:
+        files = sorted(os.path.join(path, entry.name) for entry in entries if entry.is_file())
+    images = []
+    for file in files:
+        if _is_image(file):
+            images.append(file)
+        else:
+            skipped(file)
+    if not images:
+        raise ImageError(f"there are no images in the folder {path!r}")
+    return images
+
+
+def _is_image(path: str) -> bool:
+    from PIL import Image
+
+    try:
+        Image.open(path).close()
+    except Exception:  # see `read`
+        return os.path.splitext(path)[1].lower() in Image.registered_extensions()
+    return True
+
+
+def read(path: str, pixels: PixelFormat, scaling: str) -> Array:
+    """The tensor of one image file; see `to_tensor`.
+
+    Raises:
+        ImageError: the file can't be read as an image.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return to_tensor(image, pixels, scaling)
+    except UnidentifiedImageError:
+        raise ImageError(f"{path!r} is not an image, or of a kind that Pillow can't read") from None
+    except Exception as error:  # damaged files make Pillow's decoders raise all sorts of things
+        raise ImageError(f"image {path!r} can't be read: {error}") from error
+
+
+def to_tensor(image: PillowImage, pixels: PixelFormat, scaling: str) -> Array:
+    """One image as a model wants it, without a batch dimension.
+
+    It is converted to grey or RGB (transparency is ignored), resized with a bilinear filter,
+    whatever its proportions, scaled as float32, and brought into the layout and datatype. For
+    BF16, which numpy lacks, the array is float32.
+
+    Raises:
+        ImageError: the image's kind of pixels is not supported.
+    """
+    from PIL.Image import Resampling
+
+    mode = "L" if pixels.channels == 1 else "RGB"
+    size = (pixels.width, pixels.height)
+    image = _eight_bit(image).convert(mode).resize(size, Resampling.BILINEAR)
+    array = np.asarray(image, np.float32).reshape(pixels.height, pixels.width, pixels.channels)
+    array = scale(array, scaling)
+    if pixels.channels_first:
+        array = array.transpose(2, 0, 1)
+    dtype = np.dtype(np.float32) if pixels.datatype == "BF16" else NUMPY[pixels.datatype]
+    return np.ascontiguousarray(array, dtype)
+
+
+def _eight_bit(image: PillowImage) -> PillowImage:
+    """The image with 8 bits per channel; `convert` would clip 16 bits instead of scaling them."""
+    from PIL.Image import fromarray
+
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        if values.size and (values.min() < 0 or values.max() > 65535):
+            raise ImageError("its pixels have more than 16 bits")
+        return fromarray(((values + 128) // 257).astype(np.uint8))
+    if image.mode == "F":
+        raise ImageError("its pixels are floating-point numbers, whose range is unknown")
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA")  # Pillow warns when such a palette is converted at once
+    return image
+
+
+def scale(array: Array, scaling: str) -> Array:
+    """Scale float32 pixel values of 0 to 255, channels last.
+
+    NONE leaves them, INCEPTION maps them to -1 to 1, VGG subtracts the mean colour.
+    """
+    if scaling == "INCEPTION":
+        return array / np.float32(127.5) - np.float32(1)
+    if scaling == "VGG":
+        return array - np.array(VGG_MEAN[array.shape[-1]], np.float32)
+    return array
+
+
+def check_scaling(pixels: PixelFormat, scaling: str) -> None:
+    """Make sure that a model's datatype can hold what a scaling makes.
+
+    Raises:
+        ImageError: it can't, as with fractions in an integer or negative numbers in a UINT8.
+    """
+    dtype = NUMPY[pixels.datatype]
+    if pixels.datatype == "BF16" or dtype.kind == "f":
+        return
+    if scaling == "INCEPTION":
+        makes, fits = "fractions from -1 to 1", False
+    else:
+        means = VGG_MEAN[pixels.channels] if scaling == "VGG" else (0,)
+        low, high = -max(means), 255 - min(means)
+        limits = np.iinfo(dtype)
+        makes, fits = f"{low} to {high}", limits.min <= low and high <= limits.max
+    if not fits:
+        raise ImageError(
+            f"the model's input is {pixels.datatype}, which can't hold what {scaling} scaling "
+            f"makes: {makes}"
+        )

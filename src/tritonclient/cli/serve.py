@@ -1,0 +1,271 @@
+"""`tritonclient serve`: the embedded server as a program, with tritonserver's flags."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..server import Server
+    from ..server.repository import ModelStatus
+
+NAME = "serve"
+HELP = "serve a model repository"
+DESCRIPTION = """\
+Serve a model repository: ONNX models and Python-backend models, on the CPU.
+
+  tritonclient serve --model-repository models
+  tritonclient serve --model-repository=models --model-control-mode=explicit --load-model=simple
+
+Flags have the names, meanings and defaults of tritonserver's own."""
+
+# What tritonserver has and this does not; taken, so that scripts need not be changed.
+_WITHOUT_EFFECT = (
+    "--grpc-address",
+    "--metrics-port",
+    "--metrics-address",
+    "--allow-metrics",
+    "--allow-gpu-metrics",
+    "--backend-directory",
+    "--backend-config",
+    "--cache-config",
+    "--cache-directory",
+    "--http-thread-count",
+    "--pinned-memory-pool-byte-size",
+    "--cuda-memory-pool-byte-size",
+    "--log-info",
+    "--log-warning",
+    "--log-error",
+    "--log-format",
+    "--strict-model-config",
+    "--disable-auto-complete-config",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    models = parser.add_argument_group("models")
+    models.add_argument(
+        "--model-repository",
+        "--model-store",
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="directory with a directory per model; may be given several times",
+    )
+    models.add_argument(
+        "--model-control-mode",
+        choices=("none", "explicit", "poll"),
+        default="none",
+        help="none: load all models at the start; explicit: load --load-model and what clients "
+        "ask for (default: %(default)s)",
+    )
+    models.add_argument(
+        "--load-model",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="model to load at the start in control mode explicit, * for all; may be given "
+        "several times",
+    )
+    _switch(models, "--strict-readiness", True, "be ready only while every model is")
+    _switch(models, "--exit-on-error", True, "exit when a model can't be loaded at the start")
+    _add_http(parser)
+    _add_others(parser)
+
+
+def _add_http(parser: argparse.ArgumentParser) -> None:
+    http = parser.add_argument_group("HTTP")
+    _switch(http, "--allow-http", True, "serve HTTP")
+    http.add_argument(
+        "--http-address", default="0.0.0.0", metavar="ADDRESS", help="default: %(default)s"
+    )
+    http.add_argument(
+        "--http-port",
+        type=int,
+        default=8000,
+        metavar="PORT",
+        help="0 takes a free one (default: %(default)s)",
+    )
+    http.add_argument(
+        "--http-max-input-size",
+        type=int,
+        default=1 << 30,
+        metavar="BYTES",
+        help="largest request body (default: %(default)s)",
+    )
+    http.add_argument("--http-certificate", metavar="FILE", help="serve https with this (PEM)")
+    http.add_argument("--http-key", metavar="FILE", help="key of the certificate (PEM)")
+
+
+def _add_others(parser: argparse.ArgumentParser) -> None:
+    grpc = parser.add_argument_group("gRPC (not served yet)")
+    _switch(grpc, "--allow-grpc", None, "serve gRPC")
+    grpc.add_argument("--grpc-port", type=int, metavar="PORT")
+    others = parser.add_argument_group("others")
+    others.add_argument(
+        "--exit-timeout-secs",
+        type=int,
+        default=30,
+        metavar="SECONDS",
+        help="how long requests in work may take when the server ends (default: %(default)s)",
+    )
+    others.add_argument(
+        "--trace-config",
+        action="append",
+        default=[],
+        metavar="MODE,NAME=VALUE",
+        help="triton,file=FILE lets clients set trace levels; nothing is traced yet",
+    )
+    others.add_argument(
+        "--log-verbose", type=int, default=0, metavar="LEVEL", help="1 logs more (default: 0)"
+    )
+    ignored = parser.add_argument_group("flags of tritonserver that are taken and have no effect")
+    for flag in _WITHOUT_EFFECT:
+        ignored.add_argument(flag, action="append", metavar="X", help=argparse.SUPPRESS)
+
+
+def _switch(group: argparse._ArgumentGroup, flag: str, default: bool | None, meaning: str) -> None:
+    """A flag that takes true or false, as tritonserver's do; alone it means true."""
+    word = {True: " (default: true)", False: " (default: false)", None: ""}[default]
+    group.add_argument(
+        flag,
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=default,
+        metavar="BOOL",
+        help=meaning + word,
+    )
+
+
+def _boolean(text: str) -> bool:
+    values = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
+    try:
+        return values[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"invalid boolean {text!r}") from None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM; 0 after these, 1 when the server can't start."""
+    problem = _problem(arguments)
+    if problem:
+        return _fail(problem)
+    if arguments.grpc_port is not None and arguments.allow_grpc is None:
+        print("warning: gRPC is not served yet; --grpc-port has no effect", file=sys.stderr)
+    _log_to_stderr(verbose=arguments.log_verbose > 0)
+    from ..errors import InferenceServerException
+
+    with _signals() as stopped:
+        try:
+            server = _server(arguments).start()
+        except (InferenceServerException, ImportError, OSError, ValueError) as error:
+            return _fail(f"creating server: {error}")
+        try:
+            _say(table(server.models()))
+            _say(f"Started HTTPService at {arguments.http_address}:{server.http_port}")
+            stopped.wait()
+            _say("Signal received, shutting down.")
+        finally:
+            server.stop()
+    return 0
+
+
+def _problem(arguments: argparse.Namespace) -> str | None:
+    """Why this server can't do what was asked, or None."""
+    if arguments.allow_grpc:
+        return "gRPC is not served yet; leave out --allow-grpc"
+    if not arguments.allow_http:
+        return "HTTP is all that is served, so --allow-http can't be false"
+    if arguments.model_control_mode == "poll":
+        return "model control mode 'poll' is not supported; use 'explicit' and load models anew"
+    if bool(arguments.http_certificate) != bool(arguments.http_key):
+        return "--http-certificate and --http-key belong together"
+    return None
+
+
+def _server(arguments: argparse.Namespace) -> Server:
+    from ..server import Server
+
+    return Server(
+        arguments.model_repository,
+        host=arguments.http_address,
+        http_port=arguments.http_port,
+        model_control_mode=arguments.model_control_mode,
+        load_models=arguments.load_model,
+        strict_readiness=arguments.strict_readiness,
+        exit_on_error=arguments.exit_on_error,
+        trace_file=_trace_file(arguments.trace_config),
+        max_input_size=arguments.http_max_input_size,
+        certfile=arguments.http_certificate,
+        keyfile=arguments.http_key,
+        exit_timeout=arguments.exit_timeout_secs,
+    )
+
+
+def _trace_file(settings: Sequence[str]) -> str:
+    """The file of `triton,file=trace.json`."""
+    for each in settings:
+        _, _, setting = each.rpartition(",")
+        name, _, value = setting.partition("=")
+        if name == "file":
+            return value
+    return ""
+
+
+@contextmanager
+def _signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set."""
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _log_to_stderr(*, verbose: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname).1s %(asctime)s %(name)s: %(message)s"))
+    logger = logging.getLogger("tritonclient.server")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logger.propagate = False
+
+
+def table(models: Sequence[ModelStatus]) -> str:
+    """The table of models that tritonserver prints when it has started."""
+    rows = [("Model", "Version", "Status")]
+    for model in models:
+        first, *rest = model.status.splitlines() or [""]
+        rows.append((model.name, model.version, first))
+        rows += [("", "", line) for line in rest]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = "+".join(["", *["-" * (width + 2) for width in widths], ""])
+    lines = [
+        "|".join(["", *[f" {cell:<{width}} " for cell, width in zip(row, widths, strict=True)], ""])
+        for row in rows
+    ]
+    return "\n".join([rule, lines[0], rule, *lines[1:], *([rule] if models else [])])
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _fail(text: str) -> int:
+    print(f"error: {text}", file=sys.stderr, flush=True)
+    return 1

@@ -1,0 +1,29 @@
+"""The embedded server: Triton's protocol and model repository in this process, for development.
+
+    from tritonclient.server import Server
+
+    with Server("models") as server:
+        ...                     # server.http_url is "http://127.0.0.1:<a free port>"
+
+It serves ONNX models and Python-backend models on the CPU, needs no container and starts in
+milliseconds. From a shell: `tritonclient serve --model-repository models`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .embedded import Server
+
+__all__ = ["Server"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: the pytest plug-in lives in this package and is imported by every
+    # test run in an environment that has the package, whether it uses the server or not.
+    if name == "Server":
+        from .embedded import Server
+
+        return Server
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,191 @@
+"""ONNX models on onnxruntime, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...datatypes import Array, datatype_of
+from ...errors import Internal, InvalidArgument
+from .. import config as model_config
+from ..extras import needs
+from . import Call, Instance, Source, Tensor
+
+_TYPES = {
+    "tensor(bool)": "TYPE_BOOL",
+    "tensor(uint8)": "TYPE_UINT8",
+    "tensor(uint16)": "TYPE_UINT16",
+    "tensor(uint32)": "TYPE_UINT32",
+    "tensor(uint64)": "TYPE_UINT64",
+    "tensor(int8)": "TYPE_INT8",
+    "tensor(int16)": "TYPE_INT16",
+    "tensor(int32)": "TYPE_INT32",
+    "tensor(int64)": "TYPE_INT64",
+    "tensor(float16)": "TYPE_FP16",
+    "tensor(float)": "TYPE_FP32",
+    "tensor(double)": "TYPE_FP64",
+    "tensor(string)": "TYPE_STRING",
+}
+#: What Triton sets as the largest batch of a model whose configuration does not say.
+DEFAULT_MAX_BATCH_SIZE = 4
+
+
+class OnnxBackend:
+    """Loads ONNX models; the instances of a version share one session, which is thread-safe."""
+
+    def __init__(self) -> None:
+        self._session: Any = None
+
+    def complete(self, source: Source) -> None:
+        """Fill in inputs, outputs and the largest batch size; check them where they are given."""
+        self._session = _session(source)
+        config = source.config
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        batches = all(
+            len(tensor.shape) > 0 and not isinstance(tensor.shape[0], int)
+            for tensor in (*inputs, *outputs)
+        )
+        if not (config.input and config.output):
+            _complete_batching(config, batches)
+        skip = 1 if config.max_batch_size > 0 else 0
+        _fill(config.input, inputs, skip)
+        _fill(config.output, outputs, skip)
+        for tensors, found in ((config.input, inputs), (config.output, outputs)):
+            _check(config, tensors, {tensor.name: tensor for tensor in found})
+
+    def instances(self, source: Source, config: dict[str, Any]) -> list[Instance]:
+        """One per count of the instance groups."""
+        count = sum(group["count"] for group in config["instance_group"])
+        return [_OnnxInstance(self._session) for _ in range(count)]
+
+
+def _session(source: Source) -> Any:
+    with needs("onnxruntime"):
+        import onnxruntime  # type: ignore[import-untyped]  # it has no types
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # Idle threads of onnxruntime spin, which takes the processor from whoever shares the machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for key, name in (
+        ("intra_op_thread_count", "intra_op_num_threads"),
+        ("inter_op_thread_count", "inter_op_num_threads"),
+    ):
+        text = source.config.parameters[key].string_value if key in source.config.parameters else ""
+        if text.isdecimal():
+            setattr(options, name, int(text))
+    try:
+        return onnxruntime.InferenceSession(
+            str(source.path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's own classes derive from nothing narrower
+        raise ValueError(f"onnx runtime error: {error}") from error
+
+
+def _complete_batching(config: Any, batches: bool) -> None:
+    if not batches and config.max_batch_size:
+        raise ValueError(
+            f"autofill failed for model '{config.name}': model does not support batching while "
+            "non-zero max_batch_size is specified"
+        )
+    if batches and not config.max_batch_size:
+        config.max_batch_size = DEFAULT_MAX_BATCH_SIZE
+        if config.WhichOneof("scheduling_choice") is None:
+            config.dynamic_batching.SetInParent()
+            model_config.complete_batching(config)
+
+
+def _fill(tensors: Any, found: Sequence[Any], skip: int) -> None:
+    if tensors:
+        return
+    for tensor in found:
+        item = tensors.add(name=tensor.name)
+        item.data_type = _data_type(item, tensor)
+        item.dims.extend(_dims(tensor, skip) or [1])
+        if not _dims(tensor, skip):  # a configuration has no scalars, but may reshape to one
+            item.reshape.SetInParent()
+
+
+def _data_type(item: Any, tensor: Any) -> int:
+    name = _TYPES.get(tensor.type)
+    if name is None:
+        raise ValueError(f"tensor '{tensor.name}' is {tensor.type}, which has no v2 datatype")
+    number: int = item.DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_name[name].number
+    return number
+
+
+def _dims(tensor: Any, skip: int) -> list[int]:
+    return [size if isinstance(size, int) else -1 for size in tensor.shape[skip:]]
+
+
+def _check(config: Any, tensors: Any, found: dict[str, Any]) -> None:
+    for item in tensors:
+        tensor = found.get(item.name)
+        if tensor is None:
+            raise ValueError(
+                f"unexpected inference {'input' if tensors is config.input else 'output'} "
+                f"'{item.name}', allowed are: {', '.join(found)}"
+            )
+        if item.data_type not in (0, _data_type(item, tensor)):
+            raise ValueError(
+                f"configuration of '{item.name}' has another datatype than the model, "
+                f"which has {tensor.type}"
+            )
+        shape = list(item.reshape.shape if item.HasField("reshape") else item.dims)
+        if config.max_batch_size > 0:
+            shape.insert(0, -1)
+        has = _dims(tensor, 0)
+        if tensor.shape and (
+            len(shape) != len(has)
+            or any(a != b and -1 not in (a, b) for a, b in zip(shape, has, strict=True))
+        ):
+            raise ValueError(
+                f"model '{config.name}', tensor '{item.name}': the model expects "
+                f"{len(has)} dimensions (shape {_text(has)}) but the model configuration specifies "
+                f"{len(shape)} dimensions (shape {_text(shape)})"
+            )
+
+
+def _text(shape: list[int]) -> str:
+    return f"[{','.join(map(str, shape))}]"
+
+
+class _OnnxInstance:
+    def __init__(self, session: Any) -> None:
+        self._session: Any = session
+        self._output_names = [tensor.name for tensor in session.get_outputs()]
+
+    def execute(self, inputs: Sequence[Tensor], call: Call) -> list[Tensor]:
+        names = [name for name in self._output_names if name in call.outputs]
+        feeds = {tensor.name: _feed(tensor) for tensor in inputs}
+        try:
+            arrays = self._session.run(names, feeds)
+        except Exception as error:  # onnxruntime's own classes derive from nothing narrower
+            raise Internal(f"onnx runtime error: {error}") from error
+        return [_output(name, array) for name, array in zip(names, arrays, strict=True)]
+
+    def close(self) -> None:
+        self._session = None
+
+
+def _feed(tensor: Tensor) -> Array:
+    if tensor.datatype == "BYTES":
+        try:
+            texts = [item.decode() for item in tensor.array.ravel().tolist()]
+        except UnicodeDecodeError as error:
+            raise InvalidArgument(
+                f"input '{tensor.name}' holds bytes that are not UTF-8, which ONNX strings must be"
+            ) from error
+        array: Array = np.empty(len(texts), object)
+        array[:] = texts
+        return array.reshape(tensor.array.shape)
+    return np.require(tensor.array, requirements=["C", "A"])
+
+
+def _output(name: str, array: Array) -> Tensor:
+    if array.dtype == object:
+        encoded: Array = np.empty(array.size, object)
+        encoded[:] = [str(item).encode() for item in array.ravel().tolist()]
+        return Tensor(name, "BYTES", encoded.reshape(array.shape))
+    return Tensor(name, datatype_of(array), array)

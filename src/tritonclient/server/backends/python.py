@@ -1,0 +1,192 @@
+"""Python-backend models: `model.py` files with a class `TritonPythonModel`, run unchanged.
+
+Triton runs every instance in a process of its own. Here they share this process, which starts in
+no time; each instance still has a module and an object of its own, and what a model imports from
+its own directory is not seen by other models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ... import errors
+from .. import config as model_config
+from .. import python_backend_utils as pb_utils
+from . import Call, Instance, Source, Tensor
+
+#: `sys.path` and `sys.modules` are shared, so one model is imported at a time.
+_importing = threading.RLock()
+
+_STATUS_OF: dict[int, tuple[type[errors.InferenceServerException], str]] = {
+    pb_utils.TritonError.UNKNOWN: (errors.Unknown, "500"),
+    pb_utils.TritonError.INTERNAL: (errors.Internal, "500"),
+    pb_utils.TritonError.NOT_FOUND: (errors.NotFound, "404"),
+    pb_utils.TritonError.INVALID_ARG: (errors.InvalidArgument, "400"),
+    pb_utils.TritonError.UNAVAILABLE: (errors.Unavailable, "503"),
+    pb_utils.TritonError.UNSUPPORTED: (errors.Unimplemented, "501"),
+    pb_utils.TritonError.ALREADY_EXISTS: (errors.AlreadyExists, "409"),
+    pb_utils.TritonError.CANCELLED: (errors.Cancelled, "499"),
+}
+
+
+class PythonBackend:
+    """Loads Python-backend models."""
+
+    def complete(self, source: Source) -> None:
+        """Let the model complete its configuration, when it has `auto_complete_config`."""
+        with _at_home(source.path):
+            model_class = _model_class(source)
+            if not hasattr(model_class, "auto_complete_config"):
+                return
+            values = model_config.to_dict(source.config)
+            offered = pb_utils.ModelConfig(json.dumps(values))
+            with _failures():
+                completed = model_class.auto_complete_config(offered)
+        if completed is None or completed.as_dict() == values:
+            return
+        source.config.CopyFrom(model_config.from_json(json.dumps(completed.as_dict())))
+        model_config.complete_batching(source.config)
+
+    def instances(self, source: Source, config: dict[str, Any]) -> list[Instance]:
+        """One per count of the instance groups."""
+        return [
+            _PythonInstance(source, config, f"{group['name']}_{index}")
+            for group in config["instance_group"]
+            for index in range(group["count"])
+        ]
+
+
+class _PythonInstance:
+    def __init__(self, source: Source, config: dict[str, Any], name: str) -> None:
+        self._source = source
+        self._name = name
+        arguments = {
+            "model_config": json.dumps(config, separators=(",", ":")),
+            "model_instance_kind": "CPU",
+            "model_instance_name": name,
+            "model_instance_device_id": "0",
+            "model_repository": str(source.directory),
+            "model_version": str(source.version),
+            "model_name": source.name,
+        }
+        with _at_home(source.path), _failures():
+            self._model = _model_class(source)()
+            if hasattr(self._model, "initialize"):
+                self._model.initialize(arguments)
+
+    def execute(self, inputs: Sequence[Tensor], call: Call) -> list[Tensor]:
+        tensors = [pb_utils.Tensor.of(*tensor) for tensor in inputs]
+        request = pb_utils.InferenceRequest.of(
+            self._source.name, self._source.version, tensors, call
+        )
+        token = pb_utils.model_directory.set(str(self._source.path.parent))
+        try:
+            responses = self._model.execute([request])
+        except Exception as error:
+            raise self._failure(_described(error)) from error
+        finally:
+            pb_utils.model_directory.reset(token)
+        return self._outputs(responses)
+
+    def _outputs(self, responses: Any) -> list[Tensor]:
+        if not isinstance(responses, (list, tuple)):
+            raise self._failure(
+                f"Expected a list in the execute return, found type '{type(responses).__name__}'.\n"
+            )
+        if len(responses) != 1:
+            raise self._failure(
+                "Number of InferenceResponse objects do not match the number of InferenceRequest "
+                "objects. InferenceRequest(s) size is:1, and InferenceResponse(s) size is:"
+                f"{len(responses)}\n"
+            )
+        (response,) = responses
+        if not isinstance(response, pb_utils.InferenceResponse):
+            raise self._failure(
+                "Expected an 'InferenceResponse' object in the execute function return list, "
+                f"found type '{type(response).__name__}'.\n"
+            )
+        error = response.error()
+        if error is not None:
+            kind, status = _STATUS_OF[error.code()]
+            raise kind(error.message(), status)
+        # Copied, because a model may write to its arrays again while the answer is on its way.
+        return [
+            Tensor(tensor.name(), tensor.triton_dtype(), np.array(tensor._array, order="C"))
+            for tensor in response.output_tensors()
+        ]
+
+    def _failure(self, text: str) -> errors.Internal:
+        return errors.Internal(
+            f"Failed to process the request(s) for model '{self._name}', message: {text}", "500"
+        )
+
+    def close(self) -> None:
+        if hasattr(self._model, "finalize"):
+            self._model.finalize()
+
+
+def _model_class(source: Source) -> Any:
+    """The class in a new module made from the model's file; nothing is cached beside it."""
+    path = source.path
+    module = ModuleType("model")
+    module.__file__ = str(path)
+    with _failures():
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    if not hasattr(module, "TritonPythonModel"):
+        raise ValueError(f"'{path}' has no class TritonPythonModel")
+    return module.TritonPythonModel
+
+
+@contextlib.contextmanager
+def _at_home(path: Path) -> Iterator[None]:
+    """Make the model's directory importable, and forget afterwards what came from there."""
+    home = str(path.parent)
+    with _importing:
+        sys.modules["triton_python_backend_utils"] = pb_utils
+        before, writes = set(sys.modules), sys.dont_write_bytecode
+        sys.path.insert(0, home)
+        sys.dont_write_bytecode = True  # the repository may be part of a source tree
+        token = pb_utils.model_directory.set(home)
+        try:
+            yield
+        finally:
+            pb_utils.model_directory.reset(token)
+            sys.dont_write_bytecode = writes
+            sys.path.remove(home)
+            for name in set(sys.modules) - before:
+                if str(getattr(sys.modules[name], "__file__", None)).startswith(home):
+                    del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _failures() -> Iterator[None]:
+    """Turn whatever a model's code raises while it is loaded into the reason of its failure."""
+    try:
+        yield
+    except errors.ServerError:
+        raise
+    except Exception as error:
+        raise errors.ServerError(f"Internal: {_described(error)}", "400") from error
+
+
+def _described(error: BaseException) -> str:
+    """An error and where it came from in the model's own code, innermost first."""
+    places = [
+        f"  {frame.filename}({frame.lineno}): {frame.name}\n"
+        for frame in reversed(traceback.extract_tb(error.__traceback__))
+        if frame.filename not in (__file__, contextlib.__file__)
+    ]
+    text = "".join(traceback.format_exception_only(type(error), error)).strip()
+    # A class of a module is named with it; Triton gives the bare name.
+    text = text.removeprefix(f"{type(error).__module__}.")
+    return f"{text}\n\nAt:\n{''.join(places)}"

@@ -1,0 +1,269 @@
+"""Model configurations: reading `config.pbtxt`, completing it, checking it and writing it as JSON.
+
+What is completed, and what the JSON looks like, follows Triton, so that the `config` endpoint
+answers alike. The configuration is the protobuf message itself, whose class is made at run time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from ..codec import messages_pb
+from .extras import needs
+
+_log = logging.getLogger(__name__)
+
+#: The protobuf message `inference.ModelConfig`.
+ModelConfig: TypeAlias = Any
+
+DATATYPES = {
+    "TYPE_BOOL": "BOOL",
+    "TYPE_UINT8": "UINT8",
+    "TYPE_UINT16": "UINT16",
+    "TYPE_UINT32": "UINT32",
+    "TYPE_UINT64": "UINT64",
+    "TYPE_INT8": "INT8",
+    "TYPE_INT16": "INT16",
+    "TYPE_INT32": "INT32",
+    "TYPE_INT64": "INT64",
+    "TYPE_FP16": "FP16",
+    "TYPE_FP32": "FP32",
+    "TYPE_FP64": "FP64",
+    "TYPE_STRING": "BYTES",
+    "TYPE_BF16": "BF16",
+}
+
+_PLATFORM_OF_BACKEND = {"onnxruntime": "onnxruntime_onnx"}
+_BACKEND_OF_PLATFORM = {"onnxruntime_onnx": "onnxruntime", "ensemble": ""}
+_FILE_OF_BACKEND = {"onnxruntime": "model.onnx", "python": "model.py"}
+#: Triton runs two instances of these on a CPU unless told otherwise.
+_TWO_INSTANCES = ("onnxruntime",)
+_DEFAULT_IDLE_MICROSECONDS = 1_000_000
+
+
+class Specification(NamedTuple):
+    """One input or output of a model, in the protocol's terms.
+
+    Attributes:
+        shape: dimensions without the batch dimension; -1 takes any size.
+        reshape: the shape that the model sees instead, or None.
+        label_filename: of an output, the file with its classes; else "".
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    reshape: tuple[int, ...] | None = None
+    optional: bool = False
+    label_filename: str = ""
+
+
+# Reading
+
+
+def read(path: Path) -> ModelConfig:
+    """The configuration in a `config.pbtxt`; an empty one when there is no such file.
+
+    Raises:
+        ValueError: the file is not a model configuration.
+    """
+    config = new()
+    if not path.exists():
+        return config
+    with needs("protobuf"):
+        from google.protobuf import text_format
+    try:
+        text_format.Parse(path.read_text("utf-8"), config)
+    except text_format.ParseError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return config
+
+
+def from_json(text: str) -> ModelConfig:
+    """The configuration in a JSON text, as a load request carries it.
+
+    Raises:
+        ValueError: the text is not a model configuration.
+    """
+    config = new()
+    with needs("protobuf"):
+        from google.protobuf import json_format
+    try:
+        json_format.Parse(text, config)
+    except json_format.ParseError as error:
+        raise ValueError(str(error)) from error
+    return config
+
+
+def new() -> ModelConfig:
+    """An empty configuration."""
+    with needs("protobuf"):
+        return messages_pb.message("ModelConfig")()
+
+
+# Completing
+
+
+def complete(config: ModelConfig, name: str, files: Iterable[str]) -> None:
+    """Fill in what does not depend on the model itself.
+
+    Args:
+        name: the name of the model's directory.
+        files: names of the files in its version directories, which tell the backend.
+
+    Raises:
+        ValueError: the configuration is for another model.
+    """
+    if config.name and config.name != name:
+        raise ValueError(
+            f"unexpected directory name '{name}' for model '{config.name}', "
+            "directory name must equal model name"
+        )
+    config.name = name
+    _complete_backend(config, set(files))
+    if config.version_policy.WhichOneof("policy_choice") is None:
+        config.version_policy.latest.num_versions = 1
+    optimization = config.optimization
+    for kind in ("input_pinned_memory", "output_pinned_memory"):
+        if not optimization.HasField(kind):
+            getattr(optimization, kind).enable = True
+    if config.HasField("sequence_batching"):
+        batching = config.sequence_batching
+        batching.max_sequence_idle_microseconds = (
+            batching.max_sequence_idle_microseconds or _DEFAULT_IDLE_MICROSECONDS
+        )
+    complete_batching(config)
+    _complete_instances(config)
+
+
+def _complete_backend(config: ModelConfig, files: set[str]) -> None:
+    if not config.backend:
+        config.backend = _BACKEND_OF_PLATFORM.get(config.platform, "")
+    if not config.backend and not config.platform:
+        found = [name for name, file in _FILE_OF_BACKEND.items() if file in files]
+        config.backend = found[0] if found else ""
+    if not config.platform:
+        config.platform = _PLATFORM_OF_BACKEND.get(config.backend, "")
+    if not config.default_model_filename:
+        config.default_model_filename = _FILE_OF_BACKEND.get(config.backend, "")
+
+
+def complete_batching(config: ModelConfig) -> None:
+    """Fill in the preferred batch size of a model that is batched dynamically."""
+    if config.HasField("dynamic_batching") and config.max_batch_size > 0:
+        batching = config.dynamic_batching
+        if not batching.preferred_batch_size:
+            batching.preferred_batch_size.append(config.max_batch_size)
+
+
+def _complete_instances(config: ModelConfig) -> None:
+    default_count = 2 if config.backend in _TWO_INSTANCES else 1
+    if not config.instance_group:
+        config.instance_group.add().name = config.name
+    for index, group in enumerate(config.instance_group):
+        if group.kind == group.Kind.Value("KIND_GPU"):
+            _log.warning("model '%s' asks for a GPU and gets the CPU", config.name)
+        group.name = group.name or f"{config.name}_{index}"
+        if group.kind == group.Kind.Value("KIND_AUTO"):
+            group.kind = group.Kind.Value("KIND_CPU")
+        group.count = group.count or default_count
+
+
+# Checking
+
+
+def check(config: ModelConfig) -> None:
+    """Raise ValueError, in Triton's words, for a configuration that can't be served."""
+    name = config.name
+    if config.platform == "ensemble" or config.HasField("ensemble_scheduling"):
+        raise ValueError(f"model '{name}' is an ensemble, which this server does not support")
+    if config.HasField("sequence_batching"):
+        raise ValueError(f"model '{name}' uses sequence batching, which is not supported here")
+    if not config.backend:
+        raise ValueError(
+            f"unexpected platform type '{config.platform}' for {name}"
+            if config.platform
+            else f"must specify 'platform' or 'backend' for model '{name}'"
+        )
+    if config.max_batch_size < 0:
+        raise ValueError(f"'max_batch_size' must be non-negative value for {name}")
+    for kind, tensors in (("input", config.input), ("output", config.output)):
+        for tensor in tensors:
+            _check_tensor(tensor, f"model {kind} '{tensor.name}'", kind, name)
+
+
+def _check_tensor(tensor: Any, label: str, kind: str, model: str) -> None:
+    if not tensor.name:
+        raise ValueError(f"must specify 'name' for model {kind} of {model}")
+    if tensor.data_type == 0:
+        raise ValueError(f"{label} must specify 'data_type' for {model}")
+    if not tensor.dims and not tensor.HasField("reshape"):
+        raise ValueError(f"{label} must specify 'dims' for {model}")
+    if any(size < 1 and size != -1 for size in tensor.dims):
+        raise ValueError(f"{label} dimension must be integer >= 1, or -1 to indicate a variable")
+    if tensor.HasField("reshape") and _sizes(tensor.dims) != _sizes(tensor.reshape.shape):
+        raise ValueError(f"{label} has different size for dims and reshape for {model}")
+
+
+def _sizes(dims: Iterable[int]) -> tuple[int, int]:
+    """Elements in the fixed dimensions, and how many dimensions vary."""
+    elements, variable = 1, 0
+    for size in dims:
+        if size == -1:
+            variable += 1
+        else:
+            elements *= size
+    return elements, variable
+
+
+def specifications(tensors: Iterable[Any]) -> Iterator[Specification]:
+    """The inputs or outputs of a configuration in the protocol's terms."""
+    for tensor in tensors:
+        kind = tensor.DESCRIPTOR.fields_by_name["data_type"].enum_type
+        yield Specification(
+            name=tensor.name,
+            datatype=DATATYPES[kind.values_by_number[tensor.data_type].name],
+            shape=tuple(tensor.dims),
+            reshape=tuple(tensor.reshape.shape) if tensor.HasField("reshape") else None,
+            optional=getattr(tensor, "optional", False),
+            label_filename=getattr(tensor, "label_filename", ""),
+        )
+
+
+# Writing
+
+
+def to_dict(message: Any) -> dict[str, Any]:
+    """The JSON form of a message as Triton writes it.
+
+    Unlike protobuf's own JSON form this has the fields' own names, in the order in which they are
+    declared, numbers for 64-bit integers, and scalars and lists even when they are empty.
+    """
+    value: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        member = getattr(message, field.name)
+        if isinstance(member, Mapping):
+            # Sorted, as protobuf keeps no order of its own in maps.
+            value[field.name] = {
+                str(key): to_dict(item) if hasattr(item, "DESCRIPTOR") else item
+                for key, item in sorted(member.items())
+            }
+        elif hasattr(member, "extend"):
+            value[field.name] = [_scalar(field, item) for item in member]
+        elif field.message_type is not None or field.containing_oneof is not None:
+            if message.HasField(field.name):
+                value[field.name] = _scalar(field, member)
+        else:
+            value[field.name] = _scalar(field, member)
+    return value
+
+
+def _scalar(field: Any, value: Any) -> Any:
+    if field.message_type is not None:
+        return to_dict(value)
+    if field.enum_type is not None:
+        return field.enum_type.values_by_number[value].name
+    return value

@@ -1,0 +1,286 @@
+"""The server without a transport: every request of the protocol is answered by one function.
+
+Fronts (HTTP today, gRPC to come) translate bytes to requests and answers to bytes, and nothing
+else; this module knows neither. It blocks, and may be called from any number of threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .. import messages as m
+from ..errors import (
+    InferenceServerException,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    ServerError,
+    Unavailable,
+    Unimplemented,
+)
+from .inference import infer
+from .model import ModelClosed
+from .repository import ModelStatus, Repository
+from .settings import LogSettings, TraceSettings
+from .shared_memory import Regions
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+CONTROL_MODES = ("none", "explicit")
+#: The version of Triton whose answers are followed.
+VERSION = "2.51.0"
+EXTENSIONS = (
+    "classification",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "model_configuration",
+    "system_shared_memory",
+    "binary_tensor_data",
+    "parameters",
+    "statistics",
+    "trace",
+    "logging",
+)
+
+
+class InferenceServer:
+    """Serves the models of a repository until it is closed.
+
+    Args:
+        control_mode: "none" loads every model at the start and no other later; "explicit" loads
+            `load_models` and whatever is asked for.
+        load_models: names of models to load at the start in mode "explicit"; "*" stands for all.
+        strict_readiness: the server is ready only while every model that was to be loaded is.
+        exit_on_error: a model that can't be loaded at the start is an error of the start.
+        trace_file: lets trace levels be set; nothing is traced yet.
+
+    Raises:
+        ValueError: an argument makes no sense.
+        ServerError: a model can't be loaded, with `exit_on_error`.
+    """
+
+    def __init__(
+        self,
+        directories: Iterable[Path],
+        *,
+        control_mode: str = "none",
+        load_models: Iterable[str] = (),
+        strict_readiness: bool = True,
+        exit_on_error: bool = True,
+        trace_file: str = "",
+    ) -> None:
+        if control_mode not in CONTROL_MODES:
+            raise ValueError(
+                f"model control mode {control_mode!r} is not supported by this server, "
+                f"which has {' and '.join(map(repr, CONTROL_MODES))}"
+            )
+        self._explicit = control_mode == "explicit"
+        chosen = list(load_models)
+        if chosen and not self._explicit:
+            raise ValueError(
+                "models to load may be named in the model control mode 'explicit' only"
+            )
+        self._strict = strict_readiness
+        self._closed = False
+        self._repository = Repository(directories)
+        self._regions = Regions()
+        self._trace = TraceSettings(trace_file)
+        self._logging = LogSettings()
+        if not self._explicit or "*" in chosen:
+            chosen = self._repository.names()
+        try:
+            self._load_all(chosen, exit_on_error)
+        except BaseException:
+            self.close()
+            raise
+
+    def _load_all(self, names: Iterable[str], exit_on_error: bool) -> None:
+        failures = []
+        for name in dict.fromkeys(names):
+            try:
+                self._repository.load(name)
+            except ServerError as error:
+                failures.append((error.message() or "").strip())
+        if failures and exit_on_error:
+            raise Internal("failed to load all models: " + "; ".join(failures))
+
+    def close(self) -> None:
+        """Finalize the models and unmap shared memory; requests are refused from now on."""
+        self._closed = True
+        self._repository.close()
+        self._regions.unregister("")
+
+    def status(self) -> list[ModelStatus]:
+        """What became of the models."""
+        return self._repository.status()
+
+    def handle(self, request: m.Request[T], cancelled: threading.Event | None = None) -> T:
+        """The answer to a request.
+
+        Args:
+            cancelled: set by the caller when nobody waits for the answer any more.
+
+        Raises:
+            ServerError: it is refused, or failed.
+        """
+        handler = _HANDLERS.get(type(request))
+        if handler is None:
+            raise Unimplemented(f"{type(request).__name__} is not supported by this server", "501")
+        try:
+            if isinstance(request, m.Infer):
+                return self._infer(request, cancelled or threading.Event())  # type: ignore[return-value]
+            return handler(self, request)  # type: ignore[no-any-return]
+        except InferenceServerException:
+            raise
+        except Exception as error:
+            _log.exception("%s failed", type(request).__name__)
+            raise Internal(f"{type(error).__name__}: {error}", "500") from error
+
+    # Health and metadata
+
+    def _is_live(self, request: m.IsServerLive) -> bool:
+        return not self._closed
+
+    def _is_ready(self, request: m.IsServerReady) -> bool:
+        return not self._closed and not (self._strict and self._repository.failed())
+
+    def _is_model_ready(self, request: m.IsModelReady) -> bool:
+        try:
+            self._repository.get(request.model, request.version)
+        except NotFound:
+            return False
+        return True
+
+    def _server_metadata(self, request: m.GetServerMetadata) -> m.ServerMetadata:
+        return m.ServerMetadata("triton", VERSION, EXTENSIONS)
+
+    def _model_metadata(self, request: m.GetModelMetadata) -> m.ModelMetadata:
+        model = self._repository.get(request.model, request.version)
+        # Asked for one version, Triton names only that.
+        asked = (request.version,) if request.version else ()
+        return model.metadata(asked or self._repository.versions(request.model))
+
+    def _model_config(self, request: m.GetModelConfig) -> dict[str, Any]:
+        return self._repository.get(request.model, request.version).config
+
+    def _statistics(self, request: m.GetStatistics) -> tuple[m.ModelStatistics, ...]:
+        found = [model for model in self._repository.ready() if request.model in ("", model.name)]
+        if request.model and not found:
+            raise InvalidArgument(f"requested model '{request.model}' is not available", "400")
+        if request.version:
+            found = [model for model in found if str(model.version) == request.version]
+            if not found:
+                raise InvalidArgument(
+                    f"requested model version is not available for model '{request.model}'", "400"
+                )
+        return tuple(model.statistics.snapshot(model.name, str(model.version)) for model in found)
+
+    # Inference
+
+    def _infer(self, request: m.Infer, cancelled: threading.Event) -> m.InferResponse:
+        while True:
+            model = self._repository.get(request.model, request.version)
+            try:
+                return infer(model, request, self._regions, cancelled)
+            except ModelClosed:
+                continue  # to the version that took its place, or to the error that there is none
+
+    # Model repository
+
+    def _index(self, request: m.GetRepositoryIndex) -> tuple[m.ModelIndex, ...]:
+        return self._repository.index(request.ready)
+
+    def _load(self, request: m.LoadModel) -> None:
+        self._check_explicit()
+        self._repository.load(request.model, request.config, request.files)
+
+    def _unload(self, request: m.UnloadModel) -> None:
+        self._check_explicit()
+        self._repository.unload(request.model)
+
+    def _check_explicit(self) -> None:
+        if not self._explicit:
+            raise Unavailable(
+                "explicit model load / unload is not allowed if polling is enabled", "503"
+            )
+
+    # Settings
+
+    def _trace_settings(self, request: m.GetTraceSettings) -> dict[str, Any]:
+        self._check_traced(request.model)
+        return self._trace.get(request.model)
+
+    def _update_trace(self, request: m.UpdateTraceSettings) -> dict[str, Any]:
+        self._check_traced(request.model)
+        return self._trace.update(request.model, request.settings)
+
+    def _check_traced(self, model: str) -> None:
+        if model and all(each.name != model for each in self._repository.ready()):
+            raise InvalidArgument(f"Request for unknown model : {model}", "400")
+
+    def _log_settings(self, request: m.GetLogSettings) -> dict[str, Any]:
+        return self._logging.get()
+
+    def _update_log(self, request: m.UpdateLogSettings) -> dict[str, Any]:
+        return self._logging.update(request.settings)
+
+    # Shared memory
+
+    def _system_status(
+        self, request: m.GetSystemSharedMemoryStatus
+    ) -> tuple[m.SystemSharedMemoryRegion, ...]:
+        return self._regions.status(request.name)
+
+    def _register_system(self, request: m.RegisterSystemSharedMemory) -> None:
+        self._regions.register(request)
+
+    def _unregister_system(self, request: m.UnregisterSystemSharedMemory) -> None:
+        self._regions.unregister(request.name)
+
+    def _cuda_status(
+        self, request: m.GetCudaSharedMemoryStatus
+    ) -> tuple[m.CudaSharedMemoryRegion, ...]:
+        if request.name:
+            raise NotFound(f"Unable to find cuda shared memory region: '{request.name}'", "404")
+        return ()
+
+    def _register_cuda(self, request: m.RegisterCudaSharedMemory) -> None:
+        raise InvalidArgument(
+            f"failed to register CUDA shared memory region '{request.name}': "
+            "this server runs without a GPU",
+            "400",
+        )
+
+    def _unregister_cuda(self, request: m.UnregisterCudaSharedMemory) -> None:
+        return None
+
+
+_HANDLERS: dict[type[m.Request[Any]], Callable[[InferenceServer, Any], Any]] = {
+    m.IsServerLive: InferenceServer._is_live,
+    m.IsServerReady: InferenceServer._is_ready,
+    m.IsModelReady: InferenceServer._is_model_ready,
+    m.GetServerMetadata: InferenceServer._server_metadata,
+    m.GetModelMetadata: InferenceServer._model_metadata,
+    m.GetModelConfig: InferenceServer._model_config,
+    m.GetStatistics: InferenceServer._statistics,
+    m.Infer: lambda server, request: server._infer(request, threading.Event()),
+    m.GetRepositoryIndex: InferenceServer._index,
+    m.LoadModel: InferenceServer._load,
+    m.UnloadModel: InferenceServer._unload,
+    m.GetTraceSettings: InferenceServer._trace_settings,
+    m.UpdateTraceSettings: InferenceServer._update_trace,
+    m.GetLogSettings: InferenceServer._log_settings,
+    m.UpdateLogSettings: InferenceServer._update_log,
+    m.GetSystemSharedMemoryStatus: InferenceServer._system_status,
+    m.RegisterSystemSharedMemory: InferenceServer._register_system,
+    m.UnregisterSystemSharedMemory: InferenceServer._unregister_system,
+    m.GetCudaSharedMemoryStatus: InferenceServer._cuda_status,
+    m.RegisterCudaSharedMemory: InferenceServer._register_cuda,
+    m.UnregisterCudaSharedMemory: InferenceServer._unregister_cuda,
+}

@@ -1,0 +1,139 @@
+"""An ASGI server (uvicorn) on a thread and an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from contextlib import suppress
+from typing import TypeAlias
+
+from .extras import needs
+from .http import HttpApplication
+
+with needs("uvicorn and httptools"):
+    import httptools  # noqa: F401  # uvicorn imports it late, and says less when it is missing
+    import uvicorn
+
+_log = logging.getLogger(__name__)
+
+#: Seconds that an idle connection is kept. Triton keeps them for good, and so do client pools.
+_KEEP_ALIVE = 3600
+
+Path: TypeAlias = "str | os.PathLike[str]"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that is bound but does not listen yet; OSError when the address is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off only for sockets that say that they are TCP; with it,
+    # an answer's body would wait 40 ms for the acknowledgement of its head.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":  # elsewhere it lets two servers share one port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+class Listener:
+    """Serves an application from `start()`, which returns when it listens, to `stop()`."""
+
+    def __init__(
+        self,
+        application: HttpApplication,
+        listening: socket.socket,
+        certificate: tuple[Path | None, Path | None],
+        exit_timeout: int,
+    ) -> None:
+        self.port: int = listening.getsockname()[1]
+        self._application = application
+        self._socket = listening
+        certfile, keyfile = certificate
+        config = uvicorn.Config(
+            application,
+            http="httptools",
+            ws="none",
+            loop="asyncio",
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=exit_timeout,
+            ssl_certfile=certfile and str(certfile),
+            ssl_keyfile=keyfile and str(keyfile),
+        )
+        config.load()
+        self._server = _UvicornServer(config)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._run, name=f"tritonclient-http-{self.port}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+        self._server.listening.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Answer what is in work, then close every connection and end the thread."""
+        self._server.leave()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._socket.close()
+        self._application.close()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._server.serve(sockets=[self._socket]))
+        except BaseException as error:  # uvicorn exits the process when it fails to start
+            _log.debug("the HTTP server failed", exc_info=True)
+            self._failure = error
+        finally:
+            self._server.listening.set()
+
+
+class _UvicornServer(uvicorn.Server):
+    """Uvicorn, but it tells when it listens, and leaves when told instead of looking at times."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = threading.Event()
+        self._leaving: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def leave(self) -> None:
+        """Stop serving; from any thread."""
+        if self._loop is not None and self._leaving is not None:
+            with suppress(RuntimeError):  # the loop is closed already
+                self._loop.call_soon_threadsafe(self._leaving.set)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._leaving = asyncio.Event()
+        await super().startup(sockets=sockets)
+        self.listening.set()
+
+    async def main_loop(self) -> None:
+        assert self._leaving is not None
+        await self._leaving.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets=sockets)
+        # Those whose requests did not end in time.
+        for connection in list(self.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        await asyncio.sleep(0)

@@ -1,0 +1,48 @@
+"""Checks of request parameters, in Triton's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import Internal, InvalidArgument
+from ..messages import RESERVED_PREFIX, Parameter
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> Mapping[str, Parameter]:
+    """The parameters, when they are of kinds that the protocol knows.
+
+    Raises:
+        InvalidArgument, Internal: one is not.
+    """
+    for name, value in parameters.items():
+        _check(name, value)
+    return parameters
+
+
+def _check(name: str, value: Any) -> None:
+    kind = type(value)
+    if name in ("sequence_start", "sequence_end"):
+        if kind is not bool:
+            raise _wrong(name, "non-boolean as boolean")
+    elif name in ("priority", "timeout"):
+        if kind is not int or value < 0:
+            raise _wrong(name, "non-unsigned-integer as unsigned-integer")
+    elif name == "sequence_id":
+        if kind is not str and (kind is not int or value < 0):
+            raise _wrong(name, "non-string as string")
+    elif name.startswith(RESERVED_PREFIX):
+        raise InvalidArgument(
+            f"parameter keys starting with '{RESERVED_PREFIX}' are reserved for Triton usage and "
+            "should not be specified.",
+            "400",
+        )
+    elif kind not in (bool, int, float, str):
+        raise InvalidArgument(
+            f"parameter '{name}' has invalid type. It should be either 'int', 'bool', or 'string'.",
+            "400",
+        )
+
+
+def _wrong(name: str, why: str) -> Internal:
+    return Internal(f"Unable to parse '{name}': attempt to access JSON {why}", "500")

@@ -1,0 +1,62 @@
+"""Pytest fixtures that serve a model repository to tests; installed with the package.
+
+    def test_it(triton_server):
+        client = tritonclient.Client(triton_server.http_url)
+
+The repository is the directory given by `--triton-model-repository`, or by the ini option
+`triton_model_repository`, or `models` in pytest's root directory; a project may also override
+the fixture `triton_model_repository`. Nothing is imported until a fixture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tritonclient.server import Server
+
+_OPTION = "triton_model_repository"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare where the models are."""
+    text = "model repository that the fixture triton_server serves (default: models)"
+    group = parser.getgroup("tritonclient")
+    group.addoption("--triton-model-repository", dest=_OPTION, metavar="DIR", help=text)
+    parser.addini(_OPTION, text)
+
+
+@pytest.fixture(scope="session")
+def triton_model_repository(pytestconfig: pytest.Config) -> Path:
+    """The model repository to serve; override it to build one."""
+    chosen = pytestconfig.getoption(_OPTION) or pytestconfig.getini(_OPTION) or "models"
+    directory = pytestconfig.rootpath / str(chosen)
+    if not directory.is_dir():
+        pytest.fail(
+            f"there is no model repository at {directory}: give --triton-model-repository, set "
+            f"{_OPTION} in pytest's configuration, or override the fixture {_OPTION}"
+        )
+    return directory
+
+
+@pytest.fixture(scope="session")
+def triton_server_factory() -> Iterator[Callable[..., Server]]:
+    """Starts servers, with the arguments of `tritonclient.server.Server`, that end with the
+    session."""
+    from tritonclient.server import Server
+
+    with ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(Server(*args, **options))
+
+
+@pytest.fixture(scope="session")
+def triton_server(
+    triton_model_repository: Path, triton_server_factory: Callable[..., Server]
+) -> Server:
+    """A running server with the models of `triton_model_repository`, shared by the session."""
+    return triton_server_factory(triton_model_repository)

@@ -1,0 +1,336 @@
+"""The model repository: which models there are, which versions are served, loading and unloading.
+
+Layout and policies are Triton's: a directory per model with `config.pbtxt` and a numbered
+directory per version. Every operation that changes something runs alone; readers are not kept
+waiting, since what they read is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import Internal, InvalidArgument, NotFound, ServerError
+from ..messages import ModelIndex
+from . import config as model_config
+from .backends import Source
+from .config import ModelConfig
+from .model import Model, load
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Version:
+    """One version and what became of it; `model` is there only while it is ready."""
+
+    state: str
+    reason: str = ""
+    model: Model | None = None
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A model that was asked for at least once; `files` holds those that a request brought."""
+
+    versions: dict[int, _Version] = field(default_factory=dict)
+    reason: str = ""
+    files: tempfile.TemporaryDirectory[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """A line of the table of models: what became of one version, or of a model without any."""
+
+    name: str
+    version: str
+    status: str
+
+
+class Repository:
+    """Models in one or several directories; safe to share between threads."""
+
+    def __init__(self, directories: Iterable[Path]) -> None:
+        self._directories = [Path(each).resolve() for each in directories]
+        for each in self._directories:
+            if not each.is_dir():
+                raise ValueError(f"failed to stat model repository '{each}': no such directory")
+        self._changing = threading.RLock()
+        self._entries: dict[str, _Entry] = {}
+
+    # Reading
+
+    def names(self) -> list[str]:
+        """Names of the models in the directories, whether loaded or not."""
+        found = {
+            each.name
+            for directory in self._directories
+            for each in directory.iterdir()
+            if each.is_dir() and not each.name.startswith(".")
+        }
+        return sorted(found)
+
+    def get(self, name: str, version: str = "") -> Model:
+        """A model that is ready; without a version its highest.
+
+        Raises:
+            NotFound: there is none; the words are Triton's.
+        """
+        entry = self._entries.get(name)
+        if entry is None:
+            raise NotFound(f"Request for unknown model: '{name}' is not found", "404")
+        ready = _ready(entry)
+        if not ready:
+            raise NotFound(f"Request for unknown model: '{name}' has no available versions", "404")
+        number = (int(version) if version.isdecimal() else -1) if version else max(ready)
+        if number not in ready:
+            raise NotFound(
+                f"Request for unknown model: '{name}' version {version} is not found", "404"
+            )
+        return ready[number]
+
+    def versions(self, name: str) -> tuple[str, ...]:
+        """The versions of a model that are ready, ascending."""
+        return tuple(map(str, sorted(_ready(self._entries[name]))))
+
+    def ready(self) -> list[Model]:
+        """All models that are ready, by name and version."""
+        return [
+            model
+            for _, entry in sorted(self._entries.items())
+            for _, model in sorted(_ready(entry).items())
+        ]
+
+    def failed(self) -> bool:
+        """Whether a model that was to be loaded is not ready."""
+        return any(
+            entry.reason
+            or any(v.state == "UNAVAILABLE" and v.reason != "unloaded" for v in versions)
+            for entry in self._entries.values()
+            for versions in [list(entry.versions.values())]
+        )
+
+    def index(self, ready: bool) -> tuple[ModelIndex, ...]:
+        """What the repository index says."""
+        rows = []
+        # Not those that came with a request, as in Triton.
+        for name in self.names():
+            entry = self._entries.get(name, _Entry())
+            rows += [
+                ModelIndex(name, str(number), each.state, each.reason)
+                for number, each in sorted(entry.versions.items())
+                if each.state == "READY" or not ready
+            ]
+            if not entry.versions and not ready:
+                rows.append(ModelIndex(name))
+        return tuple(rows)
+
+    def status(self) -> list[ModelStatus]:
+        """The table of models that a server prints when it starts."""
+        rows = []
+        for name, entry in sorted(self._entries.items()):
+            if not entry.versions:
+                rows.append(ModelStatus(name, "-", f"Not loaded: {entry.reason}"))
+            for number, each in sorted(entry.versions.items()):
+                reason = f": {each.reason}" if each.reason else ""
+                rows.append(ModelStatus(name, str(number), each.state + reason))
+        return rows
+
+    # Changing
+
+    def load(
+        self, name: str, override: str | None = None, files: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Load or reload a model; a version that was ready serves until the new one is.
+
+        Args:
+            override: a configuration as JSON text, instead of the file.
+            files: contents by path in the model's directory, which they replace altogether.
+
+        Raises:
+            ServerError: it can't be loaded.
+        """
+        with self._changing:
+            brought = _write(files) if files else None
+            try:
+                directory = Path(brought.name) if brought else self._find(name)
+                old = self._replace(name, directory, override, brought)
+            except BaseException:
+                if brought is not None and (
+                    name not in self._entries or self._entries[name].files is not brought
+                ):
+                    brought.cleanup()
+                raise
+        # Outside of the lock, since requests in execution may take their time.
+        _close(_ready(old).values(), old.files)
+
+    def unload(self, name: str) -> None:
+        """Stop serving a model, as soon as its requests in execution are done."""
+        with self._changing:
+            entry = self._entries.get(name)
+            if entry is None:
+                return
+            models = list(_ready(entry).values())
+            versions = {
+                number: _Version("UNAVAILABLE", "unloaded") if each.model else each
+                for number, each in entry.versions.items()
+            }
+            self._entries = {**self._entries, name: _Entry(versions, entry.reason)}
+        _close(models, entry.files)
+
+    def close(self) -> None:
+        """Unload everything."""
+        with self._changing:
+            entries, self._entries = self._entries, {}
+            for entry in entries.values():
+                _close(_ready(entry).values(), entry.files)
+
+    def _find(self, name: str) -> Path:
+        for directory in self._directories:
+            if (directory / name).is_dir() and name not in ("", ".", "..") and "/" not in name:
+                return directory / name
+        raise self._poll_failed(name, "model not found in any model repository")
+
+    def _poll_failed(self, name: str, why: object) -> Internal:
+        _log.error("failed to poll model '%s': %s", name, why)
+        if name not in self._entries and name in self.names():
+            self._entries = {**self._entries, name: _Entry(reason=str(why))}
+        return Internal(f"failed to load '{name}', failed to poll from model repository", "500")
+
+    def _replace(
+        self,
+        name: str,
+        directory: Path,
+        override: str | None,
+        brought: tempfile.TemporaryDirectory[str] | None,
+    ) -> _Entry:
+        """Load a model and put it in the place of the old one, which is to be closed then."""
+        try:
+            if brought is not None and override is None:
+                raise ValueError(
+                    "Load parameter 'config' must be specified for model file override"
+                )
+            config = _configuration(name, directory, override)
+        except ValueError as error:
+            raise self._poll_failed(name, error) from error
+        old = self._entries.get(name, _Entry())
+        numbers = _chosen(config, _numbers(directory))
+        versions = {number: _load(Source(name, number, directory, config)) for number in numbers}
+        failure = _failure(name, versions)
+        if failure:
+            # All or none, as in Triton.
+            versions = {n: _closed(each) for n, each in versions.items()}
+            if not _ready(old):
+                reason = "" if versions else "No model version was found"
+                self._entries = {**self._entries, name: _Entry(versions, reason)}
+            raise failure
+        # A version that is no longer chosen stays in the index, as unloaded.
+        gone = {n: _Version("UNAVAILABLE", "unloaded") for n in old.versions if n not in versions}
+        self._entries = {**self._entries, name: _Entry({**gone, **versions}, "", brought)}
+        return old
+
+
+def _closed(version: _Version) -> _Version:
+    if version.model is None:
+        return version
+    version.model.close()
+    return _Version("UNAVAILABLE", "unloaded")
+
+
+def _ready(entry: _Entry) -> dict[int, Model]:
+    return {number: each.model for number, each in entry.versions.items() if each.model}
+
+
+def _close(models: Iterable[Model], files: tempfile.TemporaryDirectory[str] | None) -> None:
+    for model in models:
+        model.close()
+    if files is not None:
+        files.cleanup()
+
+
+def _write(files: Mapping[str, bytes]) -> tempfile.TemporaryDirectory[str]:
+    """Files that a request brought, in a directory of their own."""
+    directory = tempfile.TemporaryDirectory(prefix="tritonclient-model-")
+    root = Path(directory.name).resolve()
+    for name, content in files.items():
+        path = (root / name.removeprefix("file:")).resolve()
+        if not path.is_relative_to(root) or path == root:
+            directory.cleanup()
+            raise InvalidArgument(f"the file '{name}' would lie outside of the model's directory")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return directory
+
+
+def _configuration(name: str, directory: Path, override: str | None) -> ModelConfig:
+    """The configuration of a model, completed as far as that goes without its backend."""
+    if override is None:
+        config = model_config.read(directory / "config.pbtxt")
+    else:
+        config = model_config.from_json(override)
+    files = [
+        each.name for number in _numbers(directory) for each in (directory / str(number)).iterdir()
+    ]
+    model_config.complete(config, name, files)
+    if not config.backend and not config.platform:
+        raise ValueError(
+            f"Invalid model name: Could not determine backend for model '{name}' with no backend "
+            "in model configuration. Expected model name of the form 'model.<backend_name>'."
+        )
+    return config
+
+
+def _numbers(directory: Path) -> list[int]:
+    """The numbers of the version directories, ascending."""
+    return sorted(
+        int(each.name)
+        for each in directory.iterdir()
+        if each.is_dir()
+        and each.name.isdecimal()
+        and str(int(each.name)) == each.name
+        and each.name != "0"
+    )
+
+
+def _chosen(config: ModelConfig, numbers: list[int]) -> list[int]:
+    """The versions that the policy serves."""
+    policy: Any = config.version_policy
+    kind = policy.WhichOneof("policy_choice")
+    if kind == "all":
+        return numbers
+    if kind == "specific":
+        return [number for number in numbers if number in policy.specific.versions]
+    return numbers[-(policy.latest.num_versions or 1) :]
+
+
+def _load(source: Source) -> _Version:
+    try:
+        model = load(source)
+    except ServerError as error:
+        _log.error("failed to load '%s' version %d: %s", source.name, source.version, error)
+        return _Version("UNAVAILABLE", error.message() or "")
+    except ImportError as error:
+        _log.error("failed to load '%s' version %d: %s", source.name, source.version, error)
+        return _Version("UNAVAILABLE", f"Internal: {error}")
+    return _Version("READY", model=model)
+
+
+def _failure(name: str, versions: dict[int, _Version]) -> InvalidArgument | None:
+    """The error of a load, when a version is not ready or there are none."""
+    if not versions:
+        text = (
+            f"at least one version must be available under the version policy of model '{name}'\n"
+        )
+    else:
+        failed = [(n, each) for n, each in versions.items() if each.state != "READY"]
+        if not failed:
+            return None
+        text = "".join(
+            f"version {n} is at UNAVAILABLE state: {each.reason};\n" for n, each in failed
+        )
+    return InvalidArgument(f"load failed for model '{name}': {text}", "400")

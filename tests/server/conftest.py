@@ -1,0 +1,96 @@
+"""A model repository that tests fill with the models that they need."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tritonclient import messages as m
+from tritonclient.server.core import InferenceServer
+
+MODELS = Path(__file__).parents[2] / "models"
+
+ECHO = """
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [
+            pb_utils.InferenceResponse(
+                [pb_utils.Tensor(t.name().replace("IN", "OUT"), t.as_numpy()) for t in r.inputs()]
+            )
+            for r in requests
+        ]
+"""
+FP32_CONFIG = """
+backend: "python"
+input [ { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] } ]
+output [ { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] } ]
+"""
+
+
+class RepositoryMaker:
+    """Puts models into a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir(exist_ok=True)
+
+    def python(
+        self, name: str, code: str = ECHO, config: str | None = FP32_CONFIG, version: int = 1
+    ) -> Path:
+        """Add a Python-backend model; its directory."""
+        place = self.directory / name / str(version)
+        place.mkdir(parents=True)
+        (place / "model.py").write_text(code)
+        if config is not None:
+            (place.parent / "config.pbtxt").write_text(config)
+        return place.parent
+
+    def copy(self, name: str, config: str | None = None) -> Path:
+        """Add a model of the project's own repository, with another configuration if given."""
+        target = shutil.copytree(MODELS / name, self.directory / name)
+        if config is not None:
+            (target / "config.pbtxt").write_text(config)
+        return target
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> RepositoryMaker:
+    return RepositoryMaker(tmp_path / "repository")
+
+
+@pytest.fixture
+def serve(repository: RepositoryMaker) -> Iterator[Callable[..., InferenceServer]]:
+    """Makes cores over the repository, closed when the test ends."""
+    with ExitStack() as stack:
+
+        def make(**options: object) -> InferenceServer:
+            core = InferenceServer([repository.directory], **options)  # type: ignore[arg-type]
+            stack.callback(core.close)
+            return core
+
+        yield make
+
+
+def fp32(name: str, values: object) -> m.InferTensor:
+    """An FP32 input."""
+    array = np.asarray(values, "<f4")
+    return m.InferTensor(name, "FP32", array.shape, array.tobytes())
+
+
+def int32(name: str, values: object) -> m.InferTensor:
+    """An INT32 input."""
+    array = np.asarray(values, "<i4")
+    return m.InferTensor(name, "INT32", array.shape, array.tobytes())
+
+
+def texts(*values: str) -> m.InferTensor:
+    """An input IN of BYTES."""
+    data = b"".join(len(v.encode()).to_bytes(4, "little") + v.encode() for v in values)
+    return m.InferTensor("IN", "BYTES", (len(values),), data)

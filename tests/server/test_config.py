@@ -1,0 +1,180 @@
+"""Reading, completing, checking and writing of model configurations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tritonclient.server import config as model_config
+from tritonclient.server.config import ModelConfig
+
+
+def parsed(tmp_path: Path, text: str, files: tuple[str, ...] = ()) -> ModelConfig:
+    path = tmp_path / "config.pbtxt"
+    path.write_text(text)
+    config = model_config.read(path)
+    model_config.complete(config, "it", files)
+    return config
+
+
+def test_text_format_is_real(tmp_path: Path) -> None:
+    config = parsed(
+        tmp_path,
+        """
+        # a comment
+        backend: 'python'  max_batch_size: 8,
+        input { name: "A" data_type: TYPE_FP32 dims: -1 dims: 3 }
+        input [ { name: "B" "C", data_type: TYPE_STRING; dims: [ 1 ] optional: true } ]
+        parameters { key: "k" value: { string_value: "v" } }
+        """,
+    )
+    first, second = model_config.specifications(config.input)
+    assert first == model_config.Specification("A", "FP32", (-1, 3))
+    assert second == model_config.Specification("BC", "BYTES", (1,), optional=True)
+    assert model_config.to_dict(config)["parameters"] == {"k": {"string_value": "v"}}
+
+
+@pytest.mark.parametrize("text", ['name: "it', "nope: 3", 'max_batch_size: "x"'])
+def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ValueError, match=r"config\.pbtxt"):
+        parsed(tmp_path, text)
+
+
+def test_name_must_be_that_of_the_directory(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'it' for model 'other'.*must equal model name"):
+        parsed(tmp_path, 'name: "other"')
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "expected"),
+    [
+        ("", ("model.py",), ("", "python", "model.py")),
+        ("", ("model.onnx",), ("onnxruntime_onnx", "onnxruntime", "model.onnx")),
+        ('platform: "onnxruntime_onnx"', (), ("onnxruntime_onnx", "onnxruntime", "model.onnx")),
+        ('backend: "onnxruntime"', (), ("onnxruntime_onnx", "onnxruntime", "model.onnx")),
+        ('backend: "python" default_model_filename: "a.py"', (), ("", "python", "a.py")),
+    ],
+)
+def test_backend_is_completed(
+    tmp_path: Path, text: str, files: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    config = parsed(tmp_path, text, files)
+    assert (config.platform, config.backend, config.default_model_filename) == expected
+
+
+def test_defaults_are_as_triton_writes_them(tmp_path: Path) -> None:
+    """Recorded from Triton, for this very configuration."""
+    config = parsed(
+        tmp_path,
+        """
+        backend: "python"  max_batch_size: 8  dynamic_batching { }
+        input [ { name: "INPUT0" data_type: TYPE_FP32 dims: [ 2 ] } ]
+        output [ { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ 2 ] label_filename: "x.txt" } ]
+        instance_group [ { count: 2 } ]
+        version_policy { specific { versions: [1] } }
+        """,
+    )
+    expected = {
+        "name": "it",
+        "platform": "",
+        "backend": "python",
+        "runtime": "",
+        "version_policy": {"specific": {"versions": [1]}},
+        "max_batch_size": 8,
+        "input": [
+            {
+                "name": "INPUT0",
+                "data_type": "TYPE_FP32",
+                "format": "FORMAT_NONE",
+                "dims": [2],
+                "is_shape_tensor": False,
+                "allow_ragged_batch": False,
+                "optional": False,
+                "is_non_linear_format_io": False,
+            }
+        ],
+        "output": [
+            {
+                "name": "OUTPUT0",
+                "data_type": "TYPE_FP32",
+                "dims": [2],
+                "label_filename": "x.txt",
+                "is_shape_tensor": False,
+                "is_non_linear_format_io": False,
+            }
+        ],
+        "batch_input": [],
+        "batch_output": [],
+        "optimization": {
+            "priority": "PRIORITY_DEFAULT",
+            "input_pinned_memory": {"enable": True},
+            "output_pinned_memory": {"enable": True},
+            "gather_kernel_buffer_threshold": 0,
+            "eager_batching": False,
+        },
+        "dynamic_batching": {
+            "preferred_batch_size": [8],
+            "max_queue_delay_microseconds": 0,
+            "preserve_ordering": False,
+            "priority_levels": 0,
+            "default_priority_level": 0,
+            "priority_queue_policy": {},
+        },
+        "instance_group": [
+            {
+                "name": "it_0",
+                "kind": "KIND_CPU",
+                "count": 2,
+                "gpus": [],
+                "secondary_devices": [],
+                "profile": [],
+                "passive": False,
+                "host_policy": "",
+            }
+        ],
+        "default_model_filename": "model.py",
+        "cc_model_filenames": {},
+        "metric_tags": {},
+        "parameters": {},
+        "model_warmup": [],
+    }
+    value = model_config.to_dict(config)
+    assert value == expected
+    assert list(value) == list(expected)
+
+
+def test_json_form_is_read_back(tmp_path: Path) -> None:
+    import json
+
+    config = parsed(tmp_path, 'backend: "python" version_policy { all { } }')
+    value = model_config.to_dict(config)
+    assert model_config.to_dict(model_config.from_json(json.dumps(value))) == value
+
+
+@pytest.mark.parametrize("text", ["{", '{"nope": 1}', '{"max_batch_size": "x"}'])
+def test_json_that_is_no_configuration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"parse|field|Cannot|Failed"):
+        model_config.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('input { name: "A" data_type: TYPE_FP32 }', "model input 'A' must specify 'dims' for it"),
+        ('input { name: "A" dims: 1 }', "model input 'A' must specify 'data_type' for it"),
+        ("output { dims: 1 data_type: TYPE_FP32 }", "must specify 'name' for model output of it"),
+        (
+            'input { name: "A" data_type: TYPE_FP32 dims: -1 reshape { } }',
+            "model input 'A' has different size for dims and reshape for it",
+        ),
+        ("max_batch_size: -1", "must be non-negative"),
+        ("sequence_batching { }", "sequence batching, which is not supported"),
+        ('platform: "ensemble"', "is an ensemble, which this server does not support"),
+        ('platform: "tensorrt_plan"', "unexpected platform type 'tensorrt_plan' for it"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    backend = "" if "platform" in text else 'backend: "python" '
+    with pytest.raises(ValueError, match=message):
+        model_config.check(parsed(tmp_path, backend + text))

@@ -1,0 +1,137 @@
+"""Starting and stopping the embedded server."""
+
+from __future__ import annotations
+
+import gc
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.server.conftest import MODELS, RepositoryMaker
+from tritonclient import messages as m
+from tritonclient.errors import Internal
+from tritonclient.server import Server
+
+
+def ready(server: Server) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=10)
+    try:
+        connection.request("GET", "/v2/health/ready")
+        response = connection.getresponse()
+        response.read()
+        return response.status == 200
+    finally:
+        connection.close()
+
+
+def open_files() -> int:
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_ready_when_started_and_gone_when_stopped(repository: RepositoryMaker) -> None:
+    repository.python("a")
+    with Server(repository.directory) as server:
+        assert server.http_url == f"http://127.0.0.1:{server.http_port}"
+        assert server.http_address == f"127.0.0.1:{server.http_port}"
+        assert ready(server)
+        assert server.handle(m.IsModelReady("a"))
+        port = server.http_port
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    with pytest.raises(RuntimeError, match="not running"):
+        server.http_url  # noqa: B018
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc here")
+def test_again_and_again_leaves_nothing(repository: RepositoryMaker) -> None:
+    repository.python("a")
+    server = Server(repository.directory)
+    with server:
+        pass
+    threads, files = threading.active_count(), open_files()
+    for _ in range(5):
+        with server:
+            assert ready(server)
+        assert threading.active_count() == threads
+    assert open_files() == files
+
+
+def test_several_at_once(repository: RepositoryMaker) -> None:
+    repository.python("a")
+    servers = [Server(repository.directory).start() for _ in range(4)]
+    assert len({server.http_port for server in servers}) == 4
+    assert all(map(ready, servers))
+    for server in servers:
+        server.stop()
+        server.stop()
+
+
+def test_open_connections_do_not_keep_it(repository: RepositoryMaker) -> None:
+    with Server(repository.directory) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.http_port)
+        connection.request("GET", "/v2/health/ready")
+        connection.getresponse().read()
+    connection.close()
+
+
+def test_a_request_that_never_ends_does_not_keep_it(repository: RepositoryMaker) -> None:
+    with Server(repository.directory, exit_timeout=0) as server:
+        half = socket.create_connection(("127.0.0.1", server.http_port))
+        half.sendall(b"POST /v2/repository/index HTTP/1.1\r\nContent-Length: 5\r\n\r\n")
+        assert ready(server)
+    half.close()
+
+
+def test_started_twice(repository: RepositoryMaker) -> None:
+    with Server(repository.directory) as server, pytest.raises(RuntimeError, match="already"):
+        server.start()
+
+
+def test_start_that_fails_leaves_nothing(repository: RepositoryMaker) -> None:
+    repository.python("a", "1/0")
+    server = Server(repository.directory)
+    threads = threading.active_count()
+    with pytest.raises(Internal, match=r"failed to load all models: .*ZeroDivisionError"):
+        server.start()
+    assert threading.active_count() == threads
+    lenient = Server(repository.directory, exit_on_error=False)
+    with lenient:
+        assert not ready(lenient)
+        assert [row.status[:11] for row in lenient.models()] == ["UNAVAILABLE"]
+    with pytest.raises(ValueError, match="no such directory"):
+        Server(repository.directory / "missing").start()
+
+
+def test_port_that_is_taken(repository: RepositoryMaker) -> None:
+    with (
+        Server(repository.directory) as server,
+        pytest.raises(OSError, match="in use"),
+    ):
+        Server(repository.directory, http_port=server.http_port).start()
+
+
+def test_missing_package_is_named() -> None:
+    code = (
+        "import sys; sys.modules['uvicorn'] = None\n"
+        "from tritonclient.server import Server\n"
+        f"Server({str(MODELS)!r}).start()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "the embedded server needs uvicorn" in done.stderr
+    assert "pip install tritonclient[server]" in done.stderr
+
+
+def test_importing_the_package_is_cheap() -> None:
+    code = (
+        "import sys, tritonclient.server, tritonclient.server.pytest_plugin\n"
+        "print(*sorted({'numpy', 'uvicorn', 'onnxruntime', 'google.protobuf'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"uvicorn", "onnxruntime", "google.protobuf"} & set(done.stdout.split())
