@@ -1,9 +1,8 @@
-"""What a real Triton said, read and written by our codec, and said again by the embedded server."""
+"""What a real Triton said, read and written by our codec."""
 
 from __future__ import annotations
 
 import json
-import socket
 
 import pytest
 
@@ -115,34 +114,10 @@ def test_answers_are_written_as_triton_writes_them(exchange):
     assert json_and_data(written) == json_and_data(response)
 
 
-@chosen(readable)
+@chosen(lambda exchange: readable(exchange) and "memory and binary data" not in exchange.name)
 def test_requests_are_written_so_that_they_read_the_same(exchange):
     request = rest.decode_request(request_of(exchange))
-    try:
-        written = rest.encode_request(request)
-    except ValueError as error:
-        assert "no JSON form" in str(error)
-        return
+    written = rest.encode_request(request)
     headers = {name.lower(): value for name, value in written.headers.items()}
     again = rest.HttpRequest(written.method, written.path, headers, (b"".join(written.body),))
     assert rest.decode_request(again) == request
-
-
-# The embedded server
-
-
-def ask(port: int, request: bytes) -> bytes:
-    """Send raw bytes and return the raw answer."""
-    engine = Http1()
-    engine.start(b"")
-    answer = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-        connection.sendall(request)
-        while engine.response is None:
-            data = connection.recv(65536)
-            answer += data
-            if data:
-                feed(engine, data)
-            else:
-                engine.eof_received()
-    return answer

@@ -112,7 +112,7 @@ def pack(array: Array, datatype: str) -> Buffer:
         array = np.ascontiguousarray(array)
     if array.size == 0 or array.ndim == 0:
         return array.tobytes()  # memoryview can't cast these
-    return memoryview(array).cast("B")  # not array.data, which masked arrays redefine
+    return np.asarray(array).data.cast("B")  # masked arrays have another `data`
 
 
 def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:

@@ -223,7 +223,8 @@ def convert(value: TensorLike, datatype: str) -> Array:
     """
     array = as_array(value)
     if isinstance(value, np.ndarray) or datatype in ("BYTES", "BF16"):
-        return array.astype(np.float32) if _is_plain_float(value, array, datatype) else array
+        return _floats(array) if _is_plain_float(value, array, datatype) else array
+    check(datatype)
     expected = NUMPY[datatype]
     if array.dtype == expected or array.size == 0:
         return array.astype(expected, copy=False)
@@ -234,6 +235,11 @@ def convert(value: TensorLike, datatype: str) -> Array:
         if expected.kind == "f" or (converted == array).all():
             return converted
     raise ValueError(f"{_excerpt(value)} does not fit {datatype}")
+
+
+def _floats(array: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
 
 
 def _is_plain_float(value: TensorLike, array: Array, datatype: str) -> bool:

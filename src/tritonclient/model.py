@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .errors import ProtocolError
 from .inference import InferOptions, Tensor, TensorLike, as_array, convert, make_input
 from .messages import InferTensor, ModelMetadata, TensorMetadata
 
@@ -37,10 +38,13 @@ class ModelSpec:
         if config is None:
             # Which inputs may be left out is then for the server to say.
             return cls(name, version, inputs, outputs, None, frozenset(inputs))
-        optional = frozenset(
-            str(tensor.get("name")) for tensor in config.get("input", []) if tensor.get("optional")
-        )
-        return cls(name, version, inputs, outputs, int(config.get("max_batch_size", 0)), optional)
+        try:
+            described = config.get("input", [])
+            optional = frozenset(str(t.get("name")) for t in described if t.get("optional"))
+            largest = int(config.get("max_batch_size", 0))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ProtocolError(f"the configuration can't be read: {error}", model=name) from error
+        return cls(name, version, inputs, outputs, largest, optional)
 
     def check(
         self, inputs: Mapping[str, TensorLike], options: InferOptions
@@ -90,7 +94,7 @@ class ModelSpec:
     def _shape_fits(self, expected: TensorMetadata, tensor: InferTensor) -> bool:
         if len(expected.shape) != len(tensor.shape):
             return False
-        if self.max_batch_size and tensor.shape[0] > self.max_batch_size:
+        if self.max_batch_size and tensor.shape and tensor.shape[0] > self.max_batch_size:
             return False
         return all(e in (-1, n) for e, n in zip(expected.shape, tensor.shape, strict=True))
 

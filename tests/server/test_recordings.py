@@ -17,7 +17,7 @@ from tests.recordings import Exchange, load, parse_head, subjects
 from tests.server.conftest import MODELS
 from tritonclient.server import Server
 
-_JSON = "words and status of requests whose JSON can't be read are our codec's"
+_JSON = "the words for requests that can't be read are our codec's; the status is the same"
 _TWINS = "the recorded Triton served the ONNX models through Python"
 _TIMES = "times differ"
 _PATHS = "the traceback names the path of the model"
@@ -35,20 +35,14 @@ DIFFERENCES: dict[str, dict[str, str]] = {
     ),
     "cuda_shared_memory": {
         "register without a GPU": "ours says that there is none",
-        "register a handle that is none": "ours says that there is no GPU",
-        "register without a handle": _JSON,
     },
     "datatypes": {
-        "FP16 JSON": "ours takes it, and only refuses the output",
-        "BF16 JSON": "ours takes it, and only refuses the output",
         "BYTES that are no text, to JSON": "Triton sends what is no JSON",
         "FP32 that JSON can't say": "Triton sends what is no JSON",
         "BOOL from numbers": _JSON,
         "UINT8 out of range": "Triton cuts it off silently",
         "BYTES from numbers": _JSON,
     },
-    "health": dict.fromkeys(("unknown model ready", "unknown version ready"), "no body from ours"),
-    "infer": {"binary by default and listed": _JSON},
     "infer_errors": {
         "failing model": _PATHS,
         "failing model with an id": _PATHS,
@@ -56,7 +50,6 @@ DIFFERENCES: dict[str, dict[str, str]] = {
         "no body": "Triton takes it for a raw request",
         **dict.fromkeys(
             (
-                "unknown datatype",
                 "too little data",
                 "too much data",
                 "data of a wrong type",
@@ -65,10 +58,8 @@ DIFFERENCES: dict[str, dict[str, str]] = {
                 "input without shape",
                 "input without name",
                 "without inputs",
-                "two kinds of data",
                 "binary data too short",
                 "binary data too long",
-                "binary size that does not fit",
                 "header length too large",
                 "header length below zero",
                 "malformed JSON",
@@ -95,11 +86,9 @@ DIFFERENCES: dict[str, dict[str, str]] = {
         ),
     },
     "repository": {
-        "ready after unload": "no body from ours",
         **dict.fromkeys(
             (
                 "index with a wrong type",
-                "load with an unknown parameter",
                 "load with a wrong type",
                 "load with malformed JSON",
             ),
@@ -114,8 +103,6 @@ DIFFERENCES: dict[str, dict[str, str]] = {
         "register at half a page": "Triton's words lack a colon",
         **dict.fromkeys(
             (
-                "register without a key",
-                "register without a size",
                 "register with a wrong type",
                 "register without a body",
             ),
@@ -123,7 +110,6 @@ DIFFERENCES: dict[str, dict[str, str]] = {
         ),
     },
     "transport": {
-        "unknown URL /v2/": "ours forgives it",
         "unknown URL /v2/models/simple/versions/x": "other words",
         "escaped model name": "Triton does not decode it",
         "HEAD of /v2/health/live": "Triton sends a body, against the rules",
@@ -196,9 +182,11 @@ def test_same_answers(subject: str) -> None:
         for each in exchanges:
             # Sent in any case, since later ones may build on it.
             answer = exchange(server.http_port, each.request) if each.response else b""
-            if each.name in known:
+            if each.name in known and known[each.name] != _JSON:
                 continue
             expected, found = meaning(each.response), meaning(answer)
+            if each.name in known:
+                expected, found = expected[:1], found[:1]
             if expected != found:
                 different.append((each, expected, found))
     assert not different

@@ -89,12 +89,24 @@ def _load_body(request: m.LoadModel) -> dict[str, Any]:
 
 def _load_arguments(body: Any) -> dict[str, Any]:
     values = (body or {}).get("parameters", {})
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise TypeError("attempt to access JSON non-string as string")
+        if name != "config" and not name.startswith("file:"):
+            raise errors.Internal("unexpected error on creating Triton parameter", "500")
     files = {
         name.removeprefix("file:"): base64.b64decode(content)
         for name, content in values.items()
         if name.startswith("file:")
     }
     return {"config": values.get("config"), "files": files}
+
+
+def _index_arguments(body: Any) -> dict[str, Any]:
+    ready = (body or {}).get("ready", False)
+    if not isinstance(ready, bool):
+        raise TypeError("attempt to access JSON non-boolean as boolean")
+    return {"ready": ready}
 
 
 def _unload_arguments(body: Any) -> dict[str, Any]:
@@ -112,11 +124,30 @@ def _cuda_body(request: m.RegisterCudaSharedMemory) -> dict[str, Any]:
 
 
 def _cuda_arguments(body: Any) -> dict[str, Any]:
-    return {
-        "raw_handle": base64.b64decode(body["raw_handle"]["b64"]),
-        "device_id": body["device_id"],
-        "byte_size": body["byte_size"],
-    }
+    arguments = _region_arguments(body, "raw_handle", "device_id", "byte_size")
+    try:
+        handle = base64.b64decode(arguments["raw_handle"]["b64"], validate=True)
+    except (ValueError, KeyError, TypeError):
+        handle = b""
+    if len(handle) != 64:
+        raise errors.InvalidArgument(
+            "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t", "400"
+        )
+    return {**arguments, "raw_handle": handle}
+
+
+def _region_arguments(body: Any, *names: str) -> dict[str, Any]:
+    for name in names:
+        if name not in body:
+            text = f"Shared memory register request has no '{name}' field"
+            raise errors.InvalidArgument(text, "400")
+        if name != "raw_handle" and type(body[name]) is not (str if name == "key" else int):
+            raise TypeError(f"{name!r} is {body[name]!r:.60}")
+    return {name: body[name] for name in names}
+
+
+def _system_arguments(body: Any) -> dict[str, Any]:
+    return _region_arguments({"offset": 0, **body}, "key", "byte_size", "offset")
 
 
 def _settings(body: Any) -> dict[str, Any]:
@@ -146,7 +177,7 @@ ROUTES = (
         "/v2/repository/index",
         tuple[m.ModelIndex, ...],
         body=lambda request: {"ready": True} if request.ready else None,
-        arguments=lambda body: {"ready": bool((body or {}).get("ready", False))},
+        arguments=_index_arguments,
         # Triton leaves empty members out of its index.
         dump=lambda answer: [{k: v for k, v in dump(row).items() if v} for row in answer],
     ),
@@ -193,7 +224,7 @@ ROUTES = (
         "POST",
         _SYSTEM + "/region/{name}/register",
         body=lambda r: {"key": r.key, "offset": r.offset, "byte_size": r.byte_size},
-        arguments=lambda body: {k: body[k] for k in ("key", "offset", "byte_size") if k in body},
+        arguments=_system_arguments,
     ),
     Route(m.UnregisterSystemSharedMemory, "POST", _SYSTEM + "[/region/{name}]/unregister"),
     Route(
@@ -246,7 +277,7 @@ def _pattern(template: str) -> re.Pattern[str]:
         .replace(r"\{", "{")
         .replace(r"\}", "}"),
     )
-    return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", pattern) + r"/?\Z")
+    return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", pattern) + r"\Z")
 
 
 _FIELDS_OF = {route.request: re.findall(r"{(\w+)}", route.path) for route in ROUTES}
@@ -299,13 +330,12 @@ def decode_response(request: m.Request[T], response: HttpResponse) -> T:
         ) from error
 
 
+#: What each status means. Where several mean the same, the first is what a server sends for it.
 _STATUS_ERRORS: dict[int, type[errors.InferenceServerException]] = {
     400: errors.InvalidArgument,
     401: errors.Unauthenticated,
     403: errors.PermissionDenied,
     404: errors.NotFound,
-    405: errors.Unimplemented,
-    408: errors.DeadlineExceeded,
     409: errors.AlreadyExists,
     412: errors.FailedPrecondition,
     413: errors.ResourceExhausted,
@@ -314,9 +344,11 @@ _STATUS_ERRORS: dict[int, type[errors.InferenceServerException]] = {
     499: errors.Cancelled,
     500: errors.Internal,
     501: errors.Unimplemented,
-    502: errors.Unavailable,
+    405: errors.Unimplemented,
     503: errors.Unavailable,
+    502: errors.Unavailable,
     504: errors.DeadlineExceeded,
+    408: errors.DeadlineExceeded,
 }
 
 
@@ -363,7 +395,7 @@ def decode_request(request: HttpRequest) -> m.Request[Any]:
     Raises:
         NotFound: no operation has this path.
         Unimplemented: the path has other methods.
-        InvalidArgument: the body is not what the operation takes.
+        Internal, InvalidArgument: the body is not what the operation takes.
     """
     known = False
     for pattern, route in _PATTERNS:
@@ -388,16 +420,22 @@ def _decode(route: Route, fields: dict[str, str], request: HttpRequest) -> m.Req
             return route.request(**fields)
         data = b"".join(request.body)
         return route.request(**fields, **route.arguments(json.loads(data) if data else None))
+    # Triton answers 500 to what it can't parse, and so that is what its users know.
+    except json.JSONDecodeError as error:
+        text = f"failed to parse the request JSON buffer: {error.msg}. at {error.pos}"
+        raise errors.Internal(text, "500") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise errors.InvalidArgument(
-            f"failed to parse the request JSON buffer: {describe(error)}", "400"
-        ) from error
+        raise errors.Internal(f"Unable to parse the request: {describe(error)}", "500") from error
 
 
 def encode_response(request: m.Request[T], answer: T) -> HttpResponse:
     """What to send as the answer to a request."""
-    if isinstance(answer, bool):
-        return HttpResponse(200 if answer else 400, _NO_HEADERS, ())
+    if answer is True:
+        return HttpResponse(200, _NO_HEADERS, ())
+    if answer is False:
+        of_model = isinstance(request, m.IsModelReady)
+        text = rest_infer.dumps({"error": "Model version not ready"})
+        return HttpResponse(400, _NO_HEADERS, (text,) if of_model else ())
     if isinstance(answer, m.InferResponse):
         headers, body = rest_infer.encode_response(answer)
         return HttpResponse(200, headers, body)
@@ -407,7 +445,7 @@ def encode_response(request: m.Request[T], answer: T) -> HttpResponse:
     return HttpResponse(200, _JSON_HEADERS, (rest_infer.dumps(value),))
 
 
-_ERROR_STATUS = {kind: status for status, kind in reversed(_STATUS_ERRORS.items())}
+_ERROR_STATUS = {kind: status for status, kind in reversed([*_STATUS_ERRORS.items()])}
 
 
 def encode_error(error: errors.InferenceServerException) -> HttpResponse:

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..datatypes import NUMPY, Array, Buffer, check, element_count, pack, unpack
+from ..datatypes import DATATYPES, NUMPY, Array, Buffer, check, element_count, pack, unpack
+from ..errors import InvalidArgument
 from ..messages import Infer, InferResponse, InferTensor, Parameter, RequestedOutput
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
@@ -105,7 +106,11 @@ def _binary_tensor(name: str, datatype: str, shape: tuple[int, ...], size: int) 
 def _output(output: RequestedOutput) -> str:
     if not output.parameters:
         return _plain_output(output.name, output.classes, output.binary)
-    parameters = {"binary_data": output.binary, **output.parameters}
+    # What goes to shared memory is not sent, so it must not be asked for as binary data.
+    binary = output.binary and "shared_memory_region" not in output.parameters
+    parameters = {"binary_data": binary, **output.parameters}
+    if output.classes:
+        parameters["classification"] = output.classes
     return _encoder.encode({"name": output.name, "parameters": parameters})
 
 
@@ -143,6 +148,10 @@ def _json_values(tensor: InferTensor) -> list[Any]:
 # Reading
 
 
+class _SizeError(ValueError):
+    """The body is shorter or longer than its JSON says."""
+
+
 class _Described(NamedTuple):
     """A tensor as the JSON head describes it: with `size` bytes behind the head, or `values`."""
 
@@ -178,7 +187,7 @@ def _split(headers: Mapping[str, str], body: Buffer) -> tuple[bytes, memoryview,
     if text is None:
         return bytes(view), view, len(view)
     if not text.isdecimal() or not 0 <= int(text) <= len(view):
-        raise ValueError(f"{HEAD_LENGTH} is {text!r:.40} with a body of {len(view)} bytes")
+        raise _SizeError(f"{HEAD_LENGTH} is {text!r:.40} with a body of {len(view)} bytes")
     length = int(text)
     return bytes(view[:length]), view, length
 
@@ -193,12 +202,12 @@ def _tensors(
             data = view[position : position + size]
             position += size
             if len(data) != size:
-                raise ValueError(f"the body ends inside the data of tensor {name!r}")
+                raise _SizeError(f"the body ends inside the data of tensor {name!r}")
         elif values is not None:
             data = _pack_values(name, datatype, shape, values)
         tensors.append(InferTensor(name, datatype, shape, data, parameters, size is not None))
     if position != len(view):
-        raise ValueError(f"{len(view) - position} bytes follow the last tensor")
+        raise _SizeError(f"{len(view) - position} bytes follow the last tensor")
     return tuple(tensors)
 
 
@@ -211,7 +220,11 @@ def _parse_answer(head: bytes) -> _Head:
         "id": _member(value, "id", str, ""),
         "parameters": _member(value, "parameters", dict, {}),
     }
-    return _Head(members, _describe(value, "outputs"))
+    outputs = _describe(value, "outputs")
+    for output in outputs:
+        if output.size is not None:
+            _check_size(output.name, output.datatype, output.shape, output.size)
+    return _Head(members, outputs)
 
 
 _read_answer = lru_cache(maxsize=256)(_parse_answer)
@@ -241,14 +254,12 @@ def _describe_one(value: Any, where: str) -> _Described:
     values = value.get("data")
     if values is not None and not isinstance(values, list):
         raise ValueError(f"the data of tensor {name!r} is {values!r:.40}, expected a list")
-    if size is not None:
-        _check_size(name, datatype, shape, size)
+    if size is not None and (type(size) is not int or size < 0):
+        raise ValueError(f"binary_data_size of tensor {name!r} is {size!r:.40}")
     return _Described(name, datatype, shape, parameters, size, values)
 
 
-def _check_size(name: str, datatype: str, shape: tuple[int, ...], size: Any) -> None:
-    if type(size) is not int or size < 0:
-        raise ValueError(f"binary_data_size of tensor {name!r} is {size!r:.40}")
+def _check_size(name: str, datatype: str, shape: tuple[int, ...], size: int) -> None:
     count = element_count(shape)
     if datatype == "BYTES":
         if size < 4 * count:
@@ -287,13 +298,12 @@ def _array_of(datatype: str, values: list[Any], count: int) -> Array:
         array: Array = np.empty(count, object)
         array[:] = [value.encode("utf-8", "surrogateescape") for value in values]
         return array
-    if datatype in ("FP16", "BF16"):
-        return np.array(values, np.float32 if datatype == "BF16" else np.float16)
-    kinds = {bool} if datatype == "BOOL" else {int, float} if "FP" in datatype else {int}
+    kinds = {bool} if datatype == "BOOL" else {int, float} if "F" in datatype else {int}
     strange = [value for value in values if type(value) not in kinds]
     if strange:
         raise ValueError(f"it holds {strange[0]!r:.40}")
-    return np.array(values, NUMPY[datatype])
+    with np.errstate(over="ignore"):  # too large a float is an infinity
+        return np.array(values, np.float32 if datatype == "BF16" else NUMPY[datatype])
 
 
 def _flat(values: list[Any]) -> list[Any]:
@@ -306,23 +316,71 @@ def decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buf
     """The inference request in a body; its tensors are views of that body.
 
     Raises:
-        ValueError: the body is not an inference request.
+        ValueError, KeyError: the JSON is not that of an inference request.
+        InvalidArgument: it is, but asks for what can't be, or does not fit the body.
     """
+    try:
+        return _decode_request(fields, headers, body)
+    except _SizeError as error:
+        raise InvalidArgument(str(error), "400") from error
+
+
+def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buffer) -> Infer:
     head, view, position = _split(headers, body)
     value = json.loads(head)
+    if "inputs" not in value:
+        raise KeyError("inputs")
+    for item in _member(value, "inputs", list, []):
+        _check_datatype(item)
+    inputs = _describe(value, "inputs")
+    for tensor in inputs:
+        _check_source(tensor)
     parameters = dict(_member(value, "parameters", dict, {}))
     # It counts only where no outputs are listed; those have flags of their own.
     binary = bool(parameters.pop("binary_data_output", False))
     outputs = tuple(map(_requested, _member(value, "outputs", list, [])))
+    tensors = _tensors(inputs, view, position)
     return Infer(
         model=fields["model"],
         version=fields.get("version", ""),
         id=_member(value, "id", str, ""),
-        inputs=_tensors(_describe(value, "inputs"), view, position),
+        inputs=tensors,
         outputs=outputs,
         parameters=parameters,
         binary=binary or bool(outputs),
     )
+
+
+def _check_datatype(item: Any) -> None:
+    datatype = item.get("datatype") if isinstance(item, dict) else None
+    if isinstance(datatype, str) and datatype not in DATATYPES:
+        raise InvalidArgument(f"invalid datatype for input {item.get('name')}", "400")
+
+
+def _check_source(tensor: _Described) -> None:
+    """Refuse, in Triton's words, inputs that Triton refuses. Their sizes are for the model."""
+    sources = [
+        name
+        for name, given in (
+            ("'data'", tensor.values is not None),
+            ("'binary_data_size'", tensor.size is not None),
+            ("'shared_memory_region'", "shared_memory_region" in tensor.parameters),
+        )
+        if given
+    ]
+    if len(sources) != 1:
+        what = f"But set {' '.join(sources)}" if sources else "But no field is set"
+        raise InvalidArgument(
+            "Input must set only one of the following fields: 'data', 'binary_data_size' in "
+            f"'parameters', 'shared_memory_region' in 'parameters'. {what}",
+            "400",
+        )
+    if tensor.values is not None and tensor.datatype in ("FP16", "BF16"):
+        raise InvalidArgument(
+            f"receiving {tensor.datatype} data via JSON is not supported. Please use the binary "
+            f"data format for input {tensor.name}",
+            "400",
+        )
 
 
 def _requested(value: Any) -> RequestedOutput:

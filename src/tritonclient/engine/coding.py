@@ -16,6 +16,7 @@ CODINGS = ("gzip", "deflate")
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _BARE = -15
 _STEP = 1 << 20
+_SLICE = 1 << 14
 
 
 def compress(buffers: Iterable[Buffer], coding: str) -> bytes:
@@ -53,19 +54,22 @@ def decompress(body: Buffer, coding: str, limit: int) -> memoryview:
 
 def _inflate(body: Buffer, bits: int, limit: int) -> memoryview:
     content = bytearray()
-    pending: Buffer = body
+    view = memoryview(body)
+    position = 0
     while True:  # gzip allows several members, one after another
         stream = zlib.decompressobj(bits)
         while not stream.eof:
+            # In slices, since zlib copies what it is given and leaves over.
+            pending: Buffer = view[position : position + _SLICE]
             piece = stream.decompress(pending, _STEP)
-            if not piece and not stream.unconsumed_tail and not stream.eof:
+            left = len(stream.unconsumed_tail) + len(stream.unused_data)
+            if not piece and left == len(pending) and not stream.eof:
                 raise zlib.error("the data is truncated")
+            position += len(pending) - left
             content += piece
             if len(content) > limit:
                 raise ProtocolError(f"the decompressed answer exceeds {limit} bytes")
-            pending = stream.unconsumed_tail
-        pending = stream.unused_data
-        if not pending:
+        if position == len(view):
             return memoryview(content)
         if bits != 31:
             raise zlib.error("data follows the end")

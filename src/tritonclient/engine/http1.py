@@ -206,6 +206,7 @@ class Http1:
         elif self._start < self._end and self._state in (_IDLE, _CLOSED):
             # Nothing was asked for. What follows an answer can only be a fault or an attack.
             self._state = _CLOSED
+            self._start = self._end
 
     def eof_received(self) -> None:
         """Take note that the peer has closed its side.

@@ -15,7 +15,7 @@ import ssl
 import weakref
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar, cast
 
 from ..datatypes import Buffer
@@ -306,6 +306,7 @@ class _Pool:
         self._opening = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._closed = False
+        self._keeper: AsyncGenerator[None, None] | None = None
 
     async def acquire(self, deadline: float, *, fresh: bool = False) -> _Connection:
         """A connection ready for a call; `fresh` for a new one."""
@@ -323,6 +324,9 @@ class _Pool:
             await self._wait(deadline)
 
     async def _open(self, deadline: float) -> _Connection:
+        if self._keeper is None:
+            self._keeper = self._until_the_loop_ends()
+            await self._keeper.asend(None)
         self._opening += 1
         try:
             connection = await self._connect(deadline)
@@ -332,6 +336,14 @@ class _Pool:
             self._opening -= 1
             if len(self._all) + self._opening < self._max_connections:
                 self._wake()
+
+    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
+        # `asyncio.run` finishes the generators that are left over, and only to them does it tell
+        # that the loop is about to end, while sockets can still be closed in order.
+        try:
+            yield
+        finally:
+            await self._close_idle()
 
     async def _wait(self, deadline: float) -> None:
         """Wait until a connection may be free."""
@@ -376,6 +388,11 @@ class _Pool:
 
     async def close(self) -> None:
         self._closed = True
+        await self._close_idle()
+        if self._keeper is not None:
+            await self._keeper.aclose()
+
+    async def _close_idle(self) -> None:
         idle, self._idle = self._idle, []
         for connection in idle:
             self.discard(connection)

@@ -12,6 +12,7 @@ import math
 import os
 import socket
 import ssl
+import sys
 import threading
 import weakref
 from collections import deque
@@ -117,11 +118,10 @@ class _Connection:
         self.engine = engine
         self.reused = False
         self._poll = poller(sock)
+        self._send_some: Callable[[list[Buffer]], int] = self._send_first
         # TLS encrypts into a buffer of its own anyway, and Windows has no sendmsg.
-        gathering = hasattr(sock, "sendmsg") and not isinstance(sock, ssl.SSLSocket)
-        self._send_some: Callable[[list[Buffer]], int] = (
-            sock.sendmsg if gathering else self._send_first
-        )
+        if sys.platform != "win32" and not isinstance(sock, ssl.SSLSocket):
+            self._send_some = sock.sendmsg
 
     def exchange(self, buffers: list[Buffer], deadline: float) -> Response:
         """Send buffers and receive the answer."""
