@@ -115,6 +115,20 @@ def pack(array: Array, datatype: str) -> Buffer:
     return np.asarray(array).data.cast("B")  # masked arrays have another `data`
 
 
+def pack_native(array: Array) -> tuple[str, Buffer]:
+    """The v2 datatype of an array, and its wire bytes.
+
+    Raises:
+        ValueError: the array's dtype has no v2 datatype.
+    """
+    datatype = _BY_DTYPE.get(array.dtype)
+    # The common case, in as few steps as can be.
+    if datatype is not None and array.flags.c_contiguous and array.size and array.ndim:
+        return datatype, array.data.cast("B")
+    datatype = datatype_of(array)
+    return datatype, pack(array, datatype)
+
+
 def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:
     """The array that wire bytes stand for; a view of `data` except for BYTES.
 
@@ -248,14 +262,13 @@ def unpack_bytes(data: Buffer, count: int) -> Array:
     Raises:
         ValueError: the data holds fewer or more elements, or ends inside one.
     """
-    array: Array = np.empty(count, object)
-    if count == 0:
-        if len(data):
-            raise ValueError(f"{len(data)} bytes for a BYTES tensor without elements")
-        return array
     if count * 4 > len(data):
         raise ValueError(f"{len(data)} bytes can't hold {count} BYTES elements")
-    array[:] = _split_equal(data, count) or _split(bytes(data), count)
+    array: Array = np.empty(count, object)
+    if count:
+        array[:] = _split_equal(data, count) or _split(bytes(data), count)
+    elif len(data):
+        raise ValueError(f"{len(data)} bytes for a BYTES tensor without elements")
     return array
 
 

@@ -311,9 +311,10 @@ def decode_response(request: m.Request[T], response: HttpResponse) -> T:
         ServerError: the server refused it.
         ProtocolError: what came is not an answer of the protocol.
     """
-    if isinstance(request, _HEALTH) and response.status not in (401, 403):
-        return response.status == 200  # type: ignore[return-value]
-    if not 200 <= response.status < 300:
+    status = response.status
+    if isinstance(request, _HEALTH) and status not in (401, 403):
+        return status == 200  # type: ignore[return-value]
+    if not 200 <= status < 300:
         raise error_of(response)
     try:
         if isinstance(request, m.Infer):

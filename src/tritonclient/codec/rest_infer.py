@@ -11,7 +11,7 @@ the heads that are read are remembered.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -43,22 +43,48 @@ def tensor_offset(headers: Mapping[str, str]) -> int:
 # Writing
 
 
-def encode_request(request: Infer) -> tuple[dict[str, str], tuple[Buffer, ...]]:
+def encode_request(request: Infer) -> tuple[Mapping[str, str], tuple[Buffer, ...]]:
     """Headers and body of an inference request; tensor data is passed on, not copied."""
     id = f'"id":{_encoder.encode(request.id)},' if request.id else ""
-    inputs = ",".join(map(_tensor, request.inputs))
+    tensors = _described(request)
     parameters: Mapping[str, Parameter] = request.parameters
-    if request.outputs:
-        outputs = f',"outputs":[{",".join(map(_output, request.outputs))}]'
-    else:
-        outputs = ""
-        if request.binary:
-            parameters = {**parameters, "binary_data_output": True}
+    if not request.outputs and request.binary:
+        parameters = {**parameters, "binary_data_output": True}
     rest = f',"parameters":{_encoder.encode(dict(parameters))}' if parameters else ""
-    return _assemble(f'{{{id}"inputs":[{inputs}]{outputs}{rest}}}'.encode(), request.inputs)
+    return _assemble(f"{{{id}{tensors}{rest}}}".encode(), request.inputs)
 
 
-def encode_response(answer: InferResponse) -> tuple[dict[str, str], tuple[Buffer, ...]]:
+def _described(request: Infer) -> str:
+    """The members "inputs" and "outputs"."""
+    inputs = [
+        (tensor.name, tensor.datatype, tensor.shape, len(tensor.data))
+        for tensor in request.inputs
+        if tensor.binary and tensor.data is not None and not tensor.parameters
+    ]
+    outputs = [
+        (output.name, output.classes, output.binary)
+        for output in request.outputs
+        if not output.parameters
+    ]
+    if len(inputs) == len(request.inputs) and len(outputs) == len(request.outputs):
+        return _plain(tuple(inputs), tuple(outputs))
+    return _join(map(_tensor, request.inputs), map(_output, request.outputs))
+
+
+def _join(inputs: Iterable[str], outputs: Iterable[str]) -> str:
+    requested = ",".join(outputs)
+    return f'"inputs":[{",".join(inputs)}]' + (f',"outputs":[{requested}]' if requested else "")
+
+
+@lru_cache(maxsize=256)
+def _plain(
+    inputs: tuple[tuple[str, str, tuple[int, ...], int], ...],
+    outputs: tuple[tuple[str, int, bool], ...],
+) -> str:
+    return _join([_binary_tensor(*each) for each in inputs], [_plain_output(*e) for e in outputs])
+
+
+def encode_response(answer: InferResponse) -> tuple[Mapping[str, str], tuple[Buffer, ...]]:
     """Headers and body of an inference answer."""
     head: dict[str, Any] = {"id": answer.id} if answer.id else {}
     head |= {"model_name": answer.model_name, "model_version": answer.model_version}
@@ -71,12 +97,16 @@ def encode_response(answer: InferResponse) -> tuple[dict[str, str], tuple[Buffer
 
 def _assemble(
     head: bytes, tensors: tuple[InferTensor, ...]
-) -> tuple[dict[str, str], tuple[Buffer, ...]]:
+) -> tuple[Mapping[str, str], tuple[Buffer, ...]]:
     data = [tensor.data for tensor in tensors if tensor.binary and tensor.data is not None]
     if not data:
         return {"Content-Type": "application/json"}, (head,)
-    headers = {"Content-Type": "application/octet-stream", HEAD_LENGTH: str(len(head))}
-    return headers, (head, *data)
+    return _binary_headers(len(head)), (head, *data)
+
+
+@lru_cache(maxsize=256)
+def _binary_headers(head_length: int) -> Mapping[str, str]:
+    return {"Content-Type": "application/octet-stream", HEAD_LENGTH: str(head_length)}
 
 
 def _tensor(tensor: InferTensor) -> str:
@@ -114,7 +144,6 @@ def _output(output: RequestedOutput) -> str:
     return _encoder.encode({"name": output.name, "parameters": parameters})
 
 
-@lru_cache(maxsize=1024)
 def _plain_output(name: str, classes: int, binary: bool) -> str:
     parameters: dict[str, Parameter] = {"classification": classes} if classes else {}
     parameters["binary_data"] = binary
@@ -220,8 +249,10 @@ def _parse_answer(head: bytes) -> _Head:
         "id": _member(value, "id", str, ""),
         "parameters": _member(value, "parameters", dict, {}),
     }
+    "".join([members["model_name"], members["model_version"], members["id"]]).encode()
     outputs = _describe(value, "outputs")
     for output in outputs:
+        output.name.encode()  # only data may hold what is no text
         if output.size is not None:
             _check_size(output.name, output.datatype, output.shape, output.size)
     return _Head(members, outputs)

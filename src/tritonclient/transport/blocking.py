@@ -1,30 +1,21 @@
-"""HTTP on blocking sockets: a pool of connections that threads share.
-
-The sockets are non-blocking and waited for with poll(), for three reasons: one deadline then
-covers connecting, sending, waiting and receiving; an answer that comes before a large request is
-sent whole is seen; and TLS and plain sockets behave alike.
-"""
+"""HTTP on blocking sockets: a pool of connections that threads share."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import os
-import socket
-import ssl
-import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..datatypes import Buffer
 from ..engine.http1 import Http1, Response
 from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ..messages import Request
-from .endpoint import TLS, Endpoint
+from .endpoint import TLS
 from .http import (
     NO_OPTIONS,
     HttpCall,
@@ -35,13 +26,10 @@ from .http import (
     locate,
     trusted,
 )
-from .polling import IN, OUT, Poll, poller
+from .polling import IN, OUT
+from .sockets import Stream, behind, connect
 
 T = TypeVar("T")
-
-_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-#: sendmsg takes no more buffers than IOV_MAX, which is 1024 on Linux and macOS.
-_MAX_BUFFERS = 512
 
 
 class HttpTransport:
@@ -111,119 +99,78 @@ class HttpTransport:
 class _Connection:
     """A connected socket and the engine that reads from it."""
 
-    __slots__ = ("_poll", "_send_some", "engine", "reused", "sock")
+    __slots__ = ("_stream", "engine", "reused")
 
-    def __init__(self, sock: socket.socket, engine: Http1) -> None:
-        self.sock = sock
+    def __init__(self, stream: Stream, engine: Http1) -> None:
+        self._stream = stream
         self.engine = engine
         self.reused = False
-        self._poll = poller(sock)
-        self._send_some: Callable[[list[Buffer]], int] = self._send_first
-        # TLS encrypts into a buffer of its own anyway, and Windows has no sendmsg.
-        if sys.platform != "win32" and not isinstance(sock, ssl.SSLSocket):
-            self._send_some = sock.sendmsg
 
     def exchange(self, buffers: list[Buffer], deadline: float) -> Response:
         """Send buffers and receive the answer."""
         engine = self.engine
         self._send(buffers, deadline)
-        if engine.response is None and not self._pending():
-            self._wait(IN, deadline)  # saves a first attempt to receive, which would fail
         while engine.response is None:
             try:
-                self._receive()
-            except _WOULD_BLOCK as error:
-                self._wait(OUT if isinstance(error, ssl.SSLWantWriteError) else IN, deadline)
+                count = self._stream.receive(engine.get_buffer(), deadline)
+            except OSError as error:
+                raise _lost(error) from error
+            self._feed(count)
         return engine.response
 
-    def _send(self, buffers: list[Buffer], deadline: float) -> None:
-        buffers = gather(buffers)
-        while buffers:
-            try:
-                sent = self._send_some(buffers[:_MAX_BUFFERS])
-            except _WOULD_BLOCK:
-                if self._wait(IN | OUT, deadline) & ~OUT and self._answered_early():
-                    return
-            except OSError as error:
-                # The server may have answered, "too large" for instance, before it hung up.
-                self._last_words(error, deadline)
-                return
-            else:
-                buffers = _behind(buffers, sent)
-
-    def _send_first(self, buffers: list[Buffer]) -> int:
-        return self.sock.send(buffers[0])
-
-    def _answered_early(self) -> bool:
-        with contextlib.suppress(*_WOULD_BLOCK):
-            self._receive()
-        # What was not sent can't be any more, so the connection is of no further use.
-        return self.engine.response is not None and self.engine.abandon()
-
-    def _last_words(self, error: OSError, deadline: float) -> None:
-        try:
-            while self.engine.response is None:
-                self._receive()
-        except (ConnectionFailed, *_WOULD_BLOCK):
-            raise ConnectionFailed(f"the connection was lost while sending: {error}") from error
-        self.engine.abandon()
-
-    def _receive(self) -> None:
-        try:
-            count = self.sock.recv_into(self.engine.get_buffer())
-        except _WOULD_BLOCK:
-            raise
-        except OSError as error:
-            raise ConnectionFailed(f"the connection was lost: {error}") from error
+    def _feed(self, count: int) -> None:
         if count:
             self.engine.buffer_updated(count)
         else:
             self.engine.eof_received()
 
-    def _pending(self) -> bool:
-        # What TLS has decrypted already, poll() does not see.
-        return isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
+    def _send(self, buffers: list[Buffer], deadline: float) -> None:
+        buffers = gather(buffers)
+        while buffers:
+            try:
+                sent = self._stream.send_some(buffers)
+            except BlockingIOError:
+                if self._stream.wait(IN | OUT, deadline) & ~OUT and self._answered_early():
+                    return
+            except OSError as error:
+                # The server may have answered, "too large" for instance, before it hung up.
+                self._last_words(error)
+                return
+            else:
+                buffers = behind(buffers, sent)
 
-    def _wait(self, events: int, deadline: float) -> int:
-        return _wait(self._poll, events, deadline)
+    def _answered_early(self) -> bool:
+        try:
+            count = self._stream.receive_now(self.engine.get_buffer())
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise _lost(error) from error
+        self._feed(count)
+        # What was not sent can't be any more, so the connection is of no further use.
+        return self.engine.response is not None and self.engine.abandon()
+
+    def _last_words(self, error: OSError) -> None:
+        try:
+            while self.engine.response is None:
+                self._feed(self._stream.receive_now(self.engine.get_buffer()))
+        except OSError:  # ConnectionFailed among them
+            raise ConnectionFailed(f"the connection was lost while sending: {error}") from error
+        self.engine.abandon()
 
     def stale(self) -> bool:
-        """Whether the server has closed the idle connection, or sent what nobody asked for."""
-        if not self._poll(IN, 0):
-            return False
-        try:
-            # TLS may have sent a session ticket, which is no data.
-            return not isinstance(self.sock, ssl.SSLSocket) or self.sock.recv(1) is not None
-        except _WOULD_BLOCK:
-            return False
-        except OSError:
-            return True
+        """Whether the idle connection can't be used any more."""
+        return self._stream.stale()
 
     def close(self) -> None:
-        self.sock.close()
+        self._stream.close()
 
 
-def _behind(buffers: list[Buffer], count: int) -> list[Buffer]:
-    """What is left of buffers after their first `count` bytes."""
-    for index, buffer in enumerate(buffers):
-        if count < len(buffer):
-            return [memoryview(buffer)[count:], *buffers[index + 1 :]]
-        count -= len(buffer)
-    return []
-
-
-def _wait(poll: Poll, events: int, deadline: float) -> int:
-    if deadline == math.inf:
-        while True:
-            if ready := poll(events, None):
-                return int(ready)
-    while True:
-        left = deadline - monotonic()
-        if left <= 0:
-            raise DeadlineExceeded("the deadline passed before the answer was there")
-        # Rounded up, so as not to spin through the last millisecond.
-        if ready := poll(events, math.ceil(min(left, 86400) * 1000)):
-            return int(ready)
+def _lost(error: OSError) -> InferenceServerException:
+    # Our own errors are OSErrors as well.
+    if isinstance(error, InferenceServerException):
+        return error
+    return ConnectionFailed(f"the connection was lost: {error}")
 
 
 class _Pool:
@@ -298,8 +245,8 @@ class _Pool:
                     raise RuntimeError("the client is closed")
             self._open += 1
         try:
-            sock = _connect(self._settings.endpoint, self._context, self._tls, deadline)
-            return _Connection(sock, self._settings.engine())
+            stream = connect(self._settings.endpoint, self._tls, self._context, deadline)
+            return _Connection(stream, self._settings.engine())
         except BaseException:
             with self._changed:
                 self._open -= 1
@@ -353,80 +300,3 @@ def _seconds(deadline: float) -> float | None:
     if deadline == math.inf:
         return None
     return min(max(0.0, deadline - monotonic()), threading.TIMEOUT_MAX)
-
-
-# Connecting
-
-
-def _connect(
-    endpoint: Endpoint, context: ssl.SSLContext | None, tls: TLS, deadline: float
-) -> socket.socket:
-    try:
-        sock = _connect_any(endpoint, deadline)
-    except DeadlineExceeded:  # an OSError as well
-        raise
-    except (OSError, UnicodeError) as error:
-        raise ConnectionFailed(f"can't connect: {error}") from error
-    if context is None:
-        return sock
-    try:
-        return _handshake(sock, context, tls.server_name or endpoint.host, deadline)
-    except BaseException as error:
-        sock.close()
-        if isinstance(error, (OSError, ValueError)) and not isinstance(error, DeadlineExceeded):
-            raise ConnectionFailed(f"the TLS handshake failed: {error}") from error
-        raise
-
-
-def _connect_any(endpoint: Endpoint, deadline: float) -> socket.socket:
-    """Try each address of the host in turn."""
-    if endpoint.socket_path:
-        return _connect_one(socket.AF_UNIX, endpoint.socket_path, deadline)
-    found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    failure: OSError = OSError("no address")
-    for family, _, _, _, address in found:
-        try:
-            return _connect_one(family, address, deadline)
-        except DeadlineExceeded:
-            raise
-        except OSError as error:
-            failure = error
-    raise failure
-
-
-def _connect_one(family: int, address: Any, deadline: float) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        if family != getattr(socket, "AF_UNIX", None):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            sock.connect(address)
-        except BlockingIOError:
-            _wait(poller(sock), OUT, deadline)
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                raise OSError(code, os.strerror(code)) from None
-        return sock
-    except BaseException:
-        sock.close()
-        raise
-
-
-def _handshake(
-    sock: socket.socket, context: ssl.SSLContext, name: str, deadline: float
-) -> ssl.SSLSocket:
-    secured = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
-    try:
-        poll = poller(secured)
-        while True:
-            try:
-                secured.do_handshake()
-                return secured
-            except ssl.SSLWantReadError:
-                _wait(poll, IN, deadline)
-            except ssl.SSLWantWriteError:
-                _wait(poll, OUT, deadline)
-    except BaseException:
-        secured.close()
-        raise

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
+import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    import ssl
 
 _SCHEMES = {
     # scheme: (protocol, secure, default port)
@@ -118,12 +122,19 @@ class TLS:
         """
         if self.context is not None:
             return self.context
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("TLS has a key_file but no cert_file")
+        import ssl  # takes longer to import than a client without TLS
+
+        for name in ("ca_file", "cert_file", "key_file"):
+            path = getattr(self, name)
+            # ssl's own error does not say which file is missing.
+            if path is not None and not os.path.isfile(path):
+                raise FileNotFoundError(f"{name} {path!r} of TLS is not a file")
         context = ssl.create_default_context(cafile=self.ca_file)
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if self.cert_file is not None:
             context.load_cert_chain(self.cert_file, self.key_file, self.key_password)
-        elif self.key_file is not None:
-            raise ValueError("TLS has a key_file but no cert_file")
         return context

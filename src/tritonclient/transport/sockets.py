@@ -1,0 +1,188 @@
+"""Connected sockets whose every wait has a deadline.
+
+Three things are asked of them that blocking sockets with a timeout don't give: one deadline for
+all operations of a call, a look at what has come while something large is still being sent, and
+as few system calls as can be, since they are most of what a small call costs.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import struct
+import sys
+from time import monotonic
+from typing import Any
+
+from ..datatypes import Buffer
+from ..errors import ConnectionFailed, DeadlineExceeded
+from .endpoint import TLS, Endpoint
+from .polling import IN, OUT, Poll, poller
+
+#: sendmsg takes no more buffers than IOV_MAX, which is 1024 on Linux and macOS.
+_MAX_BUFFERS = 512
+_TOO_LATE = "the deadline passed before the answer was there"
+
+
+class Stream:
+    """A non-blocking socket that is waited for with poll(); works on every platform."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._poll: Poll = poller(sock)
+
+    def send_some(self, buffers: list[Buffer]) -> int:
+        """Send what can be sent now; BlockingIOError when that is nothing."""
+        return self.sock.send(buffers[0])
+
+    def receive_now(self, buffer: memoryview) -> int:
+        """Receive what is there, 0 at the end; BlockingIOError when nothing is."""
+        return self.sock.recv_into(buffer)
+
+    def receive(self, buffer: memoryview, deadline: float) -> int:
+        """Receive at least a byte, or 0 at the end.
+
+        Raises:
+            DeadlineExceeded: nothing came in time.
+        """
+        while True:
+            try:
+                return self.receive_now(buffer)
+            except BlockingIOError:
+                self.wait(IN, deadline)
+
+    def wait(self, events: int, deadline: float) -> int:
+        """Wait for events of `polling`, and return those that are ready."""
+        return wait(self._poll, events, deadline)
+
+    def stale(self) -> bool:
+        """Whether the peer has closed the idle connection, or sent what nobody asked for."""
+        return self._poll(IN, 0) != 0
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class PlainStream(Stream):
+    """A socket without TLS on a POSIX system: receiving waits in the kernel.
+
+    The socket is a blocking one whose receive timeout the kernel keeps. It is set only when it is
+    off by more than a millisecond, so that a call usually costs one system call to send and one
+    to receive. Everything else asks not to wait by a flag.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        sock.setblocking(True)
+        self._patience = math.inf
+
+    def send_some(self, buffers: list[Buffer]) -> int:
+        return self.sock.sendmsg(buffers[:_MAX_BUFFERS], (), socket.MSG_DONTWAIT)
+
+    def receive_now(self, buffer: memoryview) -> int:
+        return self.sock.recv_into(buffer, 0, socket.MSG_DONTWAIT)
+
+    def receive(self, buffer: memoryview, deadline: float) -> int:
+        left = deadline - monotonic()
+        patience = self._patience
+        if left != patience and not -0.001 < left - patience < 0.001:
+            self._set_patience(left)
+        try:
+            return self.sock.recv_into(buffer)
+        except BlockingIOError:
+            raise DeadlineExceeded(_TOO_LATE) from None
+
+    def _set_patience(self, seconds: float) -> None:
+        if seconds <= 0:
+            raise DeadlineExceeded(_TOO_LATE)
+        # The zero that means "for ever" must not come of rounding.
+        microseconds = 0 if seconds == math.inf else max(1, math.ceil(min(seconds, 1e8) * 1e6))
+        value = struct.pack("@ll", *divmod(microseconds, 1_000_000))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+        self._patience = seconds
+
+
+def wait(poll: Poll, events: int, deadline: float) -> int:
+    """Wait until one of the events is ready.
+
+    Raises:
+        DeadlineExceeded: none was in time.
+    """
+    while True:
+        left = deadline - monotonic()
+        if left <= 0:
+            raise DeadlineExceeded(_TOO_LATE)
+        # Rounded up, so as not to spin through the last millisecond.
+        if ready := poll(events, math.ceil(min(left, 86400) * 1000)):
+            return ready
+
+
+def behind(buffers: list[Buffer], count: int) -> list[Buffer]:
+    """What is left of buffers after their first `count` bytes."""
+    for index, buffer in enumerate(buffers):
+        if count < len(buffer):
+            return [memoryview(buffer)[count:], *buffers[index + 1 :]]
+        count -= len(buffer)
+    return []
+
+
+# Connecting
+
+
+def connect(endpoint: Endpoint, tls: TLS, context: Any, deadline: float) -> Stream:
+    """A stream to an endpoint.
+
+    Args:
+        context: the `ssl.SSLContext` of `tls`, or None for no TLS.
+
+    Raises:
+        ConnectionFailed: nobody answers there, or the TLS handshake failed.
+        DeadlineExceeded: it took too long.
+    """
+    try:
+        sock = _connect_any(endpoint, deadline)
+    except DeadlineExceeded:  # an OSError as well
+        raise
+    except (OSError, UnicodeError) as error:
+        raise ConnectionFailed(f"can't connect: {error}") from error
+    if context is not None:
+        from .secure import handshake  # ssl takes longer to import than all of this package
+
+        return handshake(sock, context, tls.server_name or endpoint.host, deadline)
+    return PlainStream(sock) if sys.platform in ("linux", "darwin") else Stream(sock)
+
+
+def _connect_any(endpoint: Endpoint, deadline: float) -> socket.socket:
+    """Try each address of the host in turn."""
+    if endpoint.socket_path:
+        return _connect_one(socket.AF_UNIX, endpoint.socket_path, deadline)
+    found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    failure: OSError = OSError("no address")
+    for family, _, _, _, address in found:
+        try:
+            return _connect_one(family, address, deadline)
+        except DeadlineExceeded:
+            raise
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def _connect_one(family: int, address: Any, deadline: float) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if family != getattr(socket, "AF_UNIX", None):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            sock.connect(address)
+        except BlockingIOError:
+            wait(poller(sock), OUT, deadline)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                raise OSError(code, os.strerror(code)) from None
+        return sock
+    except BaseException:
+        sock.close()
+        raise
