@@ -34,12 +34,6 @@ def dumps(value: Any) -> bytes:
     return _encoder.encode(value).encode()
 
 
-def tensor_offset(headers: Mapping[str, str]) -> int:
-    """Where in an answer's body the tensors begin, so that a reader can align them."""
-    text = headers.get(_head_length, "")
-    return int(text) if text.isdecimal() and len(text) < 10 else 0
-
-
 # Writing
 
 

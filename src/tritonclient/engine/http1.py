@@ -20,7 +20,7 @@ has a bound.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from functools import lru_cache
 from typing import NamedTuple
@@ -78,6 +78,7 @@ class _Head(NamedTuple):
     length: int | None
     chunked: bool
     keep_alive: bool
+    offset: int
 
 
 def encode_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
@@ -101,8 +102,8 @@ class Http1:
 
     Args:
         max_body: largest body accepted, before and after decompression.
-        tensor_offset: tells from the headers at which offset of the body to place the alignment,
-            so that tensors behind a head of any length are aligned.
+        offset_header: name, in lower case, of the header that tells at which offset of the body
+            the tensors begin; their memory is aligned there.
     """
 
     __slots__ = (
@@ -113,11 +114,11 @@ class Http1:
         "_head",
         "_interim",
         "_max_body",
+        "_offset_header",
         "_parts",
         "_received",
         "_start",
         "_state",
-        "_tensor_offset",
         "response",
     )
 
@@ -125,14 +126,14 @@ class Http1:
         self,
         *,
         max_body: int = 2**31 - 1,
-        tensor_offset: Callable[[Mapping[str, str]], int] = lambda headers: 0,
+        offset_header: str = "",
     ) -> None:
         self._max_body = max_body
-        self._tensor_offset = tensor_offset
+        self._offset_header = offset_header
         self._buffer = bytearray(RECEIVE_SIZE)
         self._start = self._end = 0  # the part of the buffer that is received and not yet read
         self._state = _IDLE
-        self._head = _Head(0, {}, None, False, True)
+        self._head = _Head(0, {}, None, False, True, 0)
         self._body = _NOTHING
         self._received = 0
         self._parts = _NO_PARTS
@@ -191,14 +192,15 @@ class Http1:
                     self._finish(self._body)
                 return
             self._end += count
-            self._advance()
+            if self._state is _HEAD:
+                self._read_heads()
+            if self._state is not _IDLE or self._start < self._end:
+                self._advance()
         except ProtocolError:
             self._state = _CLOSED
             raise
 
     def _advance(self) -> None:
-        if self._state is _HEAD:
-            self._read_heads()
         if self._state is _CHUNKED:
             self._read_chunks()
         elif self._state is _UNTIL_EOF:
@@ -247,13 +249,18 @@ class Http1:
                 return
             if end - self._start > MAX_HEAD_SIZE:
                 raise ProtocolError(f"the answer's head exceeds {MAX_HEAD_SIZE} bytes")
-            head = bytes(memoryview(self._buffer)[self._start : end])
+            data = bytes(memoryview(self._buffer)[self._start : end])
             self._start = end + 4
-            parsed = _remembered_head(head) if len(head) <= 1024 else _parse_head(head)
-            if parsed.status >= 200:
-                self._begin_body(parsed)
+            parse = _remembered_head if len(data) <= 1024 else _parse_head
+            head = self._head = parse(data, self._offset_header)
+            if head.status < 200:
+                self._count_interim(head.status)
+            elif head.length is not None:
+                self._begin_length(head.length, head.offset)
             else:
-                self._count_interim(parsed.status)
+                self._parts = bytearray()
+                self._chunk_left = -1
+                self._state = _CHUNKED if head.chunked else _UNTIL_EOF
 
     def _refuse_non_http(self) -> None:
         # Said at once, not after a deadline: the port may speak another protocol.
@@ -266,20 +273,18 @@ class Http1:
         if status == 101 or self._interim > MAX_INTERIM_RESPONSES:
             raise ProtocolError(f"unexpected interim answer {status}")
 
-    def _begin_body(self, head: _Head) -> None:
-        self._head = head
-        if head.length is not None:
-            self._begin_length(head.length)
-            return
-        self._parts = bytearray()
-        self._chunk_left = -1
-        self._state = _CHUNKED if head.chunked else _UNTIL_EOF
-
-    def _begin_length(self, length: int) -> None:
+    def _begin_length(self, length: int, offset: int) -> None:
         if length > self._max_body:
             raise ProtocolError(f"the answer's {length} bytes exceed the limit {self._max_body}")
+        # Uninitialised memory, where a bytearray would first be filled with zeros. It begins on a
+        # 16-byte border, as malloc's does on every 64-bit platform, and so, skipping a few bytes,
+        # does what lies at the offset.
+        skip = -offset % _ALIGNMENT
+        try:
+            body = np.empty(skip + length, np.uint8).data[skip:]
+        except MemoryError as error:
+            raise ProtocolError(f"no memory for the answer's {length} bytes") from error
         at_hand = min(length, self._end - self._start)
-        body = _aligned(length, self._tensor_offset(self._head.headers))
         body[:at_hand] = memoryview(self._buffer)[self._start : self._start + at_hand]
         self._start += at_hand
         if at_hand == length:
@@ -365,19 +370,7 @@ class Http1:
             self._state = _IDLE
 
 
-def _aligned(length: int, offset: int) -> memoryview:
-    """Uninitialised memory of a length, whose byte at `offset` is aligned for any datatype."""
-    try:
-        # numpy, because a bytearray would first be filled with zeros. Its memory begins on a
-        # 16-byte border, as malloc's does on every 64-bit platform.
-        memory = np.empty(length + _ALIGNMENT, np.uint8)
-    except MemoryError as error:
-        raise ProtocolError(f"no memory for the answer's {length} bytes") from error
-    start = -offset % _ALIGNMENT
-    return memory.data[start : start + length]
-
-
-def _parse_head(head: bytes) -> _Head:
+def _parse_head(head: bytes, offset_header: str) -> _Head:
     status_line, *lines = head.split(b"\r\n")
     match = _STATUS_LINE.match(status_line)
     if match is None:
@@ -391,7 +384,10 @@ def _parse_head(head: bytes) -> _Head:
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     status = int(match[2])
     length, chunked = _framing(status, headers, old=match[1] == b"0")
-    return _Head(status, headers, length, chunked, _keep_alive(headers, match[1] == b"0"))
+    text = headers.get(offset_header, "")
+    offset = int(text) if text.isdecimal() and len(text) < 10 else 0
+    keep_alive = _keep_alive(headers, match[1] == b"0")
+    return _Head(status, headers, length, chunked, keep_alive, offset)
 
 
 _remembered_head = lru_cache(maxsize=256)(_parse_head)

@@ -14,7 +14,7 @@ from urllib.parse import quote_plus
 
 from .. import errors
 from ..codec import rest
-from ..codec.rest_infer import tensor_offset
+from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
 from ..engine.coding import CODINGS, compress
 from ..engine.http1 import Http1, Response, encode_head
@@ -79,7 +79,7 @@ class HttpSettings:
 
     def engine(self) -> Http1:
         """The state machine for a new connection."""
-        return Http1(max_body=self.max_response_size, tensor_offset=tensor_offset)
+        return Http1(max_body=self.max_response_size, offset_header=HEAD_LENGTH.lower())
 
 
 class HttpCall(Generic[T]):
