@@ -1,0 +1,401 @@
+"""Hostile peers for the tests: servers that play scripts, a proxy that harms what passes it.
+
+Everything runs in threads of this process on a free port of 127.0.0.1, is a context manager, and
+is over when the block is: sockets closed, threads joined.
+
+    with Server([read_request, send(ANSWER), reset]) as server, Blocking(server.url) as client:
+        ...
+
+`Blocking` and `Awaiting` make one test body run on both clients; see `both_runtimes`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import re
+import select
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from tritonclient import AsyncClient, Client
+
+#: Far beyond what anything here takes; what is slower hangs.
+PATIENCE = 20.0
+
+Action = Callable[["Peer"], object]
+
+
+class Peer:
+    """The server's end of one connection.
+
+    Attributes:
+        index: how many connections were accepted before this one.
+        gone: set when the client's end of the connection was seen.
+    """
+
+    def __init__(self, server: Server, sock: socket.socket, index: int) -> None:
+        self.server = server
+        self.sock = sock
+        self.index = index
+        self.gone = threading.Event()
+        self._pending = b""
+        self._body_size = 0
+
+    def read_head(self) -> bytes | None:
+        """Request line and headers, or None when the client has closed the connection."""
+        while b"\r\n\r\n" not in self._pending:
+            data = self._receive()
+            if not data:
+                return None
+            self._pending += data
+        head, _, self._pending = self._pending.partition(b"\r\n\r\n")
+        match = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
+        self._body_size = int(match[1]) if match else 0
+        return head
+
+    def read_body(self) -> bytes | None:
+        """The body that follows the head which was read last."""
+        received = bytearray(self._pending)
+        while len(received) < self._body_size:
+            data = self._receive()
+            if not data:
+                return None
+            received += data
+        self._pending = bytes(received[self._body_size :])
+        return bytes(received[: self._body_size])
+
+    def read_request(self) -> tuple[bytes, bytes] | None:
+        """Head and body of the next request, or None when there is none any more."""
+        head = self.read_head()
+        if head is None:
+            return None
+        body = self.read_body()
+        if body is None:
+            return None
+        self.server.requests.append((self.index, head, body))
+        return head, body
+
+    def _receive(self) -> bytes:
+        data = self.sock.recv(1 << 20)
+        if not data:
+            self.gone.set()
+        return data
+
+    def wait_until_gone(self) -> None:
+        """Read, and throw away, until the client closes the connection."""
+        with contextlib.suppress(OSError):
+            while self.sock.recv(1 << 20):
+                pass
+        self.gone.set()
+
+
+# Actions: what a script is made of
+
+
+def read_request(peer: Peer) -> None:
+    """Read a whole request; the script ends here when there is none."""
+    if peer.read_request() is None:
+        raise EOFError
+
+
+def read_head(peer: Peer) -> None:
+    """Read a request's head and leave its body alone."""
+    if peer.read_head() is None:
+        raise EOFError
+
+
+def read_body(peer: Peer) -> None:
+    """Read what follows a head that was read by `read_head`."""
+    if peer.read_body() is None:
+        raise EOFError
+
+
+def send(data: bytes) -> Action:
+    return lambda peer: peer.sock.sendall(data)
+
+
+def send_split(data: bytes) -> Action:
+    """Send byte by byte, each in a segment of its own."""
+
+    def action(peer: Peer) -> None:
+        for index in range(len(data)):
+            peer.sock.sendall(data[index : index + 1])
+
+    return action
+
+
+def stall(peer: Peer) -> None:
+    """Do nothing until the client gives up or the server ends."""
+    peer.wait_until_gone()
+
+
+def ignore(peer: Peer) -> None:
+    """Do not even read, until the server ends."""
+    peer.server.ending.wait(PATIENCE)
+
+
+def reset(peer: Peer) -> None:
+    """Close so that the client gets a reset, not an end of stream."""
+    peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.sock.close()
+
+
+def close(peer: Peer) -> None:
+    peer.sock.close()
+
+
+def signal_to(event: threading.Event) -> Action:
+    return lambda peer: event.set()
+
+
+def wait_for(event: threading.Event) -> Action:
+    return lambda peer: event.wait(PATIENCE)
+
+
+def answer_all(answer: bytes | Callable[[bytes, bytes], bytes]) -> Action:
+    """Answer request after request, always the same or what a function of it returns."""
+
+    def action(peer: Peer) -> None:
+        while (request := peer.read_request()) is not None:
+            peer.sock.sendall(answer if isinstance(answer, bytes) else answer(*request))
+
+    return action
+
+
+class Server:
+    """Plays one script per connection, the last one for all further connections.
+
+    Attributes:
+        requests: (connection's index, head, body) of every request that was read whole.
+        peers: all connections so far.
+        ending: set when the test is through.
+    """
+
+    def __init__(
+        self,
+        *scripts: Sequence[Action],
+        tls: ssl.SSLContext | None = None,
+        family: int = socket.AF_INET,
+        address: Any = ("127.0.0.1", 0),
+    ) -> None:
+        self.requests: list[tuple[int, bytes, bytes]] = []
+        self.peers: list[Peer] = []
+        self.ending = threading.Event()
+        self._scripts = scripts
+        self._tls = tls
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._faults: list[BaseException] = []
+        self._listener = socket.socket(family, socket.SOCK_STREAM)
+        self._listener.bind(address)
+        self._listener.listen(128)
+        self.address = self._listener.getsockname()
+
+    @property
+    def port(self) -> int:
+        return int(self.address[1])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        return len(self.peers)
+
+    def wait_for_connections(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.peers) >= count, PATIENCE)
+
+    def __enter__(self) -> Server:
+        self._spawn(self._accept)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.ending.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._threads[0].join(PATIENCE)
+        for peer in self.peers:
+            with contextlib.suppress(OSError):
+                peer.sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+        if self._faults and exc_info[0] is None:
+            raise self._faults[0]
+
+    def _spawn(self, target: Callable[..., None], *arguments: Any) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = self._listener.accept()
+                if self._listener.family != getattr(socket, "AF_UNIX", None):
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._welcome(sock)
+
+    def _welcome(self, sock: socket.socket) -> None:
+        with self._changed:
+            peer = Peer(self, sock, len(self.peers))
+            self.peers.append(peer)
+            self._changed.notify_all()
+        self._spawn(self._play, peer)
+
+    def _play(self, peer: Peer) -> None:
+        try:
+            if self._tls is not None:
+                peer.sock = self._tls.wrap_socket(peer.sock, server_side=True)
+            for action in self._scripts[min(peer.index, len(self._scripts) - 1)]:
+                action(peer)
+        except (OSError, EOFError):
+            pass
+        except BaseException as fault:
+            self._faults.append(fault)
+        finally:
+            peer.sock.close()
+
+
+class Proxy(Server):
+    """Passes on what client and upstream send each other, until an answer's n-th byte.
+
+    Attributes:
+        harm: what then happens, and after how many bytes of the answer; None for nothing.
+            "truncate", "reset" and "stall" end the answer; "split" makes a pause in which the
+            client certainly sees what came before, and then passes on the rest.
+    """
+
+    def __init__(self, upstream: tuple[str, int], harm: tuple[str, int] | None = None) -> None:
+        super().__init__([self._relay])
+        self._upstream = upstream
+        self.harm = harm
+
+    def _relay(self, peer: Peer) -> None:
+        with socket.create_connection(self._upstream) as upstream:
+            passed = 0
+            while not self.ending.is_set():
+                ready, _, _ = select.select([peer.sock, upstream], [], [], 0.5)
+                if peer.sock in ready:
+                    data = peer.sock.recv(1 << 16)
+                    if not data:
+                        return
+                    upstream.sendall(data)
+                if upstream in ready:
+                    data = upstream.recv(1 << 16)
+                    if not data:
+                        return
+                    if not self._pass_on(peer, data, passed):
+                        return
+                    passed += len(data)
+
+    def _pass_on(self, peer: Peer, data: bytes, passed: int) -> bool:
+        harm, offset = self.harm or ("", 1 << 60)
+        if passed + len(data) <= offset:
+            peer.sock.sendall(data)
+            return True
+        peer.sock.sendall(data[: offset - passed])
+        if harm == "split":
+            _wait_until_read(peer.sock)
+            peer.sock.sendall(data[offset - passed :])
+            return True
+        if harm == "reset":
+            reset(peer)
+        elif harm == "stall":
+            stall(peer)
+        return False
+
+
+def _wait_until_read(sock: socket.socket) -> None:
+    """Wait until the other side's kernel has all that was sent, so that segments do not merge."""
+    if hasattr(socket, "TCP_INFO"):
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+            if struct.unpack_from("I", info, 24)[0] == 0 or time.monotonic() > deadline:
+                return
+
+
+# Both clients behind one face
+
+
+class Blocking:
+    """A `Client`."""
+
+    kind = "blocking"
+    make: Callable[..., Any] = Client
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.client = self.make(url, **{"timeout": PATIENCE / 2, **options})
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.client.close()
+
+
+class Awaiting(Blocking):
+    """An `AsyncClient`, each of whose methods runs an event loop until it is through."""
+
+    kind = "asyncio"
+    make: Callable[..., Any] = AsyncClient
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url, **options)
+        self.loop = asyncio.new_event_loop()
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self.client, name)
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            result = attribute(*arguments, **keywords)
+            return self.loop.run_until_complete(result) if inspect.isawaitable(result) else result
+
+        return call if callable(attribute) else attribute
+
+    def __exit__(self, *exc_info: object) -> None:
+        try:
+            self.loop.run_until_complete(self.client.close())
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        finally:
+            self.loop.close()
+
+
+both_runtimes = pytest.mark.parametrize("runtime", [Blocking, Awaiting], ids=lambda r: r.kind)
+
+
+@contextlib.contextmanager
+def no_hang(seconds: float = PATIENCE) -> Iterator[None]:
+    """Fail when the block takes longer than anything that works could."""
+    begin = time.monotonic()
+    yield
+    assert time.monotonic() - begin < seconds
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 where nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def http(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    """An answer with a Content-Length."""
+    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode("latin-1") + body

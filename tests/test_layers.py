@@ -1,0 +1,208 @@
+"""The design's rules, read from the source: who may import whom, and that twins are twins."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from pathlib import Path
+
+import pytest
+
+import tritonclient
+from tritonclient import messages
+from tritonclient.codec import rest
+
+ROOT = Path(tritonclient.__file__).parent
+#: A module may import its own layer and those above it in this list; longest name counts.
+LAYERS = [
+    {"errors"},
+    {"datatypes"},
+    {"messages"},
+    {"codec", "engine"},
+    {"transport"},
+    {"inference", "model", "flows", "options"},
+    {"client", "aio"},
+    {""},  # tritonclient itself: the public names
+    {"shm", "http", "grpc", "utils", "server", "perf"},
+    {"cli"},
+]
+IO = {
+    "socket", "ssl", "asyncio", "select", "selectors", "threading", "time", "grpc", "http.client",
+    "urllib.request", "subprocess", "multiprocessing", "socketserver", "signal", "os", "io",
+}  # fmt: skip
+#: What has parts that may be missing, beyond numpy; they are imported when first needed.
+EXTRAS = {"grpc", "server", "perf", "cli", "shm", "codec.messages_pb"}
+
+
+def modules():
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(part for part in parts if part != "__init__"), path
+
+
+MODULES = dict(modules())
+EVERY = pytest.mark.parametrize("module", list(MODULES), ids=lambda name: name or "tritonclient")
+
+
+def imports(module):
+    """Full names of all that a module imports when it runs, also inside its functions."""
+    path = MODULES[module]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = ("tritonclient." + module).strip(".").split(".")
+    if path.name != "__init__.py":
+        package.pop()
+    found = set()
+    for node in _running(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                name = f"{source}.{alias.name}"
+                # "from . import x" is a module or a name in one.
+                inner = name.removeprefix("tritonclient.")
+                found.add(name if name.startswith("tritonclient.") and inner in MODULES else source)
+    return found
+
+
+def _running(tree):
+    """All nodes but those that only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from _running(node)
+
+
+def own(names):
+    return {
+        n.removeprefix("tritonclient").lstrip(".")
+        for n in names
+        if n.split(".")[0] == "tritonclient"
+    }
+
+
+def layer(module):
+    first = module.split(".")[0]
+    return next(i for i, names in enumerate(LAYERS) if first in names)
+
+
+def test_the_walk_sees_imports():
+    assert "codec.rest_infer" in own(imports("codec.rest"))
+    assert "numpy" in imports("datatypes")
+    assert "ml_dtypes" in imports("datatypes")  # inside a function
+    assert "typing_extensions" not in imports("client")  # for type checkers only
+    assert own(imports("client")) >= {"flows", "messages", "transport.blocking"}
+
+
+@EVERY
+def test_layers_point_downward(module):
+    for imported in own(imports(module)):
+        if module and module.split(".")[0] != imported.split(".")[0]:
+            assert layer(imported) <= layer(module), f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("package", ["codec", "engine"])
+def test_neither_codec_nor_engine_imports_the_other(package):
+    other = {"codec": "engine", "engine": "codec"}[package]
+    for module in MODULES:
+        if module.split(".")[0] == package:
+            assert not any(name.split(".")[0] == other for name in own(imports(module)))
+
+
+@EVERY
+def test_codec_and_engine_do_no_io(module):
+    if module.split(".")[0] not in ("codec", "engine", "errors", "datatypes", "messages"):
+        return
+    names = imports(module)
+    assert not names & IO
+    assert not any(name.startswith(("grpc.", "asyncio.")) for name in names)
+
+
+@EVERY
+def test_transport_leaves_the_codec_to_one_module(module):
+    if module.startswith("transport") and module not in ("transport.http", "transport.grpc"):
+        assert not any(name.startswith("codec") for name in own(imports(module)))
+
+
+@EVERY
+def test_base_needs_numpy_only(module):
+    if module in EXTRAS or module.split(".")[0] in EXTRAS:
+        return
+    outside = {name.split(".")[0] for name in imports(module)} - {"tritonclient", "__future__"}
+    allowed = {"numpy"} | ({"ml_dtypes"} if module == "datatypes" else set())
+    assert outside - set(sys.stdlib_module_names) <= allowed
+
+
+@EVERY
+def test_a_module_says_what_it_is_for(module):
+    docstring = ast.get_docstring(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+    assert docstring, f"{module} has no docstring"
+
+
+# Twins
+
+
+def public(kind):
+    return {
+        name: member
+        for name, member in vars(kind).items()
+        if not name.startswith("_") and callable(member)
+    }
+
+
+TWINS = [
+    (tritonclient.Client, tritonclient.AsyncClient),
+    (tritonclient.Model, tritonclient.AsyncModel),
+]
+
+
+@pytest.mark.parametrize(("blocking", "awaiting"), TWINS)
+def test_twins(blocking, awaiting):
+    one, other = public(blocking), public(awaiting)
+    assert list(one) == list(other)
+    for name in one:
+        ours, theirs = (inspect.signature(kind[name]).parameters for kind in (one, other))
+        assert list(map(str, ours.values())) == list(map(str, theirs.values())), name
+
+
+@pytest.mark.parametrize(("blocking", "awaiting"), TWINS)
+def test_twins_are_called_alike(blocking, awaiting):
+    for name in ("__call__", "__init__"):
+        ours, theirs = (
+            {p.name: str(p) for p in inspect.signature(getattr(kind, name)).parameters.values()}
+            for kind in (blocking, awaiting)
+        )
+        # Tasks need no worker threads; and a model knows its own kind of client.
+        ours.pop("workers", None)
+        ours.pop("client", None), theirs.pop("client", None)
+        assert ours == theirs
+
+
+@pytest.mark.parametrize(("blocking", "awaiting"), TWINS)
+def test_only_the_awaiting_twin_awaits(blocking, awaiting):
+    at_once = {"prepare", "submit"}  # they ask nothing, or give something to wait for
+    for name, member in public(awaiting).items():
+        assert inspect.iscoroutinefunction(member) == (name not in at_once), name
+    for member in public(blocking).values():
+        assert not inspect.iscoroutinefunction(member)
+
+
+# Tables
+
+
+def requests():
+    return [
+        kind
+        for kind in vars(messages).values()
+        if isinstance(kind, type)
+        and issubclass(kind, messages.Request)
+        and kind is not messages.Request
+    ]
+
+
+def test_every_request_has_a_route():
+    assert {route.request for route in rest.ROUTES} == set(requests())
+    assert len(rest.ROUTES) == len(requests())

@@ -1,0 +1,291 @@
+"""TLS, unix sockets, IPv6 and base paths: the ways of reaching a server."""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+import threading
+
+import numpy as np
+import pytest
+import trustme
+
+from tests.adversity import (
+    PATIENCE,
+    Server,
+    answer_all,
+    both_runtimes,
+    http,
+    no_hang,
+    read_body,
+    read_head,
+    read_request,
+    send,
+    stall,
+    wait_for,
+)
+from tests.test_pool import check, echo, infer
+from tritonclient import TLS, ConnectionFailed, DeadlineExceeded
+
+YESTERDAY = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def ca_file(authority, tmp_path_factory):
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+def server_context(authority, *names, **options):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*(names or ("127.0.0.1",)), **options).configure_cert(context)
+    return context
+
+
+def secure(server):
+    return server.url.replace("http:", "https:")
+
+
+@pytest.fixture
+def server(authority):
+    with Server([answer_all(echo)], tls=server_context(authority)) as server:
+        yield server
+
+
+@both_runtimes
+def test_own_authority(server, runtime, ca_file):
+    with runtime(secure(server), tls=TLS(ca_file=ca_file)) as client:
+        for number in range(3):
+            check(infer(client, number), number)
+    assert server.connections == 1
+
+
+@both_runtimes
+def test_verified_by_default(server, runtime):
+    with runtime(secure(server)) as client:
+        with pytest.raises(ConnectionFailed, match="certificate verify failed") as caught:
+            infer(client, 1)
+        assert "TLS handshake" in str(caught.value)
+        assert (caught.value.endpoint, caught.value.model) == (secure(server), "echo")
+    assert not server.requests
+
+
+@both_runtimes
+def test_wrong_authority(server, runtime, tmp_path):
+    path = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(path))
+    with runtime(secure(server), tls=TLS(ca_file=str(path))) as client:
+        with pytest.raises(ConnectionFailed, match="certificate verify failed"):
+            infer(client, 1)
+
+
+@both_runtimes
+def test_wrong_name(authority, runtime, ca_file):
+    with Server([answer_all(echo)], tls=server_context(authority, "triton.example")) as server:
+        with runtime(secure(server), tls=TLS(ca_file=ca_file)) as client:
+            with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1"):
+                infer(client, 1)
+        settings = TLS(ca_file=ca_file, server_name="triton.example")
+        with runtime(secure(server), tls=settings) as client:
+            check(infer(client, 1), 1)
+        with runtime(secure(server), tls=TLS(ca_file=ca_file, server_name="other")) as client:
+            with pytest.raises(ConnectionFailed, match="other"):
+                infer(client, 1)
+
+
+@both_runtimes
+def test_expired(authority, runtime, ca_file):
+    context = server_context(authority, not_after=YESTERDAY)
+    with Server([answer_all(echo)], tls=context) as server:
+        with runtime(secure(server), tls=TLS(ca_file=ca_file)) as client:
+            with pytest.raises(ConnectionFailed, match="expired"):
+                infer(client, 1)
+
+
+@both_runtimes
+def test_unverified(server, runtime):
+    with runtime(secure(server), tls=TLS(verify=False)) as client:
+        check(infer(client, 1), 1)
+
+
+@both_runtimes
+def test_ready_context(server, runtime, ca_file):
+    context = ssl.create_default_context(cafile=ca_file)
+    with runtime(secure(server), tls=TLS(context=context)) as client:
+        check(infer(client, 1), 1)
+
+
+@pytest.fixture
+def strict_server(authority):
+    context = server_context(authority)
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+    with Server([answer_all(echo)], tls=context) as server:
+        yield server
+
+
+@both_runtimes
+def test_client_certificate(authority, strict_server, runtime, ca_file, tmp_path):
+    own = authority.issue_cert("client@example.com")
+    chain, key, both = (str(tmp_path / name) for name in ("cert.pem", "key.pem", "both.pem"))
+    own.cert_chain_pems[0].write_to_path(chain)
+    own.private_key_pem.write_to_path(key)
+    own.private_key_and_cert_chain_pem.write_to_path(both)
+    for settings in (
+        TLS(ca_file=ca_file, cert_file=chain, key_file=key),
+        TLS(ca_file=ca_file, cert_file=both),
+    ):
+        with runtime(secure(strict_server), tls=settings) as client:
+            check(infer(client, 1), 1)
+
+
+@both_runtimes
+def test_client_certificate_missing(strict_server, runtime, ca_file):
+    with runtime(secure(strict_server), tls=TLS(ca_file=ca_file)) as client:
+        with no_hang(), pytest.raises(ConnectionFailed):
+            infer(client, 1)
+    assert not strict_server.requests
+
+
+@both_runtimes
+def test_settings_that_make_no_sense(runtime, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        runtime("https://127.0.0.1:1", tls=TLS(ca_file=str(tmp_path / "none.pem")))
+    key = tmp_path / "key.pem"
+    key.touch()
+    with pytest.raises(ValueError, match="key_file but no cert_file"):
+        runtime("https://127.0.0.1:1", tls=TLS(key_file=str(key)))
+    with runtime("http://127.0.0.1:1", tls=TLS(ca_file="unused")):
+        pass
+
+
+@both_runtimes
+def test_large_tensors(server, runtime, ca_file):
+    tensor = np.arange(3 << 20, dtype=np.int64)
+    with runtime(secure(server), tls=TLS(ca_file=ca_file), timeout=PATIENCE) as client:
+        for _ in range(2):
+            result = client.infer("echo", {"IN": tensor})
+            assert (result["OUT"] == tensor).all()
+    assert server.connections == 1
+
+
+@both_runtimes
+def test_handshake_that_stalls(runtime):
+    with Server([stall], [stall]) as server, runtime(secure(server)) as client:
+        with no_hang(), pytest.raises(DeadlineExceeded) as caught:
+            client.infer("m", {"IN": [1]}, timeout=0.1)
+        assert caught.value.model == "m"
+        assert server.peers[0].gone.wait(PATIENCE)
+
+
+@both_runtimes
+@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+def test_server_without_tls(runtime, greeting):
+    with Server([send(greeting)]) as server, runtime(secure(server)) as client:
+        with no_hang(), pytest.raises(ConnectionFailed):
+            infer(client, 1)
+
+
+@both_runtimes
+def test_client_without_tls(server, runtime):
+    with runtime(server.url) as client, no_hang(), pytest.raises(ConnectionFailed):
+        infer(client, 1)
+
+
+@both_runtimes
+def test_idle_connection_closed(authority, runtime, ca_file):
+    go, done = threading.Event(), threading.Event()
+
+    def answer_once(peer):
+        peer.sock.sendall(echo(*peer.read_request()))
+
+    def hang_up(peer):
+        peer.sock.close()
+        done.set()
+
+    script = [answer_once, wait_for(go), hang_up]
+    with Server(script, [answer_all(echo)], tls=server_context(authority)) as server:
+        with runtime(secure(server), tls=TLS(ca_file=ca_file)) as client:
+            check(infer(client, 1), 1)
+            go.set()
+            assert done.wait(PATIENCE)
+            check(infer(client, 2), 2)
+        assert server.connections == 2
+
+
+@both_runtimes
+def test_answer_decrypted_while_sending(authority, runtime, ca_file):
+    """An early answer whose last bytes TLS holds back, when nothing more comes from the network."""
+    size = 16384 + 10 - len(http(b"x" * 16384))  # so that the second part is one full record
+    name = "m" * (16384 + size - len('{"model_name":""}'))
+    answer = http(b'{"model_name":"%s"}' % name.encode())
+    first, second = answer[:10], answer[10:]
+    assert len(second) == 16384  # 10 bytes more than what room is then left for
+    script = [read_head, send(first), send(second), read_body, stall]
+    big = {"IN": np.zeros(8 << 20, np.uint8)}
+    with Server(script, tls=server_context(authority)) as server:
+        with runtime(secure(server), tls=TLS(ca_file=ca_file), timeout=PATIENCE / 2) as client:
+            assert client.infer("m", big).model_name == name
+
+
+# Other ways
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets here")
+@both_runtimes
+@pytest.mark.parametrize("scheme", ["unix:", "http+unix:"])
+def test_unix_socket(runtime, scheme, tmp_path):
+    path = str(tmp_path / "a socket")
+    with Server([answer_all(echo)], family=socket.AF_UNIX, address=path) as server:
+        with runtime(scheme + path.replace(" ", "%20")) as client:
+            for number in range(3):
+                check(infer(client, number), number)
+        assert server.connections == 1
+        assert b"\r\nHost: localhost\r\n" in server.requests[0][1]
+    with runtime(f"unix:{tmp_path}/none") as client:
+        with pytest.raises(ConnectionFailed, match="can't connect"):
+            infer(client, 1)
+
+
+def _has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6")
+@both_runtimes
+def test_ipv6(runtime):
+    with Server([answer_all(echo)], family=socket.AF_INET6, address=("::1", 0)) as server:
+        with runtime(f"http://[::1]:{server.port}") as client:
+            check(infer(client, 1), 1)
+        assert f"\r\nHost: [::1]:{server.port}\r\n".encode() in server.requests[0][1]
+
+
+@both_runtimes
+def test_name_with_several_addresses(runtime):
+    """Where localhost is also ::1, at which nobody listens, 127.0.0.1 is tried as well."""
+    with Server([answer_all(echo)]) as server:
+        with runtime(f"http://localhost:{server.port}") as client:
+            check(infer(client, 1), 1)
+
+
+@both_runtimes
+def test_base_path(runtime):
+    ready = http(b"")
+    with Server([read_request, send(ready), answer_all(ready)]) as server:
+        for base in ("/gateway/triton", "/gateway/triton/"):
+            with runtime(server.url + base) as client:
+                assert client.is_server_ready()
+        for _, head, _ in server.requests:
+            assert head.startswith(b"GET /gateway/triton/v2/health/ready HTTP/1.1\r\n")
