@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
 import socket
 import ssl
 import weakref
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any, TypeVar, cast
 
 from ..datatypes import Buffer
@@ -61,6 +60,7 @@ class HttpTransport:
         self._pools: weakref.WeakKeyDictionary[AbstractEventLoop, _Pool] = (
             weakref.WeakKeyDictionary()
         )
+        self._recent: _Pool | None = None  # that of the last call: quicker than a look-up
         self._closed = False
 
     def prepare(self, request: Request[T], options: Options = NO_OPTIONS) -> HttpCall[T]:
@@ -81,8 +81,18 @@ class HttpTransport:
         check_timeout(timeout)
         loop = asyncio.get_running_loop()
         deadline = math.inf if timeout is None else loop.time() + timeout
+        pool = self._recent if self._recent is not None and self._recent.loop is loop else None
+        pool = pool or self._pool(loop)
         try:
-            return await self._round_trip(self._pool(loop), call, deadline)
+            connection = pool.take() or await pool.acquire(deadline)
+            try:
+                return await _exchange(pool, connection, call, deadline)
+            except ConnectionFailed:
+                # A server may close an idle connection just as the next request is on its way.
+                if not (connection.reused and call.idempotent):
+                    raise
+            pool.discard_idle()
+            return await _exchange(pool, await pool.acquire(deadline), call, deadline)
         except InferenceServerException as error:
             locate(error, self._url, call.request)
             raise
@@ -91,24 +101,16 @@ class HttpTransport:
         if self._closed:
             raise RuntimeError("the client is closed")
         pool = self._pools.get(loop)
-        if pool is None or pool.pid != os.getpid():
+        if pool is None:
             connect = _Connector(self._settings, self._context, self._tls)
-            pool = self._pools[loop] = _Pool(connect, self._max_connections)
+            pool = self._pools[loop] = _Pool(loop, connect, self._max_connections)
+        self._recent = pool
         return pool
-
-    async def _round_trip(self, pool: _Pool, call: HttpCall[T], deadline: float) -> T:
-        connection = await pool.acquire(deadline)
-        try:
-            return await _exchange(pool, connection, call, deadline)
-        except ConnectionFailed:
-            # A server may close an idle connection just as the next request is on its way.
-            if not (connection.reused and call.idempotent):
-                raise
-        return await _exchange(pool, await pool.acquire(deadline, fresh=True), call, deadline)
 
     async def close(self) -> None:
         """Close the connections of this event loop; those of ended loops are gone already."""
         self._closed = True
+        self._recent = None
         pool = self._pools.pop(asyncio.get_running_loop(), None)
         if pool is not None:
             await pool.close()
@@ -116,23 +118,33 @@ class HttpTransport:
 
 async def _exchange(pool: _Pool, connection: _Connection, call: HttpCall[T], deadline: float) -> T:
     try:
-        answer = call.finish(await connection.exchange(call.start(connection.engine), deadline))
+        answer = connection.expect(deadline)
+        pool.watch(deadline)
+        await connection.write(gather(call.start(connection.engine)), answer)
+        result = call.finish(await answer)
     except BaseException as error:
+        connection.forget()
         if trusted(error):
             pool.release(connection)
         else:
             pool.discard(connection)
         raise
+    connection.forget()
     pool.release(connection)
-    return answer
+    return result
 
 
 class _Connection(asyncio.BufferedProtocol):
-    """A connection as the event loop sees it: its bytes go straight into the engine."""
+    """A connection as the event loop sees it: its bytes go straight into the engine.
+
+    Attributes:
+        deadline: the loop's time by which the answer must be there; infinite while idle.
+    """
 
     def __init__(self, engine: Http1, loop: AbstractEventLoop) -> None:
         self.engine = engine
         self.reused = False
+        self.deadline = math.inf
         self.lost: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connect
@@ -142,33 +154,26 @@ class _Connection(asyncio.BufferedProtocol):
 
     # What a call does
 
-    async def exchange(self, buffers: list[Buffer], deadline: float) -> Response:
-        """Send buffers and receive the answer."""
+    def expect(self, deadline: float) -> asyncio.Future[Response]:
+        """Begin to wait for an answer."""
         if self.lost.done():
             raise ConnectionFailed("the connection was lost")
-        answer: asyncio.Future[Response] = self._loop.create_future()
-        self._answer = answer
-        timer = None
-        if deadline != math.inf:
-            timer = self._loop.call_at(deadline, self._time_out)
-        try:
-            buffers = gather(buffers)
-            if len(buffers) == 1 and len(buffers[0]) <= _PIECE:
-                self._transport.write(buffers[0])
-            else:
-                await self._write(buffers, answer)
-            response = await answer
-            if self._transport.get_write_buffer_size():
-                self.engine.abandon()  # answered before all was sent
-            return response
-        finally:
-            self._answer = None
-            if timer is not None:
-                timer.cancel()
-            if answer.done() and not answer.cancelled():
-                answer.exception()  # it is raised above, or a cancellation went first
+        self.deadline = deadline
+        self._answer = self._loop.create_future()
+        return self._answer
 
-    async def _write(self, buffers: list[Buffer], answer: asyncio.Future[Response]) -> None:
+    def forget(self) -> None:
+        """No longer wait for an answer."""
+        answer, self._answer = self._answer, None
+        self.deadline = math.inf
+        if answer is not None and answer.done() and not answer.cancelled():
+            answer.exception()  # if nobody awaited it, a cancellation went first
+
+    async def write(self, buffers: list[Buffer], answer: asyncio.Future[Response]) -> None:
+        """Send buffers, unless the answer comes before the last of them."""
+        if len(buffers) == 1 and len(buffers[0]) <= _PIECE:
+            self._transport.write(buffers[0])
+            return
         for buffer in buffers:
             view = memoryview(buffer)
             for start in range(0, len(view), _PIECE):
@@ -180,9 +185,19 @@ class _Connection(asyncio.BufferedProtocol):
                 if self._writable is not None:
                     either: list[asyncio.Future[Any]] = [self._writable, answer]
                     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            self._check_all_sent(answer)
+        else:
+            answer.add_done_callback(self._check_all_sent)
 
-    def _time_out(self) -> None:
-        self._fail(DeadlineExceeded("the deadline passed before the answer was there"))
+    def _check_all_sent(self, answer: asyncio.Future[Response]) -> None:
+        if self._transport.get_write_buffer_size():
+            self.engine.abandon()  # answered before all was sent
+
+    def time_out(self, now: float) -> None:
+        """Give up waiting if the deadline has passed."""
+        if self.deadline <= now:
+            self._fail(DeadlineExceeded("the deadline passed before the answer was there"))
 
     def _fail(self, error: BaseException) -> None:
         if self._answer is not None and not self._answer.done():
@@ -208,20 +223,26 @@ class _Connection(asyncio.BufferedProtocol):
         return self.engine.get_buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._feed(lambda: self.engine.buffer_updated(nbytes))
-
-    def eof_received(self) -> bool:
-        self._feed(self.engine.eof_received)
-        return False
-
-    def _feed(self, feed: Callable[[], None]) -> None:
-        answer = self._answer
         try:
-            feed()
+            self.engine.buffer_updated(nbytes)
         except InferenceServerException as error:
             self._fail(error)
             self._transport.abort()
-            return
+        else:
+            self._deliver()
+
+    def eof_received(self) -> bool:
+        try:
+            self.engine.eof_received()
+        except InferenceServerException as error:
+            self._fail(error)
+            self._transport.abort()
+        else:
+            self._deliver()
+        return False
+
+    def _deliver(self) -> None:
+        answer = self._answer
         if answer is None:
             self._transport.abort()  # nobody asked for anything
         elif self.engine.response is not None and not answer.done():
@@ -297,8 +318,8 @@ class _Connector:
 class _Pool:
     """Connections to one endpoint on one event loop."""
 
-    def __init__(self, connect: _Connector, max_connections: int) -> None:
-        self.pid = os.getpid()
+    def __init__(self, loop: AbstractEventLoop, connect: _Connector, max_connections: int) -> None:
+        self._loop = weakref.ref(loop)  # the pool hangs on the loop, which must be free to go
         self._connect = connect
         self._max_connections = max_connections
         self._idle: list[_Connection] = []
@@ -307,21 +328,57 @@ class _Pool:
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._closed = False
         self._keeper: AsyncGenerator[None, None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_time = math.inf
 
-    async def acquire(self, deadline: float, *, fresh: bool = False) -> _Connection:
-        """A connection ready for a call; `fresh` for a new one."""
+    @property
+    def loop(self) -> AbstractEventLoop | None:
+        return self._loop()
+
+    def take(self) -> _Connection | None:
+        """An idle connection that can be used, if there is one."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.engine.reusable and not connection.stale():
+                connection.reused = True
+                return connection
+            self.discard(connection)
+        return None
+
+    async def acquire(self, deadline: float) -> _Connection:
+        """A connection ready for a call: an idle one, a new one, or one waited for."""
         while True:
-            while self._idle:
-                connection = self._idle.pop()
-                if not fresh and connection.engine.reusable and not connection.stale():
-                    connection.reused = True
-                    return connection
-                self.discard(connection)
+            connection = self.take()
+            if connection is not None:
+                return connection
             if self._closed:
                 raise RuntimeError("the client is closed")
             if len(self._all) + self._opening < self._max_connections:
                 return await self._open(deadline)
             await self._wait(deadline)
+
+    def discard_idle(self) -> None:
+        """Close all idle connections, when one has shown that they can't be relied on."""
+        while self._idle:
+            self.discard(self._idle.pop())
+
+    # One timer serves the deadlines of all calls, since most end long before theirs; it moves
+    # on to the next deadline only when it rings.
+
+    def watch(self, deadline: float) -> None:
+        """See to it that a call with this deadline ends by then."""
+        if deadline < self._alarm_time:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm_time = deadline
+            self._alarm = asyncio.get_running_loop().call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm, self._alarm_time = None, math.inf
+        now = asyncio.get_running_loop().time() + 0.001  # timers may ring a little early
+        for connection in self._all:
+            connection.time_out(now)
+        self.watch(min((c.deadline for c in self._all if c.deadline > now), default=math.inf))
 
     async def _open(self, deadline: float) -> _Connection:
         if self._keeper is None:
@@ -389,13 +446,14 @@ class _Pool:
     async def close(self) -> None:
         self._closed = True
         await self._close_idle()
+        if self._alarm is not None and not self._all:
+            self._alarm.cancel()
         if self._keeper is not None:
             await self._keeper.aclose()
 
     async def _close_idle(self) -> None:
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            self.discard(connection)
+        idle = list(self._idle)
+        self.discard_idle()
         while self._waiters:
             self._wake()
         if idle:
