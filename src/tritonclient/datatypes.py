@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Callable, Iterable
-from itertools import chain
+from collections.abc import Iterable
+from itertools import repeat
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -221,12 +221,32 @@ def pack_bytes(array: Array) -> bytes:
     if kind not in "OSUT":
         raise ValueError(f"dtype {array.dtype} does not fit BYTES; expected bytes or str elements")
     items: list[Any] = array.ravel().tolist()
-    if kind != "S":
-        items = _encoded(items)
+    try:
+        packed = _join(items)
+    except TypeError:  # not all are bytes
+        packed = None
+    return _join(_encoded(items)) or b"" if packed is None else packed
+
+
+def _join(items: list[bytes]) -> bytes | None:
+    """The items with their lengths in front, or None when `len` does not tell their sizes.
+
+    Everything that is done for each item is done by one call for all.
+    """
+    if not items:
+        return b""
     lengths = list(map(len, items))
-    if items and lengths.count(lengths[0]) == len(lengths):
-        return _pack_equal(b"".join(items), len(items), lengths[0])
-    return b"".join(chain.from_iterable(zip(map(_prefix_of, lengths), items, strict=True)))
+    if lengths.count(lengths[0]) == len(lengths):
+        prefix = _prefix_of(lengths[0])
+        packed = b"".join((prefix, prefix.join(items)))
+        size = lengths[0] * len(items)
+    else:
+        parts = [b""] * (2 * len(items))
+        parts[::2] = map(_prefix_of, lengths)
+        parts[1::2] = items
+        packed = b"".join(parts)
+        size = sum(lengths)
+    return packed if len(packed) == size + 4 * len(items) else None
 
 
 def _encoded(items: list[Any]) -> list[bytes]:
@@ -249,13 +269,6 @@ def _element(item: Any, index: int) -> bytes:
     )
 
 
-def _pack_equal(joined: bytes, count: int, length: int) -> bytes:
-    packed = np.empty((count, 4 + length), np.uint8)
-    packed[:, :4] = np.frombuffer(_LENGTH.pack(length), np.uint8)
-    packed[:, 4:] = np.frombuffer(joined, np.uint8).reshape(count, length)
-    return packed.tobytes()
-
-
 def unpack_bytes(data: Buffer, count: int) -> Array:
     """A 1-d object array of `count` bytes elements read from the wire.
 
@@ -264,43 +277,38 @@ def unpack_bytes(data: Buffer, count: int) -> Array:
     """
     if count * 4 > len(data):
         raise ValueError(f"{len(data)} bytes can't hold {count} BYTES elements")
-    array: Array = np.empty(count, object)
-    if count:
-        array[:] = _split_equal(data, count) or _split(bytes(data), count)
-    elif len(data):
-        raise ValueError(f"{len(data)} bytes for a BYTES tensor without elements")
-    return array
+    if count == 0:
+        if len(data):
+            raise ValueError(f"{len(data)} bytes for a BYTES tensor without elements")
+        return np.empty(0, object)
+    array = _split_equal(data, count)
+    return np.fromiter(_split(bytes(data), count), object, count) if array is None else array
 
 
-def _split_equal(data: Buffer, count: int) -> list[bytes] | None:
+def _split_equal(data: Buffer, count: int) -> Array | None:
     """The elements when all have one length, found and cut by numpy; else None."""
-    width, rest = divmod(len(data), count)
-    if rest:
+    length, rest = divmod(len(data) - 4 * count, count)
+    if rest or length == 0 or _LENGTH.unpack_from(data)[0] != length:
         return None
-    rows = np.frombuffer(data, np.uint8).reshape(count, width)
-    length = width - 4
-    if not (rows[:, :4] == np.frombuffer(_LENGTH.pack(length), np.uint8)).all():
+    # Void, not S, from which numpy would strip trailing NUL bytes.
+    rows = np.frombuffer(data, np.dtype([("length", "<u4"), ("payload", f"V{length}")]))
+    if not (rows["length"] == length).all():
         return None
-    if length == 0:
-        return [b""] * count
-    # Void, not S: numpy would strip trailing NUL bytes from the latter.
-    return np.ascontiguousarray(rows[:, 4:]).view(f"V{length}").ravel().tolist()
+    return rows["payload"].astype(object)
 
 
 def _split(data: bytes, count: int) -> list[bytes]:
-    items: list[bytes] = []
-    append: Callable[[bytes], None] = items.append
     length_at = _LENGTH.unpack_from
-    position, end = 0, len(data)
+    position = 0
     try:
-        for _ in range(count):
-            start = position + 4
-            position = start + length_at(data, position)[0]
-            append(data[start:position])
+        items = [
+            data[(start := position + 4) : (position := start + length_at(data, position)[0])]
+            for _ in repeat(None, count)
+        ]
     except struct.error:
-        position = end + 1
-    if position > end:
-        raise ValueError(f"BYTES data ends inside element {max(0, len(items) - 1)} of {count}")
-    if position < end:
-        raise ValueError(f"{end - position} bytes follow the last of {count} BYTES elements")
+        position, items = len(data) + 1, []
+    if position > len(data):
+        raise ValueError(f"BYTES data of {len(data)} bytes ends inside one of {count} elements")
+    if position < len(data):
+        raise ValueError(f"{len(data) - position} bytes follow the last of {count} BYTES elements")
     return items

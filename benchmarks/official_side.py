@@ -1,0 +1,87 @@
+"""The calls of the official client, for `measure`; run in a virtual environment that has it.
+
+It is used as its examples use it: inputs and requested outputs are built for each request. Its
+documentation says that a client must not be shared between threads, so each thread has its own.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import tritonclient.http as httpclient
+import tritonclient.http.aio as aioclient
+from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
+
+from .cases import Array, Workload
+from .measure import AsyncCall, Call, main
+from .official import VERSION
+
+
+class Official:
+    """Uses `tritonclient.http` and `tritonclient.http.aio`."""
+
+    shared = False
+
+    @contextmanager
+    def blocking(self, url: str, workload: Workload, prepared: bool) -> Iterator[Call]:
+        client = httpclient.InferenceServerClient(_address(url))
+        model, names = workload.model, workload.outputs
+
+        def call() -> list[Array]:
+            inputs, outputs = _build(workload)
+            result = client.infer(model, inputs, outputs=outputs)
+            return [result.as_numpy(name) for name in names]
+
+        def call_prepared() -> list[Array]:
+            result = client.infer(model, built[0], outputs=built[1])
+            return [result.as_numpy(name) for name in names]
+
+        if prepared:
+            built = _build(workload)
+        try:
+            yield call_prepared if prepared else call
+        finally:
+            client.close()
+
+    @asynccontextmanager
+    async def asynchronous(
+        self, url: str, workload: Workload, connections: int
+    ) -> AsyncIterator[AsyncCall]:
+        model, names = workload.model, workload.outputs
+        address = _address(url)
+        async with aioclient.InferenceServerClient(address, conn_limit=connections) as client:
+
+            async def call() -> list[Array]:
+                inputs, outputs = _build(workload)
+                result = await client.infer(model, inputs, outputs=outputs)
+                return [result.as_numpy(name) for name in names]
+
+            yield call
+
+    def serialise(self, array: Array) -> Any:
+        return serialize_byte_tensor(array).item()
+
+    def deserialise(self, wire: bytes, count: int) -> Callable[[], Array]:
+        return lambda: deserialize_bytes_tensor(wire)
+
+
+def _address(url: str) -> str:
+    return url.removeprefix("http://")
+
+
+def _build(workload: Workload) -> tuple[list[Any], list[Any]]:
+    inputs = []
+    for name, array in workload.inputs.items():
+        tensor = httpclient.InferInput(name, array.shape, workload.datatype)
+        tensor.set_data_from_numpy(array)
+        inputs.append(tensor)
+    return inputs, [httpclient.InferRequestedOutput(name) for name in workload.outputs]
+
+
+if __name__ == "__main__":
+    # Both packages have one name; measuring ours against itself would go unnoticed.
+    assert importlib.metadata.version("tritonclient") == VERSION
+    main(Official())
