@@ -61,7 +61,7 @@ def test_ready_in_the_end(drive):
     world = World(
         ConnectionFailed("down"), DeadlineExceeded("slow"), Unavailable("busy", "503"), False, True
     )
-    drive(world, wait_until_ready("m", "1", 30, lambda: world.now))
+    drive(world, wait_until_ready("http://x", "m", "1", 30, lambda: world.now))
     assert [request for request, _ in world.asked] == [m.IsModelReady("m", "1")] * 5
     assert world.pauses == sorted(world.pauses)
     assert len(world.pauses) == 4
@@ -70,7 +70,7 @@ def test_ready_in_the_end(drive):
 @both
 def test_server_ready_at_once(drive):
     world = World(True)
-    drive(world, wait_until_ready("", "", None))
+    drive(world, wait_until_ready("http://x", "", "", None))
     assert world.asked == [(m.IsServerReady(), 5.0)]
     assert world.pauses == []
 
@@ -89,7 +89,7 @@ def test_not_ready_in_time(drive, answer, words):
     with pytest.raises(
         DeadlineExceeded, match=f"model 'm' was not ready after 2 s: {words}"
     ) as caught:
-        drive(world, wait_until_ready("m", "", 2, lambda: world.now))
+        drive(world, wait_until_ready("http://x", "m", "", 2, lambda: world.now))
     assert caught.value.model == "m"
     assert world.now == pytest.approx(2)
     assert max(world.pauses) <= 0.5
@@ -100,7 +100,7 @@ def test_not_ready_in_time(drive, answer, words):
 @pytest.mark.parametrize("error", [PermissionDenied("no", "403"), ProtocolError("garbage")])
 def test_what_waiting_does_not_mend(drive, error):
     with pytest.raises(type(error)):
-        drive(World(error), wait_until_ready("m", "", 2))
+        drive(World(error), wait_until_ready("http://x", "m", "", 2))
 
 
 @both

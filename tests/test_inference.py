@@ -53,6 +53,7 @@ REFUSED = {
     "priority": ({"priority": -1}, ["priority", "-1", "from 0"]),
     "server timeout": ({"server_timeout": -1}, ["server_timeout", "-1", "from 0"]),
     "parameter": ({"parameters": {"p": [1]}}, ["parameter 'p'", "[1]", "bool, int, float or str"]),
+    "parameter of NaN": ({"parameters": {"p": float("nan")}}, ["parameter 'p'", "nan", "JSON"]),
     "parameter's name": ({"parameters": {1: 1}}, ["parameters", "1", "text"]),
     "timeout of 0": ({"timeout": 0}, ["timeout", "0", "positive"]),
     "negative timeout": ({"timeout": -1.5}, ["timeout", "-1.5", "positive"]),
@@ -73,6 +74,17 @@ REFUSED = {
     ),
     "JSON of NaN": ({"inputs": {"IN": np.float32([np.nan])}, "binary": False}, ["'IN'", "NaN"]),
 }
+# Other methods, with the same care.
+REFUSED_ELSEWHERE = {
+    "wait": (lambda c: c.wait_until_ready(timeout=-1), ["timeout", "-1", "positive"]),
+    "version": (lambda c: c.model_metadata("m", 1), ["version", "1", "text"]),
+    "region": (lambda c: c.unregister_system_shared_memory(7), ["name", "7", "text"]),
+    "files": (lambda c: c.load_model("m", files={"1/m": b""}), ["files", "config"]),
+    "no bytes": (
+        lambda c: c.load_model("m", config="{}", files={"x": "y"}),
+        ["'x'", "str", "bytes"],
+    ),
+}
 RESERVED = """sequence_id sequence_start sequence_end priority timeout headers binary_data_output
     triton_enable_empty_final_response triton_x"""
 for reserved in RESERVED.split():
@@ -85,6 +97,15 @@ def silent():
     with Server([]) as server:
         yield server
         assert server.connections == 0
+
+
+@both_runtimes
+@pytest.mark.parametrize(("call", "words"), REFUSED_ELSEWHERE.values(), ids=REFUSED_ELSEWHERE)
+def test_refused_elsewhere(silent, runtime, call, words):
+    with runtime(silent.url) as client, pytest.raises((TypeError, ValueError)) as caught:
+        call(client)
+    for word in words:
+        assert word in str(caught.value)
 
 
 @both_runtimes

@@ -317,11 +317,17 @@ def ask(client, number):
     result = client.infer("echo", {"IN": np.full(3, number)}, id=str(number), timeout=10)
     assert result["OUT"].tolist() == [number] * 3 and result.id == str(number)
 
-with Client(sys.argv[1], max_connections=2) as client:
+def submit(client, number):
+    future = client.submit("echo", {"IN": np.full(3, number)}, id=str(number), timeout=10)
+    assert future.result(20)["OUT"].tolist() == [number] * 3
+
+with Client(sys.argv[1], max_connections=2, workers=1) as client:
     ask(client, 1)
+    submit(client, 2)
     FIRST
     child = os.fork()
     if not child:
+        submit(client, 110)
         for number in range(100, 120):
             ask(client, number)
         client.close()
@@ -331,9 +337,10 @@ with Client(sys.argv[1], max_connections=2) as client:
     _, status = os.waitpid(child, 0)
     assert status == 0, status
     for thread in threading.enumerate():
-        if thread is not threading.main_thread():
+        if thread is not threading.main_thread() and not thread.name.startswith("tritonclient"):
             thread.join()
     ask(client, 3)
+    submit(client, 4)
 print("fine")
 """
 BUSY = """

@@ -24,7 +24,7 @@ from .options import (
 )
 from .transport.asyncio import HttpTransport
 from .transport.endpoint import TLS
-from .transport.http import NO_OPTIONS, HttpCall, Options
+from .transport.http import NO_OPTIONS, HttpCall, Options, check_timeout
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -148,7 +148,7 @@ class AsyncClient:
         if headers or query or request_compression or response_compression:
             options = transport_options(headers, query, request_compression, response_compression)
         call = self._transport.prepare(request, options)
-        return InferResult(await self._transport.send(call, self._seconds(timeout)))
+        return InferResult(await self._transport.send(call, self._seconds(timeout)), self._url)
 
     def prepare(
         self,
@@ -166,7 +166,7 @@ class AsyncClient:
         self, call: HttpCall[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
     ) -> InferResult:
         """Run a model with a request made by `prepare`."""
-        return InferResult(await self.send(call, timeout=timeout))
+        return InferResult(await self.send(call, timeout=timeout), self._url)
 
     def submit(
         self,
@@ -225,7 +225,9 @@ class AsyncClient:
         Raises:
             DeadlineExceeded: it was not ready in time; the message tells why.
         """
-        await self._run(flows.wait_until_ready(model, version, self._seconds(timeout)))
+        seconds = self._seconds(timeout)
+        check_timeout(seconds)
+        await self._run(flows.wait_until_ready(self._url, model, version, seconds))
 
     # Metadata, configuration, statistics
 

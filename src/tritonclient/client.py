@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from .options import (
 )
 from .transport.blocking import HttpTransport
 from .transport.endpoint import TLS
-from .transport.http import NO_OPTIONS, HttpCall, Options
+from .transport.http import NO_OPTIONS, HttpCall, Options, check_timeout
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -76,6 +77,7 @@ class Client:
         self._workers = workers
         self._executor: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
+        self._pid = os.getpid()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._url}>"
@@ -88,9 +90,8 @@ class Client:
 
     def close(self) -> None:
         """Wait for what was submitted and has begun, cancel the rest, close all connections."""
-        with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is not None:
+        executor, self._executor = self._executor, None
+        if executor is not None and self._pid == os.getpid():
             executor.shutdown(cancel_futures=True)
         self._transport.close()
 
@@ -191,7 +192,7 @@ class Client:
         if headers or query or request_compression or response_compression:
             options = transport_options(headers, query, request_compression, response_compression)
         call = self._transport.prepare(request, options)
-        return InferResult(self._transport.send(call, self._seconds(timeout)))
+        return InferResult(self._transport.send(call, self._seconds(timeout)), self._url)
 
     def prepare(
         self,
@@ -213,7 +214,7 @@ class Client:
         self, call: HttpCall[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
     ) -> InferResult:
         """Run a model with a request made by `prepare`; any thread may, at any time."""
-        return InferResult(self.send(call, timeout=timeout))
+        return InferResult(self.send(call, timeout=timeout), self._url)
 
     def submit(
         self,
@@ -228,12 +229,18 @@ class Client:
         """
         arguments, carrying, timeout = split_options(options)
         call = self._transport.prepare(infer(model, inputs, **arguments), carrying)
+        return self._threads().submit(self.infer_prepared, call, timeout=timeout)
+
+    def _threads(self) -> ThreadPoolExecutor:
         from concurrent.futures import ThreadPoolExecutor  # only those who submit pay for it
 
+        if self._pid != os.getpid():
+            # The parent's threads are not there in a forked child, and its lock may be held.
+            self._pid, self._lock, self._executor = os.getpid(), threading.Lock(), None
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._workers, "tritonclient")
-            return self._executor.submit(self.infer_prepared, call, timeout=timeout)
+            return self._executor
 
     def model(
         self,
@@ -276,7 +283,9 @@ class Client:
         Raises:
             DeadlineExceeded: it was not ready in time; the message tells why.
         """
-        self._run(flows.wait_until_ready(model, version, self._seconds(timeout)))
+        seconds = self._seconds(timeout)
+        check_timeout(seconds)
+        self._run(flows.wait_until_ready(self._url, model, version, seconds))
 
     # Metadata, configuration, statistics
 

@@ -67,7 +67,11 @@ async def run_async(
 
 
 def wait_until_ready(
-    model: str, version: str, timeout: float | None, clock: Callable[[], float] = monotonic
+    url: str,
+    model: str,
+    version: str,
+    timeout: float | None,
+    clock: Callable[[], float] = monotonic,
 ) -> Flow[None]:
     """Ask until the server, or a model, says that it is ready.
 
@@ -82,7 +86,8 @@ def wait_until_ready(
         left = None if end is None else end - clock()
         if left is not None and left <= 0:
             what = f"model {model!r}" if model else "the server"
-            raise DeadlineExceeded(f"{what} was not ready after {timeout:g} s: {last}", model=model)
+            text = f"{what} was not ready after {timeout:g} s: {last}"
+            raise DeadlineExceeded(text, endpoint=url, model=model)
         try:
             # A server that accepts and then hangs should not use up all the time at once.
             if (yield request, 5.0 if left is None else min(left, 5.0)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -170,6 +171,8 @@ def _check_parameter(name: str, value: Parameter) -> None:
         raise ValueError(f"parameter {name!r} is reserved and can't be given in parameters")
     if not isinstance(value, (bool, int, float, str)):
         raise TypeError(f"parameter {name!r} is {value!r:.60}, expected bool, int, float or str")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"parameter {name!r} is {value}, which has no JSON form")
 
 
 # Inputs
@@ -281,10 +284,11 @@ class InferResult(Mapping[str, Array]):
     BYTES come as object arrays of `bytes`. They are made when first asked for.
     """
 
-    __slots__ = ("_arrays", "_response", "_tensors")
+    __slots__ = ("_arrays", "_endpoint", "_response", "_tensors")
 
-    def __init__(self, response: InferResponse) -> None:
+    def __init__(self, response: InferResponse, endpoint: str = "") -> None:
         self._response = response
+        self._endpoint = endpoint
         self._tensors = {tensor.name: tensor for tensor in response.outputs}
         self._arrays: dict[str, Array] = {}
 
@@ -330,11 +334,12 @@ class InferResult(Mapping[str, Array]):
         try:
             return unpack(tensor.data, tensor.datatype, tensor.shape)
         except ValueError as error:
-            raise ProtocolError(
-                f"output {tensor.name!r} can't be read: {error}",
-                model=self.model_name,
-                request_id=self.id,
-            ) from error
+            raise self._error(f"output {tensor.name!r} can't be read: {error}") from error
+
+    def _error(self, text: str) -> ProtocolError:
+        return ProtocolError(
+            text, endpoint=self._endpoint, model=self.model_name, request_id=self.id
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
@@ -367,9 +372,8 @@ class InferResult(Mapping[str, Array]):
             value, index, *label = text.decode("utf-8", "replace").split(":", 2)
             return Classification(float(value), int(index), label[0] if label else "")
         except (AttributeError, ValueError) as error:
-            raise ProtocolError(
-                f"output {name!r} is no classification: it holds {text!r:.60}",
-                model=self.model_name,
+            raise self._error(
+                f"output {name!r} is no classification: it holds {text!r:.60}"
             ) from error
 
     def __repr__(self) -> str:

@@ -254,6 +254,10 @@ _JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
 
 
 def _fill(template: str, fields: Mapping[str, str]) -> str:
+    for name, value in fields.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is {value!r:.60}, expected a text")
+
     def optional(match: re.Match[str]) -> str:
         (name,) = re.findall(r"{(\w+)}", match[1])
         return match[1] if fields[name] else ""

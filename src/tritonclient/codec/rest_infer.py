@@ -19,7 +19,14 @@ import numpy as np
 
 from ..datatypes import DATATYPES, NUMPY, Array, Buffer, check, element_count, pack, unpack
 from ..errors import InvalidArgument
-from ..messages import Infer, InferResponse, InferTensor, Parameter, RequestedOutput
+from ..messages import (
+    NO_PARAMETERS,
+    Infer,
+    InferResponse,
+    InferTensor,
+    Parameter,
+    RequestedOutput,
+)
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
 _head_length = HEAD_LENGTH.lower()
@@ -201,7 +208,9 @@ def decode_response(headers: Mapping[str, str], body: Buffer) -> InferResponse:
     head = _read_answer(head_bytes) if len(head_bytes) <= 2048 else _parse_answer(head_bytes)
     tensors = _tensors(head.tensors, view, position)
     name, version, id, parameters = head.members.values()
-    return InferResponse(name, version, id, parameters, tensors)
+    # A copy, since the head is remembered.
+    given = dict(parameters) if parameters else NO_PARAMETERS
+    return InferResponse(name, version, id, given, tensors)
 
 
 def _split(headers: Mapping[str, str], body: Buffer) -> tuple[bytes, memoryview, int]:
@@ -228,7 +237,8 @@ def _tensors(
                 raise _SizeError(f"the body ends inside the data of tensor {name!r}")
         elif values is not None:
             data = _pack_values(name, datatype, shape, values)
-        tensors.append(InferTensor(name, datatype, shape, data, parameters, size is not None))
+        given = dict(parameters) if parameters else NO_PARAMETERS
+        tensors.append(InferTensor(name, datatype, shape, data, given, size is not None))
     if position != len(view):
         raise _SizeError(f"{len(view) - position} bytes follow the last tensor")
     return tuple(tensors)

@@ -72,7 +72,13 @@ def handshake(
         DeadlineExceeded: it took too long.
     """
     try:
-        secured = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+        # An end without TLS's own farewell may be an attacker's; it must not pass for the server's.
+        secured = context.wrap_socket(
+            sock,
+            server_hostname=name,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
+        )
     except (OSError, ValueError) as error:
         sock.close()
         raise ConnectionFailed(f"the TLS handshake failed: {error}") from error
