@@ -21,7 +21,7 @@ LAYERS = [
     {"messages"},
     {"codec", "engine"},
     {"transport"},
-    {"inference", "model", "flows", "options"},
+    {"inference", "model", "flows", "options", "calls"},
     {"client", "aio"},
     {""},  # tritonclient itself: the public names
     {"shm", "http", "grpc", "utils", "server", "perf"},

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import flows
 from . import messages as m
+from .calls import InferCalls
 from .errors import ConnectionFailed, DeadlineExceeded
-from .inference import InferResult, TensorLike, infer
+from .inference import InferResult, TensorLike
 from .model import ModelSpec
 from .options import (
     CLIENT_DEFAULT,
     CallOptions,
-    InferCallOptions,
+    InferOptions,
     Timeout,
     http_settings,
     load_request,
-    split_options,
     transport_options,
 )
 from .transport.asyncio import HttpTransport
@@ -64,6 +64,7 @@ class AsyncClient:
         self._url = url
         self._timeout = timeout
         self._transport = HttpTransport(settings, tls=tls, max_connections=max_connections)
+        self._calls = InferCalls(self._transport.prepare)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._url}>"
@@ -93,8 +94,7 @@ class AsyncClient:
         query: Mapping[str, Any] | None = None,
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
-        options = transport_options(headers, query) if headers or query else NO_OPTIONS
-        call = self._transport.prepare(request, options)
+        call = self._transport.prepare(request, transport_options(headers, query))
         return await self._transport.send(call, self._seconds(timeout))
 
     def _seconds(self, timeout: Timeout) -> float | None:
@@ -115,52 +115,24 @@ class AsyncClient:
         *,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
-        id: str = "",
-        sequence_id: int | str = 0,
-        sequence_start: bool = False,
-        sequence_end: bool = False,
-        priority: int = 0,
-        server_timeout: float | None = None,
-        parameters: Mapping[str, m.Parameter] | None = None,
-        binary: bool = True,
         timeout: Timeout = CLIENT_DEFAULT,
-        headers: Mapping[str, str] | None = None,
-        query: Mapping[str, Any] | None = None,
-        request_compression: str | None = None,
-        response_compression: str | None = None,
+        **options: Unpack[InferOptions],
     ) -> InferResult:
         """Run a model; see `Client.infer`."""
-        request = infer(
-            model,
-            inputs,
-            version=version,
-            outputs=outputs,
-            id=id,
-            sequence_id=sequence_id,
-            sequence_start=sequence_start,
-            sequence_end=sequence_end,
-            priority=priority,
-            server_timeout=server_timeout,
-            parameters=parameters,
-            binary=binary,
-        )
-        options = NO_OPTIONS
-        if headers or query or request_compression or response_compression:
-            options = transport_options(headers, query, request_compression, response_compression)
-        call = self._transport.prepare(request, options)
+        call = self._calls.make(model, inputs, version, outputs, options)
         return InferResult(await self._transport.send(call, self._seconds(timeout)), self._url)
 
     def prepare(
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        **options: Unpack[InferCallOptions],
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        **options: Unpack[InferOptions],
     ) -> HttpCall[m.InferResponse]:
         """Build an inference request once, to send it many times; see `Client.prepare`."""
-        arguments, carrying, timeout = split_options(options)
-        if timeout is not CLIENT_DEFAULT:
-            raise TypeError("timeout belongs to infer_prepared, not to prepare")
-        return self._transport.prepare(infer(model, inputs, **arguments), carrying)
+        return self._calls.make(model, inputs, version, outputs, options)
 
     async def infer_prepared(
         self, call: HttpCall[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
@@ -172,14 +144,17 @@ class AsyncClient:
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        **options: Unpack[InferCallOptions],
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
     ) -> Task[InferResult]:
         """Run a model in a task of the running event loop; takes the arguments of `infer`.
 
         Arguments are checked before this returns.
         """
-        arguments, carrying, timeout = split_options(options)
-        call = self._transport.prepare(infer(model, inputs, **arguments), carrying)
+        call = self._calls.make(model, inputs, version, outputs, options)
         return asyncio.get_running_loop().create_task(self.infer_prepared(call, timeout=timeout))
 
     async def model(
@@ -363,22 +338,44 @@ class AsyncModel:
         return await self.infer(inputs)
 
     async def infer(
-        self, inputs: Mapping[str, TensorLike], **options: Unpack[InferCallOptions]
+        self,
+        inputs: Mapping[str, TensorLike],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
     ) -> InferResult:
         """Run the model; takes the arguments of `AsyncClient.infer`.
 
         Raises:
             ValueError: an input or output is not the model's; nothing was sent.
         """
-        checked = self.spec.check(inputs, options)
-        return await self._client.infer(self.spec.name, checked, **options)
+        return await self._client.infer(
+            self.spec.name,
+            self.spec.check(inputs, outputs),
+            version=self.spec.version,
+            outputs=outputs,
+            timeout=timeout,
+            **options,
+        )
 
     def submit(
-        self, inputs: Mapping[str, TensorLike], **options: Unpack[InferCallOptions]
+        self,
+        inputs: Mapping[str, TensorLike],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
     ) -> Task[InferResult]:
         """Run the model in a task; takes the arguments of `AsyncClient.infer`."""
-        checked = self.spec.check(inputs, options)
-        return self._client.submit(self.spec.name, checked, **options)
+        return self._client.submit(
+            self.spec.name,
+            self.spec.check(inputs, outputs),
+            version=self.spec.version,
+            outputs=outputs,
+            timeout=timeout,
+            **options,
+        )
 
     def __repr__(self) -> str:
         return f"<AsyncModel {self.spec}>"

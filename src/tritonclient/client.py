@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import flows
 from . import messages as m
+from .calls import InferCalls
 from .errors import ConnectionFailed, DeadlineExceeded
-from .inference import InferResult, TensorLike, infer
+from .inference import InferResult, TensorLike
 from .model import ModelSpec
 from .options import (
     CLIENT_DEFAULT,
     CallOptions,
-    InferCallOptions,
+    InferOptions,
     Timeout,
     http_settings,
     load_request,
-    split_options,
     transport_options,
 )
 from .transport.blocking import HttpTransport
@@ -74,6 +74,7 @@ class Client:
         self._url = url
         self._timeout = timeout
         self._transport = HttpTransport(settings, tls=tls, max_connections=max_connections)
+        self._calls = InferCalls(self._transport.prepare)
         self._workers = workers
         self._executor: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
@@ -110,8 +111,7 @@ class Client:
         query: Mapping[str, Any] | None = None,
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
-        options = transport_options(headers, query) if headers or query else NO_OPTIONS
-        call = self._transport.prepare(request, options)
+        call = self._transport.prepare(request, transport_options(headers, query))
         return self._transport.send(call, self._seconds(timeout))
 
     def _seconds(self, timeout: Timeout) -> float | None:
@@ -132,19 +132,8 @@ class Client:
         *,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
-        id: str = "",
-        sequence_id: int | str = 0,
-        sequence_start: bool = False,
-        sequence_end: bool = False,
-        priority: int = 0,
-        server_timeout: float | None = None,
-        parameters: Mapping[str, m.Parameter] | None = None,
-        binary: bool = True,
         timeout: Timeout = CLIENT_DEFAULT,
-        headers: Mapping[str, str] | None = None,
-        query: Mapping[str, Any] | None = None,
-        request_compression: str | None = None,
-        response_compression: str | None = None,
+        **options: Unpack[InferOptions],
     ) -> InferResult:
         """Run a model.
 
@@ -174,41 +163,24 @@ class Client:
             TypeError, ValueError: an argument is not what it should be; nothing was sent.
             InferenceServerException: see `tritonclient.errors`.
         """
-        request = infer(
-            model,
-            inputs,
-            version=version,
-            outputs=outputs,
-            id=id,
-            sequence_id=sequence_id,
-            sequence_start=sequence_start,
-            sequence_end=sequence_end,
-            priority=priority,
-            server_timeout=server_timeout,
-            parameters=parameters,
-            binary=binary,
-        )
-        options = NO_OPTIONS
-        if headers or query or request_compression or response_compression:
-            options = transport_options(headers, query, request_compression, response_compression)
-        call = self._transport.prepare(request, options)
+        call = self._calls.make(model, inputs, version, outputs, options)
         return InferResult(self._transport.send(call, self._seconds(timeout)), self._url)
 
     def prepare(
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        **options: Unpack[InferCallOptions],
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        **options: Unpack[InferOptions],
     ) -> HttpCall[m.InferResponse]:
         """Build an inference request once, to send it many times with `infer_prepared`.
 
         Takes the arguments of `infer`, except `timeout`. Contiguous arrays are referred to, so a
         later send carries what they hold by then; BYTES and BF16 are packed now.
         """
-        arguments, carrying, timeout = split_options(options)
-        if timeout is not CLIENT_DEFAULT:
-            raise TypeError("timeout belongs to infer_prepared, not to prepare")
-        return self._transport.prepare(infer(model, inputs, **arguments), carrying)
+        return self._calls.make(model, inputs, version, outputs, options)
 
     def infer_prepared(
         self, call: HttpCall[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
@@ -220,15 +192,18 @@ class Client:
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        **options: Unpack[InferCallOptions],
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
     ) -> Future[InferResult]:
         """Run a model on another thread; takes the arguments of `infer`.
 
         Arguments are checked before this returns. `timeout` counts from the moment that a worker
         takes the request up. Cancelling the future works until then.
         """
-        arguments, carrying, timeout = split_options(options)
-        call = self._transport.prepare(infer(model, inputs, **arguments), carrying)
+        call = self._calls.make(model, inputs, version, outputs, options)
         return self._threads().submit(self.infer_prepared, call, timeout=timeout)
 
     def _threads(self) -> ThreadPoolExecutor:
@@ -423,22 +398,44 @@ class Model:
         return self.infer(inputs)
 
     def infer(
-        self, inputs: Mapping[str, TensorLike], **options: Unpack[InferCallOptions]
+        self,
+        inputs: Mapping[str, TensorLike],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
     ) -> InferResult:
         """Run the model; takes the arguments of `Client.infer`.
 
         Raises:
             ValueError: an input or output is not the model's; nothing was sent.
         """
-        checked = self.spec.check(inputs, options)
-        return self._client.infer(self.spec.name, checked, **options)
+        return self._client.infer(
+            self.spec.name,
+            self.spec.check(inputs, outputs),
+            version=self.spec.version,
+            outputs=outputs,
+            timeout=timeout,
+            **options,
+        )
 
     def submit(
-        self, inputs: Mapping[str, TensorLike], **options: Unpack[InferCallOptions]
+        self,
+        inputs: Mapping[str, TensorLike],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
     ) -> Future[InferResult]:
         """Run the model on another thread; takes the arguments of `Client.infer`."""
-        checked = self.spec.check(inputs, options)
-        return self._client.submit(self.spec.name, checked, **options)
+        return self._client.submit(
+            self.spec.name,
+            self.spec.check(inputs, outputs),
+            version=self.spec.version,
+            outputs=outputs,
+            timeout=timeout,
+            **options,
+        )
 
     def __repr__(self) -> str:
         return f"<Model {self.spec}>"

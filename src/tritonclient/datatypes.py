@@ -115,18 +115,11 @@ def pack(array: Array, datatype: str) -> Buffer:
     return np.asarray(array).data.cast("B")  # masked arrays have another `data`
 
 
-def pack_native(array: Array) -> tuple[str, Buffer]:
-    """The v2 datatype of an array, and its wire bytes.
-
-    Raises:
-        ValueError: the array's dtype has no v2 datatype.
-    """
-    datatype = _BY_DTYPE.get(array.dtype)
-    # The common case, in as few steps as can be.
-    if datatype is not None and array.flags.c_contiguous and array.size and array.ndim:
-        return datatype, array.data.cast("B")
-    datatype = datatype_of(array)
-    return datatype, pack(array, datatype)
+def view(array: Array) -> Buffer | None:
+    """An array's own memory, if that is what its wire bytes are; else None."""
+    if array.dtype in _BY_DTYPE and array.flags.c_contiguous and array.size and array.ndim:
+        return array.data.cast("B")
+    return None
 
 
 def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from .datatypes import NUMPY, Array, check, datatype_of, pack, pack_native, unpack
+from .datatypes import NUMPY, Array, check, datatype_of, pack, unpack
 from .errors import ProtocolError
 from .messages import (
-    NO_PARAMETERS,
     RESERVED_PARAMETERS,
     RESERVED_PREFIX,
     Infer,
@@ -48,21 +46,6 @@ class Tensor:
         check(self.datatype)
 
 
-class InferOptions(TypedDict, total=False):
-    """What an inference can be given besides inputs; see `Client.infer`."""
-
-    version: str
-    outputs: Sequence[str | RequestedOutput] | None
-    id: str
-    sequence_id: int | str
-    sequence_start: bool
-    sequence_end: bool
-    priority: int
-    server_timeout: float | None
-    parameters: Mapping[str, Parameter] | None
-    binary: bool
-
-
 def infer(
     model: str,
     inputs: Mapping[str, TensorLike],
@@ -83,25 +66,20 @@ def infer(
     Raises:
         TypeError, ValueError: an argument is not what it should be.
     """
-    # The checks that always pass are kept few: this runs with cold caches, after each answer.
-    if not (isinstance(model, str) and isinstance(version, str) and isinstance(id, str)):
-        _check_text(model=model, version=version, id=id)
+    _check_text(model=model, version=version, id=id)
     if not model:
         raise ValueError("model is '', expected the name of a model")
-    if type(inputs) is not dict and not isinstance(inputs, Mapping):
+    if not isinstance(inputs, Mapping):
         raise TypeError(f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays")
-    given = NO_PARAMETERS
-    if parameters or sequence_id or sequence_start or sequence_end or priority:
-        given = _parameters(parameters, sequence_id, sequence_start, sequence_end, priority)
-    if server_timeout is not None:
-        given = {**given, "timeout": _microseconds(server_timeout)}
     return Infer(
         model,
         tuple([make_input(name, value, binary) for name, value in inputs.items()]),
         version,
         _requested(outputs, binary) if outputs else (),
         id,
-        given,
+        _parameters(
+            parameters, sequence_id, sequence_start, sequence_end, priority, server_timeout
+        ),
         binary,
     )
 
@@ -120,7 +98,7 @@ def _requested(
     requested = []
     for output in outputs:
         if isinstance(output, str):
-            output = _named(output, binary)
+            output = RequestedOutput(output, binary=binary)
         elif not isinstance(output, RequestedOutput):
             raise TypeError(
                 f"outputs holds {output!r:.60}, expected names or RequestedOutput objects"
@@ -129,15 +107,13 @@ def _requested(
     return tuple(requested)
 
 
-_named = lru_cache(maxsize=256)(lambda name, binary: RequestedOutput(name, binary=binary))
-
-
 def _parameters(
     custom: Mapping[str, Parameter] | None,
     sequence_id: int | str,
     sequence_start: bool,
     sequence_end: bool,
     priority: int,
+    server_timeout: float | None,
 ) -> dict[str, Parameter]:
     parameters: dict[str, Parameter] = {}
     if sequence_id:
@@ -152,16 +128,14 @@ def _parameters(
         if isinstance(priority, bool) or not isinstance(priority, int) or priority < 0:
             raise ValueError(f"priority is {priority!r:.60}, expected a number from 0")
         parameters["priority"] = priority
+    if server_timeout is not None:
+        if not isinstance(server_timeout, (int, float)) or not 0 <= server_timeout < 2**43:
+            raise ValueError(f"server_timeout is {server_timeout!r:.60}, expected seconds from 0")
+        parameters["timeout"] = round(server_timeout * 1e6)
     for name, value in (custom or {}).items():
         _check_parameter(name, value)
         parameters[name] = value
     return parameters
-
-
-def _microseconds(seconds: float) -> int:
-    if not isinstance(seconds, (int, float)) or not 0 <= seconds < 2**43:
-        raise ValueError(f"server_timeout is {seconds!r:.60}, expected seconds from 0")
-    return round(seconds * 1e6)
 
 
 def _check_parameter(name: str, value: Parameter) -> None:
@@ -187,9 +161,6 @@ def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor
     if not isinstance(name, str):
         raise TypeError(f"inputs has the key {name!r:.60}, expected the name of an input")
     try:
-        if type(value) is np.ndarray:
-            datatype, data = pack_native(value)
-            return InferTensor(name, datatype, value.shape, data, NO_PARAMETERS, binary)
         if isinstance(value, Tensor):
             datatype, binary = value.datatype, value.binary
             array = convert(value.array, datatype)

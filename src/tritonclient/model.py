@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import ProtocolError
-from .inference import InferOptions, Tensor, TensorLike, as_array, convert, make_input
-from .messages import InferTensor, ModelMetadata, TensorMetadata
+from .inference import Tensor, TensorLike, as_array, convert, make_input
+from .messages import InferTensor, ModelMetadata, RequestedOutput, TensorMetadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,16 @@ class ModelSpec:
         return cls(name, version, inputs, outputs, largest, optional)
 
     def check(
-        self, inputs: Mapping[str, TensorLike], options: InferOptions
+        self,
+        inputs: Mapping[str, TensorLike],
+        outputs: Sequence[str | RequestedOutput] | None = None,
     ) -> dict[str, TensorLike]:
         """The inputs, lists and scalars among them made arrays of the expected datatypes.
-
-        The version is set in `options`, whose outputs are checked as well.
 
         Raises:
             ValueError: a name, datatype or shape does not fit, or an input is missing.
         """
-        options.setdefault("version", self.version)
-        for output in options.get("outputs") or ():
+        for output in outputs or ():
             name = output if isinstance(output, str) else output.name
             if name not in self.outputs:
                 raise ValueError(

@@ -6,10 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeAlias, TypedDict
 
-from .inference import InferOptions
-from .messages import LoadModel
+from .messages import LoadModel, Parameter
 from .transport.endpoint import parse_url
-from .transport.http import HttpSettings, Options, check_timeout
+from .transport.http import NO_OPTIONS, HttpSettings, Options, check_timeout
 
 
 class _ClientDefault:
@@ -38,9 +37,19 @@ class CallOptions(TypedDict, total=False):
     query: Mapping[str, Any] | None
 
 
-class InferCallOptions(InferOptions, CallOptions, total=False):
-    """What `infer` takes besides model and inputs; see `Client.infer`."""
+class InferOptions(TypedDict, total=False):
+    """What `infer` takes besides its named arguments; see `Client.infer`."""
 
+    id: str
+    sequence_id: int | str
+    sequence_start: bool
+    sequence_end: bool
+    priority: int
+    server_timeout: float | None
+    parameters: Mapping[str, Parameter] | None
+    binary: bool
+    headers: Mapping[str, str] | None
+    query: Mapping[str, Any] | None
     request_compression: str | None
     response_compression: str | None
 
@@ -52,16 +61,9 @@ def transport_options(
     response_compression: str | None = None,
 ) -> Options:
     """The transport's options that these arguments make."""
+    if not (headers or query or request_compression or response_compression):
+        return NO_OPTIONS
     return Options(headers or {}, query or {}, request_compression, response_compression)
-
-
-def split_options(options: InferCallOptions) -> tuple[InferOptions, Options, Timeout]:
-    """Take apart what concerns the request, its carrying and its deadline."""
-    rest: dict[str, Any] = dict(options)
-    timeout = rest.pop("timeout", CLIENT_DEFAULT)
-    names = ("headers", "query", "request_compression", "response_compression")
-    carrying = {name: rest.pop(name) for name in names if name in rest}
-    return rest, transport_options(**carrying), timeout  # type: ignore[return-value]
 
 
 def load_request(

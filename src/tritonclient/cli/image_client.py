@@ -23,10 +23,11 @@ import numpy as np
 from ..aio import AsyncClient
 from ..client import Client
 from ..errors import InferenceServerException, ProtocolError
-from ..inference import InferOptions, InferResult, Tensor
+from ..inference import InferResult, Tensor
 from ..messages import ModelMetadata, RequestedOutput, TensorMetadata
 from ..model import ModelSpec
 from . import images
+from .arguments import positive
 from .images import ImageError, PixelFormat
 
 #: Requests under way at once with --async.
@@ -175,10 +176,9 @@ class Job:
         array = np.stack(stack) if model.max_batch_size else stack[0]
         return {model.input: Tensor(array, model.pixels.datatype)}
 
-    def options(self, batch: Batch) -> InferOptions:
-        """What else a request is made of."""
-        output = RequestedOutput(self.model.output, classes=self.classes)
-        return {"version": self.model.version, "outputs": [output], "id": str(batch.number)}
+    def outputs(self) -> list[RequestedOutput]:
+        """What to ask for: the best classes."""
+        return [RequestedOutput(self.model.output, classes=self.classes)]
 
     def report(self, batch: Batch, result: InferResult) -> str:
         """An answer as people read it.
@@ -230,7 +230,13 @@ def _classify(url: str, arguments: argparse.Namespace, files: Sequence[str]) -> 
         config = client.model_config(name, version)
         job = _job(arguments, files, metadata, config)
         for batch in job.batches():
-            result = client.infer(name, job.inputs(batch), **job.options(batch))
+            result = client.infer(
+                name,
+                job.inputs(batch),
+                version=version,
+                outputs=job.outputs(),
+                id=str(batch.number),
+            )
             print(job.report(batch, result))
 
 
@@ -246,7 +252,10 @@ async def _classify_async(url: str, arguments: argparse.Namespace, files: Sequen
                 if len(under_way) == IN_FLIGHT:
                     await _report_next(job, under_way)
                 inputs = await asyncio.to_thread(job.inputs, batch)
-                under_way.append((batch, client.submit(name, inputs, **job.options(batch))))
+                task = client.submit(
+                    name, inputs, version=version, outputs=job.outputs(), id=str(batch.number)
+                )
+                under_way.append((batch, task))
             while under_way:
                 await _report_next(job, under_way)
         finally:
@@ -338,8 +347,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--streaming", action="store_true", help="use one stream (gRPC only, not there yet)")
     add("-m", "--model-name", required=True, help="name of the model")
     add("-x", "--model-version", default="", help="its version; the server's choice by default")
-    add("-b", "--batch-size", type=_positive, default=1, help="images per request (1)")
-    add("-c", "--classes", type=_positive, default=1, help="classes to show for each image (1)")
+    add("-b", "--batch-size", type=positive, default=1, help="images per request (1)")
+    add("-c", "--classes", type=positive, default=1, help="classes to show for each image (1)")
     add(
         "-s",
         "--scaling",
@@ -352,13 +361,6 @@ def _parser() -> argparse.ArgumentParser:
     add("-u", "--url", default="localhost:8000", help="the server (localhost:8000)")
     add("-i", "--protocol", default="HTTP", help="HTTP, or gRPC, which is not there yet (HTTP)")
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 1")
-    return number
 
 
 if __name__ == "__main__":

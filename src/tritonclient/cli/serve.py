@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -11,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
+
+from .arguments import port, positive
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -26,6 +29,8 @@ Serve a model repository: ONNX models and Python-backend models, on the CPU.
 
 Flags have the names, meanings and defaults of tritonserver's own."""
 
+#: Seconds that models have to notice that their requests were cancelled.
+_GRACE = 2.0
 # What tritonserver has and this does not; taken, so that scripts need not be changed.
 _WITHOUT_EFFECT = (
     "--grpc-address",
@@ -89,14 +94,14 @@ def _add_http(parser: argparse.ArgumentParser) -> None:
     )
     http.add_argument(
         "--http-port",
-        type=int,
+        type=port,
         default=8000,
         metavar="PORT",
         help="0 takes a free one (default: %(default)s)",
     )
     http.add_argument(
         "--http-max-input-size",
-        type=int,
+        type=positive,
         default=1 << 30,
         metavar="BYTES",
         help="largest request body (default: %(default)s)",
@@ -129,7 +134,7 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
     )
     ignored = parser.add_argument_group("flags of tritonserver that are taken and have no effect")
     for flag in _WITHOUT_EFFECT:
-        ignored.add_argument(flag, action="append", metavar="X", help=argparse.SUPPRESS)
+        ignored.add_argument(flag, action="append", nargs="?", help=argparse.SUPPRESS)
 
 
 def _switch(group: argparse._ArgumentGroup, flag: str, default: bool | None, meaning: str) -> None:
@@ -175,8 +180,21 @@ def run(arguments: argparse.Namespace) -> int:
             stopped.wait()
             _say("Signal received, shutting down.")
         finally:
-            server.stop()
+            _stop(server, arguments.exit_timeout_secs)
     return 0
+
+
+def _stop(server: Server, exit_timeout: int) -> None:
+    """Stop the server; or the process, when a model is still executing long after the timeout."""
+    overdue = threading.Timer(exit_timeout + _GRACE, _exit_at_once)
+    overdue.daemon = True
+    overdue.start()
+    server.stop()
+    overdue.cancel()
+
+
+def _exit_at_once() -> None:
+    os._exit(_fail("exit timeout expired, exiting immediately"))
 
 
 def _problem(arguments: argparse.Namespace) -> str | None:

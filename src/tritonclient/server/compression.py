@@ -28,14 +28,16 @@ def decompress(body: Buffer, coding: str, limit: int) -> bytes:
     decompressor = zlib.decompressobj(_EITHER)
     try:
         content = decompressor.decompress(body, limit + 1)
+        if len(content) <= limit and not decompressor.eof:
+            raise zlib.error("it ends early")
+        if decompressor.unused_data:
+            raise zlib.error("data follows its end")
     except zlib.error as error:
         raise InvalidArgument(f"the request body is not {coding} data: {error}", "400") from error
     if len(content) > limit:
         raise ResourceExhausted(
             f"request body is larger than the limit of {limit} bytes, when decompressed", "413"
         )
-    if not decompressor.eof:
-        raise InvalidArgument(f"the request body is not {coding} data: it ends early", "400")
     return content
 
 

@@ -190,6 +190,9 @@ def check(config: ModelConfig) -> None:
         )
     if config.max_batch_size < 0:
         raise ValueError(f"'max_batch_size' must be non-negative value for {name}")
+    for group in config.instance_group:
+        if group.count < 1:
+            raise ValueError(f"instance group '{group.name}' of {name} must have a count >= 1")
     for kind, tensors in (("input", config.input), ("output", config.output)):
         for tensor in tensors:
             _check_tensor(tensor, f"model {kind} '{tensor.name}'", kind, name)
@@ -200,12 +203,18 @@ def _check_tensor(tensor: Any, label: str, kind: str, model: str) -> None:
         raise ValueError(f"must specify 'name' for model {kind} of {model}")
     if tensor.data_type == 0:
         raise ValueError(f"{label} must specify 'data_type' for {model}")
+    if _enum_name(tensor, "data_type") not in DATATYPES:
+        raise ValueError(f"{label} has the unknown data_type {tensor.data_type} for {model}")
     if not tensor.dims and not tensor.HasField("reshape"):
         raise ValueError(f"{label} must specify 'dims' for {model}")
     if any(size < 1 and size != -1 for size in tensor.dims):
         raise ValueError(f"{label} dimension must be integer >= 1, or -1 to indicate a variable")
     if tensor.HasField("reshape") and _sizes(tensor.dims) != _sizes(tensor.reshape.shape):
         raise ValueError(f"{label} has different size for dims and reshape for {model}")
+
+
+def _enum_name(message: Any, field: str) -> Any:
+    return _scalar(message.DESCRIPTOR.fields_by_name[field], getattr(message, field))
 
 
 def _sizes(dims: Iterable[int]) -> tuple[int, int]:
@@ -222,10 +231,9 @@ def _sizes(dims: Iterable[int]) -> tuple[int, int]:
 def specifications(tensors: Iterable[Any]) -> Iterator[Specification]:
     """The inputs or outputs of a configuration in the protocol's terms."""
     for tensor in tensors:
-        kind = tensor.DESCRIPTOR.fields_by_name["data_type"].enum_type
         yield Specification(
             name=tensor.name,
-            datatype=DATATYPES[kind.values_by_number[tensor.data_type].name],
+            datatype=DATATYPES[_enum_name(tensor, "data_type")],
             shape=tuple(tensor.dims),
             reshape=tuple(tensor.reshape.shape) if tensor.HasField("reshape") else None,
             optional=getattr(tensor, "optional", False),
@@ -265,5 +273,7 @@ def _scalar(field: Any, value: Any) -> Any:
     if field.message_type is not None:
         return to_dict(value)
     if field.enum_type is not None:
-        return field.enum_type.values_by_number[value].name
+        # A number without a name stays a number, as in protobuf's own JSON form.
+        named = field.enum_type.values_by_number.get(value)
+        return value if named is None else named.name
     return value

@@ -129,12 +129,15 @@ class InferenceServer:
         Raises:
             ServerError: it is refused, or failed.
         """
-        handler = _HANDLERS.get(type(request))
-        if handler is None:
-            raise Unimplemented(f"{type(request).__name__} is not supported by this server", "501")
+        if self._closed:
+            raise Unavailable("the server is closed", "503")
         try:
             if isinstance(request, m.Infer):
                 return self._infer(request, cancelled or threading.Event())  # type: ignore[return-value]
+            handler = _HANDLERS.get(type(request))
+            if handler is None:
+                name = type(request).__name__
+                raise Unimplemented(f"{name} is not supported by this server", "501")
             return handler(self, request)  # type: ignore[no-any-return]
         except InferenceServerException:
             raise
@@ -145,10 +148,10 @@ class InferenceServer:
     # Health and metadata
 
     def _is_live(self, request: m.IsServerLive) -> bool:
-        return not self._closed
+        return True
 
     def _is_ready(self, request: m.IsServerReady) -> bool:
-        return not self._closed and not (self._strict and self._repository.failed())
+        return not (self._strict and self._repository.failed())
 
     def _is_model_ready(self, request: m.IsModelReady) -> bool:
         try:
@@ -269,7 +272,6 @@ _HANDLERS: dict[type[m.Request[Any]], Callable[[InferenceServer, Any], Any]] = {
     m.GetModelMetadata: InferenceServer._model_metadata,
     m.GetModelConfig: InferenceServer._model_config,
     m.GetStatistics: InferenceServer._statistics,
-    m.Infer: lambda server, request: server._infer(request, threading.Event()),
     m.GetRepositoryIndex: InferenceServer._index,
     m.LoadModel: InferenceServer._load,
     m.UnloadModel: InferenceServer._unload,

@@ -66,7 +66,8 @@ class HttpApplication:
         request = rest.HttpRequest(scope["method"], path, headers, (body,))
         cancelled = threading.Event()
         work = partial(self._answer, request, cancelled)
-        if request.method == "GET":  # nothing that is asked this way takes long
+        # Nothing that is asked with GET takes long, unless there is a body to be decompressed.
+        if request.method == "GET" and not len(body):
             response: rest.HttpResponse | None = work()
         else:
             response = await self._in_thread(work, receive, cancelled)
@@ -77,17 +78,20 @@ class HttpApplication:
         self, work: Callable[[], rest.HttpResponse], receive: Receive, cancelled: threading.Event
     ) -> rest.HttpResponse | None:
         """The response, or None when the client left; then, and when we are cancelled, the
-        request is told so and is left to end by itself."""
+        request is told so and is left to end by itself, unless it has not begun."""
         loop = asyncio.get_running_loop()
         response = loop.run_in_executor(self._threads, work)
         # With the body read, the only message that can come is that of a disconnect.
-        gone = loop.create_task(_wait_for_disconnect(receive))
+        gone = asyncio.ensure_future(receive())
+        gone.add_done_callback(lambda _: response.cancel())
         try:
-            await asyncio.wait((response, gone), return_when=asyncio.FIRST_COMPLETED)
-            return response.result() if response.done() else None
+            return await response
+        except asyncio.CancelledError:
+            cancelled.set()
+            if gone.done():
+                return None
+            raise
         finally:
-            if not response.done():
-                cancelled.set()
             gone.cancel()
 
     def _answer(self, http: rest.HttpRequest, cancelled: threading.Event) -> rest.HttpResponse:
@@ -111,11 +115,6 @@ class HttpApplication:
             return http
         body = compression.decompress(http.body[0], encoding, self._max_input_size)
         return rest.HttpRequest(http.method, http.path, http.headers, (body,))
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> Buffer:

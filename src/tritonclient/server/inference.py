@@ -8,17 +8,17 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from .. import datatypes
-from ..errors import Internal, InvalidArgument, Unimplemented
+from ..errors import Cancelled, Internal, InvalidArgument, Unimplemented
 from ..messages import Infer, InferResponse, InferTensor, RequestedOutput
 from .backends import Call, Tensor
 from .classification import classify
 from .config import Specification
 from .model import Model
-from .parameters import check_parameters
+from .parameters import check_parameters, unsigned
 from .shared_memory import Regions
 from .statistics import Durations
 
@@ -70,6 +70,8 @@ def _execute(
     try:
         with model.instance() as instance:
             times.append(time.monotonic_ns())
+            if call.cancelled.is_set():  # while it waited for an instance
+                raise Cancelled("request was cancelled", "499")
             inputs = [_input(model, tensor, request, regions) for tensor in request.inputs]
             times.append(time.monotonic_ns())
             executed = True
@@ -111,10 +113,11 @@ def _check_inputs(model: Model, request: Infer) -> int:
 
 
 def _check_names(model: Model, request: Infer) -> None:
-    names = [tensor.name for tensor in request.inputs]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            _refuse(request, f"input '{name}' already exists in request")
+    names: dict[str, None] = {}
+    for tensor in request.inputs:
+        if tensor.name in names:
+            _refuse(request, f"input '{tensor.name}' already exists in request")
+        names[tensor.name] = None
     required = [each.name for each in model.inputs.values() if not each.optional]
     if not len(required) <= len(names) <= len(model.inputs):
         expected = (
@@ -139,7 +142,7 @@ def _check_names(model: Model, request: Infer) -> None:
             _refuse(request, f"input '{name}' is required for model '{model.name}'")
 
 
-def _quoted(names: list[str]) -> str:
+def _quoted(names: Iterable[str]) -> str:
     return f"[{','.join(repr(name) for name in names)}]"
 
 
@@ -211,7 +214,9 @@ def _input(model: Model, tensor: InferTensor, request: Infer, regions: Regions) 
     kind = "UINT16" if tensor.datatype == "BF16" else tensor.datatype
     try:
         array = datatypes.unpack(data, kind, tensor.shape)
-    except ValueError:
+    except ValueError as error:
+        if size is not None:
+            _refuse(request, f"input '{tensor.name}' of shape {_shape(tensor.shape)}: {error}")
         _refuse(
             request,
             f"expected {count} string elements for inference input '{tensor.name}' for model "
@@ -249,6 +254,7 @@ def _requested(model: Model, request: Infer) -> dict[str, RequestedOutput]:
     if not request.outputs:
         return {name: RequestedOutput(name, binary=request.binary) for name in model.outputs}
     for output in request.outputs:
+        unsigned("classification", output.classes)
         if output.name not in model.outputs:
             raise InvalidArgument(
                 f"unexpected inference output '{output.name}' for model '{model.name}'", "400"

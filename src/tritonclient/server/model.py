@@ -7,7 +7,6 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from .. import messages as m
@@ -32,7 +31,11 @@ class Model:
     """
 
     def __init__(
-        self, source: backends.Source, values: dict[str, Any], instances: list[backends.Instance]
+        self,
+        source: backends.Source,
+        values: dict[str, Any],
+        labels: dict[str, tuple[str, ...]],
+        instances: list[backends.Instance],
     ) -> None:
         self.name = source.name
         self.version = source.version
@@ -42,7 +45,7 @@ class Model:
         self.inputs = {each.name: each for each in config.specifications(source.config.input)}
         self.outputs = {each.name: each for each in config.specifications(source.config.output)}
         self.decoupled: bool = values.get("model_transaction_policy", {}).get("decoupled", False)
-        self.labels = _labels(source.directory, self.outputs)
+        self.labels = labels
         self.statistics = Statistics()
         self._instances = instances
         self._idle: queue.SimpleQueue[backends.Instance | None] = queue.SimpleQueue()
@@ -111,16 +114,15 @@ def load(source: backends.Source) -> Model:
         backend.complete(source)
         config.check(own)
         values = config.to_dict(own)
-        return Model(source, values, backend.instances(source, values))
+        labels = _labels(source)
+        return Model(source, values, labels, backend.instances(source, values))
     except (ValueError, OSError) as error:
         raise ServerError(f"Invalid argument: {error}", "400") from error
 
 
-def _labels(
-    directory: Path, outputs: dict[str, config.Specification]
-) -> dict[str, tuple[str, ...]]:
+def _labels(source: backends.Source) -> dict[str, tuple[str, ...]]:
     return {
-        each.name: tuple((directory / each.label_filename).read_text("utf-8").splitlines())
-        for each in outputs.values()
+        each.name: tuple((source.directory / each.label_filename).read_text("utf-8").splitlines())
+        for each in config.specifications(source.config.output)
         if each.label_filename
     }

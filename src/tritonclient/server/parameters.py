@@ -1,4 +1,4 @@
-"""Checks of request parameters, in Triton's words."""
+"""Checks of the parameters of requests and tensors, in Triton's words."""
 
 from __future__ import annotations
 
@@ -24,13 +24,12 @@ def _check(name: str, value: Any) -> None:
     kind = type(value)
     if name in ("sequence_start", "sequence_end"):
         if kind is not bool:
-            raise _wrong(name, "non-boolean as boolean")
+            raise unparsable(name, "non-boolean as boolean")
     elif name in ("priority", "timeout"):
-        if kind is not int or value < 0:
-            raise _wrong(name, "non-unsigned-integer as unsigned-integer")
+        unsigned(name, value)
     elif name == "sequence_id":
         if kind is not str and (kind is not int or value < 0):
-            raise _wrong(name, "non-string as string")
+            raise unparsable(name, "non-string as string")
     elif name.startswith(RESERVED_PREFIX):
         raise InvalidArgument(
             f"parameter keys starting with '{RESERVED_PREFIX}' are reserved for Triton usage and "
@@ -44,5 +43,13 @@ def _check(name: str, value: Any) -> None:
         )
 
 
-def _wrong(name: str, why: str) -> Internal:
+def unsigned(name: str, value: Any) -> int:
+    """A parameter that must be a whole number from 0; Internal when it is not."""
+    if type(value) is not int or value < 0:
+        raise unparsable(name, "non-unsigned-integer as unsigned-integer")
+    return value
+
+
+def unparsable(name: str, why: str) -> Internal:
+    """The error of a parameter whose JSON value is of a wrong kind."""
     return Internal(f"Unable to parse '{name}': attempt to access JSON {why}", "500")

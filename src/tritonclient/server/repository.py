@@ -67,13 +67,16 @@ class Repository:
 
     def names(self) -> list[str]:
         """Names of the models in the directories, whether loaded or not."""
-        found = {
-            each.name
-            for directory in self._directories
+        return sorted(self._models())
+
+    def _models(self) -> dict[str, Path]:
+        """The models' directories; of two with one name the first is taken."""
+        return {
+            each.name: each
+            for directory in reversed(self._directories)
             for each in directory.iterdir()
             if each.is_dir() and not each.name.startswith(".")
         }
-        return sorted(found)
 
     def get(self, name: str, version: str = "") -> Model:
         """A model that is ready; without a version its highest.
@@ -87,12 +90,12 @@ class Repository:
         ready = _ready(entry)
         if not ready:
             raise NotFound(f"Request for unknown model: '{name}' has no available versions", "404")
-        number = (int(version) if version.isdecimal() else -1) if version else max(ready)
-        if number not in ready:
-            raise NotFound(
-                f"Request for unknown model: '{name}' version {version} is not found", "404"
-            )
-        return ready[number]
+        if not version:
+            return ready[max(ready)]
+        for number, model in ready.items():
+            if str(number) == version:
+                return model
+        raise NotFound(f"Request for unknown model: '{name}' version {version} is not found", "404")
 
     def versions(self, name: str) -> tuple[str, ...]:
         """The versions of a model that are ready, ascending."""
@@ -110,9 +113,11 @@ class Repository:
         """Whether a model that was to be loaded is not ready."""
         return any(
             entry.reason
-            or any(v.state == "UNAVAILABLE" and v.reason != "unloaded" for v in versions)
+            or any(
+                each.state == "UNAVAILABLE" and each.reason != "unloaded"
+                for each in entry.versions.values()
+            )
             for entry in self._entries.values()
-            for versions in [list(entry.versions.values())]
         )
 
     def index(self, ready: bool) -> tuple[ModelIndex, ...]:
@@ -161,9 +166,7 @@ class Repository:
                 directory = Path(brought.name) if brought else self._find(name)
                 old = self._replace(name, directory, override, brought)
             except BaseException:
-                if brought is not None and (
-                    name not in self._entries or self._entries[name].files is not brought
-                ):
+                if brought is not None:
                     brought.cleanup()
                 raise
         # Outside of the lock, since requests in execution may take their time.
@@ -191,10 +194,11 @@ class Repository:
                 _close(_ready(entry).values(), entry.files)
 
     def _find(self, name: str) -> Path:
-        for directory in self._directories:
-            if (directory / name).is_dir() and name not in ("", ".", "..") and "/" not in name:
-                return directory / name
-        raise self._poll_failed(name, "model not found in any model repository")
+        # Looked up among the names that are there, so that none can lead out of the repository.
+        directory = self._models().get(name)
+        if directory is None:
+            raise self._poll_failed(name, "model not found in any model repository")
+        return directory
 
     def _poll_failed(self, name: str, why: object) -> Internal:
         _log.error("failed to poll model '%s': %s", name, why)
@@ -216,7 +220,7 @@ class Repository:
                     "Load parameter 'config' must be specified for model file override"
                 )
             config = _configuration(name, directory, override)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise self._poll_failed(name, error) from error
         old = self._entries.get(name, _Entry())
         numbers = _chosen(config, _numbers(directory))
@@ -257,14 +261,25 @@ def _write(files: Mapping[str, bytes]) -> tempfile.TemporaryDirectory[str]:
     """Files that a request brought, in a directory of their own."""
     directory = tempfile.TemporaryDirectory(prefix="tritonclient-model-")
     root = Path(directory.name).resolve()
-    for name, content in files.items():
+    try:
+        for name, content in files.items():
+            _write_file(root, name, content)
+    except BaseException:
+        directory.cleanup()
+        raise
+    return directory
+
+
+def _write_file(root: Path, name: str, content: bytes) -> None:
+    try:
         path = (root / name.removeprefix("file:")).resolve()
-        if not path.is_relative_to(root) or path == root:
-            directory.cleanup()
-            raise InvalidArgument(f"the file '{name}' would lie outside of the model's directory")
+        if path == root or not path.is_relative_to(root):
+            raise ValueError("it would lie outside of the model's directory")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    return directory
+    except (ValueError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InvalidArgument(f"the file {name!r:.200} can't be written: {why}", "400") from error
 
 
 def _configuration(name: str, directory: Path, override: str | None) -> ModelConfig:

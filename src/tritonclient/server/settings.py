@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,8 @@ _TRACE_DEFAULTS: Mapping[str, Any] = {
     "trace_file": "",
     "trace_mode": "triton",
 }
+#: As many digits as fit into 64 bits.
+_NUMBER = re.compile("-?[0-9]{1,18}")
 _TRACE_LEVELS = ("TIMESTAMPS", "TENSORS")
 _LOG_DEFAULTS: Mapping[str, Any] = {
     "log_file": "",
@@ -100,8 +103,8 @@ def _trace_value(name: str, value: Any) -> str:
 
 
 def _check_number(name: str, value: str) -> None:
-    if not value.removeprefix("-").isdecimal() or (name != "trace_count" and value[0] == "-"):
-        raise InvalidArgument(f"Unable to parse '{name}', got: {value}", "400")
+    if not _NUMBER.fullmatch(value) or (name != "trace_count" and value[0] == "-"):
+        raise InvalidArgument(f"Unable to parse '{name}', got: {value:.100}", "400")
     if int(value) < -1:
         raise InvalidArgument(
             f"Unable to parse 'trace_count'. Expecting value >= -1, got:{value}", "400"

@@ -16,6 +16,7 @@ from ..messages import (
     RequestedOutput,
     SystemSharedMemoryRegion,
 )
+from .parameters import unsigned
 
 _REGION = "shared_memory_region"
 _NO_DATA = (
@@ -104,15 +105,17 @@ class Regions:
 
     def _view(self, tensor: InferTensor | RequestedOutput) -> memoryview:
         name = str(tensor.parameters[_REGION])
-        offset = int(tensor.parameters.get("shared_memory_offset", 0))
-        size = int(tensor.parameters.get("shared_memory_byte_size", 0))
+        offset, size = (
+            unsigned(member, tensor.parameters.get(member, 0))
+            for member in ("shared_memory_offset", "shared_memory_byte_size")
+        )
         with self._lock:
             mapped = self._regions.get(name)
             if mapped is None:
                 raise NotFound(f"Unable to find shared memory region: '{name}'", "404")
-            if not 0 <= offset < mapped.region.byte_size:
+            if offset >= mapped.region.byte_size:
                 raise InvalidArgument(f"Invalid offset for shared memory region: '{name}'", "400")
-            if size < 0 or offset + size > mapped.region.byte_size:
+            if offset + size > mapped.region.byte_size:
                 raise InvalidArgument(
                     f"Invalid offset + byte size for shared memory region: '{name}'", "400"
                 )
@@ -132,7 +135,8 @@ def _map(region: SystemSharedMemoryRegion) -> mmap.mmap:
     except (OSError, ValueError) as error:
         raise Internal(f"Unable to open shared memory region: '{region.key}'", "500") from error
     try:
-        if region.byte_size < 1 or region.offset % mmap.ALLOCATIONGRANULARITY:
+        misplaced = region.offset < 0 or region.offset % mmap.ALLOCATIONGRANULARITY
+        if region.byte_size < 1 or misplaced:
             raise InvalidArgument(
                 f"failed to register shared memory region '{region.name}': "
                 "unable to process address space: Invalid argument",

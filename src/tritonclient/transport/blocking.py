@@ -64,20 +64,18 @@ class HttpTransport:
         check_timeout(timeout)
         deadline = math.inf if timeout is None else monotonic() + timeout
         try:
-            return self._round_trip(call, deadline)
+            connection = self._pool.take() or self._pool.acquire(deadline)
+            try:
+                return self._exchange(connection, call, deadline)
+            except ConnectionFailed:
+                # A server may close an idle connection just as the next request is on its way.
+                if not (connection.reused and call.idempotent):
+                    raise
+            self._pool.discard_idle()
+            return self._exchange(self._pool.acquire(deadline), call, deadline)
         except InferenceServerException as error:
             locate(error, self._url, call.request)
             raise
-
-    def _round_trip(self, call: HttpCall[T], deadline: float) -> T:
-        connection = self._pool.acquire(deadline)
-        try:
-            return self._exchange(connection, call, deadline)
-        except ConnectionFailed:
-            # A server may close an idle connection just as the next request is on its way.
-            if not (connection.reused and call.idempotent):
-                raise
-        return self._exchange(self._pool.acquire(deadline, fresh=True), call, deadline)
 
     def _exchange(self, connection: _Connection, call: HttpCall[T], deadline: float) -> T:
         try:
@@ -99,23 +97,27 @@ class HttpTransport:
 class _Connection:
     """A connected socket and the engine that reads from it."""
 
-    __slots__ = ("_stream", "engine", "reused")
+    __slots__ = ("_stream", "engine", "reused", "stale")
 
     def __init__(self, stream: Stream, engine: Http1) -> None:
         self._stream = stream
         self.engine = engine
         self.reused = False
+        self.stale = stream.stale
 
     def exchange(self, buffers: list[Buffer], deadline: float) -> Response:
         """Send buffers and receive the answer."""
         engine = self.engine
-        self._send(buffers, deadline)
+        self._send(gather(buffers), deadline)
         while engine.response is None:
             try:
                 count = self._stream.receive(engine.get_buffer(), deadline)
             except OSError as error:
                 raise _lost(error) from error
-            self._feed(count)
+            if count:
+                engine.buffer_updated(count)
+            else:
+                engine.eof_received()
         return engine.response
 
     def _feed(self, count: int) -> None:
@@ -125,7 +127,6 @@ class _Connection:
             self.engine.eof_received()
 
     def _send(self, buffers: list[Buffer], deadline: float) -> None:
-        buffers = gather(buffers)
         while buffers:
             try:
                 sent = self._stream.send_some(buffers)
@@ -137,6 +138,8 @@ class _Connection:
                 self._last_words(error)
                 return
             else:
+                if len(buffers) == 1 and sent == len(buffers[0]):
+                    return
                 buffers = behind(buffers, sent)
 
     def _answered_early(self) -> bool:
@@ -157,10 +160,6 @@ class _Connection:
         except OSError:  # ConnectionFailed among them
             raise ConnectionFailed(f"the connection was lost while sending: {error}") from error
         self.engine.abandon()
-
-    def stale(self) -> bool:
-        """Whether the idle connection can't be used any more."""
-        return self._stream.stale()
 
     def close(self) -> None:
         self._stream.close()
@@ -203,20 +202,32 @@ class _Pool:
             connection.close()
         self._reset()
 
-    def acquire(self, deadline: float, *, fresh: bool = False) -> _Connection:
-        """A connection ready for a call; `fresh` for a new one."""
-        while True:
-            try:
+    def take(self) -> _Connection | None:
+        """An idle connection that can be used, if there is one."""
+        try:
+            while True:
                 connection = self._idle.pop()
-            except IndexError:
-                break
-            if not fresh and connection.engine.reusable and not connection.stale():
-                connection.reused = True
-                return connection
-            self.discard(connection)
+                if connection.engine.reusable and not connection.stale():
+                    connection.reused = True
+                    return connection
+                self.discard(connection)
+        except IndexError:
+            return None
+
+    def acquire(self, deadline: float) -> _Connection:
+        """A connection ready for a call: an idle one, a new one, or one waited for."""
+        connection = self.take()
+        if connection is not None:
+            return connection
         if self._closed:
             raise RuntimeError("the client is closed")
         return self._open_or_wait(deadline)
+
+    def discard_idle(self) -> None:
+        """Close all idle connections, when one has shown that they can't be relied on."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self.discard(self._idle.pop())
 
     def _open_or_wait(self, deadline: float) -> _Connection:
         with self._changed:

@@ -118,6 +118,20 @@ class HttpCall(Generic[T]):
         self._body: tuple[Buffer, ...] = body
         self.idempotent = encoded.method == "GET"
 
+    def without_data(self, request: Request[T]) -> HttpCall[T]:
+        """What is left when tensors are taken off: the heads, and a request without tensors."""
+        return self._variant(request, b"".join((self._head, self._body[0])), ())
+
+    def with_data(self, data: list[Buffer]) -> HttpCall[T]:
+        """The same call with other tensors, of the same sizes."""
+        return self._variant(self.request, self._head, tuple(data))
+
+    def _variant(self, request: Request[T], head: bytes, body: tuple[Buffer, ...]) -> HttpCall[T]:
+        call: HttpCall[T] = object.__new__(HttpCall)
+        call.request, call._head, call._body = request, head, body
+        call.idempotent = self.idempotent
+        return call
+
     def start(self, engine: Http1) -> list[Buffer]:
         """Begin the exchange; what to send."""
         return engine.start(self._head, self._body)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import threading
 import traceback
@@ -27,6 +28,8 @@ from . import Call, Instance, Source, Tensor
 #: `sys.path` and `sys.modules` are shared, so one model is imported at a time.
 _importing = threading.RLock()
 
+#: What a model's code may raise; Triton's models can't end the server either.
+_RAISED = (Exception, SystemExit)
 _STATUS_OF: dict[int, tuple[type[errors.InferenceServerException], str]] = {
     pb_utils.TritonError.UNKNOWN: (errors.Unknown, "500"),
     pb_utils.TritonError.INTERNAL: (errors.Internal, "500"),
@@ -59,11 +62,17 @@ class PythonBackend:
 
     def instances(self, source: Source, config: dict[str, Any]) -> list[Instance]:
         """One per count of the instance groups."""
-        return [
-            _PythonInstance(source, config, f"{group['name']}_{index}")
-            for group in config["instance_group"]
-            for index in range(group["count"])
-        ]
+        made: list[Instance] = []
+        try:
+            for group in config["instance_group"]:
+                for index in range(group["count"]):
+                    made.append(_PythonInstance(source, config, f"{group['name']}_{index}"))
+        except BaseException:
+            for instance in made:
+                with contextlib.suppress(errors.ServerError):
+                    instance.close()
+            raise
+        return made
 
 
 class _PythonInstance:
@@ -92,7 +101,7 @@ class _PythonInstance:
         token = pb_utils.model_directory.set(str(self._source.path.parent))
         try:
             responses = self._model.execute([request])
-        except Exception as error:
+        except _RAISED as error:
             raise self._failure(_described(error)) from error
         finally:
             pb_utils.model_directory.reset(token)
@@ -131,8 +140,9 @@ class _PythonInstance:
         )
 
     def close(self) -> None:
-        if hasattr(self._model, "finalize"):
-            self._model.finalize()
+        with _failures():
+            if hasattr(self._model, "finalize"):
+                self._model.finalize()
 
 
 def _model_class(source: Source) -> Any:
@@ -164,18 +174,18 @@ def _at_home(path: Path) -> Iterator[None]:
             sys.dont_write_bytecode = writes
             sys.path.remove(home)
             for name in set(sys.modules) - before:
-                if str(getattr(sys.modules[name], "__file__", None)).startswith(home):
+                if str(getattr(sys.modules[name], "__file__", None)).startswith(home + os.sep):
                     del sys.modules[name]
 
 
 @contextlib.contextmanager
 def _failures() -> Iterator[None]:
-    """Turn whatever a model's code raises while it is loaded into the reason of its failure."""
+    """Turn whatever a model's code raises outside of `execute` into the reason of its failure."""
     try:
         yield
     except errors.ServerError:
         raise
-    except Exception as error:
+    except _RAISED as error:
         raise errors.ServerError(f"Internal: {_described(error)}", "400") from error
 
 
