@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
 from .datatypes import Buffer
 
@@ -34,25 +34,45 @@ RESERVED_PREFIX = "triton_"
 
 
 class Request(Generic[T]):
-    """Something that can be asked of a server and is answered with a T."""
+    """Something that can be asked of a server and is answered with a T.
+
+    What is the same for all requests is here once: a dataclass would compile it for each of them,
+    which takes half the time of importing this package.
+    """
 
     __slots__ = ()
+    __match_args__: ClassVar[tuple[str, ...]] = ()
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self.__match_args__)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values()))
+
+    def __repr__(self) -> str:
+        values = zip(self.__match_args__, self._values(), strict=True)
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in values)})"
 
 
 # Health
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IsServerLive(Request[bool]):
     """Whether the server process is up."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IsServerReady(Request[bool]):
     """Whether the server takes inference requests."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IsModelReady(Request[bool]):
     """Whether a model takes inference requests."""
 
@@ -75,7 +95,7 @@ class ServerMetadata(NamedTuple):
     extensions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GetServerMetadata(Request[ServerMetadata]):
     """Name, version and extensions of the server."""
 
@@ -98,7 +118,7 @@ class ModelMetadata(NamedTuple):
     outputs: tuple[TensorMetadata, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GetModelMetadata(Request[ModelMetadata]):
     """A model's inputs and outputs."""
 
@@ -106,7 +126,7 @@ class GetModelMetadata(Request[ModelMetadata]):
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GetModelConfig(Request[dict[str, Any]]):
     """A model's whole configuration, as the JSON form of the `ModelConfig` message."""
 
@@ -185,7 +205,7 @@ class ModelStatistics(NamedTuple):
     response_stats: Mapping[str, InferResponseStatistics] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GetStatistics(Request[tuple[ModelStatistics, ...]]):
     """Statistics of one model, or of all when no name is given."""
 
@@ -211,14 +231,14 @@ class ModelIndex(NamedTuple):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GetRepositoryIndex(Request[tuple[ModelIndex, ...]]):
     """Every model in the repository, or only the ready ones."""
 
     ready: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LoadModel(Request[None]):
     """Load or reload a model.
 
@@ -232,7 +252,7 @@ class LoadModel(Request[None]):
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class UnloadModel(Request[None]):
     """Unload a model, and with `unload_dependents` also those that an ensemble brought along."""
 
@@ -247,14 +267,14 @@ TraceValue: TypeAlias = "str | tuple[str, ...] | None"
 LogValue: TypeAlias = "bool | int | str"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GetTraceSettings(Request[dict[str, Any]]):
     """Trace settings of a model, or the global ones."""
 
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class UpdateTraceSettings(Request[dict[str, Any]]):
     """Change trace settings; answered with the settings that are then in force."""
 
@@ -262,12 +282,12 @@ class UpdateTraceSettings(Request[dict[str, Any]]):
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GetLogSettings(Request[dict[str, Any]]):
     """The server's log settings."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class UpdateLogSettings(Request[dict[str, Any]]):
     """Change log settings; answered with the settings that are then in force."""
 
@@ -286,14 +306,14 @@ class SystemSharedMemoryRegion(NamedTuple):
     byte_size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GetSystemSharedMemoryStatus(Request[tuple[SystemSharedMemoryRegion, ...]]):
     """One registered region, or all when no name is given."""
 
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RegisterSystemSharedMemory(Request[None]):
     """Let the server map a POSIX shared memory object."""
 
@@ -303,7 +323,7 @@ class RegisterSystemSharedMemory(Request[None]):
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class UnregisterSystemSharedMemory(Request[None]):
     """Unmap one region, or all when no name is given."""
 
@@ -318,14 +338,14 @@ class CudaSharedMemoryRegion(NamedTuple):
     byte_size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GetCudaSharedMemoryStatus(Request[tuple[CudaSharedMemoryRegion, ...]]):
     """One registered region, or all when no name is given."""
 
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RegisterCudaSharedMemory(Request[None]):
     """Let the server open device memory by its 64-byte CUDA IPC handle."""
 
@@ -335,7 +355,7 @@ class RegisterCudaSharedMemory(Request[None]):
     byte_size: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class UnregisterCudaSharedMemory(Request[None]):
     """Close one region, or all when no name is given."""
 
@@ -391,7 +411,7 @@ class InferResponse(NamedTuple):
     outputs: tuple[InferTensor, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Infer(Request[InferResponse]):
     """Run a model.
 

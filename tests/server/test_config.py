@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -145,11 +146,18 @@ def test_defaults_are_as_triton_writes_them(tmp_path: Path) -> None:
 
 
 def test_json_form_is_read_back(tmp_path: Path) -> None:
-    import json
-
     config = parsed(tmp_path, 'backend: "python" version_policy { all { } }')
     value = model_config.to_dict(config)
     assert model_config.to_dict(model_config.from_json(json.dumps(value))) == value
+
+
+def test_numbers_without_a_name() -> None:
+    """Protobuf's JSON form takes them, as proto3 has open enumerations."""
+    tensor = {"name": "A", "data_type": 99, "dims": [1], "format": 77}
+    config = model_config.from_json(json.dumps({"backend": "python", "input": [tensor]}))
+    assert model_config.to_dict(config)["input"][0]["format"] == 77
+    with pytest.raises(ValueError, match="model input 'A' has the unknown data_type 99"):
+        model_config.check(config)
 
 
 @pytest.mark.parametrize("text", ["{", '{"nope": 1}', '{"max_batch_size": "x"}'])
@@ -169,6 +177,7 @@ def test_json_that_is_no_configuration_is_refused(text: str) -> None:
             "model input 'A' has different size for dims and reshape for it",
         ),
         ("max_batch_size: -1", "must be non-negative"),
+        ("instance_group { count: -1 }", "instance group 'it_0' of it must have a count >= 1"),
         ("sequence_batching { }", "sequence batching, which is not supported"),
         ('platform: "ensemble"', "is an ensemble, which this server does not support"),
         ('platform: "tensorrt_plan"', "unexpected platform type 'tensorrt_plan' for it"),

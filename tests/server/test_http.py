@@ -184,7 +184,12 @@ def test_compressed_response(ask: Ask, coding: str, wbits: int) -> None:
 
 @pytest.mark.parametrize(
     ("coding", "body", "status"),
-    [("br", b"x", 501), ("gzip", b"no gzip", 400), ("gzip", gzip.compress(b"{}" * 99)[:-9], 400)],
+    [
+        ("br", b"x", 501),
+        ("gzip", b"no gzip", 400),
+        ("gzip", gzip.compress(b"{}" * 99)[:-9], 400),
+        ("gzip", gzip.compress(b"{}") * 2, 400),
+    ],
 )
 def test_bad_compression(ask: Ask, coding: str, body: bytes, status: int) -> None:
     answer = ask("POST", INFER, body, {"Content-Encoding": coding})
@@ -207,6 +212,21 @@ def test_bad_compression(ask: Ask, coding: str, body: bytes, status: int) -> Non
 )
 def test_negotiation(accepted: str, expected: str | None) -> None:
     assert compression.negotiate(accepted) == expected
+
+
+def test_decompression_keeps_nobody_waiting(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+    decompress = compression.decompress
+
+    def record(*arguments: Any) -> bytes:
+        threads.append(threading.current_thread().name)
+        return decompress(*arguments)
+
+    monkeypatch.setattr(compression, "decompress", record)
+    for method, path in (("POST", "/v2/repository/index"), ("GET", "/v2/health/live")):
+        headers = {"Content-Encoding": "gzip"}
+        assert ask(method, path, gzip.compress(b"{}"), headers).status == 200
+    assert [name.startswith("tritonclient-request") for name in threads] == [True, True]
 
 
 def test_limits() -> None:
@@ -244,11 +264,10 @@ def test_settings(ask: Ask) -> None:
     trace = ask("POST", "/v2/models/simple/trace/setting", b'{"trace_count": "4"}').json
     assert trace["trace_count"] == "4"
     assert ask("GET", "/v2/trace/setting").json["trace_count"] == "-1"
-    refused = ask("POST", "/v2/trace/setting", b'{"trace_rate": "x"}')
-    assert (refused.status, refused.json) == (
-        400,
-        {"error": "Unable to parse 'trace_rate', got: x"},
-    )
+    for wrong in ("x", "9" * 5000):
+        refused = ask("POST", "/v2/trace/setting", json.dumps({"trace_rate": wrong}))
+        assert refused.status == 400
+        assert refused.json == {"error": f"Unable to parse 'trace_rate', got: {wrong:.100}"}
 
 
 def test_a_client_that_leaves_cancels_its_request(server: Server) -> None:

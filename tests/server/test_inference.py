@@ -114,6 +114,20 @@ def test_unknown_output(simple: InferenceServer) -> None:
         simple.handle(replace(request(), outputs=(m.RequestedOutput("NOPE"),)))
 
 
+def test_any_number_of_inputs(simple: InferenceServer) -> None:
+    """It would take minutes if each name were compared with every other."""
+    tensors = [ZERO._replace(name=f"I{i}") for i in range(100_000)]
+    with pytest.raises(InvalidArgument, match="expected 2 inputs but got 100000 inputs"):
+        simple.handle(request(*tensors))
+
+
+def test_shape_that_numpy_can_not_have(repository: RepositoryMaker, serve: Serve) -> None:
+    repository.python("a", config=FP32_CONFIG.replace("-1", "-1, -1"))
+    tensor = m.InferTensor("IN", "FP32", (0, 1 << 62), b"")
+    with pytest.raises(InvalidArgument, match=r"input 'IN' of shape \[0,4611686018427387904\]: "):
+        serve().handle(m.Infer("a", (tensor,)))
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -195,6 +209,16 @@ def test_slow_models_keep_no_other_waiting(repository: RepositoryMaker, serve: S
     assert (error.message(), error.status()) == ("request was cancelled", "499")
 
 
+def test_cancelled_while_it_waits_for_the_model(repository: RepositoryMaker, serve: Serve) -> None:
+    repository.python("a", "class TritonPythonModel:\n    def execute(self, r): 1/0")
+    cancelled = threading.Event()
+    cancelled.set()
+    core = serve()
+    with pytest.raises(Cancelled, match="request was cancelled"):
+        core.handle(m.Infer("a", (fp32("IN", [1]),)), cancelled)
+    assert core.handle(m.GetStatistics("a"))[0].execution_count == 0
+
+
 # Classification
 
 
@@ -226,6 +250,12 @@ def test_classification(
     labels = ("cat", "dog", "", "bird")
     found = classify(Tensor("x", datatype, np.array(values, dtype)), batched, count, labels)
     assert found.tolist() == expected
+
+
+def test_negative_number_of_classes(simple: InferenceServer) -> None:
+    outputs = (m.RequestedOutput("OUTPUT0", classes=-1),)
+    with pytest.raises(Internal, match="Unable to parse 'classification'"):
+        simple.handle(replace(request(), outputs=outputs))
 
 
 def test_classification_of_text_is_refused() -> None:
@@ -279,6 +309,12 @@ def _use_shared_memory(core: InferenceServer, memory: SharedMemory) -> None:
     for parameters, error, message in (
         (place(0, region="x"), NotFound, "Unable to find shared memory region: 'x'"),
         (place(4096), InvalidArgument, "Invalid offset for shared memory region: 'r'"),
+        (place(-64), Internal, "Unable to parse 'shared_memory_offset'"),
+        (
+            {**place(0), "shared_memory_byte_size": "x"},
+            Internal,
+            "Unable to parse 'shared_memory_b",
+        ),
         (place(4064), InvalidArgument, r"Invalid offset \+ byte size for shared memory region"),
         (place(0, 8), Internal, r"\(8 bytes\) should be at least 64 bytes to hold the results"),
     ):
@@ -302,6 +338,7 @@ def _use_shared_memory(core: InferenceServer, memory: SharedMemory) -> None:
         ("/tritonclient_missing", 0, 64, Internal, "Unable to open shared memory region"),
         ("", 0, 0, InvalidArgument, "unable to process address space"),
         ("", 64, 64, InvalidArgument, "unable to process address space"),
+        ("", -4096, 64, InvalidArgument, "unable to process address space"),
         ("", 4096, 4097, InvalidArgument, "invalid args"),
     ],
 )

@@ -76,6 +76,11 @@ def test_what_a_model_is_told(repository: RepositoryMaker, serve: Serve) -> None
             "message: TritonModelException: no\n\nAt:\n  {path}(4): execute\n",
             "500",
         ),
+        (
+            "raise SystemExit('no')",
+            "message: SystemExit: no\n\nAt:\n  {path}(4): execute\n",
+            "500",
+        ),
         ("return []", "Number of InferenceResponse objects do not match", "500"),
         ("return None", "Expected a list in the execute return, found type 'NoneType'", "500"),
         ("return [5]", "Expected an 'InferenceResponse' object", "500"),
@@ -141,6 +146,27 @@ class TritonPythonModel:
     assert log.read_text().splitlines() == ["a_0_0 up", "a_0_1 up"]
     core.handle(m.UnloadModel("a"))
     assert log.read_text().splitlines()[2:] == ["a_0_0 down", "a_0_1 down"]
+
+
+def test_an_instance_that_fails_ends_those_before_it(
+    repository: RepositoryMaker, serve: Serve
+) -> None:
+    code = """
+import os, sys
+class TritonPythonModel:
+    def initialize(self, args):
+        self.directory = args["model_repository"]
+        if args["model_instance_name"].endswith("2"):
+            sys.exit("enough")
+    def finalize(self):
+        open(os.path.join(self.directory, f"down{id(self)}"), "w").close()
+        sys.exit("down")
+"""
+    config = FP32_CONFIG + "instance_group [ { count: 3 } ]"
+    directory = repository.python("a", code, config)
+    with pytest.raises(Internal, match="SystemExit: enough"):
+        serve()
+    assert len(list(directory.glob("down*"))) == 2
 
 
 def test_auto_complete_config(repository: RepositoryMaker, serve: Serve) -> None:

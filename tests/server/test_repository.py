@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +70,8 @@ def test_unknown_models_and_versions(repository: RepositoryMaker, serve: Serve) 
             core.handle(request("nope"))
         with pytest.raises(NotFound, match="unknown model: 'a' version 2 is not found"):
             core.handle(request("a", "2"))
+        with pytest.raises(NotFound, match=r"version 9+ is not found"):
+            core.handle(request("a", "9" * 5000))
     with pytest.raises(InvalidArgument, match="requested model 'nope' is not available"):
         core.handle(m.GetStatistics("nope"))
     with pytest.raises(InvalidArgument, match="version is not available for model 'a'"):
@@ -220,6 +224,34 @@ def test_a_model_in_execution_keeps_no_other_waiting(
     assert not core.handle(m.IsModelReady("a"))
 
 
+def test_closed_server_refuses(repository: RepositoryMaker, serve: Serve) -> None:
+    repository.python("a")
+    core = serve(control_mode="explicit", load_models=["a"])
+    core.close()
+    for request in (m.LoadModel("a"), m.GetRepositoryIndex(), m.IsServerLive()):
+        with pytest.raises(Unavailable, match="the server is closed"):
+            core.handle(request)
+
+
+def test_configuration_that_can_not_be_read(repository: RepositoryMaker, serve: Serve) -> None:
+    repository.python("a")
+    (repository.python("b", config=None) / "config.pbtxt").mkdir()
+    core = serve(exit_on_error=False)
+    assert core.handle(m.IsModelReady("a"))
+    assert not core.handle(m.IsServerReady())
+
+
+def test_missing_label_file_is_found_before_the_model_starts(
+    repository: RepositoryMaker, serve: Serve
+) -> None:
+    code = "class TritonPythonModel:\n    def initialize(self, args): open(__file__ + '.up', 'w')"
+    config = FP32_CONFIG.replace('"OUT"', '"OUT" label_filename: "labels.txt"')
+    directory = repository.python("a", code, config)
+    with pytest.raises(Internal, match=r"No such file or directory: .*labels\.txt"):
+        serve()
+    assert not list(directory.rglob("*.up"))
+
+
 def test_configuration_override(repository: RepositoryMaker, serve: Serve) -> None:
     repository.python("a")
     core = serve(control_mode="explicit", load_models=["a"])
@@ -246,24 +278,53 @@ def test_files_override(repository: RepositoryMaker, serve: Serve) -> None:
     assert core.handle(m.Infer("new", (fp32("IN", [0]),))).model_version == "7"
     core.handle(m.UnloadModel("new"))
     assert core.handle(m.GetRepositoryIndex()) == ()
-    with pytest.raises(InvalidArgument, match="outside of the model's directory"):
-        core.handle(m.LoadModel("new", config=config, files={"../1/model.py": b""}))
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"../1/model.py": b""}, "outside of the model's directory"),
+        ({"/1/model.py": b""}, "outside of the model's directory"),
+        ({"file:../model.py": b""}, "outside of the model's directory"),
+        ({"1/..": b""}, "outside of the model's directory"),
+        ({"1/\0": b""}, "null"),
+        ({"1": b"", "1/model.py": b""}, r"the file '1/model\.py' can't be written"),
+        ({"1/" + "a" * 300: b""}, "too long"),
+    ],
+)
+def test_files_that_can_not_be_written_leave_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    serve: Serve,
+    files: dict[str, bytes],
+    message: str,
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    core = serve(control_mode="explicit")
+    with pytest.raises(InvalidArgument, match=message):
+        core.handle(m.LoadModel("new", config="{}", files=files))
+    assert not list(folder.iterdir())
 
 
 def test_names_can_not_leave_the_repository(repository: RepositoryMaker, serve: Serve) -> None:
     RepositoryMaker(repository.directory.parent / "other").python("a")
     core = serve(control_mode="explicit")
-    for name in ("../other/a", "..", ".", ""):
+    (repository.directory / ".hidden" / "1").mkdir(parents=True)
+    for name in ("../other/a", "..", ".", "", ".hidden", "a\0", "a" * 300):
         with pytest.raises(Internal, match="failed to poll"):
             core.handle(m.LoadModel(name))
 
 
 def test_several_repositories(repository: RepositoryMaker) -> None:
-    repository.python("a")
+    repository.python("a", TELLS_VERSION)
     other = RepositoryMaker(repository.directory.parent / "other")
+    other.python("a", TELLS_VERSION, version=2)
     other.python("b")
     core = InferenceServer([repository.directory, other.directory])
     assert [row.name for row in core.handle(m.GetRepositoryIndex())] == ["a", "b"]
+    assert versions_served(core) == ("1",)
     core.close()
     with pytest.raises(ValueError, match="no such directory"):
         InferenceServer([repository.directory / "missing"])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +68,7 @@ def test_flags(repository: RepositoryMaker) -> None:
         *("--load-model=*", "--exit-on-error=false", "--strict-readiness", "false"),
         *(
             "--metrics-port=1",
+            "--disable-auto-complete-config",
             "--grpc-port=8001",
             "--log-verbose=1",
             "--trace-config=triton,file=trace.json",
@@ -100,7 +104,44 @@ def test_what_it_can_not_do(
     assert re.search(f"^error: .*{message}", capsys.readouterr().err, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("flags", [[], ["--model-repository=x", "--strict-readiness=maybe"]])
+def test_a_model_that_never_ends_does_not_keep_it(repository: RepositoryMaker) -> None:
+    code = """
+import os, time
+class TritonPythonModel:
+    def execute(self, requests):
+        open(__file__ + ".executing", "w").close()
+        while True:
+            time.sleep(0.01)
+"""
+    executing = repository.python("a", code) / "1" / "model.py.executing"
+    tensor = {"name": "IN", "shape": [1], "datatype": "FP32", "data": [1]}
+    body = json.dumps({"inputs": [tensor]}).encode()
+    flags = (f"--model-repository={repository.directory}", "--exit-timeout-secs=0")
+    with running(*flags) as (process, url, _):
+        port = int(url.rpartition(":")[2])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("POST", "/v2/models/a/infer", body)
+        while not executing.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate(timeout=30)[1]
+        connection.close()
+    assert process.returncode == 1
+    assert "error: exit timeout expired, exiting immediately" in errors
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["--model-repository=x", "--strict-readiness=maybe"],
+        ["--model-repository=x", "--http-port=65536"],
+        ["--model-repository=x", "--http-port=-1"],
+        ["--model-repository=x", "--http-max-input-size=0"],
+        ["--model-repository=x", "--http-max-input-size=much"],
+    ],
+)
 def test_wrong_usage(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["serve", *flags])

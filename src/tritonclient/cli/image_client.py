@@ -90,14 +90,15 @@ def _pixel_format(image: TensorMetadata, batched: bool, config: Mapping[str, Any
         raise UsageError(f"the model's input is {image.datatype}, not pixels")
     if len(shape) != 3:
         raise UsageError(f"the model's input has {len(shape)} dimensions, not 3, for an image")
-    layout = str(config["input"][0].get("format")) if config.get("input") else ""
+    declared = config["input"][0] if config.get("input") else {}
+    layout = str(declared.get("format", "FORMAT_NONE"))
     if layout == "FORMAT_NCHW":
         channels, height, width = shape
     elif layout == "FORMAT_NHWC":
         height, width, channels = shape
     else:
         raise UsageError(
-            f"the model's configuration gives its input the format {layout or 'FORMAT_NONE'}, "
+            f"the model's configuration gives its input the format {layout}, "
             "not FORMAT_NCHW or FORMAT_NHWC"
         )
     if height < 1 or width < 1:

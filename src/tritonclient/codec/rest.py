@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
@@ -284,8 +284,12 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", pattern) + r"\Z")
 
 
+@cache  # only servers need them
+def _patterns() -> list[tuple[re.Pattern[str], Route]]:
+    return [(_pattern(route.path), route) for route in ROUTES]
+
+
 _FIELDS_OF = {route.request: re.findall(r"{(\w+)}", route.path) for route in ROUTES}
-_PATTERNS = [(_pattern(route.path), route) for route in ROUTES]
 
 
 # Client side
@@ -403,7 +407,7 @@ def decode_request(request: HttpRequest) -> m.Request[Any]:
         Internal, InvalidArgument: the body is not what the operation takes.
     """
     known = False
-    for pattern, route in _PATTERNS:
+    for pattern, route in _patterns():
         match = pattern.match(request.path)
         if match is None:
             continue
