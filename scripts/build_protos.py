@@ -36,8 +36,9 @@ def build() -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    check = parser.parse_args().check
     data = build()
-    if not parser.parse_args().check:
+    if not check:
         TARGET.write_bytes(data)
     elif not TARGET.exists() or TARGET.read_bytes() != data:
         sys.exit(f"{TARGET.relative_to(ROOT)} is out of date: run scripts/build_protos.py")

@@ -18,7 +18,7 @@ import tritonclient
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = "examples/images/digits"
-LABELS = ["ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE"]
+LABELS = (ROOT / "models/digits/labels.txt").read_text().split()
 STARTED = "Started HTTPService at "
 PATIENCE = 60.0  # seconds that any one step may take
 
@@ -27,7 +27,7 @@ PATIENCE = 60.0  # seconds that any one step may take
 def embedded_server() -> Iterator[str]:
     """The URL of a server that ends when the block does, however that ends."""
     flags = ["--model-repository", "models", "--http-address", "127.0.0.1", "--http-port", "0"]
-    command = [sys.executable, "-m", "tritonclient.cli", "serve", *flags]
+    command = [sys.executable, "-m", "tritonclient", "serve", *flags]
     show("tritonclient serve --model-repository models --http-port 0")
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
 from tests.adversity import Server, both_runtimes
-from tritonclient import Classification, InferResult, ProtocolError, RequestedOutput, Tensor
+from tritonclient import (
+    AsyncClient,
+    Classification,
+    Client,
+    InferResult,
+    ProtocolError,
+    RequestedOutput,
+    Tensor,
+)
 from tritonclient.inference import convert, infer, make_input
 from tritonclient.messages import InferResponse, InferTensor
 
@@ -53,6 +64,15 @@ REFUSED = {
     "priority": ({"priority": -1}, ["priority", "-1", "from 0"]),
     "server timeout": ({"server_timeout": -1}, ["server_timeout", "-1", "from 0"]),
     "parameter": ({"parameters": {"p": [1]}}, ["parameter 'p'", "[1]", "bool, int, float or str"]),
+    "outputs of another kind": ({"outputs": 5}, ["outputs", "5", "sequence"]),
+    "classes": (
+        {"outputs": [RequestedOutput("O", classes=-1)]},
+        ["classes", "'O'", "-1", "from 0"],
+    ),
+    "sequence below 0": ({"sequence_id": -1}, ["sequence_id", "-1", "from 0"]),
+    "headers in a list": ({"headers": [("a", "b")]}, ["headers", "[('a', 'b')]", "mapping"]),
+    "query as text": ({"query": "a=b"}, ["query", "'a=b'", "mapping"]),
+    "parameters in a list": ({"parameters": ["a"]}, ["parameters", "['a']", "mapping"]),
     "parameter of NaN": ({"parameters": {"p": float("nan")}}, ["parameter 'p'", "nan", "JSON"]),
     "parameter's name": ({"parameters": {1: 1}}, ["parameters", "1", "text"]),
     "timeout of 0": ({"timeout": 0}, ["timeout", "0", "positive"]),
@@ -77,6 +97,7 @@ REFUSED = {
 # Other methods, with the same care.
 REFUSED_ELSEWHERE = {
     "wait": (lambda c: c.wait_until_ready(timeout=-1), ["timeout", "-1", "positive"]),
+    "no model": (lambda c: c.model_metadata(""), ["model", "''", "name"]),
     "version": (lambda c: c.model_metadata("m", 1), ["version", "1", "text"]),
     "region": (lambda c: c.unregister_system_shared_memory(7), ["name", "7", "text"]),
     "files": (lambda c: c.load_model("m", files={"1/m": b""}), ["files", "config"]),
@@ -297,3 +318,34 @@ def test_no_classes(text):
         result(InferTensor("A", "BYTES", (1,), _texts(text))).classes("A")
     with pytest.raises(ProtocolError, match="'A' is no classification"):
         result(InferTensor("A", "INT8", (1,), b"\1")).classes("A")
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"max_connections": 0}, ["max_connections", "0", "at least 1"]),
+        ({"max_connections": "a"}, ["max_connections", "'a'", "whole number"]),
+        ({"max_response_size": None}, ["max_response_size", "None", "whole number"]),
+        ({"max_request_size": -1}, ["max_request_size", "-1", "at least 1"]),
+        ({"timeout": -1}, ["timeout", "-1", "positive"]),
+        ({"headers": "x"}, ["headers", "'x'", "mapping"]),
+    ],
+)
+def test_settings_that_make_no_sense(kind, settings, words):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        kind("http://localhost", **settings)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_results_can_be_pickled_and_copied():
+    tensor = InferTensor("X", "INT32", (2,), memoryview(np.array([1, 2], np.int32)).cast("B"))
+    result = InferResult(InferResponse("m", "1", "7", {"a": 1}, (tensor,)), "http://x")
+    for again in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result)):
+        assert again["X"].tolist() == [1, 2]
+        assert (again.model_name, again.id, again.parameters) == ("m", "7", {"a": 1})
+        again["X"][0] = 5
+    assert result["X"].tolist() == [1, 2]
+    assert result == result  # by identity, not by arrays
+    assert {result}

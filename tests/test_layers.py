@@ -25,7 +25,7 @@ LAYERS = [
     {"client", "aio"},
     {""},  # tritonclient itself: the public names
     {"shm", "http", "grpc", "utils", "server", "perf"},
-    {"cli"},
+    {"cli", "__main__"},
 ]
 IO = {
     "socket", "ssl", "asyncio", "select", "selectors", "threading", "time", "grpc", "http.client",

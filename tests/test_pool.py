@@ -400,3 +400,64 @@ def test_no_descriptors_are_left(server):
 def test_limit_below_one(kind, limit):
     with pytest.raises(ValueError, match=f"max_connections is {limit}, expected at least 1"):
         kind("http://127.0.0.1:1", max_connections=limit)
+
+
+# Submitting and closing
+
+
+def test_close_waits_for_all_that_was_submitted(server):
+    with Client(server.url, workers=2, timeout=PATIENCE) as client:
+        futures = [client.submit("echo", {"IN": np.full(3, n)}, id=str(n)) for n in range(20)]
+    for number, future in enumerate(futures):
+        check(future.result(0), number)
+
+
+def test_an_exception_does_not_wait():
+    begun = threading.Event()
+    with Server([read_request, signal_to(begun), stall]) as server:
+        with no_hang(), pytest.raises(KeyboardInterrupt):
+            with Client(server.url, workers=1, timeout=None) as client:
+                busy = client.submit("m", {"IN": np.zeros(3)})
+                waiting = client.submit("m", {"IN": np.zeros(3)})
+                assert begun.wait(PATIENCE)
+                raise KeyboardInterrupt
+        assert waiting.cancelled()
+        with no_hang(), pytest.raises(ConnectionFailed):
+            busy.result(PATIENCE)
+
+
+def test_a_closed_client_says_so(server):
+    client = Client(server.url)
+    client.close()
+    client.close()
+    assert "closed" in repr(client)
+    for attempt in (
+        lambda: infer(client, 1),
+        lambda: client.submit("m", {"IN": np.zeros(3)}),
+        client.__enter__,
+    ):
+        with pytest.raises(RuntimeError, match="the client is closed"):
+            attempt()
+
+
+def test_a_full_pool_is_named_as_what_took_the_time():
+    begun = threading.Event()
+    with Server([read_request, signal_to(begun), stall]) as server:
+
+        async def main():
+            async with AsyncClient(server.url, max_connections=1, timeout=PATIENCE) as client:
+                busy = asyncio.create_task(infer(client, 1))
+                await asyncio.to_thread(begun.wait, PATIENCE)
+                with pytest.raises(DeadlineExceeded, match="all 1 connections were busy"):
+                    await client.server_metadata(timeout=0.05)
+                busy.cancel()
+                await asyncio.gather(busy, return_exceptions=True)
+
+        asyncio.run(main())
+
+
+def test_connections_are_logged(server, caplog):
+    with caplog.at_level("DEBUG", "tritonclient"), Client(server.url, timeout=PATIENCE) as client:
+        check(infer(client, 1), 1)
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == [f"{server.url}: connected", f"{server.url}: connection closed"]

@@ -79,6 +79,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     # Imported when first used: asyncio alone takes longer to import than all of a blocking client.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
@@ -87,4 +91,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return sorted({*__all__, "__version__", "__doc__", "__name__", "__file__", "__path__"})

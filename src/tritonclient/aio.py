@@ -193,7 +193,13 @@ class AsyncClient:
             return False
 
     async def wait_until_ready(
-        self, model: str = "", version: str = "", *, timeout: Timeout = CLIENT_DEFAULT
+        self,
+        model: str = "",
+        version: str = "",
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | None = None,
     ) -> None:
         """Wait until the server, or a model, is ready.
 
@@ -202,7 +208,8 @@ class AsyncClient:
         """
         seconds = self._seconds(timeout)
         check_timeout(seconds)
-        await self._run(flows.wait_until_ready(self._url, model, version, seconds))
+        flow = flows.wait_until_ready(self._url, model, version, seconds)
+        await self._run(flow, transport_options(headers, query))
 
     # Metadata, configuration, statistics
 
@@ -326,12 +333,14 @@ class AsyncModel:
     """A model of a server: `(await model(INPUT0=a, INPUT1=b))["OUTPUT0"]`.
 
     Attributes:
+        name: the model's name.
         spec: the model's inputs and outputs, against which a call is checked before it is sent.
     """
 
     def __init__(self, client: AsyncClient, spec: ModelSpec) -> None:
         self._client = client
         self.spec = spec
+        self.name = spec.name
 
     async def __call__(self, **inputs: TensorLike) -> InferResult:
         """Run the model; inputs are given by name."""

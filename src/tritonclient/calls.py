@@ -39,7 +39,8 @@ class InferCalls:
         options: InferOptions,
     ) -> InferCall:
         """The call that these arguments make; see `Client.infer` for them and the errors."""
-        if options or type(inputs) is not dict or isinstance(outputs, str):
+        common = type(inputs) is dict and (outputs is None or type(outputs) in (list, tuple))
+        if options or not common:
             return self._make(model, inputs, version, outputs, options)
         described: list[Any] = [model, version, outputs and tuple(outputs)]
         data: list[Buffer] = []

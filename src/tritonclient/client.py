@@ -25,7 +25,7 @@ from .options import (
 )
 from .transport.blocking import HttpTransport
 from .transport.endpoint import TLS
-from .transport.http import NO_OPTIONS, HttpCall, Options, check_timeout
+from .transport.http import NO_OPTIONS, HttpCall, Options, check_limit, check_timeout
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -75,26 +75,50 @@ class Client:
         self._timeout = timeout
         self._transport = HttpTransport(settings, tls=tls, max_connections=max_connections)
         self._calls = InferCalls(self._transport.prepare)
+        check_limit("workers", workers)
         self._workers = workers
         self._executor: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
+        self._closed = False
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._url}>"
+        return f"<{type(self).__name__} of {self._url}{', closed' if self._closed else ''}>"
 
     def __enter__(self) -> Self:
+        if self._closed:
+            raise RuntimeError("the client is closed")
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._abort()
 
     def close(self) -> None:
-        """Wait for what was submitted and has begun, cancel the rest, close all connections."""
-        executor, self._executor = self._executor, None
-        if executor is not None and self._pid == os.getpid():
-            executor.shutdown(cancel_futures=True)
+        """Wait for all that was submitted, then close all connections; later calls fail.
+
+        Leaving `with` by an exception does not wait: what was submitted is cancelled, and calls in
+        other threads fail.
+        """
+        executor = self._end()
+        if executor is not None:
+            executor.shutdown()
         self._transport.close()
+
+    def _abort(self) -> None:
+        # After an exception, Ctrl-C among them, nobody waits for answers any more.
+        executor = self._end()
+        if executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
+        self._transport.abort()
+
+    def _end(self) -> ThreadPoolExecutor | None:
+        self._closed = True
+        executor, self._executor = self._executor, None
+        # The threads of a parent process are not there to wait for.
+        return executor if self._pid == os.getpid() else None
 
     # How everything is asked
 
@@ -201,9 +225,11 @@ class Client:
         """Run a model on another thread; takes the arguments of `infer`.
 
         Arguments are checked before this returns. `timeout` counts from the moment that a worker
-        takes the request up. Cancelling the future works until then.
+        takes the request up. Cancelling the future works until then. Closing the client waits for
+        all that was submitted.
         """
         call = self._calls.make(model, inputs, version, outputs, options)
+        check_timeout(self._seconds(timeout))
         return self._threads().submit(self.infer_prepared, call, timeout=timeout)
 
     def _threads(self) -> ThreadPoolExecutor:
@@ -213,6 +239,8 @@ class Client:
             # The parent's threads are not there in a forked child, and its lock may be held.
             self._pid, self._lock, self._executor = os.getpid(), threading.Lock(), None
         with self._lock:
+            if self._closed:
+                raise RuntimeError("the client is closed")
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._workers, "tritonclient")
             return self._executor
@@ -251,7 +279,13 @@ class Client:
             return False
 
     def wait_until_ready(
-        self, model: str = "", version: str = "", *, timeout: Timeout = CLIENT_DEFAULT
+        self,
+        model: str = "",
+        version: str = "",
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | None = None,
     ) -> None:
         """Wait until the server, or a model, is ready.
 
@@ -260,7 +294,8 @@ class Client:
         """
         seconds = self._seconds(timeout)
         check_timeout(seconds)
-        self._run(flows.wait_until_ready(self._url, model, version, seconds))
+        flow = flows.wait_until_ready(self._url, model, version, seconds)
+        self._run(flow, transport_options(headers, query))
 
     # Metadata, configuration, statistics
 
@@ -386,12 +421,14 @@ class Model:
     """A model of a server, called like a function: `model(INPUT0=a, INPUT1=b)["OUTPUT0"]`.
 
     Attributes:
+        name: the model's name.
         spec: the model's inputs and outputs, against which a call is checked before it is sent.
     """
 
     def __init__(self, client: Client, spec: ModelSpec) -> None:
         self._client = client
         self.spec = spec
+        self.name = spec.name
 
     def __call__(self, **inputs: TensorLike) -> InferResult:
         """Run the model; inputs are given by name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -93,8 +93,8 @@ def _check_text(**arguments: Any) -> None:
 def _requested(
     outputs: Sequence[str | RequestedOutput], binary: bool
 ) -> tuple[RequestedOutput, ...]:
-    if isinstance(outputs, str):
-        raise TypeError(f"outputs is the text {outputs!r}, expected a sequence of names")
+    if isinstance(outputs, str) or not isinstance(outputs, Iterable):
+        raise TypeError(f"outputs is {outputs!r:.60}, expected a sequence of names")
     requested = []
     for output in outputs:
         if isinstance(output, str):
@@ -102,6 +102,12 @@ def _requested(
         elif not isinstance(output, RequestedOutput):
             raise TypeError(
                 f"outputs holds {output!r:.60}, expected names or RequestedOutput objects"
+            )
+        _check_text(output=output.name)
+        if type(output.classes) is not int or output.classes < 0:
+            raise ValueError(
+                f"classes of output {output.name!r} is {output.classes!r:.60}, "
+                "expected a number from 0"
             )
         requested.append(output)
     return tuple(requested)
@@ -119,6 +125,8 @@ def _parameters(
     if sequence_id:
         if isinstance(sequence_id, bool) or not isinstance(sequence_id, (int, str)):
             raise TypeError(f"sequence_id is {sequence_id!r:.60}, expected a number or text")
+        if isinstance(sequence_id, int) and sequence_id < 0:
+            raise ValueError(f"sequence_id is {sequence_id}, expected a number from 0")
         parameters["sequence_id"] = sequence_id
         parameters["sequence_start"] = bool(sequence_start)
         parameters["sequence_end"] = bool(sequence_end)
@@ -132,6 +140,8 @@ def _parameters(
         if not isinstance(server_timeout, (int, float)) or not 0 <= server_timeout < 2**43:
             raise ValueError(f"server_timeout is {server_timeout!r:.60}, expected seconds from 0")
         parameters["timeout"] = round(server_timeout * 1e6)
+    if custom is not None and not isinstance(custom, Mapping):
+        raise TypeError(f"parameters is {custom!r:.60}, expected a mapping")
     for name, value in (custom or {}).items():
         _check_parameter(name, value)
         parameters[name] = value
@@ -233,7 +243,8 @@ def _is_plain_float(value: TensorLike, array: Array, datatype: str) -> bool:
 
 
 def _excerpt(value: Any) -> str:
-    return f"{type(value).__name__} {value!r:.60}"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
 # Answers
@@ -263,12 +274,26 @@ class InferResult(Mapping[str, Array]):
         self._tensors = {tensor.name: tensor for tensor in response.outputs}
         self._arrays: dict[str, Array] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Views of memory can't be pickled; a copy goes along in their place.
+        outputs = [
+            tensor if tensor.data is None else tensor._replace(data=bytearray(tensor.data))
+            for tensor in self._response.outputs
+        ]
+        return InferResult, (self._response._replace(outputs=tuple(outputs)), self._endpoint)
+
+    # Mapping would compare the arrays, which have no one truth value.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     @property
     def model_name(self) -> str:
+        """The model that answered."""
         return self._response.model_name
 
     @property
     def model_version(self) -> str:
+        """The version of the model that answered."""
         return self._response.model_version
 
     @property

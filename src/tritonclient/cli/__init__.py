@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from . import serve
 
-#: Modules with `NAME`, `HELP`, `add_arguments(parser)` and `run(arguments) -> exit status`.
+#: Modules with `NAME`, `HELP`, `DESCRIPTION`, `add_arguments(parser)` and `run(arguments)`, which
+#: returns the exit status.
 _COMMANDS = (serve,)
 
 

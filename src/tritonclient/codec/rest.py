@@ -257,6 +257,8 @@ def _fill(template: str, fields: Mapping[str, str]) -> str:
     for name, value in fields.items():
         if not isinstance(value, str):
             raise TypeError(f"{name} is {value!r:.60}, expected a text")
+        if not value and f"/{{{name}}}]" not in template:
+            raise ValueError(f"{name} is '', expected a name")
 
     def optional(match: re.Match[str]) -> str:
         (name,) = re.findall(r"{(\w+)}", match[1])
@@ -365,7 +367,10 @@ def error_of(response: HttpResponse) -> errors.InferenceServerException:
     """The error that an answer with an error status stands for."""
     kind = _STATUS_ERRORS.get(response.status, errors.ServerError)
     text = excerpt(response.body)
-    return kind(_error_text(response) or text or "empty answer", str(response.status), text)
+    message = _error_text(response) or text or "empty answer"
+    if 300 <= response.status < 400 and "location" in response.headers:
+        message = f"redirected to {response.headers['location']}, which is not followed"
+    return kind(message, str(response.status), text)
 
 
 def _error_text(response: HttpResponse) -> str | None:

@@ -247,6 +247,8 @@ def _tensors(
 def _parse_answer(head: bytes) -> _Head:
     # Triton writes BYTES that are no text into its JSON as they are; this keeps them.
     value = json.loads(head.decode("utf-8", "surrogateescape"))
+    if isinstance(value, dict) and not {"model_name", "outputs"} & value.keys():
+        raise ValueError("neither 'model_name' nor 'outputs' is there")
     members = {
         "model_name": _member(value, "model_name", str, ""),
         "model_version": _member(value, "model_version", str, ""),
@@ -337,6 +339,11 @@ def _array_of(datatype: str, values: list[Any], count: int) -> Array:
     strange = [value for value in values if type(value) not in kinds]
     if strange:
         raise ValueError(f"it holds {strange[0]!r:.40}")
+    if kinds == {int} and values:
+        limits = np.iinfo(NUMPY[datatype])
+        for value in (min(values), max(values)):
+            if not limits.min <= value <= limits.max:  # older numpy cuts it off silently
+                raise ValueError(f"{value} is out of range")
     with np.errstate(over="ignore"):  # too large a float is an infinity
         return np.array(values, np.float32 if datatype == "BF16" else NUMPY[datatype])
 

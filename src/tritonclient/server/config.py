@@ -37,11 +37,10 @@ DATATYPES = {
 }
 
 _PLATFORM_OF_BACKEND = {"onnxruntime": "onnxruntime_onnx"}
-_BACKEND_OF_PLATFORM = {"onnxruntime_onnx": "onnxruntime", "ensemble": ""}
+_BACKEND_OF_PLATFORM = {"onnxruntime_onnx": "onnxruntime"}
 _FILE_OF_BACKEND = {"onnxruntime": "model.onnx", "python": "model.py"}
 #: Triton runs two instances of these on a CPU unless told otherwise.
 _TWO_INSTANCES = ("onnxruntime",)
-_DEFAULT_IDLE_MICROSECONDS = 1_000_000
 
 
 class Specification(NamedTuple):
@@ -130,11 +129,6 @@ def complete(config: ModelConfig, name: str, files: Iterable[str]) -> None:
     for kind in ("input_pinned_memory", "output_pinned_memory"):
         if not optimization.HasField(kind):
             getattr(optimization, kind).enable = True
-    if config.HasField("sequence_batching"):
-        batching = config.sequence_batching
-        batching.max_sequence_idle_microseconds = (
-            batching.max_sequence_idle_microseconds or _DEFAULT_IDLE_MICROSECONDS
-        )
     complete_batching(config)
     _complete_instances(config)
 

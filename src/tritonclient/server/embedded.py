@@ -102,7 +102,11 @@ class Server:
         return self
 
     def stop(self) -> None:
-        """End requests in work, stop listening and finalize the models; harmless when stopped."""
+        """End requests in work, stop listening and finalize the models; harmless when stopped.
+
+        A model that goes on executing though its request was cancelled is waited for, since a
+        thread can't be ended.
+        """
         listener, self._listener = self._listener, None
         core, self._core = self._core, None
         if listener is not None:

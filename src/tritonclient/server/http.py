@@ -1,7 +1,8 @@
 """The HTTP front: an ASGI application between an ASGI server and `InferenceServer.handle`.
 
-Requests with a body are decoded, handled and encoded on a thread of a pool, so that the event
-loop only moves bytes and a slow model keeps nobody else waiting.
+Requests are decoded, handled and encoded on a thread of a pool, so that the event loop only moves
+bytes and a slow model keeps nobody else waiting. Only a GET, which costs less than changing
+threads, is answered at once.
 """
 
 from __future__ import annotations

@@ -44,17 +44,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._totals = {
-            name: _Duration()
-            for name in (
-                "success",
-                "fail",
-                "queue",
-                "compute_input",
-                "compute_infer",
-                "compute_output",
-            )
-        }
+        self._totals = {name: _Duration() for name in ("success", "fail", *Durations._fields)}
         self._batches: dict[int, tuple[_Duration, _Duration, _Duration]] = {}
         self._inference_count = 0
         self._execution_count = 0

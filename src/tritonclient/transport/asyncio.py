@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import socket
 import ssl
@@ -27,6 +28,7 @@ from .http import (
     HttpCall,
     HttpSettings,
     Options,
+    check_limit,
     check_timeout,
     gather,
     locate,
@@ -35,6 +37,7 @@ from .http import (
 from .polling import IN, Poll, poller
 
 T = TypeVar("T")
+_log = logging.getLogger("tritonclient")
 
 #: The loop copies what the socket does not take at once; writing piecewise bounds that copy.
 _PIECE = 256 * 1024
@@ -50,8 +53,7 @@ class HttpTransport:
     def __init__(
         self, settings: HttpSettings, *, tls: TLS | None = None, max_connections: int = 100
     ) -> None:
-        if max_connections < 1:
-            raise ValueError(f"max_connections is {max_connections}, expected at least 1")
+        check_limit("max_connections", max_connections)
         self._settings = settings
         self._url = settings.endpoint.url
         self._tls = tls or TLS()
@@ -91,6 +93,7 @@ class HttpTransport:
                 # A server may close an idle connection just as the next request is on its way.
                 if not (connection.reused and call.idempotent):
                     raise
+                _log.debug("%s: the idle connection was lost; asking again", self._url)
             pool.discard_idle()
             return await _exchange(pool, await pool.acquire(deadline), call, deadline)
         except InferenceServerException as error:
@@ -282,6 +285,7 @@ class _Connector:
     """Opens connections to one endpoint."""
 
     def __init__(self, settings: HttpSettings, context: ssl.SSLContext | None, tls: TLS) -> None:
+        self.url = settings.endpoint.url
         self._settings = settings
         self._context = context
         self._tls = tls
@@ -356,6 +360,9 @@ class _Pool:
             if len(self._all) + self._opening < self._max_connections:
                 return await self._open(deadline)
             await self._wait(deadline)
+            if deadline <= asyncio.get_running_loop().time():
+                self._wake()  # the next in line may still have time
+                raise _all_busy(self._max_connections)
 
     def discard_idle(self) -> None:
         """Close all idle connections, when one has shown that they can't be relied on."""
@@ -388,6 +395,7 @@ class _Pool:
         try:
             connection = await self._connect(deadline)
             self._all.add(connection)
+            _log.debug("%s: connected", self._connect.url)
             return connection
         finally:
             self._opening -= 1
@@ -441,6 +449,7 @@ class _Pool:
         """Close a connection and let another take its place."""
         connection.close()
         self._all.discard(connection)
+        _log.debug("%s: connection closed", self._connect.url)
         self._wake()
 
     async def close(self) -> None:
@@ -463,6 +472,8 @@ class _Pool:
 
 def _give_up(waiter: asyncio.Future[None], connections: int) -> None:
     if not waiter.done():
-        waiter.set_exception(
-            DeadlineExceeded(f"the deadline passed while all {connections} connections were busy")
-        )
+        waiter.set_exception(_all_busy(connections))
+
+
+def _all_busy(connections: int) -> DeadlineExceeded:
+    return DeadlineExceeded(f"the deadline passed while all {connections} connections were busy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import threading
@@ -21,6 +22,7 @@ from .http import (
     HttpCall,
     HttpSettings,
     Options,
+    check_limit,
     check_timeout,
     gather,
     locate,
@@ -30,6 +32,7 @@ from .polling import IN, OUT
 from .sockets import Stream, behind, connect
 
 T = TypeVar("T")
+_log = logging.getLogger("tritonclient")
 
 
 class HttpTransport:
@@ -71,6 +74,7 @@ class HttpTransport:
                 # A server may close an idle connection just as the next request is on its way.
                 if not (connection.reused and call.idempotent):
                     raise
+                _log.debug("%s: the idle connection was lost; asking again", self._url)
             self._pool.discard_idle()
             return self._exchange(self._pool.acquire(deadline), call, deadline)
         except InferenceServerException as error:
@@ -92,6 +96,11 @@ class HttpTransport:
     def close(self) -> None:
         """Close idle connections now and busy ones when their call ends; later calls fail."""
         self._pool.close()
+
+    def abort(self) -> None:
+        """Close all connections now; calls that wait for an answer fail."""
+        self._pool.close()
+        self._pool.abort()
 
 
 class _Connection:
@@ -164,6 +173,10 @@ class _Connection:
     def close(self) -> None:
         self._stream.close()
 
+    def abort(self) -> None:
+        """End the connection under the call that uses it, in whatever thread."""
+        self._stream.shut_down()
+
 
 def _lost(error: OSError) -> InferenceServerException:
     # Our own errors are OSErrors as well.
@@ -180,8 +193,7 @@ class _Pool:
     """
 
     def __init__(self, settings: HttpSettings, tls: TLS, max_connections: int) -> None:
-        if max_connections < 1:
-            raise ValueError(f"max_connections is {max_connections}, expected at least 1")
+        check_limit("max_connections", max_connections)
         self._settings = settings
         self._tls = tls
         self._context = tls.make_context() if settings.endpoint.secure else None
@@ -192,6 +204,7 @@ class _Pool:
 
     def _reset(self) -> None:
         self._idle: deque[_Connection] = deque()
+        self._all: set[_Connection] = set()
         self._changed = threading.Condition(threading.Lock())
         self._open = 0
         self._waiting = 0
@@ -257,7 +270,10 @@ class _Pool:
             self._open += 1
         try:
             stream = connect(self._settings.endpoint, self._tls, self._context, deadline)
-            return _Connection(stream, self._settings.engine())
+            connection = _Connection(stream, self._settings.engine())
+            self._all.add(connection)
+            _log.debug("%s: connected", self._settings.endpoint.url)
+            return connection
         except BaseException:
             with self._changed:
                 self._open -= 1
@@ -284,7 +300,14 @@ class _Pool:
 
     def _forget(self, connection: _Connection) -> None:
         connection.close()
+        self._all.discard(connection)
         self._open -= 1
+        _log.debug("%s: connection closed", self._settings.endpoint.url)
+
+    def abort(self) -> None:
+        with self._changed:
+            for connection in self._all:
+                connection.abort()
 
     def close(self) -> None:
         self._closed = True

@@ -52,6 +52,10 @@ class Options:
             value = getattr(self, name)
             if value is not None and value not in CODINGS:
                 raise ValueError(f"{name} is {value!r}, expected one of {', '.join(CODINGS)}")
+        for name in ("headers", "query"):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping):
+                raise TypeError(f"{name} is {value!r:.60}, expected a mapping")
         for header, value in self.headers.items():
             if not isinstance(header, str) or not isinstance(value, str):
                 raise TypeError(f"header {header!r} is {value!r:.60}, expected a text")
@@ -76,6 +80,11 @@ class HttpSettings:
     headers: Mapping[str, str] = field(default_factory=dict)
     max_request_size: int | None = None
     max_response_size: int = 2**31 - 1
+
+    def __post_init__(self) -> None:
+        check_limit("max_response_size", self.max_response_size)
+        if self.max_request_size is not None:
+            check_limit("max_request_size", self.max_request_size)
 
     def engine(self) -> Http1:
         """The state machine for a new connection."""
@@ -204,6 +213,14 @@ def trusted(error: BaseException) -> bool:
     answer that can't be read from who knows what.
     """
     return isinstance(error, errors.ServerError) and error.debug_details()[:1] in ("", "{")
+
+
+def check_limit(name: str, value: int) -> None:
+    """Raise unless a setting is a whole number from 1."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is {value!r:.60}, expected a whole number")
+    if value < 1:
+        raise ValueError(f"{name} is {value}, expected at least 1")
 
 
 def check_timeout(timeout: float | None) -> None:

@@ -7,6 +7,7 @@ as few system calls as can be, since they are most of what a small call costs.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import socket
@@ -62,6 +63,11 @@ class Stream:
 
     def close(self) -> None:
         self.sock.close()
+
+    def shut_down(self) -> None:
+        """End the connection, also under a thread that waits for it."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
 
 
 class PlainStream(Stream):

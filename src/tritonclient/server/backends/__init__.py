@@ -72,7 +72,7 @@ class Source:
 
 
 class Backend(Protocol):
-    """Makes the instances of one kind of model."""
+    """Makes the instances of one version of a model, after its configuration was completed."""
 
     def complete(self, source: Source) -> None:
         """Fill in what of the configuration can be learnt from the model."""

@@ -1,0 +1,8 @@
+"""`python -m tritonclient` is the command `tritonclient`."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
