@@ -20,7 +20,7 @@ from tritonclient.cli import main
 from tritonclient.cli.serve import table
 from tritonclient.server.repository import ModelStatus
 
-COMMAND = (sys.executable, "-m", "tritonclient.cli", "serve")
+COMMAND = (sys.executable, "-m", "tritonclient", "serve")
 
 
 @contextmanager

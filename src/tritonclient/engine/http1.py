@@ -146,6 +146,11 @@ class Http1:
         """Whether the connection can carry another exchange."""
         return self._state is _IDLE
 
+    @property
+    def length_known(self) -> bool:
+        """Whether all of what `get_buffer` gives belongs to the answer's body."""
+        return self._state is _LENGTH
+
     def start(self, head: bytes, body: Iterable[Buffer] = ()) -> list[Buffer]:
         """Begin an exchange; what to send is the head (`encode_head`) and the body's buffers."""
         if self._state is not _IDLE:

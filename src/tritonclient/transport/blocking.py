@@ -120,7 +120,7 @@ class _Connection:
         self._send(gather(buffers), deadline)
         while engine.response is None:
             try:
-                count = self._stream.receive(engine.get_buffer(), deadline)
+                count = self._stream.receive(engine.get_buffer(), deadline, engine.length_known)
             except OSError as error:
                 raise _lost(error) from error
             if count:

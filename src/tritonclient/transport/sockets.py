@@ -41,8 +41,11 @@ class Stream:
         """Receive what is there, 0 at the end; BlockingIOError when nothing is."""
         return self.sock.recv_into(buffer)
 
-    def receive(self, buffer: memoryview, deadline: float) -> int:
+    def receive(self, buffer: memoryview, deadline: float, whole: bool = False) -> int:
         """Receive at least a byte, or 0 at the end.
+
+        Args:
+            whole: that the peer will fill the buffer, so that it may be waited for.
 
         Raises:
             DeadlineExceeded: nothing came in time.
@@ -89,13 +92,14 @@ class PlainStream(Stream):
     def receive_now(self, buffer: memoryview) -> int:
         return self.sock.recv_into(buffer, 0, socket.MSG_DONTWAIT)
 
-    def receive(self, buffer: memoryview, deadline: float) -> int:
+    def receive(self, buffer: memoryview, deadline: float, whole: bool = False) -> int:
         left = deadline - monotonic()
         patience = self._patience
         if left != patience and not -0.001 < left - patience < 0.001:
             self._set_patience(left)
         try:
-            return self.sock.recv_into(buffer)
+            # A large body comes in hundreds of pieces; the kernel puts them together cheaper.
+            return self.sock.recv_into(buffer, 0, socket.MSG_WAITALL if whole else 0)
         except BlockingIOError:
             raise DeadlineExceeded(_TOO_LATE) from None
 
