@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import socket
 import ssl
@@ -32,12 +31,12 @@ from .http import (
     check_timeout,
     gather,
     locate,
+    note,
     trusted,
 )
 from .polling import IN, Poll, poller
 
 T = TypeVar("T")
-_log = logging.getLogger("tritonclient")
 
 #: The loop copies what the socket does not take at once; writing piecewise bounds that copy.
 _PIECE = 256 * 1024
@@ -93,7 +92,7 @@ class HttpTransport:
                 # A server may close an idle connection just as the next request is on its way.
                 if not (connection.reused and call.idempotent):
                     raise
-                _log.debug("%s: the idle connection was lost; asking again", self._url)
+                note("%s: the idle connection was lost; asking again", self._url)
             pool.discard_idle()
             return await _exchange(pool, await pool.acquire(deadline), call, deadline)
         except InferenceServerException as error:
@@ -123,7 +122,11 @@ async def _exchange(pool: _Pool, connection: _Connection, call: HttpCall[T], dea
     try:
         answer = connection.expect(deadline)
         pool.watch(deadline)
-        await connection.write(gather(call.start(connection.engine)), answer)
+        buffers = gather(call.start(connection.engine))
+        if len(buffers) == 1 and len(buffers[0]) <= _PIECE:
+            connection.transport.write(buffers[0])
+        else:
+            await connection.write(buffers, answer)
         result = call.finish(await answer)
     except BaseException as error:
         connection.forget()
@@ -150,7 +153,7 @@ class _Connection(asyncio.BufferedProtocol):
         self.deadline = math.inf
         self.lost: asyncio.Future[None] = loop.create_future()
         self._loop = loop
-        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connect
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connect
         self._poll: Poll = None  # type: ignore[assignment]  # set on connect
         self._answer: asyncio.Future[Response] | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -173,10 +176,7 @@ class _Connection(asyncio.BufferedProtocol):
             answer.exception()  # if nobody awaited it, a cancellation went first
 
     async def write(self, buffers: list[Buffer], answer: asyncio.Future[Response]) -> None:
-        """Send buffers, unless the answer comes before the last of them."""
-        if len(buffers) == 1 and len(buffers[0]) <= _PIECE:
-            self._transport.write(buffers[0])
-            return
+        """Send much, unless the answer comes before the last of it."""
         for buffer in buffers:
             view = memoryview(buffer)
             for start in range(0, len(view), _PIECE):
@@ -184,7 +184,7 @@ class _Connection(asyncio.BufferedProtocol):
                     # Answered, or failed, before all was sent: the rest is of no use.
                     self.engine.abandon()
                     return
-                self._transport.write(view[start : start + _PIECE])
+                self.transport.write(view[start : start + _PIECE])
                 if self._writable is not None:
                     either: list[asyncio.Future[Any]] = [self._writable, answer]
                     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -194,7 +194,7 @@ class _Connection(asyncio.BufferedProtocol):
             answer.add_done_callback(self._check_all_sent)
 
     def _check_all_sent(self, answer: asyncio.Future[Response]) -> None:
-        if self._transport.get_write_buffer_size():
+        if self.transport.get_write_buffer_size():
             self.engine.abandon()  # answered before all was sent
 
     def time_out(self, now: float) -> None:
@@ -214,12 +214,12 @@ class _Connection(asyncio.BufferedProtocol):
         return self.lost.done() or self._poll(IN, 0) != 0
 
     def close(self) -> None:
-        self._transport.abort()
+        self.transport.abort()
 
     # What the event loop does
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self.transport = cast(asyncio.Transport, transport)
         self._poll = poller(transport.get_extra_info("socket"))
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -230,7 +230,7 @@ class _Connection(asyncio.BufferedProtocol):
             self.engine.buffer_updated(nbytes)
         except InferenceServerException as error:
             self._fail(error)
-            self._transport.abort()
+            self.transport.abort()
         else:
             self._deliver()
 
@@ -239,7 +239,7 @@ class _Connection(asyncio.BufferedProtocol):
             self.engine.eof_received()
         except InferenceServerException as error:
             self._fail(error)
-            self._transport.abort()
+            self.transport.abort()
         else:
             self._deliver()
         return False
@@ -247,7 +247,7 @@ class _Connection(asyncio.BufferedProtocol):
     def _deliver(self) -> None:
         answer = self._answer
         if answer is None:
-            self._transport.abort()  # nobody asked for anything
+            self.transport.abort()  # nobody asked for anything
         elif self.engine.response is not None and not answer.done():
             answer.set_result(self.engine.response)
 
@@ -261,8 +261,8 @@ class _Connection(asyncio.BufferedProtocol):
 
     def _last_words(self, answer: asyncio.Future[Response]) -> None:
         """Read what came before a reset that sending ran into: it may be the answer."""
-        sock = self._transport.get_extra_info("socket")
-        if sock is None or self._transport.get_extra_info("sslcontext") is not None:
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or self.transport.get_extra_info("sslcontext") is not None:
             return
         with (
             contextlib.suppress(OSError),
@@ -395,7 +395,7 @@ class _Pool:
         try:
             connection = await self._connect(deadline)
             self._all.add(connection)
-            _log.debug("%s: connected", self._connect.url)
+            note("%s: connected", self._connect.url)
             return connection
         finally:
             self._opening -= 1
@@ -449,7 +449,7 @@ class _Pool:
         """Close a connection and let another take its place."""
         connection.close()
         self._all.discard(connection)
-        _log.debug("%s: connection closed", self._connect.url)
+        note("%s: connection closed", self._connect.url)
         self._wake()
 
     async def close(self) -> None:

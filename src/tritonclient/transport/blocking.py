@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import os
 import threading
@@ -26,13 +25,13 @@ from .http import (
     check_timeout,
     gather,
     locate,
+    note,
     trusted,
 )
 from .polling import IN, OUT
 from .sockets import Stream, behind, connect
 
 T = TypeVar("T")
-_log = logging.getLogger("tritonclient")
 
 
 class HttpTransport:
@@ -74,7 +73,7 @@ class HttpTransport:
                 # A server may close an idle connection just as the next request is on its way.
                 if not (connection.reused and call.idempotent):
                     raise
-                _log.debug("%s: the idle connection was lost; asking again", self._url)
+                note("%s: the idle connection was lost; asking again", self._url)
             self._pool.discard_idle()
             return self._exchange(self._pool.acquire(deadline), call, deadline)
         except InferenceServerException as error:
@@ -272,7 +271,7 @@ class _Pool:
             stream = connect(self._settings.endpoint, self._tls, self._context, deadline)
             connection = _Connection(stream, self._settings.engine())
             self._all.add(connection)
-            _log.debug("%s: connected", self._settings.endpoint.url)
+            note("%s: connected", self._settings.endpoint.url)
             return connection
         except BaseException:
             with self._changed:
@@ -302,7 +301,7 @@ class _Pool:
         connection.close()
         self._all.discard(connection)
         self._open -= 1
-        _log.debug("%s: connection closed", self._settings.endpoint.url)
+        note("%s: connection closed", self._settings.endpoint.url)
 
     def abort(self) -> None:
         with self._changed:

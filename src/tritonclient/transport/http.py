@@ -6,6 +6,7 @@ Knows the codec and the engine, and nothing of sockets and loops: both runtimes 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -213,6 +214,14 @@ def trusted(error: BaseException) -> bool:
     answer that can't be read from who knows what.
     """
     return isinstance(error, errors.ServerError) and error.debug_details()[:1] in ("", "{")
+
+
+def note(text: str, *arguments: object) -> None:
+    """Log at debug level, to the logger "tritonclient", if the program logs at all."""
+    # One that does has imported logging, which takes longer than all of `transport`.
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        logging.getLogger("tritonclient").debug(text, *arguments)
 
 
 def check_limit(name: str, value: int) -> None:
