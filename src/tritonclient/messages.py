@@ -62,16 +62,14 @@ class Request(Generic[T]):
 # Health
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IsServerLive(Request[bool]):
     """Whether the server process is up."""
 
-    __slots__ = ()
 
-
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IsServerReady(Request[bool]):
     """Whether the server takes inference requests."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -97,10 +95,9 @@ class ServerMetadata(NamedTuple):
     extensions: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GetServerMetadata(Request[ServerMetadata]):
     """Name, version and extensions of the server."""
-
-    __slots__ = ()
 
 
 class TensorMetadata(NamedTuple):
@@ -285,10 +282,9 @@ class UpdateTraceSettings(Request[dict[str, Any]]):
     model: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GetLogSettings(Request[dict[str, Any]]):
     """The server's log settings."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
