@@ -82,8 +82,8 @@ class HttpTransport:
         check_timeout(timeout)
         loop = asyncio.get_running_loop()
         deadline = math.inf if timeout is None else loop.time() + timeout
-        pool = self._recent if self._recent is not None and self._recent.loop is loop else None
-        pool = pool or self._pool(loop)
+        recent = self._recent  # read once: another thread's loop may change it
+        pool = recent if recent is not None and recent.loop is loop else self._pool(loop)
         try:
             connection = pool.take() or await pool.acquire(deadline)
             try:

@@ -269,6 +269,9 @@ class _Pool:
             self._open += 1
         try:
             stream = connect(self._settings.endpoint, self._tls, self._context, deadline)
+            if self._closed:
+                stream.close()
+                raise RuntimeError("the client is closed")
             connection = _Connection(stream, self._settings.engine())
             self._all.add(connection)
             note("%s: connected", self._settings.endpoint.url)
