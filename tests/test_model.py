@@ -91,6 +91,11 @@ def test_without_configuration_the_server_says_what_is_missing():
     assert spec(None).max_batch_size is None
 
 
+def test_a_model_of_which_nothing_is_told_takes_anything():
+    told = ModelSpec.of("m", "", ModelMetadata("m"), None)
+    assert told.check({"X": [1]}, ["Y"]) == {"X": [1]}
+
+
 @both_runtimes
 def test_server_without_configurations(runtime):
     with described(config=None) as server, runtime(server.url) as client:

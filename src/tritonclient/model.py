@@ -58,11 +58,13 @@ class ModelSpec:
         """
         for output in outputs or ():
             name = output if isinstance(output, str) else output.name
-            if name not in self.outputs:
+            if self.outputs and name not in self.outputs:
                 raise ValueError(
                     f"model {self.name!r} has no output {name!r}; "
                     f"its outputs are {_list(self.outputs)}"
                 )
+        if not self.inputs:
+            return dict(inputs)  # some servers tell nothing of a model
         for name in inputs:
             if name not in self.inputs:
                 raise ValueError(

@@ -176,7 +176,8 @@ ROUTES = (
         "POST",
         "/v2/repository/index",
         tuple[m.ModelIndex, ...],
-        body=lambda request: {"ready": True} if request.ready else None,
+        # Triton takes no body for an empty object; others insist on one.
+        body=lambda request: {"ready": True} if request.ready else {},
         arguments=_index_arguments,
         # Triton leaves empty members out of its index.
         dump=lambda answer: [{k: v for k, v in dump(row).items() if v} for row in answer],
@@ -344,6 +345,7 @@ def decode_response(request: m.Request[T], response: HttpResponse) -> T:
 #: What each status means. Where several mean the same, the first is what a server sends for it.
 _STATUS_ERRORS: dict[int, type[errors.InferenceServerException]] = {
     400: errors.InvalidArgument,
+    422: errors.InvalidArgument,
     401: errors.Unauthenticated,
     403: errors.PermissionDenied,
     404: errors.NotFound,
