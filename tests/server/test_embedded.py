@@ -5,11 +5,15 @@ from __future__ import annotations
 import gc
 import http.client
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,7 +116,7 @@ def test_start_that_fails_leaves_nothing(repository: RepositoryMaker) -> None:
 def test_port_that_is_taken(repository: RepositoryMaker) -> None:
     with (
         Server(repository.directory) as server,
-        pytest.raises(OSError, match="in use"),
+        pytest.raises(OSError, match=rf"can't listen at 127\.0\.0\.1:{server.http_port}: .*in use"),
     ):
         Server(repository.directory, http_port=server.http_port).start()
 
@@ -126,6 +130,88 @@ def test_missing_package_is_named() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "the embedded server needs uvicorn" in done.stderr
     assert "pip install tritonclient[server]" in done.stderr
+
+
+def test_missing_package_of_models_is_named_once() -> None:
+    code = (
+        "import sys; sys.modules['onnxruntime'] = None\n"
+        "from tritonclient.server import Server\n"
+        f"try: Server({str(MODELS)!r}).start()\n"
+        "except Exception as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.count("the embedded server needs onnxruntime") == 1
+    assert re.search(r"\(for 'digits', 'simple'.*\)", done.stdout)
+    assert done.stderr.count("the embedded server needs onnxruntime") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"http_port": 99999}, ValueError, "http_port is 99999"),
+        ({"http_port": -1}, ValueError, "http_port is -1"),
+        ({"http_port": "8000"}, TypeError, "http_port is '8000'"),
+        ({"load_models": "simple"}, TypeError, "load_models is 'simple'"),
+    ],
+)
+def test_arguments_that_make_no_sense(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Server(MODELS, **options)
+
+
+def test_directory_that_is_no_repository(
+    repository: RepositoryMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Server(repository.directory):
+        assert f"there are no models in '{repository.directory}'" in caplog.text
+    with pytest.raises(ValueError, match=f"give its parent: '{repository.directory}'"):
+        Server(repository.python("a")).start()
+
+
+def test_repr(repository: RepositoryMaker) -> None:
+    server = Server(repository.directory)
+    assert repr(server) == f"<Server of {repository.directory}, not running>"
+    with server:
+        assert repr(server) == f"<Server at {server.http_url}, running>"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_stopping_in_a_forked_child(repository: RepositoryMaker) -> None:
+    """It ends in the child without hanging, and goes on in the parent."""
+    repository.python("a")
+    code = f"""
+import os, urllib.request
+from tritonclient.server import Server
+
+with Server({str(repository.directory)!r}) as server:
+    ready = server.http_url + "/v2/health/ready"
+    urllib.request.urlopen(ready).close()
+    child = os.fork()
+    if child == 0:
+        server.stop()
+        server.stop()
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    urllib.request.urlopen(ready).close()
+    child = os.fork()
+    if not child:
+        raise SystemExit(8)  # leaves the block
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 8
+    urllib.request.urlopen(ready).close()
+print("through")
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    # A session of its own, so that a child that hangs is killed as well.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            assert process.communicate(timeout=20)[0] == "through\n"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_importing_the_package_is_cheap() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +24,17 @@ from tritonclient.cli.serve import table
 from tritonclient.server.repository import ModelStatus
 
 COMMAND = (sys.executable, "-m", "tritonclient", "serve")
+TENSOR = {"name": "IN", "shape": [1], "datatype": "FP32", "data": [1]}
+BODY = json.dumps({"inputs": [TENSOR]}).encode()
+#: Tells when it executes, and never ends.
+ENDLESS = """
+import os, time
+class TritonPythonModel:
+    def execute(self, requests):
+        open(__file__ + ".executing", "w").close()
+        while True:
+            time.sleep(0.01)
+"""
 
 
 @contextmanager
@@ -44,6 +58,21 @@ def running(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
             pytest.fail(process.stderr.read())
         finally:
             process.kill()
+
+
+def connect(url: str) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+
+
+def ask_endless(
+    url: str, executing: Path, process: subprocess.Popen[str]
+) -> http.client.HTTPConnection:
+    """A connection on which a request to the model ENDLESS is being executed."""
+    connection = connect(url)
+    connection.request("POST", "/v2/models/a/infer", BODY)
+    while not executing.exists():
+        assert process.poll() is None
+    return connection
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -105,29 +134,22 @@ def test_what_it_can_not_do(
 
 
 def test_a_model_that_never_ends_does_not_keep_it(repository: RepositoryMaker) -> None:
-    code = """
-import os, time
-class TritonPythonModel:
-    def execute(self, requests):
-        open(__file__ + ".executing", "w").close()
-        while True:
-            time.sleep(0.01)
-"""
-    executing = repository.python("a", code) / "1" / "model.py.executing"
-    tensor = {"name": "IN", "shape": [1], "datatype": "FP32", "data": [1]}
-    body = json.dumps({"inputs": [tensor]}).encode()
+    executing = repository.python("a", ENDLESS) / "1" / "model.py.executing"
     flags = (f"--model-repository={repository.directory}", "--exit-timeout-secs=0")
     with running(*flags) as (process, url, _):
-        port = int(url.rpartition(":")[2])
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request("POST", "/v2/models/a/infer", body)
-        while not executing.exists():
-            assert process.poll() is None
-            time.sleep(0.01)
+        connection = ask_endless(url, executing, process)
         process.send_signal(signal.SIGTERM)
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (
+            503,
+            b'{"error":"the server is shutting down"}',
+        )
         errors = process.communicate(timeout=30)[1]
         connection.close()
     assert process.returncode == 1
+    assert "cancelled 1 request(s) that took longer than the exit timeout of 0 s" in errors
+    assert "Traceback" not in errors
+    assert "ASGI" not in errors
     assert "error: exit timeout expired, exiting immediately" in errors
 
 
@@ -147,6 +169,99 @@ def test_wrong_usage(flags: list[str], capsys: pytest.CaptureFixture[str]) -> No
         main(["serve", *flags])
     assert caught.value.code == 2
     assert "usage: tritonclient serve" in capsys.readouterr().err
+
+
+def test_a_second_signal_ends_it_at_once(repository: RepositoryMaker) -> None:
+    executing = repository.python("a", ENDLESS) / "1" / "model.py.executing"
+    with running(f"--model-repository={repository.directory}") as (process, url, _):
+        connection = ask_endless(url, executing, process)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "Signal received, shutting down.\n"
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=20)[1]
+        connection.close()
+    assert process.returncode == 1
+    assert errors == "error: second signal, exiting immediately\n"
+
+
+def test_requests_are_logged(repository: RepositoryMaker) -> None:
+    repository.python("a")
+    flags = (f"--model-repository={repository.directory}", "--log-verbose=1")
+    with running(*flags) as (process, url, _):
+        connection = connect(url)
+        for method, path in (("POST", "/v2/models/a/infer"), ("GET", "/v2/models/b")):
+            connection.request(method, path, BODY if method == "POST" else None)
+            connection.getresponse().read()
+        connection.close()
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate(timeout=20)[1]
+    assert re.search(r": POST /v2/models/a/infer 200 \d+\.\d ms$", errors, re.MULTILINE)
+    assert re.search(r": GET /v2/models/b 404 \d+\.\d ms$", errors, re.MULTILINE)
+
+
+def test_goes_on_when_nobody_reads_what_it_says(repository: RepositoryMaker) -> None:
+    repository.python("a")
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    read, write = os.pipe()
+    os.close(read)
+    flags = (f"--http-port={port}", "--http-address=127.0.0.1", "--log-verbose=1")
+    with subprocess.Popen(
+        [*COMMAND, f"--model-repository={repository.directory}", *flags],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            os.close(write)
+            status = None
+            while status is None:
+                assert process.poll() is None
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/live") as live:
+                        status = live.status
+                except urllib.error.URLError:
+                    pass
+            process.send_signal(signal.SIGTERM)
+            errors = process.communicate(timeout=20)[1]
+        finally:
+            process.kill()
+    assert (process.returncode, status) == (0, 200)
+    assert "Broken" not in errors
+
+
+def test_port_that_is_taken(
+    repository: RepositoryMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        flags = ["--http-address=127.0.0.1", f"--http-port={port}"]
+        assert main(["serve", f"--model-repository={repository.directory}", *flags]) == 1
+    assert f"can't listen at 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert re.fullmatch(r"tritonclient \d+\.\d+\S*\n", capsys.readouterr().out)
+
+
+def test_what_has_no_effect_is_said(
+    repository: RepositoryMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.python("a", "1/0")
+    flags = ["--metrics-port=1", "--grpc-port=8001", "--strict-model-config", "--allow-grpc=false"]
+    assert main(["serve", f"--model-repository={repository.directory}", *flags]) == 1
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert warnings == [
+        "warning: these have no effect: --grpc-port, --metrics-port, --strict-model-config"
+    ]
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    assert "poll: not supported yet" in " ".join(capsys.readouterr().out.split())
 
 
 def test_table() -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import fill
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("none", "explicit", "poll"),
         default="none",
         help="none: load all models at the start; explicit: load --load-model and what clients "
-        "ask for (default: %(default)s)",
+        "ask for; poll: not supported yet (default: %(default)s)",
     )
     models.add_argument(
         "--load-model",
@@ -130,9 +131,16 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
         help="triton,file=FILE lets clients set trace levels; nothing is traced yet",
     )
     others.add_argument(
-        "--log-verbose", type=int, default=0, metavar="LEVEL", help="1 logs more (default: 0)"
+        "--log-verbose",
+        type=int,
+        default=0,
+        metavar="LEVEL",
+        help="1 logs every request (default: 0)",
     )
-    ignored = parser.add_argument_group("flags of tritonserver that are taken and have no effect")
+    ignored = parser.add_argument_group(
+        "flags of tritonserver that are taken and have no effect",
+        fill(", ".join(_WITHOUT_EFFECT), 76, break_on_hyphens=False),
+    )
     for flag in _WITHOUT_EFFECT:
         ignored.add_argument(flag, action="append", nargs="?", help=argparse.SUPPRESS)
 
@@ -164,8 +172,8 @@ def run(arguments: argparse.Namespace) -> int:
     problem = _problem(arguments)
     if problem:
         return _fail(problem)
-    if arguments.grpc_port is not None and arguments.allow_grpc is None:
-        print("warning: gRPC is not served yet; --grpc-port has no effect", file=sys.stderr)
+    if ignored := _ignored(arguments):
+        print(f"warning: these have no effect: {', '.join(ignored)}", file=sys.stderr)
     _log_to_stderr(verbose=arguments.log_verbose > 0)
     from ..errors import InferenceServerException
 
@@ -210,6 +218,16 @@ def _problem(arguments: argparse.Namespace) -> str | None:
     return None
 
 
+def _ignored(arguments: argparse.Namespace) -> list[str]:
+    """The flags that were given and have no effect."""
+    values = vars(arguments)
+    return [
+        flag
+        for flag in ("--grpc-port", *_WITHOUT_EFFECT)
+        if values[flag.removeprefix("--").replace("-", "_")] is not None
+    ]
+
+
 def _server(arguments: argparse.Namespace) -> Server:
     from ..server import Server
 
@@ -241,10 +259,14 @@ def _trace_file(settings: Sequence[str]) -> str:
 
 @contextmanager
 def _signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set."""
+    """An event that SIGINT and SIGTERM set; a second one ends the process at once."""
     stopped = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
+        if stopped.is_set():
+            # Not print(), whose buffer may be in use by what this interrupts.
+            os.write(2, b"error: second signal, exiting immediately\n")
+            os._exit(1)
         stopped.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -281,7 +303,13 @@ def table(models: Sequence[ModelStatus]) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Nobody reads any more, as in `| head -1`. The clients need not suffer from it.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _fail(text: str) -> int:

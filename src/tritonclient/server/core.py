@@ -81,6 +81,7 @@ class InferenceServer:
                 f"which has {' and '.join(map(repr, CONTROL_MODES))}"
             )
         self._explicit = control_mode == "explicit"
+        directories = list(directories)
         chosen = list(load_models)
         if chosen and not self._explicit:
             raise ValueError(
@@ -94,6 +95,10 @@ class InferenceServer:
         self._logging = LogSettings()
         if not self._explicit or "*" in chosen:
             chosen = self._repository.names()
+            if not chosen:
+                _log.warning(
+                    "there are no models in %s", ", ".join(f"'{each}'" for each in directories)
+                )
         try:
             self._load_all(chosen, exit_on_error)
         except BaseException:
@@ -101,14 +106,21 @@ class InferenceServer:
             raise
 
     def _load_all(self, names: Iterable[str], exit_on_error: bool) -> None:
-        failures = []
+        failures = {}
         for name in dict.fromkeys(names):
             try:
                 self._repository.load(name)
             except ServerError as error:
-                failures.append((error.message() or "").strip())
-        if failures and exit_on_error:
-            raise Internal("failed to load all models: " + "; ".join(failures))
+                failures[name] = (error.message() or "").strip()
+        if not failures or not exit_on_error:
+            return
+        # A missing package is said once, not once for each model that needs it.
+        texts = []
+        for text, models in self._repository.missing().items():
+            texts.append(f"{text} (for {', '.join(map(repr, models))})")
+            for name in models:
+                failures.pop(name, None)
+        raise Internal("failed to load all models: " + "; ".join([*texts, *failures.values()]))
 
     def close(self) -> None:
         """Finalize the models and unmap shared memory; requests are refused from now on."""

@@ -57,6 +57,12 @@ class Server:
         keyfile: str | os.PathLike[str] | None = None,
         exit_timeout: int = EXIT_TIMEOUT,
     ) -> None:
+        if isinstance(load_models, str):
+            raise TypeError(f"load_models is {load_models!r}, expected a list of names")
+        if isinstance(http_port, bool) or not isinstance(http_port, int):
+            raise TypeError(f"http_port is {http_port!r}, expected a whole number")
+        if not 0 <= http_port <= 65535:
+            raise ValueError(f"http_port is {http_port}, expected a number from 0 to 65535")
         if isinstance(model_repository, (str, os.PathLike)):
             model_repository = [model_repository]
         self._directories = [Path(each) for each in model_repository]
@@ -73,6 +79,12 @@ class Server:
         self._exit_timeout = exit_timeout
         self._core: InferenceServer | None = None
         self._listener: Listener | None = None
+        self._process = os.getpid()
+
+    def __repr__(self) -> str:
+        if self._listener is None:
+            return f"<Server of {', '.join(map(str, self._directories))}, not running>"
+        return f"<Server at {self.http_url}, running>"
 
     # Lifecycle
 
@@ -88,6 +100,7 @@ class Server:
             raise RuntimeError("the server is running already")
         from .listener import Listener, listen
 
+        self._process = os.getpid()
         listening = listen(*self._address)
         try:
             self._core = InferenceServer(self._directories, **self._core_options)
@@ -105,10 +118,15 @@ class Server:
         """End requests in work, stop listening and finalize the models; harmless when stopped.
 
         A model that goes on executing though its request was cancelled is waited for, since a
-        thread can't be ended.
+        thread can't be ended. In a forked child this only lets go of the address: the threads
+        and the models are the parent's, where the server runs on.
         """
         listener, self._listener = self._listener, None
         core, self._core = self._core, None
+        if self._process != os.getpid():
+            if listener is not None:
+                listener.abandon()
+            return
         if listener is not None:
             listener.stop()
         if core is not None:

@@ -8,8 +8,10 @@ threads, is answered at once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import mmap
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,13 +20,15 @@ from typing import Any, TypeAlias
 from .. import messages as m
 from ..codec import rest
 from ..datatypes import Buffer
-from ..errors import InferenceServerException, InvalidArgument, ResourceExhausted
+from ..errors import InferenceServerException, InvalidArgument, ResourceExhausted, Unavailable
 from . import compression
 from .core import InferenceServer
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
 
 #: Largest body, after decompression, that is accepted unless told otherwise.
 MAX_INPUT_SIZE = 1 << 30
@@ -55,25 +59,41 @@ class HttpApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        begin = time.perf_counter()
+        try:
+            response = await self._response(scope, receive)
+        except asyncio.CancelledError:  # by the listener, which says so in the log
+            response = rest.encode_error(Unavailable("the server is shutting down", "503"))
+        try:
+            if response is not None:
+                await _respond(response, send)
+        except asyncio.CancelledError:
+            # Nobody reads the answer. Returning with half of it sent would be taken for a bug.
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        if _log.isEnabledFor(logging.DEBUG):
+            status = "client left" if response is None else response.status
+            taken = 1000 * (time.perf_counter() - begin)
+            path = scope["raw_path"].decode("latin-1")
+            _log.debug("%s %s %s %.1f ms", scope["method"], path, status, taken)
+
+    async def _response(self, scope: Scope, receive: Receive) -> rest.HttpResponse | None:
+        """The response, or None when the client left."""
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         try:
             body = await _read_body(headers, receive, self._max_input_size)
         except _Disconnected:
-            return
+            return None
         except InferenceServerException as error:
-            await _respond(rest.encode_error(error), send)
-            return
+            return rest.encode_error(error)
         path = scope["raw_path"].decode("latin-1")
         request = rest.HttpRequest(scope["method"], path, headers, (body,))
         cancelled = threading.Event()
         work = partial(self._answer, request, cancelled)
         # Nothing that is asked with GET takes long, unless there is a body to be decompressed.
         if request.method == "GET" and not len(body):
-            response: rest.HttpResponse | None = work()
-        else:
-            response = await self._in_thread(work, receive, cancelled)
-        if response is not None:
-            await _respond(response, send)
+            return work()
+        return await self._in_thread(work, receive, cancelled)
 
     async def _in_thread(
         self, work: Callable[[], rest.HttpResponse], receive: Receive, cancelled: threading.Event

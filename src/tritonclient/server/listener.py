@@ -21,12 +21,20 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that an idle connection is kept. Triton keeps them for good, and so do client pools.
 _KEEP_ALIVE = 3600
+#: Seconds in which requests that were cancelled have to say so to their clients.
+_LAST_WORDS = 0.5
+#: Seconds that uvicorn takes before it looks whether all is done.
+_SETTLING = 0.1
 
 Path: TypeAlias = "str | os.PathLike[str]"
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound but does not listen yet; OSError when the address is taken."""
+    """A socket that is bound but does not listen yet.
+
+    Raises:
+        OSError: the address is taken, or not one of this machine's; the message names it.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off only for sockets that say that they are TCP; with it,
     # an answer's body would wait 40 ms for the acknowledgement of its head.
@@ -35,6 +43,10 @@ def listen(host: str, port: int) -> socket.socket:
         if os.name == "posix":  # elsewhere it lets two servers share one port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise OSError(error.errno, f"can't listen at {where}: {error.strerror}") from error
     except BaseException:
         listening.close()
         raise
@@ -68,12 +80,11 @@ class Listener:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=exit_timeout,
             ssl_certfile=certfile and str(certfile),
             ssl_keyfile=keyfile and str(keyfile),
         )
         config.load()
-        self._server = _UvicornServer(config)
+        self._server = _UvicornServer(config, exit_timeout)
         self._failure: BaseException | None = None
         self._thread = threading.Thread(
             target=self._run, name=f"tritonclient-http-{self.port}", daemon=True
@@ -94,6 +105,10 @@ class Listener:
         self._socket.close()
         self._application.close()
 
+    def abandon(self) -> None:
+        """Let go of the address; in a forked child, which has the sockets but not the thread."""
+        self._socket.close()
+
     def _run(self) -> None:
         try:
             asyncio.run(self._server.serve(sockets=[self._socket]))
@@ -107,8 +122,9 @@ class Listener:
 class _UvicornServer(uvicorn.Server):
     """Uvicorn, but it tells when it listens, and leaves when told instead of looking at times."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, exit_timeout: int) -> None:
         super().__init__(config)
+        self._exit_timeout = exit_timeout
         self.listening = threading.Event()
         self._leaving: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -130,10 +146,28 @@ class _UvicornServer(uvicorn.Server):
         await self._leaving.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets=sockets)
-        # Those whose requests did not end in time.
+        ending = asyncio.ensure_future(super().shutdown(sockets=sockets))
+        await asyncio.wait([ending], timeout=self._exit_timeout + _SETTLING)
+        if not ending.done():
+            await self._cancel_requests()
+        # Those whose requests did not end in time, or whose clients do not read.
         for connection in list(self.server_state.connections):
             transport = getattr(connection, "transport", None)
             if transport is not None:
                 transport.abort()
-        await asyncio.sleep(0)
+        await ending
+
+    async def _cancel_requests(self) -> None:
+        # Not left to uvicorn, which logs each with a traceback.
+        self.force_exit = True
+        requests = set(self.server_state.tasks)
+        if not requests:
+            return
+        _log.warning(
+            "cancelled %d request(s) that took longer than the exit timeout of %d s",
+            len(requests),
+            self._exit_timeout,
+        )
+        for request in requests:
+            request.cancel()
+        await asyncio.wait(requests, timeout=_LAST_WORDS)

@@ -27,11 +27,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Version:
-    """One version and what became of it; `model` is there only while it is ready."""
+    """One version and what became of it.
+
+    Attributes:
+        model: there only while it is ready.
+        missing: what to say of an optional package that it lacks.
+    """
 
     state: str
     reason: str = ""
     model: Model | None = None
+    missing: str = ""
 
 
 @dataclass(slots=True)
@@ -60,6 +66,12 @@ class Repository:
         for each in self._directories:
             if not each.is_dir():
                 raise ValueError(f"failed to stat model repository '{each}': no such directory")
+            if _is_model(each):
+                raise ValueError(
+                    f"'{each}' holds config.pbtxt, so it is a model and not a repository of "
+                    f"models; give its parent: '{each.parent}'"
+                )
+        self._reported: set[str] = set()
         self._changing = threading.RLock()
         self._entries: dict[str, _Entry] = {}
 
@@ -119,6 +131,14 @@ class Repository:
             )
             for entry in self._entries.values()
         )
+
+    def missing(self) -> dict[str, list[str]]:
+        """What to say of each optional package that is missing, and the models that need it."""
+        models: dict[str, list[str]] = {}
+        for name, entry in sorted(self._entries.items()):
+            for text in {each.missing for each in entry.versions.values() if each.missing}:
+                models.setdefault(text, []).append(name)
+        return models
 
     def index(self, ready: bool) -> tuple[ModelIndex, ...]:
         """What the repository index says."""
@@ -225,6 +245,9 @@ class Repository:
         old = self._entries.get(name, _Entry())
         numbers = _chosen(config, _numbers(directory))
         versions = {number: _load(Source(name, number, directory, config)) for number in numbers}
+        for text in {each.missing for each in versions.values()} - self._reported - {""}:
+            self._reported.add(text)
+            _log.error("failed to load '%s' and whatever else needs it: %s", name, text)
         failure = _failure(name, versions)
         if failure:
             # All or none, as in Triton.
@@ -237,6 +260,14 @@ class Repository:
         gone = {n: _Version("UNAVAILABLE", "unloaded") for n in old.versions if n not in versions}
         self._entries = {**self._entries, name: _Entry({**gone, **versions}, "", brought)}
         return old
+
+
+def _is_model(directory: Path) -> bool:
+    return (directory / "config.pbtxt").is_file() and all(
+        each.name.isdecimal() or each.name.startswith(".")
+        for each in directory.iterdir()
+        if each.is_dir()
+    )
 
 
 def _closed(version: _Version) -> _Version:
@@ -330,8 +361,7 @@ def _load(source: Source) -> _Version:
         _log.error("failed to load '%s' version %d: %s", source.name, source.version, error)
         return _Version("UNAVAILABLE", error.message() or "")
     except ImportError as error:
-        _log.error("failed to load '%s' version %d: %s", source.name, source.version, error)
-        return _Version("UNAVAILABLE", f"Internal: {error}")
+        return _Version("UNAVAILABLE", f"Internal: {error}", missing=str(error))
     return _Version("READY", model=model)
 
 
