@@ -39,39 +39,39 @@ class InferCalls:
         options: InferOptions,
     ) -> InferCall:
         """The call that these arguments make; see `Client.infer` for them and the errors."""
-        common = type(inputs) is dict and (outputs is None or type(outputs) in (list, tuple))
-        if options or not common:
-            return self._make(model, inputs, version, outputs, options)
-        described: list[Any] = [model, version, outputs and tuple(outputs)]
-        data: list[Buffer] = []
-        for name, array in inputs.items():
-            buffer = view(array) if type(array) is np.ndarray else None
-            if buffer is None:
-                return self._make(model, inputs, version, outputs, options)
-            described += (name, array.dtype, array.shape)
-            data.append(buffer)
-        key = tuple(described)
+        key, data = (None, []) if options else _looks(model, inputs, version, outputs)
         try:
             known = self._remembered.get(key)
         except TypeError:  # outputs with parameters, which can't be looked up
-            return self._make(model, inputs, version, outputs, options)
+            key = known = None
         if known is not None:
             return known.with_data(data)
-        call = self._make(model, inputs, version, outputs, options)
-        if len(self._remembered) >= _MAX_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[key] = call.without_data(Infer(model, (), version))
-        return call
-
-    def _make(
-        self,
-        model: str,
-        inputs: Mapping[str, TensorLike],
-        version: str,
-        outputs: Sequence[str | RequestedOutput] | None,
-        options: InferOptions,
-    ) -> InferCall:
         arguments: dict[str, Any] = dict(options)
         carrying = {name: arguments.pop(name) for name in _CARRYING if name in arguments}
         request = infer(model, inputs, version=version, outputs=outputs, **arguments)
-        return self._prepare(request, transport_options(**carrying))
+        call = self._prepare(request, transport_options(**carrying))
+        if key is not None:
+            if len(self._remembered) >= _MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = call.without_data(Infer(model, (), version))
+        return call
+
+
+def _looks(
+    model: str,
+    inputs: Mapping[str, TensorLike],
+    version: str,
+    outputs: Sequence[str | RequestedOutput] | None,
+) -> tuple[Any, list[Buffer]]:
+    """What a call looks like, or None if it is out of the common, and its data."""
+    data: list[Buffer] = []
+    if type(inputs) is not dict or not (outputs is None or type(outputs) in (list, tuple)):
+        return None, data
+    described: list[Any] = [model, version, outputs and tuple(outputs)]
+    for name, array in inputs.items():
+        buffer = view(array) if type(array) is np.ndarray else None
+        if buffer is None:
+            return None, data
+        described += (name, array.dtype, array.shape)
+        data.append(buffer)
+    return tuple(described), data

@@ -97,10 +97,8 @@ def pack(array: Array, datatype: str) -> Buffer:
     """
     if datatype == "BYTES":
         return pack_bytes(array)
-    expected = NUMPY.get(datatype)
-    if expected is None:
-        check(datatype)
-        raise AssertionError(datatype)
+    check(datatype)
+    expected = NUMPY[datatype]
     if array.dtype != expected:
         if datatype == "BF16":
             array = _to_bf16(array)

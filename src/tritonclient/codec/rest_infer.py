@@ -11,7 +11,7 @@ the heads that are read are remembered.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -47,42 +47,15 @@ def dumps(value: Any) -> bytes:
 def encode_request(request: Infer) -> tuple[Mapping[str, str], tuple[Buffer, ...]]:
     """Headers and body of an inference request; tensor data is passed on, not copied."""
     id = f'"id":{_encoder.encode(request.id)},' if request.id else ""
-    tensors = _described(request)
+    inputs = ",".join(map(_tensor, request.inputs))
+    outputs = ",".join(map(_output, request.outputs))
+    requested = f',"outputs":[{outputs}]' if outputs else ""
     parameters: Mapping[str, Parameter] = request.parameters
     if not request.outputs and request.binary:
         parameters = {**parameters, "binary_data_output": True}
     rest = f',"parameters":{_encoder.encode(dict(parameters))}' if parameters else ""
-    return _assemble(f"{{{id}{tensors}{rest}}}".encode(), request.inputs)
-
-
-def _described(request: Infer) -> str:
-    """The members "inputs" and "outputs"."""
-    inputs = [
-        (tensor.name, tensor.datatype, tensor.shape, len(tensor.data))
-        for tensor in request.inputs
-        if tensor.binary and tensor.data is not None and not tensor.parameters
-    ]
-    outputs = [
-        (output.name, output.classes, output.binary)
-        for output in request.outputs
-        if not output.parameters
-    ]
-    if len(inputs) == len(request.inputs) and len(outputs) == len(request.outputs):
-        return _plain(tuple(inputs), tuple(outputs))
-    return _join(map(_tensor, request.inputs), map(_output, request.outputs))
-
-
-def _join(inputs: Iterable[str], outputs: Iterable[str]) -> str:
-    requested = ",".join(outputs)
-    return f'"inputs":[{",".join(inputs)}]' + (f',"outputs":[{requested}]' if requested else "")
-
-
-@lru_cache(maxsize=256)
-def _plain(
-    inputs: tuple[tuple[str, str, tuple[int, ...], int], ...],
-    outputs: tuple[tuple[str, int, bool], ...],
-) -> str:
-    return _join([_binary_tensor(*each) for each in inputs], [_plain_output(*e) for e in outputs])
+    head = f'{{{id}"inputs":[{inputs}]{requested}{rest}}}'
+    return _assemble(head.encode(), request.inputs)
 
 
 def encode_response(answer: InferResponse) -> tuple[Mapping[str, str], tuple[Buffer, ...]]:
@@ -102,12 +75,8 @@ def _assemble(
     data = [tensor.data for tensor in tensors if tensor.binary and tensor.data is not None]
     if not data:
         return {"Content-Type": "application/json"}, (head,)
-    return _binary_headers(len(head)), (head, *data)
-
-
-@lru_cache(maxsize=256)
-def _binary_headers(head_length: int) -> Mapping[str, str]:
-    return {"Content-Type": "application/octet-stream", HEAD_LENGTH: str(head_length)}
+    headers = {"Content-Type": "application/octet-stream", HEAD_LENGTH: str(len(head))}
+    return headers, (head, *data)
 
 
 def _tensor(tensor: InferTensor) -> str:
@@ -145,6 +114,7 @@ def _output(output: RequestedOutput) -> str:
     return _encoder.encode({"name": output.name, "parameters": parameters})
 
 
+@lru_cache(maxsize=1024)
 def _plain_output(name: str, classes: int, binary: bool) -> str:
     parameters: dict[str, Parameter] = {"classification": classes} if classes else {}
     parameters["binary_data"] = binary

@@ -204,7 +204,7 @@ class _Pool:
     def _reset(self) -> None:
         self._idle: deque[_Connection] = deque()
         self._all: set[_Connection] = set()
-        self._changed = threading.Condition(threading.Lock())
+        self._changed = threading.Condition()
         self._open = 0
         self._waiting = 0
 
@@ -248,12 +248,9 @@ class _Pool:
                 try:
                     # Looked for again now that a release can see us waiting.
                     if self._idle or self._changed.wait(_seconds(deadline)):
-                        with contextlib.suppress(IndexError):
-                            connection = self._idle.pop()
-                            if connection.engine.reusable and not connection.stale():
-                                connection.reused = True
-                                return connection
-                            self._forget(connection)
+                        connection = self.take()
+                        if connection is not None:
+                            return connection
                     elif monotonic() >= deadline:
                         raise DeadlineExceeded(
                             f"the deadline passed while all {self._max_connections} "
@@ -269,11 +266,12 @@ class _Pool:
             self._open += 1
         try:
             stream = connect(self._settings.endpoint, self._tls, self._context, deadline)
-            if self._closed:
-                stream.close()
-                raise RuntimeError("the client is closed")
             connection = _Connection(stream, self._settings.engine())
-            self._all.add(connection)
+            with self._changed:  # so that an abort sees the connection, or this sees the abort
+                if self._closed:
+                    connection.close()
+                    raise RuntimeError("the client is closed")
+                self._all.add(connection)
             note("%s: connected", self._settings.endpoint.url)
             return connection
         except BaseException:

@@ -112,9 +112,7 @@ class HttpCall(Generic[T]):
         headers = {"Host": settings.endpoint.authority, **encoded.headers}
         if settings.headers or options is not NO_OPTIONS:
             body = _apply(options, settings.headers, headers, body)
-        size = 0
-        for part in body:
-            size += len(part)
+        size = sum(map(len, body))
         if settings.max_request_size is not None and size > settings.max_request_size:
             raise ValueError(
                 f"the request's {size} bytes exceed max_request_size {settings.max_request_size}"
