@@ -22,7 +22,8 @@ demo: .venv/.test
 test: .venv/.test
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: .venv/.check
+# The types are checked against the packages that the source imports, so these must be there too.
+check: .venv/.test .venv/.check
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy
