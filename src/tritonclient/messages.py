@@ -411,6 +411,13 @@ class InferResponse(NamedTuple):
     outputs: tuple[InferTensor, ...] = ()
 
 
+class InferStreamResponse(NamedTuple):
+    """One message of a gRPC stream: an answer or, with `error`, why the request of its id failed."""
+
+    error: str = ""
+    response: InferResponse = InferResponse()
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Infer(Request[InferResponse]):
     """Run a model.
