@@ -81,7 +81,7 @@ def test_own_words_say_where(kind):
 def test_the_servers_words_are_left_alone():
     error = NotFound("no such model", "404", endpoint="http://a", model="m")
     assert str(error) == "[404] no such model"
-    assert str(InferenceServerException(None)) == "None"
+    assert str(InferenceServerException(None)) == ""
 
 
 def test_an_error_can_be_raised_and_caught():
@@ -89,3 +89,8 @@ def test_an_error_can_be_raised_and_caught():
         raise ConnectionFailed("words")
     with pytest.raises(TimeoutError, match="words"):
         raise DeadlineExceeded("words")
+
+
+def test_an_error_without_words():
+    assert str(InferenceServerException(None)) == ""
+    assert str(InferenceServerException(None, "404")) == "[404]"

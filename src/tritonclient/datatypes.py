@@ -64,17 +64,20 @@ def byte_size(datatype: str, count: int) -> int | None:
 
 def datatype_of(array: Array) -> str:
     """The v2 datatype that an array is sent as; ValueError when there is none."""
-    name = _BY_DTYPE.get(array.dtype)
+    name = datatype_for(array.dtype)
+    if name is None:
+        raise ValueError(f"dtype {array.dtype} has no v2 datatype; expected one of {_expected()}")
+    return name
+
+
+def datatype_for(dtype: np.dtype[Any]) -> str | None:
+    """The v2 datatype that arrays of a dtype are sent as, or None."""
+    name = _BY_DTYPE.get(dtype)
     if name is not None:
         return name
-    if array.dtype.kind in "OSUT":
+    if dtype.kind in "OSUT":
         return "BYTES"
-    name = _BY_DTYPE.get(_native(array.dtype))
-    if name is not None:
-        return name
-    if array.dtype.name == "bfloat16":
-        return "BF16"
-    raise ValueError(f"dtype {array.dtype} has no v2 datatype; expected one of {_expected()}")
+    return "BF16" if dtype.name == "bfloat16" else _BY_DTYPE.get(_native(dtype))
 
 
 def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -176,8 +179,11 @@ def _to_bf16(array: Array) -> Array:
 def _from_bf16(bits: Array) -> Array:
     bits = bits.astype(np.uint16, copy=False)
     dtype = bfloat16()
-    if dtype is not None:
-        return bits.view(dtype)
+    return widen_bf16(bits) if dtype is None else bits.view(dtype)
+
+
+def widen_bf16(bits: Array) -> Array:
+    """The float32 array that BF16 bit patterns stand for."""
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
@@ -274,6 +280,30 @@ def unpack_bytes(data: Buffer, count: int) -> Array:
         return np.empty(0, object)
     array = _split_equal(data, count)
     return np.fromiter(_split(bytes(data), count), object, count) if array is None else array
+
+
+def unpack_all_bytes(data: Buffer) -> Array:
+    """A 1-d object array of however many bytes elements wire data holds.
+
+    Raises:
+        ValueError: the data ends inside an element.
+    """
+    if len(data) < 4:
+        return unpack_bytes(data, 1 if len(data) else 0)
+    count, rest = divmod(len(data), 4 + _LENGTH.unpack_from(data)[0])
+    array = _split_equal(data, count) if count and not rest else None
+    if array is not None:
+        return array
+    data = bytes(data)
+    length_at = _LENGTH.unpack_from
+    position, items = 0, []
+    while position + 4 <= len(data):
+        start = position + 4
+        position = start + length_at(data, position)[0]
+        items.append(data[start:position])
+    if position != len(data):
+        raise ValueError(f"BYTES data of {len(data)} bytes ends inside element {len(items) - 1}")
+    return np.fromiter(items, object, len(items))
 
 
 def _split_equal(data: Buffer, count: int) -> Array | None:

@@ -58,8 +58,8 @@ class InferenceServerException(Exception):
         return self._debug_details
 
     def __str__(self) -> str:
-        text = str(self._msg)
-        return text if self._status is None else f"[{self._status}] {text}"
+        text = "" if self._msg is None else str(self._msg)
+        return text if self._status is None else f"[{self._status}] {text}".rstrip()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own __reduce__ would pass `args` only; errors cross process borders in pools.
