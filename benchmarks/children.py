@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.official import ensure_official
 from tests.triton import RunningServer, start
 from tests.twins import build_repository
 
 from .cases import MODELS, Case, Kind
 from .measure import Measurement, summary
-from .official import ensure_official
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDES = ("official", "ours")

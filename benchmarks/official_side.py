@@ -13,11 +13,11 @@ from typing import Any
 
 import tritonclient.http as httpclient
 import tritonclient.http.aio as aioclient
+from tests.official import VERSION
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from .cases import Array, Workload
 from .measure import AsyncCall, Call, main
-from .official import VERSION
 
 
 class Official:

@@ -1,4 +1,4 @@
-"""Install the official Triton client beside ours, to measure the one against the other.
+"""The official Triton client, in an environment of its own, to hold ours against it.
 
 Both install the package `tritonclient`, so the official one gets a virtual environment of its own,
 in the same cache outside the source tree as the real Triton of the tests.
@@ -10,7 +10,12 @@ import functools
 import sys
 from pathlib import Path
 
-from tests.triton import build_once, cache_directory, make_environment
+from tests.triton_installation import (
+    Unavailable,
+    build_once,
+    cache_directory,
+    make_environment,
+)
 
 VERSION = "2.73.0"
 RECIPE = 1  # part of the cache's key: raise it when what is installed changes
@@ -23,6 +28,16 @@ def ensure_official() -> Path:
     root = cache_directory() / f"tritonclient-{VERSION}-r{RECIPE}-python{version}"
     build_once(root, functools.partial(_install, sys.executable))
     return root / "venv" / "bin" / "python"
+
+
+@functools.cache
+def unavailable_reason() -> str | None:
+    """Say why the official client can't be had here, or None when it is installed now."""
+    try:
+        ensure_official()
+    except (Unavailable, OSError, ImportError) as error:
+        return str(error)
+    return None
 
 
 def _install(python: str, where: Path) -> None:

@@ -1,0 +1,23 @@
+"""`python -m tests.classic.record`: write what the official client's names are, once for all."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.classic import describe
+from tests.official import VERSION, ensure_official
+
+SIGNATURES = Path(__file__).with_name("signatures.json")
+
+
+def main() -> None:
+    """Write signatures.json anew, from the official client's environment."""
+    command = (str(ensure_official()), "-E", "-s", str(Path(describe.__file__)))
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    SIGNATURES.write_text(done.stdout + "\n")
+    print(f"wrote the names of tritonclient {VERSION} to {SIGNATURES}")
+
+
+if __name__ == "__main__":
+    main()
