@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from tests.official import VERSION
+
 import tritonclient.http as httpclient
 import tritonclient.http.aio as aioclient
-from tests.official import VERSION
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from .cases import Array, Workload

@@ -24,7 +24,7 @@ LAYERS = [
     {"inference", "model", "flows", "options", "calls"},
     {"client", "aio"},
     {""},  # tritonclient itself: the public names
-    {"shm", "http", "grpc", "utils", "server", "perf"},
+    {"shm", "classic", "http", "grpc", "utils", "server", "perf"},
     {"cli", "__main__"},
 ]
 IO = {

@@ -36,15 +36,11 @@ PRIVATE = {
     "tritonclient.grpc._client": ("CallContext", "InferenceServerClient", "KeepAliveOptions"),
     "tritonclient.grpc._infer_stream": ("_InferStream", "_RequestIterator"),
     "tritonclient.grpc._utils": ("_get_inference_request", "get_error_grpc", "raise_error_grpc"),
-    "tritonclient._client": ("InferenceServerClientBase",),
-    "tritonclient._plugin": ("InferenceServerClientPlugin",),
-    "tritonclient._request": ("Request",),
-    "tritonclient._auth": ("BasicAuth",),
 }
 _SPECIAL = frozenset(
     f"__{name}__" for name in ("init", "enter", "exit", "aenter", "aexit", "call", "str", "dlpack")
 ) | {"__dlpack_device__"}
-#: Methods without an underscore in front that tests of others call.
+#: Methods with an underscore that tests of others call.
 _INNER = frozenset(["_get", "_post"])
 
 

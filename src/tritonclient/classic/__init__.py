@@ -1,0 +1,1 @@
+"""What the classic clients share, whatever their protocol."""

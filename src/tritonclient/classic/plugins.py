@@ -1,0 +1,90 @@
+"""Plugins of the classic clients, which may change the headers of every request."""
+
+from __future__ import annotations
+
+import base64
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from ..utils import raise_error
+
+
+class Request:
+    """A request as a plugin sees it.
+
+    Attributes:
+        headers: those that the caller gave. They may be changed in place or replaced; the caller's
+            own mapping is left alone.
+    """
+
+    def __init__(self, headers: dict[str, str] | None) -> None:
+        self.headers: dict[str, str] = {} if headers is None else headers
+
+
+class InferenceServerClientPlugin(ABC):
+    """Something that is called with every request before it is sent."""
+
+    @abstractmethod
+    def __call__(self, request: Request) -> None:
+        """Change the request, in place."""
+
+
+#: Any function will do.
+Plugin: TypeAlias = "InferenceServerClientPlugin | Callable[[Request], Any]"
+
+
+class InferenceServerClientBase:
+    """A client that takes a plugin."""
+
+    def __init__(self) -> None:
+        self._plugin: Plugin | None = None
+
+    def register_plugin(self, plugin: Plugin) -> None:
+        """Call a plugin with every request from now on.
+
+        Raises:
+            InferenceServerException: there is one already.
+        """
+        if self._plugin is not None:
+            raise_error(
+                "A plugin is already registered. Please unregister the previous plugin first "
+                "before registering a new plugin."
+            )
+        self._plugin = plugin
+
+    def plugin(self) -> Plugin | None:
+        """The registered plugin, or None."""
+        return self._plugin
+
+    def unregister_plugin(self) -> None:
+        """Call the plugin no more.
+
+        Raises:
+            InferenceServerException: there is none.
+        """
+        if self._plugin is None:
+            raise_error("No plugin has been registered.")
+        self._plugin = None
+
+    def _headers(self, headers: Mapping[Any, Any] | None) -> dict[Any, Any]:
+        """The headers to send: those given, after the plugin has seen a copy of them."""
+        request = Request(dict(headers or {}))
+        if self._plugin is not None:
+            self._plugin(request)
+        return request.headers
+
+
+class BasicAuth(InferenceServerClientPlugin):
+    """Sends a name and a password with every request, by HTTP's basic scheme (RFC 7617).
+
+    Raises:
+        UnicodeEncodeError: one of them is not ASCII.
+    """
+
+    def __init__(self, username: str, password: str) -> None:
+        pair = f"{username}:{password}".encode("ascii")
+        self._value = f"Basic {base64.b64encode(pair).decode()}"
+
+    def __call__(self, request: Request) -> None:
+        request.headers["authorization"] = self._value

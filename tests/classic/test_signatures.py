@@ -1,0 +1,64 @@
+"""Ours has the names of the official client, and they are called with the same arguments.
+
+What the official ones are is in signatures.json, which `python -m tests.classic.record` writes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import pytest
+
+from tests.classic.describe import describe
+from tests.classic.record import SIGNATURES
+
+OFFICIAL = json.loads(SIGNATURES.read_text())
+#: What is still to come; whoever adds a module takes it out here.
+NOT_YET = {
+    name for name in OFFICIAL if name.startswith(("tritonclient.grpc", "tritonclient.http"))
+} | {
+    "tritonclient.utils.shared_memory",
+    "tritonclient.utils.cuda_shared_memory",
+}
+#: Modules of others that came along with star imports, and that programs may have got used to.
+COMES_ALONG = ("module numpy", "module struct", "module tritonclient")
+
+
+@pytest.mark.parametrize("module", sorted(OFFICIAL.keys() - NOT_YET))
+def test_a_module_has_all_names_of_the_official_one(module):
+    ours = describe(module)
+    assert _differences(ours, OFFICIAL[module]) == []
+
+
+@pytest.mark.parametrize("module", sorted(NOT_YET))
+def test_what_is_said_to_be_missing_is_missing(module):
+    parent = module.rpartition(".")[0]
+    assert parent in NOT_YET or importlib.util.find_spec(module) is None
+
+
+def _differences(ours, official):
+    found = []
+    for name, expected in official.items():
+        if name == "__all__":
+            if ours.get(name) != expected:
+                found.append(f"__all__ is {ours.get(name)}, expected {expected}")
+        elif isinstance(expected, dict):
+            if not isinstance(ours.get(name), dict):
+                found.append(f"{name} is {ours.get(name)}, expected a class")
+            else:
+                found += [f"{name}.{text}" for text in _differences(ours[name], expected)]
+        elif not _fits(ours.get(name), expected):
+            found.append(f"{name} is {ours.get(name)}, expected {expected}")
+    return found
+
+
+def _fits(ours, expected):
+    if expected.startswith("from ") or (
+        expected.startswith("module ") and not expected.startswith(COMES_ALONG)
+    ):
+        return True
+    if expected.startswith("a "):
+        return ours is not None  # of a kind that is made otherwise
+    # More may be given by name.
+    return ours == expected or (ours or "").startswith(f"{expected[:-1]}, *, ")
