@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tritonclient.codec import messages_pb
 from tritonclient.server import config as model_config
 from tritonclient.server.config import ModelConfig
 
@@ -33,7 +34,7 @@ def test_text_format_is_real(tmp_path: Path) -> None:
     first, second = model_config.specifications(config.input)
     assert first == model_config.Specification("A", "FP32", (-1, 3))
     assert second == model_config.Specification("BC", "BYTES", (1,), optional=True)
-    assert model_config.to_dict(config)["parameters"] == {"k": {"string_value": "v"}}
+    assert messages_pb.to_dict(config)["parameters"] == {"k": {"string_value": "v"}}
 
 
 @pytest.mark.parametrize("text", ['name: "it', "nope: 3", 'max_batch_size: "x"'])
@@ -140,22 +141,22 @@ def test_defaults_are_as_triton_writes_them(tmp_path: Path) -> None:
         "parameters": {},
         "model_warmup": [],
     }
-    value = model_config.to_dict(config)
+    value = messages_pb.to_dict(config)
     assert value == expected
     assert list(value) == list(expected)
 
 
 def test_json_form_is_read_back(tmp_path: Path) -> None:
     config = parsed(tmp_path, 'backend: "python" version_policy { all { } }')
-    value = model_config.to_dict(config)
-    assert model_config.to_dict(model_config.from_json(json.dumps(value))) == value
+    value = messages_pb.to_dict(config)
+    assert messages_pb.to_dict(model_config.from_json(json.dumps(value))) == value
 
 
 def test_numbers_without_a_name() -> None:
     """Protobuf's JSON form takes them, as proto3 has open enumerations."""
     tensor = {"name": "A", "data_type": 99, "dims": [1], "format": 77}
     config = model_config.from_json(json.dumps({"backend": "python", "input": [tensor]}))
-    assert model_config.to_dict(config)["input"][0]["format"] == 77
+    assert messages_pb.to_dict(config)["input"][0]["format"] == 77
     with pytest.raises(ValueError, match="model input 'A' has the unknown data_type 99"):
         model_config.check(config)
 

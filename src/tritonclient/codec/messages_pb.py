@@ -7,25 +7,76 @@ may also have the official client's modules, whose messages have the same names.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor, FileDescriptor
     from google.protobuf.descriptor_pool import DescriptorPool
 
 
 @cache
 def message(name: str) -> Any:
-    """The class of the message `inference.<name>`.
+    """The class of a message, by its full name or by its name in the package `inference`.
+
+    Nested messages and enums are attributes of their message's class.
 
     Raises:
         ImportError: protobuf is not installed.
         KeyError: there is no such message.
     """
+    return _class(_pool().FindMessageTypeByName(_full(name)))
+
+
+@cache
+def enum(name: str) -> Any:
+    """The wrapper of an enum, named likewise: `enum("DataType").Name(11)` is "TYPE_FP32".
+
+    Raises:
+        ImportError: protobuf is not installed.
+        KeyError: there is no such enum.
+    """
+    from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+
+    return EnumTypeWrapper(_pool().FindEnumTypeByName(_full(name)))
+
+
+def file(name: str) -> FileDescriptor:
+    """The descriptor of one of the files in `proto/`, such as "grpc_service.proto".
+
+    Raises:
+        ImportError: protobuf is not installed.
+        KeyError: there is no such file.
+    """
+    return _pool().FindFileByName(name)
+
+
+def public_names(name: str) -> dict[str, Any]:
+    """All that a generated module of a file would have: messages, enums, their values, DESCRIPTOR.
+
+    Raises:
+        ImportError: protobuf is not installed.
+        KeyError: there is no such file.
+    """
+    descriptor = file(name)
+    names: dict[str, Any] = {"DESCRIPTOR": descriptor}
+    for each in descriptor.message_types_by_name.values():
+        names[each.name] = message(each.full_name)
+    for kind in descriptor.enum_types_by_name.values():
+        names[kind.name] = enum(kind.full_name)
+        names |= {value.name: value.number for value in kind.values}
+    return names
+
+
+def _full(name: str) -> str:
+    return name if name.startswith(("inference.", "grpc.")) else f"inference.{name}"
+
+
+def _class(descriptor: Descriptor) -> Any:
     from google.protobuf import message_factory
 
-    descriptor = _pool().FindMessageTypeByName(f"inference.{name}")
     if hasattr(message_factory, "GetMessageClass"):
         return message_factory.GetMessageClass(descriptor)
     # protobuf before 4.22, of which its types know nothing
@@ -39,6 +90,42 @@ def _pool() -> DescriptorPool:
 
     data = resources.files(__package__ or "").joinpath("messages.desc").read_bytes()
     pool = descriptor_pool.DescriptorPool()
-    for file in descriptor_pb2.FileDescriptorSet.FromString(data).file:
-        pool.Add(file)
+    for each in descriptor_pb2.FileDescriptorSet.FromString(data).file:
+        pool.Add(each)
     return pool
+
+
+def to_dict(message: Any) -> dict[str, Any]:
+    """The JSON form of a message as Triton writes it.
+
+    Unlike protobuf's own JSON form this has the fields' own names, in the order in which they are
+    declared, numbers for 64-bit integers, and scalars and lists even when they are empty.
+    """
+    value: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        member = getattr(message, field.name)
+        if isinstance(member, Mapping):
+            # Sorted, as protobuf keeps no order of its own in maps.
+            value[field.name] = {
+                str(key): to_dict(item) if hasattr(item, "DESCRIPTOR") else item
+                for key, item in sorted(member.items())
+            }
+        elif hasattr(member, "extend"):
+            value[field.name] = [scalar(field, item) for item in member]
+        elif field.message_type is not None or field.containing_oneof is not None:
+            if message.HasField(field.name):
+                value[field.name] = scalar(field, member)
+        else:
+            value[field.name] = scalar(field, member)
+    return value
+
+
+def scalar(field: Any, value: Any) -> Any:
+    """The JSON form of one value of a field: an object, the name of an enum's value, or itself."""
+    if field.message_type is not None:
+        return to_dict(value)
+    if field.enum_type is not None:
+        # A number without a name stays a number, as in protobuf's own JSON form.
+        named = field.enum_type.values_by_number.get(value)
+        return value if named is None else named.name
+    return value

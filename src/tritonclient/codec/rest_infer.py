@@ -27,11 +27,10 @@ from ..messages import (
     Parameter,
     RequestedOutput,
 )
+from .tensors import check_shape, check_size
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
 _head_length = HEAD_LENGTH.lower()
-
-_MAX_DIMENSIONS = 64  # numpy's own limit
 
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
@@ -230,7 +229,7 @@ def _parse_answer(head: bytes) -> _Head:
     for output in outputs:
         output.name.encode()  # only data may hold what is no text
         if output.size is not None:
-            _check_size(output.name, output.datatype, output.shape, output.size)
+            check_size(output.name, output.datatype, output.shape, output.size)
     return _Head(members, outputs)
 
 
@@ -250,12 +249,7 @@ def _describe_one(value: Any, where: str) -> _Described:
     datatype = _member(value, "datatype", str, None)
     check(datatype)
     shape = tuple(_member(value, "shape", list, None))
-    if (
-        len(shape) > _MAX_DIMENSIONS
-        or not all(type(size) is int and size >= 0 for size in shape)
-        or element_count(shape) >= 1 << 63
-    ):
-        raise ValueError(f"the shape of tensor {name!r} is {list(shape)!r:.80}")
+    check_shape(name, shape)
     parameters = dict(_member(value, "parameters", dict, {}))
     size = parameters.pop("binary_data_size", None)
     values = value.get("data")
@@ -264,18 +258,6 @@ def _describe_one(value: Any, where: str) -> _Described:
     if size is not None and (type(size) is not int or size < 0):
         raise ValueError(f"binary_data_size of tensor {name!r} is {size!r:.40}")
     return _Described(name, datatype, shape, parameters, size, values)
-
-
-def _check_size(name: str, datatype: str, shape: tuple[int, ...], size: int) -> None:
-    count = element_count(shape)
-    if datatype == "BYTES":
-        if size < 4 * count:
-            raise ValueError(f"{size} bytes of tensor {name!r} can't hold {count} elements")
-    elif size != count * NUMPY[datatype].itemsize:
-        raise ValueError(
-            f"{size} bytes for tensor {name!r}, {datatype} of shape {list(shape)}, "
-            f"expected {count * NUMPY[datatype].itemsize}"
-        )
 
 
 def _member(value: Any, name: str, kind: type, default: Any) -> Any:

@@ -1,13 +1,13 @@
-"""Model configurations: reading `config.pbtxt`, completing it, checking it and writing it as JSON.
+"""Model configurations: reading `config.pbtxt`, completing and checking it.
 
-What is completed, and what the JSON looks like, follows Triton, so that the `config` endpoint
-answers alike. The configuration is the protobuf message itself, whose class is made at run time.
+What is completed follows Triton, so that the `config` endpoint answers alike. The configuration
+is the protobuf message itself, whose class is made at run time.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -208,7 +208,7 @@ def _check_tensor(tensor: Any, label: str, kind: str, model: str) -> None:
 
 
 def _enum_name(message: Any, field: str) -> Any:
-    return _scalar(message.DESCRIPTOR.fields_by_name[field], getattr(message, field))
+    return messages_pb.scalar(message.DESCRIPTOR.fields_by_name[field], getattr(message, field))
 
 
 def _sizes(dims: Iterable[int]) -> tuple[int, int]:
@@ -233,41 +233,3 @@ def specifications(tensors: Iterable[Any]) -> Iterator[Specification]:
             optional=getattr(tensor, "optional", False),
             label_filename=getattr(tensor, "label_filename", ""),
         )
-
-
-# Writing
-
-
-def to_dict(message: Any) -> dict[str, Any]:
-    """The JSON form of a message as Triton writes it.
-
-    Unlike protobuf's own JSON form this has the fields' own names, in the order in which they are
-    declared, numbers for 64-bit integers, and scalars and lists even when they are empty.
-    """
-    value: dict[str, Any] = {}
-    for field in message.DESCRIPTOR.fields:
-        member = getattr(message, field.name)
-        if isinstance(member, Mapping):
-            # Sorted, as protobuf keeps no order of its own in maps.
-            value[field.name] = {
-                str(key): to_dict(item) if hasattr(item, "DESCRIPTOR") else item
-                for key, item in sorted(member.items())
-            }
-        elif hasattr(member, "extend"):
-            value[field.name] = [_scalar(field, item) for item in member]
-        elif field.message_type is not None or field.containing_oneof is not None:
-            if message.HasField(field.name):
-                value[field.name] = _scalar(field, member)
-        else:
-            value[field.name] = _scalar(field, member)
-    return value
-
-
-def _scalar(field: Any, value: Any) -> Any:
-    if field.message_type is not None:
-        return to_dict(value)
-    if field.enum_type is not None:
-        # A number without a name stays a number, as in protobuf's own JSON form.
-        named = field.enum_type.values_by_number.get(value)
-        return value if named is None else named.name
-    return value

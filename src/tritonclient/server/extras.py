@@ -1,18 +1,12 @@
-"""Naming the extra that brings a missing package."""
+"""Naming the extra that brings what the embedded server needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+
+from .. import extras
 
 
-@contextmanager
-def needs(package: str) -> Iterator[None]:
+def needs(package: str) -> AbstractContextManager[None]:
     """Import an optional package inside; when it is missing, the error says how to get it."""
-    try:
-        yield
-    except ImportError as error:
-        raise ImportError(
-            f"the embedded server needs {package} ({error}): pip install tritonclient[server]",
-            name=error.name,
-        ) from error
+    return extras.needs(package, "the embedded server", "server")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .. import messages as m
+from ..codec import messages_pb
 from ..errors import ServerError, Unavailable
 from . import backends, config
 from .statistics import Statistics
@@ -113,7 +114,7 @@ def load(source: backends.Source) -> Model:
             raise ValueError(f"unable to find '{source.path}' for model '{source.name}'")
         backend.complete(source)
         config.check(own)
-        values = config.to_dict(own)
+        values = messages_pb.to_dict(own)
         labels = _labels(source)
         return Model(source, values, labels, backend.instances(source, values))
     except (ValueError, OSError) as error:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ... import errors
+from ...codec import messages_pb
 from .. import config as model_config
 from .. import python_backend_utils as pb_utils
 from . import Call, Instance, Source, Tensor
@@ -51,7 +52,7 @@ class PythonBackend:
             model_class = _model_class(source)
             if not hasattr(model_class, "auto_complete_config"):
                 return
-            values = model_config.to_dict(source.config)
+            values = messages_pb.to_dict(source.config)
             offered = pb_utils.ModelConfig(json.dumps(values))
             with _failures():
                 completed = model_class.auto_complete_config(offered)
