@@ -31,7 +31,7 @@ class Calls(InferCalls):
 
 
 def sent(call):
-    return b"".join(call.start(Http1()))
+    return b"".join(call.start(Http1(), None))
 
 
 def make(calls, inputs, model="m", version="", outputs=None, **options):

@@ -32,7 +32,7 @@ IO = {
     "urllib.request", "subprocess", "multiprocessing", "socketserver", "signal", "os", "io",
 }  # fmt: skip
 #: What has parts that may be missing, beyond numpy; they are imported when first needed.
-EXTRAS = {"grpc", "server", "perf", "cli", "shm", "codec.messages_pb"}
+EXTRAS = {"grpc", "server", "perf", "cli", "shm", "codec.messages_pb", "engine.header_block"}
 
 
 def modules():

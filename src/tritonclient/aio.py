@@ -23,8 +23,8 @@ from .options import (
     transport_options,
 )
 from .transport.asyncio import HttpTransport
+from .transport.call import NO_OPTIONS, Call, Options, check_timeout
 from .transport.endpoint import TLS
-from .transport.http import NO_OPTIONS, HttpCall, Options, check_timeout
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -54,7 +54,7 @@ class AsyncClient:
         url: str,
         *,
         timeout: float | None = 60.0,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         tls: TLS | None = None,
         max_connections: int = 100,
         max_request_size: int | None = None,
@@ -81,7 +81,7 @@ class AsyncClient:
 
     # How everything is asked
 
-    async def send(self, call: HttpCall[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
+    async def send(self, call: Call[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
         """Send a prepared request; see `prepare`."""
         return await self._transport.send(call, self._seconds(timeout))
 
@@ -90,7 +90,7 @@ class AsyncClient:
         request: m.Request[T],
         *,
         timeout: Timeout = CLIENT_DEFAULT,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
@@ -130,12 +130,12 @@ class AsyncClient:
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         **options: Unpack[InferOptions],
-    ) -> HttpCall[m.InferResponse]:
+    ) -> Call[m.InferResponse]:
         """Build an inference request once, to send it many times; see `Client.prepare`."""
         return self._calls.make(model, inputs, version, outputs, options)
 
     async def infer_prepared(
-        self, call: HttpCall[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
+        self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
     ) -> InferResult:
         """Run a model with a request made by `prepare`."""
         return InferResult(await self.send(call, timeout=timeout), self._url)
@@ -163,7 +163,7 @@ class AsyncClient:
         version: str = "",
         *,
         timeout: Timeout = CLIENT_DEFAULT,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> AsyncModel:
         """A handle on a model, which knows and checks its inputs and outputs."""
@@ -198,7 +198,7 @@ class AsyncClient:
         version: str = "",
         *,
         timeout: Timeout = CLIENT_DEFAULT,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> None:
         """Wait until the server, or a model, is ready.

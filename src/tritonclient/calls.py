@@ -11,9 +11,9 @@ from .datatypes import Buffer, view
 from .inference import TensorLike, infer
 from .messages import Infer, InferResponse, RequestedOutput
 from .options import InferOptions, transport_options
-from .transport.http import HttpCall, Options
+from .transport.call import Call, Options
 
-InferCall: TypeAlias = HttpCall[InferResponse]
+InferCall: TypeAlias = Call[InferResponse]
 _CARRYING = ("headers", "query", "request_compression", "response_compression")
 _MAX_REMEMBERED = 256
 

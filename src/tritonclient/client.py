@@ -23,9 +23,9 @@ from .options import (
     load_request,
     transport_options,
 )
-from .transport.blocking import HttpTransport
+from .transport.blocking import Transport
+from .transport.call import NO_OPTIONS, Call, Options, check_limit, check_timeout
 from .transport.endpoint import TLS
-from .transport.http import NO_OPTIONS, HttpCall, Options, check_limit, check_timeout
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -63,7 +63,7 @@ class Client:
         url: str,
         *,
         timeout: float | None = 60.0,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         tls: TLS | None = None,
         max_connections: int = 100,
         max_request_size: int | None = None,
@@ -73,7 +73,7 @@ class Client:
         settings = http_settings(url, headers, timeout, max_request_size, max_response_size)
         self._url = url
         self._timeout = timeout
-        self._transport = HttpTransport(settings, tls=tls, max_connections=max_connections)
+        self._transport = Transport(settings, tls=tls, max_connections=max_connections)
         self._calls = InferCalls(self._transport.prepare)
         check_limit("workers", workers)
         self._workers = workers
@@ -122,7 +122,7 @@ class Client:
 
     # How everything is asked
 
-    def send(self, call: HttpCall[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
+    def send(self, call: Call[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
         """Send a prepared request; see `prepare`."""
         return self._transport.send(call, self._seconds(timeout))
 
@@ -131,7 +131,7 @@ class Client:
         request: m.Request[T],
         *,
         timeout: Timeout = CLIENT_DEFAULT,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
@@ -198,7 +198,7 @@ class Client:
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         **options: Unpack[InferOptions],
-    ) -> HttpCall[m.InferResponse]:
+    ) -> Call[m.InferResponse]:
         """Build an inference request once, to send it many times with `infer_prepared`.
 
         Takes the arguments of `infer`, except `timeout`. Contiguous arrays are referred to, so a
@@ -207,7 +207,7 @@ class Client:
         return self._calls.make(model, inputs, version, outputs, options)
 
     def infer_prepared(
-        self, call: HttpCall[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
+        self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
     ) -> InferResult:
         """Run a model with a request made by `prepare`; any thread may, at any time."""
         return InferResult(self.send(call, timeout=timeout), self._url)
@@ -251,7 +251,7 @@ class Client:
         version: str = "",
         *,
         timeout: Timeout = CLIENT_DEFAULT,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> Model:
         """A handle on a model, which knows and checks its inputs and outputs."""
@@ -284,7 +284,7 @@ class Client:
         version: str = "",
         *,
         timeout: Timeout = CLIENT_DEFAULT,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> None:
         """Wait until the server, or a model, is ready.

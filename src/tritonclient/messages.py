@@ -412,7 +412,11 @@ class InferResponse(NamedTuple):
 
 
 class InferStreamResponse(NamedTuple):
-    """One message of a gRPC stream: an answer or, with `error`, why the request of its id failed."""
+    """One message of a gRPC stream: a model's answer, or why it failed.
+
+    Attributes:
+        error: "" for an answer; otherwise the reason, and the response holds the request's id only.
+    """
 
     error: str = ""
     response: InferResponse = InferResponse()

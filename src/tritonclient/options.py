@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias, TypedDict
 
 from .messages import LoadModel, Parameter
+from .transport.call import NO_OPTIONS, Options, check_timeout
 from .transport.endpoint import parse_url
-from .transport.http import NO_OPTIONS, HttpSettings, Options, check_timeout
+from .transport.http import HttpSettings
 
 
 class _ClientDefault:
@@ -33,7 +34,7 @@ class CallOptions(TypedDict, total=False):
     """
 
     timeout: Timeout
-    headers: Mapping[str, str] | None
+    headers: Mapping[str, str | bytes] | None
     query: Mapping[str, Any] | None
 
 
@@ -48,14 +49,14 @@ class InferOptions(TypedDict, total=False):
     server_timeout: float | None
     parameters: Mapping[str, Parameter] | None
     binary: bool
-    headers: Mapping[str, str] | None
+    headers: Mapping[str, str | bytes] | None
     query: Mapping[str, Any] | None
     request_compression: str | None
     response_compression: str | None
 
 
 def transport_options(
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str | bytes] | None = None,
     query: Mapping[str, Any] | None = None,
     request_compression: str | None = None,
     response_compression: str | None = None,
@@ -88,7 +89,7 @@ def load_request(
 
 def http_settings(
     url: str,
-    headers: Mapping[str, str] | None,
+    headers: Mapping[str, str | bytes] | None,
     timeout: float | None,
     max_request_size: int | None,
     max_response_size: int,
@@ -102,5 +103,5 @@ def http_settings(
     if endpoint.protocol != "http":
         raise ValueError(f"url {url!r}: gRPC is not available yet; use http:// or https://")
     check_timeout(timeout)
-    headers = Options(headers or {}).headers  # checks them
-    return HttpSettings(endpoint, dict(headers), max_request_size, max_response_size)
+    given = dict(Options(headers or {}).headers)  # checks that it is a mapping
+    return HttpSettings(endpoint, given, max_request_size, max_response_size)

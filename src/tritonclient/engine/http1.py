@@ -119,6 +119,7 @@ class Http1:
         "_received",
         "_start",
         "_state",
+        "ping_pending",
         "response",
     )
 
@@ -140,11 +141,28 @@ class Http1:
         self._chunk_left = 0
         self._interim = 0
         self.response: Response | None = None
+        self.ping_pending = False
 
     @property
     def reusable(self) -> bool:
         """Whether the connection can carry another exchange."""
         return self._state is _IDLE
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is more to send; all of it is given by `start`."""
+        return False
+
+    def data_to_send(self) -> list[Buffer]:
+        """Nothing, see `pending`."""
+        return []
+
+    def cancel_all(self) -> bool:
+        """False: an exchange can only be ended together with its connection."""
+        return False
+
+    def ping(self) -> None:
+        """HTTP/1.1 has no pings."""
 
     @property
     def length_known(self) -> bool:

@@ -114,13 +114,18 @@ class TLS:
     verify: bool = True
     context: ssl.SSLContext | None = None
 
-    def make_context(self) -> ssl.SSLContext:
+    def make_context(self, alpn: str = "") -> ssl.SSLContext:
         """The `ssl.SSLContext` of these settings.
+
+        Args:
+            alpn: the protocol to agree on in the handshake, which gRPC insists on.
 
         Raises:
             OSError: a file can't be read; `ssl.SSLError` when it is not what it should be.
         """
         if self.context is not None:
+            if alpn:
+                self.context.set_alpn_protocols([alpn])
             return self.context
         if self.key_file is not None and self.cert_file is None:
             raise ValueError("TLS has a key_file but no cert_file")
@@ -132,6 +137,8 @@ class TLS:
             if path is not None and not os.path.isfile(path):
                 raise FileNotFoundError(f"{name} {path!r} of TLS is not a file")
         context = ssl.create_default_context(cafile=self.ca_file)
+        if alpn:
+            context.set_alpn_protocols([alpn])
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

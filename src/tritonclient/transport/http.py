@@ -5,21 +5,20 @@ Knows the codec and the engine, and nothing of sockets and loops: both runtimes 
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote_plus
 
-from .. import errors
 from ..codec import rest
 from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
-from ..engine.coding import CODINGS, compress
+from ..engine.coding import compress
 from ..engine.http1 import Http1, Response, encode_head
+from ..errors import ServerError
 from ..messages import Request
+from .call import NO_OPTIONS, KeepAlive, Options, check_limit, check_size
 from .endpoint import Endpoint
 
 T = TypeVar("T")
@@ -29,42 +28,6 @@ _encode_head = lru_cache(maxsize=512)(encode_head)
 _OWN_HEADERS = frozenset(
     ["connection", "content-length", "transfer-encoding", "inference-header-content-length"]
 )
-_JOIN_BELOW = 16 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What concerns the carrying of a call rather than its meaning.
-
-    Attributes:
-        headers: further headers; they win over the client's own.
-        query: query parameters; a list gives a parameter several times.
-        request_compression: "gzip" or "deflate", to compress what is sent.
-        response_compression: the same, asked of the server.
-    """
-
-    headers: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, Any] = field(default_factory=dict)
-    request_compression: str | None = None
-    response_compression: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("request_compression", "response_compression"):
-            value = getattr(self, name)
-            if value is not None and value not in CODINGS:
-                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(CODINGS)}")
-        for name in ("headers", "query"):
-            value = getattr(self, name)
-            if not isinstance(value, Mapping):
-                raise TypeError(f"{name} is {value!r:.60}, expected a mapping")
-        for header, value in self.headers.items():
-            if not isinstance(header, str) or not isinstance(value, str):
-                raise TypeError(f"header {header!r} is {value!r:.60}, expected a text")
-            if header.lower() in _OWN_HEADERS:
-                raise ValueError(f"header {header!r} can't be set: it frames the message")
-
-
-NO_OPTIONS = Options()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +41,33 @@ class HttpSettings:
     """
 
     endpoint: Endpoint
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | bytes] = field(default_factory=dict)
     max_request_size: int | None = None
     max_response_size: int = 2**31 - 1
 
     def __post_init__(self) -> None:
+        _check_headers(self.headers)
         check_limit("max_response_size", self.max_response_size)
         if self.max_request_size is not None:
             check_limit("max_request_size", self.max_request_size)
 
+    @property
+    def keep_alive(self) -> KeepAlive | None:
+        """None: HTTP/1.1 has no pings."""
+        return None
+
+    @property
+    def alpn(self) -> str:
+        """None is named: servers without ALPN speak HTTP/1.1 as well."""
+        return ""
+
     def engine(self) -> Http1:
         """The state machine for a new connection."""
         return Http1(max_body=self.max_response_size, offset_header=HEAD_LENGTH.lower())
+
+    def call(self, request: Request[T], options: Options) -> HttpCall[T]:
+        """A request as bytes."""
+        return HttpCall(request, self, options)
 
 
 class HttpCall(Generic[T]):
@@ -113,10 +91,7 @@ class HttpCall(Generic[T]):
         if settings.headers or options is not NO_OPTIONS:
             body = _apply(options, settings.headers, headers, body)
         size = sum(map(len, body))
-        if settings.max_request_size is not None and size > settings.max_request_size:
-            raise ValueError(
-                f"the request's {size} bytes exceed max_request_size {settings.max_request_size}"
-            )
+        check_size(size, settings.max_request_size)
         if size or encoded.method != "GET":
             headers["Content-Length"] = str(size)
         target = settings.endpoint.base_path + encoded.path
@@ -140,8 +115,8 @@ class HttpCall(Generic[T]):
         call.idempotent = self.idempotent
         return call
 
-    def start(self, engine: Http1) -> list[Buffer]:
-        """Begin the exchange; what to send."""
+    def start(self, engine: Http1, timeout: float | None) -> list[Buffer]:
+        """Begin the exchange; what to send. HTTP has no header for the timeout."""
         return engine.start(self._head, self._body)
 
     def finish(self, response: Response) -> T:
@@ -154,14 +129,31 @@ class HttpCall(Generic[T]):
         answer = rest.HttpResponse(response.status, response.headers, (response.body,))
         return rest.decode_response(self.request, answer)
 
+    def trusts(self, error: BaseException) -> bool:
+        """Whether the answer behind an error is a v2 server's, so that its connection can go on.
+
+        A refusal is a JSON object or empty. A page of HTML comes from something in between, and
+        an answer that can't be read from who knows what.
+        """
+        return isinstance(error, ServerError) and error.debug_details()[:1] in ("", "{")
+
+
+def _check_headers(headers: Mapping[str, str | bytes]) -> None:
+    for header, value in headers.items():
+        if not isinstance(header, str) or not isinstance(value, str):
+            raise TypeError(f"header {header!r} is {value!r:.60}, expected a text")
+        if header.lower() in _OWN_HEADERS:
+            raise ValueError(f"header {header!r} can't be set: it frames the message")
+
 
 def _apply(
     options: Options,
-    defaults: Mapping[str, str],
+    defaults: Mapping[str, str | bytes],
     headers: dict[str, str],
     body: tuple[Buffer, ...],
 ) -> tuple[Buffer, ...]:
     """Put what options ask for into the headers, and return the body they ask for."""
+    _check_headers(options.headers)
     if options.request_compression and body:
         headers["Content-Encoding"] = options.request_compression
         body = (compress(body, options.request_compression),)
@@ -171,7 +163,7 @@ def _apply(
         # HTTP's names have no case, so "host" must replace "Host".
         for known in [known for known in headers if known.lower() == name.lower()]:
             del headers[known]
-        headers[name] = value
+        headers[name] = str(value)
     return body
 
 
@@ -184,64 +176,3 @@ def _query(query: Mapping[str, Any]) -> str:
         )
     ]
     return "?" + "&".join(pairs) if pairs else ""
-
-
-def gather(buffers: list[Buffer]) -> list[Buffer]:
-    """The same bytes in fewer buffers: small neighbours are joined, large ones left alone."""
-    if sum(map(len, buffers)) <= _JOIN_BELOW:
-        return [b"".join(buffers)]
-    gathered: list[Buffer] = []
-    small: list[Buffer] = []
-    for buffer in buffers:
-        if len(buffer) <= _JOIN_BELOW:
-            small.append(buffer)
-        else:
-            if small:
-                gathered.append(b"".join(small))
-                small = []
-            gathered.append(buffer)
-    if small:
-        gathered.append(b"".join(small))
-    return gathered
-
-
-def trusted(error: BaseException) -> bool:
-    """Whether the answer behind an error is a v2 server's, so that its connection can go on.
-
-    A refusal is a JSON object or empty. A page of HTML comes from something in between, and an
-    answer that can't be read from who knows what.
-    """
-    return isinstance(error, errors.ServerError) and error.debug_details()[:1] in ("", "{")
-
-
-def note(text: str, *arguments: object) -> None:
-    """Log at debug level, to the logger "tritonclient", if the program logs at all."""
-    # One that does has imported logging, which takes longer than all of `transport`.
-    logging = sys.modules.get("logging")
-    if logging is not None:
-        logging.getLogger("tritonclient").debug(text, *arguments)
-
-
-def check_limit(name: str, value: int) -> None:
-    """Raise unless a setting is a whole number from 1."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is {value!r:.60}, expected a whole number")
-    if value < 1:
-        raise ValueError(f"{name} is {value}, expected at least 1")
-
-
-def check_timeout(timeout: float | None) -> None:
-    """Raise unless a timeout is a positive number of seconds or None."""
-    if timeout is None:
-        return
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"timeout is {timeout!r}, expected seconds as a number, or None")
-    if not timeout > 0 or math.isinf(timeout):
-        raise ValueError(f"timeout is {timeout!r}, expected a positive number of seconds, or None")
-
-
-def locate(error: errors.InferenceServerException, url: str, request: Request[Any]) -> None:
-    """Note in an error which server, model and request it concerns."""
-    error.endpoint = url
-    error.model = getattr(request, "model", "")
-    error.request_id = getattr(request, "id", "")

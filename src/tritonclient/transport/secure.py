@@ -50,16 +50,9 @@ class TlsStream(Stream):
             return IN  # what is decrypted already, poll() does not see
         return wait(self._poll, events & IN | self._wants, deadline)
 
-    def stale(self) -> bool:
-        if not super().stale():
-            return False
-        try:
-            # It may only be a session ticket, which is no data.
-            return self.receive_now(memoryview(bytearray(1))) >= 0
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+    def has_input(self) -> bool:
+        # It may only be a session ticket, which is no data.
+        return self.sock.pending() > 0 or super().has_input()
 
 
 def handshake(

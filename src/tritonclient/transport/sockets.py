@@ -60,8 +60,8 @@ class Stream:
         """Wait for events of `polling`, and return those that are ready."""
         return wait(self._poll, events, deadline)
 
-    def stale(self) -> bool:
-        """Whether the peer has closed the idle connection, or sent what nobody asked for."""
+    def has_input(self) -> bool:
+        """Whether the peer has closed the connection, or sent something."""
         return self._poll(IN, 0) != 0
 
     def close(self) -> None:

@@ -1,0 +1,162 @@
+"""Header blocks of HTTP/2 (HPACK, RFC 7541), without a dynamic table.
+
+We announce a table of size 0 and index nothing ourselves, so a block means the same whenever it
+comes: what we send is built once, and what was decoded is remembered by its bytes. Decoding
+proper, Huffman codes and all, is the `hpack` package's business.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from ..errors import ProtocolError
+
+#: Bytes of a header block, and of the headers in it, that are accepted.
+MAX_BLOCK_SIZE = 64 * 1024
+_REMEMBERED_SIZE = 1024
+#: Names of the static table that requests use (RFC 7541, appendix A).
+_INDEX = {":authority": 1, ":path": 4, "content-type": 31, "user-agent": 58}
+#: Whole fields of the static table.
+_INDEXED = {
+    (":method", "POST"): b"\x83",
+    (":scheme", "http"): b"\x86",
+    (":scheme", "https"): b"\x87",
+}
+_NAME = re.compile(r":?[0-9a-z_.\-]+\Z")
+_VALUE = re.compile(r"[\x20-\x7e]*\Z")
+_CODE = re.compile(r"[0-9]{1,3}\Z")
+
+
+def encode(headers: Iterable[tuple[str, str]]) -> bytes:
+    """A block of literals; names are in lower case, values in ASCII.
+
+    Raises:
+        ValueError: a header holds characters that it may not hold.
+    """
+    block = bytearray()
+    for name, value in headers:
+        if not _NAME.match(name) or not _VALUE.match(value):
+            raise ValueError(f"header {name!r}: {value!r:.60} is not valid")
+        indexed = _INDEXED.get((name, value))
+        if indexed is not None:
+            block += indexed
+            continue
+        index = _INDEX.get(name)
+        if index is None:
+            block.append(0)
+            _append_text(block, name)
+        else:
+            _append_integer(block, 0, 4, index)
+        _append_text(block, value)
+    return bytes(block)
+
+
+def _append_text(block: bytearray, text: str) -> None:
+    _append_integer(block, 0, 7, len(text))
+    block += text.encode("ascii")
+
+
+def _append_integer(block: bytearray, first: int, bits: int, value: int) -> None:
+    limit = (1 << bits) - 1
+    if value < limit:
+        block.append(first | value)
+        return
+    block.append(first | limit)
+    value -= limit
+    while value >= 128:
+        block.append(value & 127 | 128)
+        value >>= 7
+    block.append(value)
+
+
+class Fields(NamedTuple):
+    """A decoded block.
+
+    Attributes:
+        headers: by lower-case name; what came several times is joined by ", ".
+        http_status: of an answer's first block, otherwise None.
+        code: the gRPC status, if it is there.
+        message: the text that comes with it.
+    """
+
+    headers: Mapping[str, str]
+    http_status: int | None
+    code: int | None
+    message: str
+
+    def details(self) -> bytes | None:
+        """The server's `google.rpc.Status` message, if it sent one."""
+        text = self.headers.get("grpc-status-details-bin")
+        return None if text is None else decode_binary(text)
+
+
+def decode(block: bytes) -> Fields:
+    """The fields of a block.
+
+    Raises:
+        ProtocolError: it is not a valid block, or too large.
+        ImportError: the `hpack` package is not installed.
+    """
+    return _remembered(block) if len(block) <= _REMEMBERED_SIZE else _decode(block)
+
+
+def _decode(block: bytes) -> Fields:
+    hpack = require_hpack()
+    decoder = hpack.Decoder(max_header_list_size=MAX_BLOCK_SIZE)
+    decoder.header_table_size = 0
+    decoder.max_allowed_table_size = 0
+    headers: dict[str, str] = {}
+    try:
+        for name, value in decoder.decode(block, raw=True):
+            key, text = name.decode("latin-1"), value.decode("latin-1")
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    # IndexError: what some releases of hpack let through for a truncated block.
+    except (hpack.HPACKError, IndexError) as error:
+        raise ProtocolError(f"the answer has an invalid header block: {error}") from error
+    http_status = headers.pop(":status", None)
+    if http_status is not None and not re.fullmatch("[1-9][0-9]{2}", http_status):
+        raise ProtocolError(f"the answer has an invalid status {http_status!r:.40}")
+    code = headers.get("grpc-status")
+    if code is not None and not _CODE.match(code):
+        raise ProtocolError(f"the answer has an invalid grpc-status {code!r:.40}")
+    # Percent-encoded UTF-8; what is no such thing is shown as well as can be.
+    message = unquote(headers.get("grpc-message", ""), errors="replace")
+    return Fields(
+        headers,
+        None if http_status is None else int(http_status),
+        None if code is None else int(code),
+        message,
+    )
+
+
+_remembered = lru_cache(maxsize=256)(_decode)
+
+
+@cache
+def require_hpack() -> Any:
+    """The `hpack` package."""
+    try:
+        import hpack
+    except ImportError as error:
+        raise ImportError("gRPC needs hpack: pip install 'tritonclient[grpc]'") from error
+    return hpack
+
+
+def encode_binary(value: bytes) -> str:
+    """The value of a header whose name ends in "-bin"."""
+    return base64.b64encode(value).decode("ascii").rstrip("=")
+
+
+def decode_binary(text: str) -> bytes | None:
+    """The other way, for the first of several values; None for what is not base64."""
+    first = text.partition(",")[0].strip()
+    try:
+        return base64.b64decode(first + "=" * (-len(first) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,655 @@
+"""HTTP/2, client side, as a state machine without I/O; it carries gRPC calls and nothing else.
+
+One `Http2` stands for one connection with any number of calls on it, each an `RpcStream`. A driver
+sends what `data_to_send` gives, reads into `get_buffer()`, and reports with `buffer_updated(n)` or
+`eof_received()`:
+
+    start(block, payload) -> RpcStream      HEADERS and DATA wait to be sent
+    data_to_send() -> buffers               as much as both flow control windows let through
+    buffer_updated(n)                       messages and results appear on the streams
+
+It is small because its one purpose leaves much out: no priorities, no push, no dynamic header
+table (see `header_block`). What is left is done in full: settings and changes of them under way,
+both windows in both directions, CONTINUATION, padding, PING, GOAWAY, RST_STREAM, interim and
+trailers-only answers. The connection's own window is opened all the way at once, so that one slow
+stream does not hold up the others; the streams' windows bound the memory.
+
+Large messages are received right into their memory: while a DATA frame is under way,
+`get_buffer()` is a part of the message. Everything that a hostile peer could make grow has a bound.
+
+Source: RFC 9113.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..datatypes import Buffer
+from ..errors import ConnectionFailed, InferenceServerException, ProtocolError, ResourceExhausted
+from .header_block import MAX_BLOCK_SIZE, decode
+from .rpc_stream import (
+    WINDOW,
+    CallRefused,
+    MessageTooLarge,
+    Outcome,
+    Place,
+    RpcStream,
+    reset_error,
+)
+
+#: Bytes received at once outside of large messages.
+RECEIVE_SIZE = 32 * 1024
+#: Frames without any progress (PING, SETTINGS, empty DATA ...) that are put up with in a row.
+MAX_IDLE_FRAMES = 10_000
+#: Bytes of answers to such frames that may wait for a peer that does not read.
+MAX_PENDING_CONTROL = 64 * 1024
+_MAX_CONTINUATIONS = 64
+#: What is left of a frame is received right into the message from this size on.
+_DIRECT_SIZE = 16 * 1024
+
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_FRAME = struct.Struct(">HBBBL")  # length in two parts, type, flags, stream
+_SETTING = struct.Struct(">HL")
+_DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS = 0, 1, 2, 3, 4
+_PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 5, 6, 7, 8, 9
+_END_STREAM, _ACK, _END_HEADERS, _PADDED, _HAS_PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
+_HEADER_TABLE_SIZE, _ENABLE_PUSH, _MAX_CONCURRENT_STREAMS = 1, 2, 3
+_INITIAL_WINDOW_SIZE, _MAX_FRAME_SIZE, _MAX_HEADER_LIST_SIZE = 4, 5, 6
+_CANCEL = 8
+_LARGEST_WINDOW = 2**31 - 1
+_LAST_STREAM = 2**31 - 1
+_DEFAULT_WINDOW = 65535
+_OUR_SETTINGS = {
+    _HEADER_TABLE_SIZE: 0,
+    _ENABLE_PUSH: 0,
+    _INITIAL_WINDOW_SIZE: WINDOW,
+    _MAX_FRAME_SIZE: 2**24 - 1,
+    _MAX_HEADER_LIST_SIZE: MAX_BLOCK_SIZE,
+}
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return _FRAME.pack(len(payload) >> 8, len(payload) & 255, kind, flags, stream) + payload
+
+
+def _opening() -> bytes:
+    settings = b"".join([_SETTING.pack(name, value) for name, value in _OUR_SETTINGS.items()])
+    window = (_LARGEST_WINDOW - _DEFAULT_WINDOW).to_bytes(4, "big")
+    return _PREFACE + _frame(_SETTINGS, 0, 0, settings) + _frame(_WINDOW_UPDATE, 0, 0, window)
+
+
+_OPENING = _opening()
+
+
+class Http2:
+    """One connection's client side.
+
+    Args:
+        max_message: largest message accepted, before and after decompression.
+
+    Attributes:
+        response: the call that ended last, for drivers that make one call at a time.
+        streams: the calls in work, by stream id.
+        max_streams: how many the server allows at a time.
+        ping_pending: whether a ping of ours is unanswered.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_consumed",
+        "_control",
+        "_control_size",
+        "_data_ends",
+        "_data_left",
+        "_data_stream",
+        "_direct",
+        "_end",
+        "_failure",
+        "_first",
+        "_goaway",
+        "_header_block",
+        "_header_ends",
+        "_header_stream",
+        "_idle_frames",
+        "_max_frame",
+        "_max_message",
+        "_next_id",
+        "_pad_left",
+        "_sending",
+        "_start",
+        "_stream_window",
+        "_window",
+        "max_streams",
+        "ping_pending",
+        "response",
+        "streams",
+    )
+
+    def __init__(self, *, max_message: int = 2**31 - 1) -> None:
+        self._max_message = max_message
+        self.streams: dict[int, RpcStream] = {}
+        self.response: RpcStream | None = None
+        self.ping_pending = False
+        self._next_id = 1
+        self._failure: InferenceServerException | None = None
+        self._goaway: str | None = None
+        # What the peer allows.
+        self.max_streams: float = math.inf
+        self._max_frame = 16384
+        self._window = _DEFAULT_WINDOW
+        self._stream_window = _DEFAULT_WINDOW
+        # What is to be sent.
+        self._control: list[Buffer] = [_OPENING]
+        self._control_size = 0  # of answers to the peer's frames
+        self._sending: dict[int, RpcStream] = {}
+        # What is received and not yet read: buffer[start:end].
+        self._buffer = bytearray(RECEIVE_SIZE)
+        self._start = self._end = 0
+        self._first = True
+        self._idle_frames = 0
+        self._consumed = 0  # of the connection's own window
+        # The DATA frame under way.
+        self._data_stream: RpcStream | None = None
+        self._data_left = self._pad_left = 0
+        self._data_ends = False
+        self._direct = False
+        # The header block under way, while CONTINUATION frames are due.
+        self._header_block: bytearray | None = None
+        self._header_stream = 0
+        self._header_ends = False
+
+    # What drivers ask
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection can carry another call."""
+        return self._failure is None and self._goaway is None and self._next_id < _LAST_STREAM
+
+    @property
+    def pending(self) -> bool:
+        """Whether something may be sent now."""
+        return bool(self._control) or (bool(self._sending) and self._window > 0)
+
+    @property
+    def length_known(self) -> bool:
+        """Whether the peer will fill all of what `get_buffer` gave last."""
+        return self._direct
+
+    # Calls
+
+    def start(
+        self,
+        block: bytes,
+        payload: Sequence[Buffer] = (),
+        *,
+        end: bool = True,
+        single: bool = True,
+        place: Place | None = None,
+    ) -> RpcStream:
+        """Begin a call.
+
+        Args:
+            block: its header block.
+            payload: messages with their prefixes (see `rpc_stream.frame_message`).
+            end: that no more messages will be sent.
+            single: that one message is the whole answer.
+            place: tells where in a large message the memory should be aligned.
+
+        Raises:
+            CallRefused: the connection takes no more calls.
+        """
+        if not self.reusable:
+            raise self._failure or CallRefused(f"the server is going away: {self._goaway}")
+        stream_id = self._next_id
+        self._next_id += 2
+        stream = RpcStream(
+            stream_id, self._stream_window, self._max_message, self._grant, place, single
+        )
+        self.streams[stream_id] = stream
+        self.response = None
+        self._idle_frames = 0
+        if len(block) <= self._max_frame:
+            self._control.append(_frame(_HEADERS, _END_HEADERS, stream_id, block))
+        else:
+            self._send_long_block(stream_id, block)
+        self.send(stream, payload, end=end)
+        return stream
+
+    def _send_long_block(self, stream_id: int, block: bytes) -> None:
+        pieces = [block[i : i + self._max_frame] for i in range(0, len(block), self._max_frame)]
+        for index, piece in enumerate(pieces):
+            kind = _CONTINUATION if index else _HEADERS
+            last = index == len(pieces) - 1
+            self._control.append(_frame(kind, _END_HEADERS if last else 0, stream_id, piece))
+
+    def send(self, stream: RpcStream, payload: Sequence[Buffer], *, end: bool = False) -> None:
+        """Send more messages on a call; harmless when it is over."""
+        if stream.result is None:
+            stream.push(payload, end=end)
+            if stream.out_size or end:
+                self._sending[stream.id] = stream
+
+    def cancel(
+        self, stream: RpcStream, result: InferenceServerException | Outcome, code: int = _CANCEL
+    ) -> None:
+        """End a call from our side; harmless when it is over."""
+        if self.streams.get(stream.id) is stream:
+            self._reset(stream.id, code)
+            self._end_stream(stream, result)
+
+    def cancel_all(self) -> bool:
+        """End all calls from our side; whether the connection can go on."""
+        for stream in list(self.streams.values()):
+            self.cancel(stream, Outcome(1, "the call was cancelled", None, {}, {}))
+        return self.reusable
+
+    def ping(self) -> None:
+        """Ask the peer for a sign of life."""
+        self.ping_pending = True
+        self._control.append(_frame(_PING, 0, 0, b"\0\0\0\0\0\0\0\1"))
+
+    # Sending
+
+    def data_to_send(self, limit: int = _LARGEST_WINDOW) -> list[Buffer]:
+        """What to send now, at most about `limit` bytes for each call; it has to be sent whole."""
+        out, self._control, self._control_size = self._control, [], 0
+        for stream in list(self._sending.values()) if self._sending else ():
+            self._cut_frames(stream, limit, out)
+        return out
+
+    def _cut_frames(self, stream: RpcStream, limit: int, out: list[Buffer]) -> None:
+        while True:
+            left = stream.out_size
+            size = min(left, limit, self._max_frame, self._window, stream.send_window)
+            if size < left and size <= 0:
+                # Behind the others, which come first next time.
+                del self._sending[stream.id]
+                self._sending[stream.id] = stream
+                return
+            ends = stream.out_ends and size == left
+            flags = _END_STREAM if ends else 0
+            out.append(_FRAME.pack(size >> 8, size & 255, _DATA, flags, stream.id))
+            out += stream.cut(size)
+            stream.send_window -= size
+            self._window -= size
+            limit -= size
+            if size == left:
+                del self._sending[stream.id]
+                return
+
+    def _answer(self, frame: bytes) -> None:
+        """Send a frame that answers one of the peer's."""
+        self._control_size += len(frame)
+        if self._control_size > MAX_PENDING_CONTROL:
+            raise ProtocolError("the server sends without reading what it is answered")
+        self._control.append(frame)
+
+    def _grant(self, stream_id: int, increment: int) -> None:
+        self._control.append(_frame(_WINDOW_UPDATE, 0, stream_id, increment.to_bytes(4, "big")))
+
+    def _reset(self, stream_id: int, code: int) -> None:
+        self._answer(_frame(_RST_STREAM, 0, stream_id, code.to_bytes(4, "big")))
+
+    # Receiving
+
+    def get_buffer(self, sizehint: int = -1) -> memoryview:
+        """Where the next received bytes go."""
+        self._direct = False
+        if self._start == self._end:
+            self._start = self._end = 0
+            if self._data_left >= _DIRECT_SIZE and self._data_stream is not None:
+                target = self._data_stream.target
+                if target is not None and len(target) >= _DIRECT_SIZE:
+                    self._direct = True
+                    return target[: self._data_left]
+        elif self._end == len(self._buffer):
+            self._make_room()
+        return memoryview(self._buffer)[self._end :]
+
+    def _make_room(self) -> None:
+        rest = self._buffer[self._start : self._end]
+        # A new object, since views of the old one may still be held by the event loop; twice as
+        # large for what does not fit, which is at most a frame of headers.
+        size = RECEIVE_SIZE if len(rest) < RECEIVE_SIZE // 2 else 2 * len(rest)
+        self._buffer = rest + bytes(size - len(rest))
+        self._start, self._end = 0, len(rest)
+
+    def buffer_updated(self, count: int) -> None:
+        """Take note that `count` bytes were received into the buffer.
+
+        Raises:
+            ProtocolError: they are not HTTP/2, or more than the bounds allow.
+        """
+        try:
+            if self._direct:
+                self._direct_received(count)
+            else:
+                self._end += count
+            self._read_frames()
+        except ProtocolError as error:
+            self.fail(error)
+            raise
+
+    def eof_received(self) -> None:
+        """Take note that the peer has closed its side.
+
+        Raises:
+            ConnectionFailed: calls were in work.
+        """
+        reason = f": {self._goaway}" if self._goaway else ""
+        busy = bool(self.streams)
+        error = ConnectionFailed(f"the server closed the connection{reason}")
+        self.fail(error)
+        if busy:
+            raise error
+
+    def fail(self, error: InferenceServerException) -> None:
+        """End all calls: the connection is of no further use."""
+        if self._failure is None:
+            self._failure = error
+        for stream in list(self.streams.values()):
+            self._end_stream(stream, error)
+
+    def abandon(self) -> bool:
+        """Give the connection up although a call has ended well; always True."""
+        self.fail(ConnectionFailed("the connection was given up"))
+        return True
+
+    def _read_frames(self) -> None:
+        while True:
+            if self._data_left or self._pad_left:
+                if self._start == self._end:
+                    return
+                self._read_data()
+                continue
+            available = self._end - self._start
+            if available < 9:
+                if available and self._first:
+                    self._refuse_http1()
+                return
+            high, low, kind, flags, stream_id = _FRAME.unpack_from(self._buffer, self._start)
+            length = high << 8 | low
+            stream_id &= 0x7FFFFFFF
+            if self._first:
+                self._check_first(kind, flags)
+            if kind == _DATA:
+                if flags & _PADDED and available == 9:
+                    return
+                self._begin_data(length, flags, stream_id)
+                continue
+            if length > MAX_BLOCK_SIZE:
+                raise ProtocolError(f"the server sent a frame of type {kind} with {length} bytes")
+            if available < 9 + length:
+                return
+            begin = self._start + 9
+            payload = bytes(memoryview(self._buffer)[begin : begin + length])
+            self._start = begin + length
+            self._frame_received(kind, flags, stream_id, payload)
+
+    def _refuse_http1(self) -> None:
+        begin = bytes(self._buffer[self._start : self._end])
+        if b"HTTP/1.1 "[: len(begin)] == begin and len(begin) > 4:
+            raise ProtocolError("the server answers with HTTP/1; is this its port for HTTP?")
+
+    def _check_first(self, kind: int, flags: int) -> None:
+        self._refuse_http1_frame()
+        if kind != _SETTINGS or flags & _ACK:
+            raise ProtocolError("the answer is not HTTP/2: it does not begin with settings")
+        self._first = False
+
+    def _refuse_http1_frame(self) -> None:
+        if self._buffer[self._start : self._start + 5] == b"HTTP/":
+            raise ProtocolError("the server answers with HTTP/1; is this its port for HTTP?")
+
+    def _frame_received(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._header_block is not None and (
+            kind != _CONTINUATION or stream_id != self._header_stream
+        ):
+            raise ProtocolError("the server interrupts a header block")
+        if kind == _HEADERS:
+            self._headers_received(flags, stream_id, payload)
+        elif kind == _WINDOW_UPDATE:
+            self._window_received(stream_id, payload)
+        elif kind == _PING:
+            self._ping_received(flags, stream_id, payload)
+        elif kind == _SETTINGS:
+            self._settings_received(flags, stream_id, payload)
+        elif kind == _RST_STREAM:
+            self._reset_received(stream_id, payload)
+        elif kind == _GOAWAY:
+            self._goaway_received(stream_id, payload)
+        elif kind == _CONTINUATION:
+            self._continuation_received(flags, payload)
+        elif kind == _PUSH_PROMISE:
+            raise ProtocolError("the server pushes, which we forbade")
+        else:  # PRIORITY, and types that we don't know
+            self._idle()
+
+    def _idle(self) -> None:
+        self._idle_frames += 1
+        if self._idle_frames > MAX_IDLE_FRAMES:
+            raise ProtocolError(f"the server sent {MAX_IDLE_FRAMES} frames that say nothing")
+
+    # DATA
+
+    def _begin_data(self, length: int, flags: int, stream_id: int) -> None:
+        if self._header_block is not None:
+            raise ProtocolError("the server interrupts a header block")
+        position = self._start + 9
+        padding = 0
+        if flags & _PADDED:
+            padding = self._buffer[position] + 1
+            position += 1
+            if padding > length:
+                raise ProtocolError("the server sent a frame with more padding than bytes")
+        self._start = position
+        stream = self._known(stream_id)
+        if stream is not None:
+            self._guarded(stream, stream.window_used, length)
+        self._use_window(length)
+        if length == padding:
+            self._idle()
+        else:
+            self._idle_frames = 0
+        self._data_stream = stream
+        self._data_left = length - padding
+        self._pad_left = padding - bool(padding)  # the length of the padding has been read
+        self._data_ends = bool(flags & _END_STREAM)
+        if not (self._data_left or self._pad_left):
+            self._data_complete()
+
+    def _use_window(self, length: int) -> None:
+        self._consumed += length
+        if self._consumed >= _LARGEST_WINDOW // 2:
+            self._grant(0, self._consumed)
+            self._consumed = 0
+
+    def _read_data(self) -> None:
+        if self._data_left:
+            end = min(self._end, self._start + self._data_left)
+            data = memoryview(self._buffer)[self._start : end]
+            self._start = end
+            self._data_left -= len(data)
+            if self._data_stream is not None and self._data_stream.result is None:
+                self._guarded(self._data_stream, self._data_stream.data_received, data)
+                self._stop_finished(self._data_stream)
+        else:
+            skipped = min(self._pad_left, self._end - self._start)
+            self._start += skipped
+            self._pad_left -= skipped
+        if not (self._data_left or self._pad_left):
+            self._data_complete()
+
+    def _direct_received(self, count: int) -> None:
+        self._direct = False
+        self._data_left -= count
+        if self._data_stream is not None and self._data_stream.result is None:
+            self._guarded(self._data_stream, self._data_stream.target_filled, count)
+        if not (self._data_left or self._pad_left):
+            self._data_complete()
+
+    def _data_complete(self) -> None:
+        stream, self._data_stream = self._data_stream, None
+        if self._data_ends and stream is not None and stream.result is None:
+            stream.ended_without_trailers()
+            self._forget(stream)
+
+    def _guarded(self, stream: RpcStream, receive: Callable[[Any], None], argument: Any) -> None:
+        """Let a stream receive; its troubles are not those of the connection."""
+        try:
+            receive(argument)
+        except MessageTooLarge as error:
+            size, limit = error.args
+            text = f"Received message larger than max ({size} vs. {limit})"
+            self.cancel(stream, ResourceExhausted(text, "StatusCode.RESOURCE_EXHAUSTED"))
+        except ProtocolError as error:
+            self.cancel(stream, error)
+
+    def _stop_finished(self, stream: RpcStream) -> None:
+        """Reset a stream whose result was told before the peer ended it."""
+        if stream.result is not None and stream.id in self.streams:
+            self._reset(stream.id, _CANCEL)
+            self._forget(stream)
+
+    # Streams
+
+    def _known(self, stream_id: int) -> RpcStream | None:
+        """The stream of this id, or None when it is over."""
+        if not stream_id & 1 or stream_id >= self._next_id:
+            raise ProtocolError(f"the server speaks of stream {stream_id}, which there is not")
+        return self.streams.get(stream_id)
+
+    def _end_stream(self, stream: RpcStream, result: Outcome | InferenceServerException) -> None:
+        stream.finish(result)
+        self._forget(stream)
+
+    def _forget(self, stream: RpcStream) -> None:
+        self.streams.pop(stream.id, None)
+        self._sending.pop(stream.id, None)
+        self.response = stream
+
+    def _headers_received(self, flags: int, stream_id: int, payload: bytes) -> None:
+        begin, end = 0, len(payload)
+        if flags & _PADDED:
+            if not payload:
+                raise ProtocolError("the server sent a frame without its padding")
+            begin, end = 1, end - payload[0]
+        if flags & _HAS_PRIORITY:
+            begin += 5
+        if begin > end:
+            raise ProtocolError("the server sent a frame with more padding than bytes")
+        block = payload[begin:end] if flags & (_PADDED | _HAS_PRIORITY) else payload
+        ends = bool(flags & _END_STREAM)
+        if flags & _END_HEADERS:
+            self._block_received(stream_id, block, ends)
+        else:
+            self._known(stream_id)
+            self._header_block, self._header_stream = bytearray(block), stream_id
+            self._header_ends = ends
+            self._idle_frames = 0
+
+    def _continuation_received(self, flags: int, payload: bytes) -> None:
+        if self._header_block is None:
+            raise ProtocolError("the server continues a header block that it did not begin")
+        self._header_block += payload
+        self._idle_frames += 1
+        if len(self._header_block) > MAX_BLOCK_SIZE or self._idle_frames > _MAX_CONTINUATIONS:
+            raise ProtocolError(f"the answer's header block exceeds {MAX_BLOCK_SIZE} bytes")
+        if flags & _END_HEADERS:
+            block, self._header_block = bytes(self._header_block), None
+            self._block_received(self._header_stream, block, self._header_ends)
+
+    def _block_received(self, stream_id: int, block: bytes, ends: bool) -> None:
+        stream = self._known(stream_id)
+        if stream is None:
+            self._idle()
+            return
+        self._idle_frames = 0
+        fields = decode(block)
+        try:
+            stream.headers_received(fields, end=ends)
+        except ProtocolError as error:
+            self.cancel(stream, error)
+            return
+        if stream.result is not None:
+            if stream.out_size or stream.id in self._sending:
+                self._reset(stream.id, 0)  # answered before all was sent
+            self._forget(stream)
+
+    def _reset_received(self, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ProtocolError("the server sent a RST_STREAM frame of a wrong size")
+        stream = self._known(stream_id)
+        if stream is None:
+            self._idle()
+        else:
+            self._end_stream(stream, reset_error(int.from_bytes(payload, "big")))
+
+    # The connection
+
+    def _window_received(self, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ProtocolError("the server sent a WINDOW_UPDATE frame of a wrong size")
+        increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
+        self._idle()
+        if stream_id == 0:
+            self._window += increment
+            window = self._window
+        else:
+            stream = self._known(stream_id)
+            if stream is None:
+                return
+            stream.send_window += increment
+            window = stream.send_window
+        if not increment or window > _LARGEST_WINDOW:
+            raise ProtocolError(f"the server opens a window by {increment} bytes")
+
+    def _ping_received(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 8 or stream_id:
+            raise ProtocolError("the server sent an invalid PING frame")
+        self._idle()
+        if flags & _ACK:
+            self.ping_pending = False
+        else:
+            self._answer(_frame(_PING, _ACK, 0, payload))
+
+    def _settings_received(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if len(payload) % 6 or stream_id or (flags & _ACK and payload):
+            raise ProtocolError("the server sent an invalid SETTINGS frame")
+        self._idle()
+        if flags & _ACK:
+            return
+        for name, value in _SETTING.iter_unpack(payload):
+            self._setting_received(name, value)
+        self._answer(_frame(_SETTINGS, _ACK, 0))
+
+    def _setting_received(self, name: int, value: int) -> None:
+        if name == _INITIAL_WINDOW_SIZE:
+            if value > _LARGEST_WINDOW:
+                raise ProtocolError(f"the server sets an initial window of {value} bytes")
+            change, self._stream_window = value - self._stream_window, value
+            for stream in self.streams.values():
+                stream.send_window += change
+                if stream.send_window > _LARGEST_WINDOW:
+                    raise ProtocolError("the server opens a window too far")
+        elif name == _MAX_FRAME_SIZE:
+            if not 16384 <= value < 2**24:
+                raise ProtocolError(f"the server sets a frame size of {value} bytes")
+            self._max_frame = value
+        elif name == _MAX_CONCURRENT_STREAMS:
+            self.max_streams = value
+
+    def _goaway_received(self, stream_id: int, payload: bytes) -> None:
+        if len(payload) < 8 or stream_id:
+            raise ProtocolError("the server sent an invalid GOAWAY frame")
+        self._idle()
+        last, code = struct.unpack_from(">LL", payload)
+        text = payload[8:200].decode("utf-8", "replace")
+        self._goaway = text or f"error code {code}"
+        for stream in list(self.streams.values()):
+            if stream.id > last & 0x7FFFFFFF:
+                error = CallRefused(f"the server is going away: {self._goaway}")
+                self._end_stream(stream, error)

@@ -1,0 +1,349 @@
+"""One gRPC call as a stream of an HTTP/2 connection: messages out, messages in, one outcome.
+
+Outgoing messages are lists of the caller's buffers, cut into frames as the windows allow. An
+incoming one is received into memory of its own length; its memory is the caller's then. What a
+reader has not taken yet keeps the stream's window shut, so that a slow reader slows the server.
+
+Source: gRPC over HTTP/2 (the `PROTOCOL-HTTP2` document), length-prefixed messages and responses.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from ..datatypes import Buffer
+from ..errors import ConnectionFailed, InferenceServerException, ProtocolError
+from .coding import compress, decompress
+from .header_block import Fields
+
+#: What a peer may send on a stream before its reader has taken any of it.
+WINDOW = 4 << 20
+_PREFIX = struct.Struct(">BL")
+_ALIGNMENT = 16
+#: Messages from this size on are placed so that what lies in them is aligned.
+_PLACED_SIZE = 64 * 1024
+#: How much of an answer that is not gRPC is kept for the error.
+_EXCERPT = 2048
+
+#: Where, in a message of which some first bytes are given, the memory should be aligned.
+Place: TypeAlias = Callable[[memoryview], int]
+
+
+class CallRefused(ConnectionFailed):
+    """The server did not begin the call, so that it can be sent again on another connection."""
+
+
+class MessageTooLarge(Exception):
+    """A message exceeds the limit; its size and the limit."""
+
+
+class Outcome(NamedTuple):
+    """How the server ended a call.
+
+    Attributes:
+        code: the gRPC status; 0 for success.
+        message: the server's text.
+        details: its `google.rpc.Status` as bytes, if it sent one.
+        headers: what came before the first message; lower-case names.
+        trailers: what came after the last one.
+    """
+
+    code: int
+    message: str
+    details: bytes | None
+    headers: Mapping[str, str]
+    trailers: Mapping[str, str]
+
+
+def frame_message(buffers: Sequence[Buffer], coding: str | None = None) -> list[Buffer]:
+    """A message with the prefix that tells its length, compressed if a coding is given."""
+    if coding is not None:
+        buffers = [compress(buffers, coding)]
+    return [_PREFIX.pack(coding is not None, sum(map(len, buffers))), *buffers]
+
+
+class RpcStream:
+    """One call.
+
+    Attributes:
+        messages: received and not taken yet.
+        result: the outcome once the call is over, or the error that ended it; None before.
+        notify: called when a message has come or the call is over.
+        send_window: bytes that may be sent before the peer allows more.
+    """
+
+    __slots__ = (
+        "_compressed",
+        "_excerpt",
+        "_fields",
+        "_grant",
+        "_max_message",
+        "_message",
+        "_place",
+        "_prefix",
+        "_queued",
+        "_received",
+        "_single",
+        "_window",
+        "id",
+        "messages",
+        "notify",
+        "out",
+        "out_ends",
+        "out_size",
+        "result",
+        "send_window",
+    )
+
+    def __init__(
+        self,
+        id: int,
+        send_window: int,
+        max_message: int,
+        grant: Callable[[int, int], None],
+        place: Place | None,
+        single: bool,
+    ) -> None:
+        self.id = id
+        self.send_window = send_window
+        self.out: list[Buffer] = []
+        self.out_size = 0
+        self.out_ends = False
+        self.messages: deque[memoryview] = deque()
+        self.result: Outcome | InferenceServerException | None = None
+        self.notify: Callable[[], None] | None = None
+        self._max_message = max_message
+        self._grant = grant
+        self._place = place
+        self._single = single
+        self._fields: Fields | None = None
+        self._excerpt: bytearray | None = None
+        # The message that is being received: its prefix, then its memory.
+        self._prefix = b""
+        self._message: memoryview | None = None
+        self._compressed = False
+        self._received = 0
+        # Flow control: what the peer may still send, and what waits to be taken.
+        self._window = WINDOW
+        self._queued = 0
+
+    # What is sent
+
+    def push(self, buffers: Sequence[Buffer], *, end: bool) -> None:
+        """Add to what is to be sent; `end` says that nothing more will come."""
+        self.out += buffers
+        self.out_size += sum(map(len, buffers))
+        self.out_ends = end
+
+    def cut(self, size: int) -> list[Buffer]:
+        """Take the next bytes of what is to be sent."""
+        self.out_size -= size
+        if not self.out_size:
+            pieces, self.out = self.out, []
+            return pieces
+        pieces = []
+        for index, buffer in enumerate(self.out):
+            if size < len(buffer):
+                if size:
+                    pieces.append(memoryview(buffer)[:size])
+                self.out[: index + 1] = [memoryview(buffer)[size:]]
+                break
+            pieces.append(buffer)
+            size -= len(buffer)
+        return pieces
+
+    # What is received
+
+    def take(self) -> memoryview:
+        """The next message; the peer may then send more."""
+        message = self.messages.popleft()
+        self._queued -= len(message)
+        if self.result is None:
+            self._open_window()
+        return message
+
+    def headers_received(self, fields: Fields, *, end: bool) -> None:
+        """Take note of a header block."""
+        if self._fields is not None:
+            if not end:
+                raise ProtocolError("the answer has headers between its messages")
+            self.finish(self._outcome(fields))
+        elif fields.http_status is None:
+            raise ProtocolError("the answer has no status")
+        elif fields.http_status < 200:
+            if end:
+                raise ProtocolError("the answer ends with an interim status")
+        else:
+            self._fields = fields
+            if end:
+                self.finish(self._outcome(fields))
+            elif not _is_grpc(fields):
+                self._excerpt = bytearray()
+
+    def window_used(self, size: int) -> None:
+        """Count what the peer sent against its window."""
+        self._window -= size
+        if self._window < 0:
+            raise ProtocolError("the server sends more than the flow control window allows")
+
+    @property
+    def target(self) -> memoryview | None:
+        """The memory of which the rest of the current message has to fill, if it has begun."""
+        return None if self._message is None else self._message[self._received :]
+
+    def target_filled(self, count: int) -> None:
+        """Take note of bytes that were received right into `target`."""
+        self._received += count
+        self._complete()
+
+    def data_received(self, data: memoryview) -> None:
+        """Take note of bytes of the body.
+
+        Raises:
+            MessageTooLarge: a message begins that exceeds the limit.
+        """
+        if self._fields is None:
+            raise ProtocolError("the answer's data come before its headers")
+        if self._excerpt is not None:
+            self._excerpt += data
+            if len(self._excerpt) >= _EXCERPT:
+                self.finish(self._not_grpc(self._fields))
+            return
+        while len(data):
+            if self._message is None:
+                data = self._begin(data)
+                continue
+            count = min(len(data), len(self._message) - self._received)
+            self._message[self._received : self._received + count] = data[:count]
+            data = data[count:]
+            self._received += count
+            self._complete()
+
+    def _begin(self, data: memoryview) -> memoryview:
+        """Read the prefix of a message; what is left of the data."""
+        if self._prefix or len(data) < 5:
+            needed = 5 - len(self._prefix)
+            self._prefix += data[:needed]
+            data = data[needed:]
+            if len(self._prefix) < 5:
+                return data
+            flag, length = _PREFIX.unpack(self._prefix)
+            self._prefix = b""
+        else:
+            flag, length = _PREFIX.unpack_from(data)
+            data = data[5:]
+        if flag > 1:
+            raise ProtocolError(f"the answer has a message with the flags {flag}")
+        if length > self._max_message:
+            raise MessageTooLarge(length, self._max_message)
+        self._compressed = flag == 1
+        self._message = self._allocate(length, data)
+        self._received = 0
+        if length > len(data):
+            self._open_window()
+        elif not length:
+            self._complete()
+        return data
+
+    def _allocate(self, length: int, data: memoryview) -> memoryview:
+        if length < _PLACED_SIZE:
+            return memoryview(bytearray(length))
+        skip = 0
+        if self._place is not None and not self._compressed:
+            skip = -self._place(data[:length]) % _ALIGNMENT
+        try:
+            # Uninitialised, where a bytearray would first be filled with zeros.
+            return np.empty(skip + length, np.uint8).data[skip:]
+        except MemoryError as error:
+            raise ProtocolError(f"no memory for a message of {length} bytes") from error
+
+    def _complete(self) -> None:
+        message = self._message
+        if message is None or self._received < len(message):
+            return
+        self._message = None
+        if self._single and self.messages:
+            raise ProtocolError("more than one message answers a unary call")
+        if self._compressed:
+            assert self._fields is not None
+            coding = self._fields.headers.get("grpc-encoding", "identity")
+            message = decompress(message, coding, self._max_message)
+        self.messages.append(message)
+        self._queued += len(message)
+        if self.notify is not None:
+            self.notify()
+
+    def _open_window(self) -> None:
+        """Let the peer send what a reader has room for, and always all of the message it wants."""
+        wanted = WINDOW - self._queued
+        urgent = 0
+        if self._message is not None and not self.messages:
+            urgent = len(self._message) - self._received
+            wanted = max(wanted, urgent)
+        increment = wanted - self._window
+        if increment >= WINDOW // 2 or urgent > self._window:
+            self._window += increment
+            self._grant(self.id, increment)
+
+    # The end
+
+    def finish(self, result: Outcome | InferenceServerException) -> None:
+        """The call is over."""
+        if self.result is None:
+            self.result = result
+            self.out, self.out_size, self._message = [], 0, None
+            if self.notify is not None:
+                self.notify()
+
+    def ended_without_trailers(self) -> None:
+        """The peer ended the stream with data, as no gRPC server does."""
+        assert self._fields is not None
+        self.finish(self._outcome(Fields({}, None, None, "")))
+
+    def _outcome(self, trailers: Fields) -> Outcome | InferenceServerException:
+        first = self._fields or trailers
+        if trailers.code is None:
+            return self._not_grpc(first)
+        if self._message is not None or self._prefix:
+            return ProtocolError("the answer ends inside a message")
+        return Outcome(
+            trailers.code, trailers.message, trailers.details(), first.headers, trailers.headers
+        )
+
+    def _not_grpc(self, first: Fields) -> Outcome | InferenceServerException:
+        """What an answer without a gRPC status means, by its HTTP status."""
+        if _is_grpc(first):
+            return ProtocolError("the answer has no grpc-status")
+        text = bytes(self._excerpt or b"")[:_EXCERPT].decode("utf-8", "replace")
+        message = f"the server answered with HTTP status {first.http_status} instead of gRPC"
+        if first.http_status == 200:
+            kind = first.headers.get("content-type", "")
+            return ProtocolError(
+                f"the answer is not gRPC: its content-type is {kind!r}", None, text
+            )
+        # gRPC's own mapping (its document "HTTP to gRPC Status Code Mapping").
+        code = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}.get(
+            first.http_status or 0, 2
+        )
+        return Outcome(code, message, text.encode() or None, first.headers, {})
+
+
+def _is_grpc(fields: Fields) -> bool:
+    kind = fields.headers.get("content-type", "")
+    return fields.http_status == 200 and kind.startswith("application/grpc")
+
+
+def reset_error(code: int) -> InferenceServerException | Outcome:
+    """What a RST_STREAM with this error code means."""
+    if code == 0x7:
+        return CallRefused("the server refused the stream")
+    if code == 0x8:
+        return Outcome(1, "the server cancelled the stream", None, {}, {})
+    # gRPC's own mapping (section "Errors" of its HTTP/2 document).
+    status = {0xB: 8, 0xC: 7}.get(code, 13)
+    return Outcome(status, f"the server reset the stream with error code {code}", None, {}, {})

@@ -1,0 +1,230 @@
+"""What calls over HTTP and over gRPC have in common, whatever the runtime that carries them."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from ..datatypes import Buffer
+from ..engine.coding import CODINGS
+from ..errors import InferenceServerException
+from ..messages import Request
+from .endpoint import Endpoint
+
+T = TypeVar("T")
+
+_JOIN_BELOW = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What concerns the carrying of a call rather than its meaning.
+
+    Attributes:
+        headers: further headers, gRPC's metadata; they win over the client's own. Over gRPC, names
+            that end in "-bin" take bytes.
+        query: query parameters of HTTP; a list gives a parameter several times.
+        request_compression: "gzip" or "deflate", to compress what is sent.
+        response_compression: the same, asked of an HTTP server.
+    """
+
+    headers: Mapping[str, str | bytes] = field(default_factory=dict)
+    query: Mapping[str, Any] = field(default_factory=dict)
+    request_compression: str | None = None
+    response_compression: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("request_compression", "response_compression"):
+            value = getattr(self, name)
+            if value is not None and value not in CODINGS:
+                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(CODINGS)}")
+        for name in ("headers", "query"):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping):
+                raise TypeError(f"{name} is {value!r:.60}, expected a mapping")
+
+
+NO_OPTIONS = Options()
+
+
+class Engine(Protocol):
+    """A connection's state machine, as drivers of one call at a time see it."""
+
+    ping_pending: bool
+
+    @property
+    def response(self) -> Any:
+        """The answer once it is there, otherwise None."""
+
+    @property
+    def reusable(self) -> bool: ...
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to send besides what starting a call gave."""
+        ...
+
+    @property
+    def length_known(self) -> bool: ...
+
+    def data_to_send(self) -> list[Buffer]: ...
+    def get_buffer(self, sizehint: int = -1) -> memoryview: ...
+    def buffer_updated(self, count: int) -> None: ...
+    def eof_received(self) -> None: ...
+    def abandon(self) -> bool: ...
+    def cancel_all(self) -> bool: ...
+    def ping(self) -> None: ...
+
+
+class Call(Protocol[T]):
+    """A request as bytes: made once, it can be sent any number of times, from any thread.
+
+    The tensors' memory is referred to, not copied, so a later send carries its contents of then.
+    """
+
+    @property
+    def request(self) -> Request[T]: ...
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether it may be sent again when it is not known what became of it."""
+        ...
+
+    def start(self, engine: Any, timeout: float | None) -> list[Buffer]:
+        """Begin the exchange; what to send. The server is told the timeout where it can be."""
+        ...
+
+    def finish(self, response: Any) -> T:
+        """The answer.
+
+        Raises:
+            ServerError: the server refused the request.
+            ProtocolError: the answer is not the protocol's.
+        """
+        ...
+
+    def trusts(self, error: BaseException) -> bool:
+        """Whether the connection that an error came by can go on."""
+        ...
+
+    def without_data(self, request: Request[Any]) -> Call[T]:
+        """What is left when tensors are taken off, and a request without them."""
+        ...
+
+    def with_data(self, data: list[Buffer]) -> Call[T]:
+        """The same call with other tensors, of the same sizes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """When to ask a silent gRPC server for a sign of life, by HTTP/2 pings.
+
+    Attributes:
+        time: seconds of silence after which a ping is sent; infinite for never.
+        timeout: seconds that the answer may take before the connection counts as lost.
+        without_calls: also while no call is in work. Blocking clients look at idle connections
+            when they use them next.
+        max_pings: pings to send in a row while no message is sent; 0 for any number.
+    """
+
+    time: float = math.inf
+    timeout: float = 20.0
+    without_calls: bool = False
+    max_pings: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("time", "timeout"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise TypeError(f"{name} is {value!r:.60}, expected seconds as a number")
+            if not value > 0:
+                raise ValueError(f"{name} is {value!r}, expected a positive number of seconds")
+
+
+class Settings(Protocol):
+    """What all calls of a client share."""
+
+    @property
+    def endpoint(self) -> Endpoint: ...
+
+    @property
+    def keep_alive(self) -> KeepAlive | None: ...
+
+    @property
+    def alpn(self) -> str:
+        """The protocol's name in the TLS handshake; "" to name none."""
+        ...
+
+    def engine(self) -> Any:
+        """The state machine for a new connection."""
+        ...
+
+    def call(self, request: Request[T], options: Options) -> Call[T]:
+        """A request as bytes.
+
+        Raises:
+            ValueError, TypeError: it has no form over this protocol, or is larger than allowed.
+        """
+        ...
+
+
+def gather(buffers: list[Buffer]) -> list[Buffer]:
+    """The same bytes in fewer buffers: small neighbours are joined, large ones left alone."""
+    if sum(map(len, buffers)) <= _JOIN_BELOW:
+        return [b"".join(buffers)]
+    gathered: list[Buffer] = []
+    small: list[Buffer] = []
+    for buffer in buffers:
+        if len(buffer) <= _JOIN_BELOW:
+            small.append(buffer)
+        else:
+            if small:
+                gathered.append(b"".join(small))
+                small = []
+            gathered.append(buffer)
+    if small:
+        gathered.append(b"".join(small))
+    return gathered
+
+
+def note(text: str, *arguments: object) -> None:
+    """Log at debug level, to the logger "tritonclient", if the program logs at all."""
+    # One that does has imported logging, which takes longer than all of `transport`.
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        logging.getLogger("tritonclient").debug(text, *arguments)
+
+
+def check_limit(name: str, value: int) -> None:
+    """Raise unless a setting is a whole number from 1."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is {value!r:.60}, expected a whole number")
+    if value < 1:
+        raise ValueError(f"{name} is {value}, expected at least 1")
+
+
+def check_timeout(timeout: float | None, name: str = "timeout") -> None:
+    """Raise unless a timeout is a positive number of seconds or None."""
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"{name} is {timeout!r}, expected seconds as a number, or None")
+    if not timeout > 0 or math.isinf(timeout):
+        raise ValueError(f"{name} is {timeout!r}, expected a positive number of seconds, or None")
+
+
+def check_size(size: int, limit: int | None) -> None:
+    """Raise when a request is larger than a client's settings allow."""
+    if limit is not None and size > limit:
+        raise ValueError(f"the request's {size} bytes exceed max_request_size {limit}")
+
+
+def locate(error: InferenceServerException, url: str, request: Request[Any]) -> None:
+    """Note in an error which server, model and request it concerns."""
+    error.endpoint = url
+    error.model = getattr(request, "model", "")
+    error.request_id = getattr(request, "id", "")

@@ -1,0 +1,331 @@
+"""Connections on blocking sockets, and the pool of them that threads share."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+import weakref
+from collections import deque
+from time import monotonic
+from typing import Any
+
+from ..datatypes import Buffer
+from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
+from .call import Engine, KeepAlive, Settings, check_limit, gather, note
+from .endpoint import TLS
+from .polling import IN, OUT
+from .sockets import Stream, behind, connect
+
+
+class Connection:
+    """A connected socket and the engine that reads from it."""
+
+    __slots__ = ("_keep_alive", "_stream", "_unsent", "_used", "engine", "reused")
+
+    def __init__(self, stream: Stream, engine: Engine, keep_alive: KeepAlive | None) -> None:
+        self._stream = stream
+        self._keep_alive = keep_alive
+        self._unsent = False  # whether sending broke off, perhaps inside a frame
+        self._used = monotonic()
+        self.engine = engine
+        self.reused = False
+
+    def exchange(self, buffers: list[Buffer], deadline: float) -> Any:
+        """Send buffers and receive the answer."""
+        engine = self.engine
+        if self._keep_alive is not None:
+            self._prove_alive()
+        self._send(gather(buffers), deadline)
+        while engine.response is None:
+            self.receive(deadline)
+            if engine.pending:
+                self.flush(deadline)
+        return engine.response
+
+    def flush(self, deadline: float) -> None:
+        """Send what the engine has to send now."""
+        buffers = self.engine.data_to_send()
+        if buffers:
+            self._send(gather(buffers), deadline)
+
+    def receive(self, deadline: float) -> None:
+        """Receive something and feed it to the engine, which raises if that was the end."""
+        engine = self.engine
+        try:
+            if self._keep_alive is None:
+                count = self._stream.receive(engine.get_buffer(), deadline, engine.length_known)
+            else:
+                count = self._receive_alive(self._keep_alive, deadline)
+        except OSError as error:
+            raise _lost(error) from error
+        self._feed(count)
+
+    def _receive_alive(self, keep_alive: KeepAlive, deadline: float) -> int:
+        """Receive, asking for signs of life in times of silence."""
+        pings = 0
+        while True:
+            patience = keep_alive.timeout if self.engine.ping_pending else keep_alive.time
+            until = monotonic() + patience
+            try:
+                # Not waiting for the whole of a large piece, of which each part is a sign of life.
+                return self._stream.receive(self.engine.get_buffer(), min(until, deadline))
+            except DeadlineExceeded:
+                if deadline <= until:
+                    raise
+            if self.engine.ping_pending:
+                raise ConnectionFailed(
+                    f"keepalive: the server did not answer a ping in {keep_alive.timeout:g} s"
+                )
+            if keep_alive.max_pings and pings >= keep_alive.max_pings:
+                return self._stream.receive(self.engine.get_buffer(), deadline)
+            pings += 1
+            self.engine.ping()
+            self.flush(deadline)
+
+    def _prove_alive(self) -> None:
+        """Ask for a sign of life after a long pause: what lies between may have forgotten us."""
+        now = monotonic()
+        assert self._keep_alive is not None
+        if now - self._used > self._keep_alive.time:
+            self.engine.ping()
+        self._used = now
+
+    def leave(self) -> bool:
+        """End the call that is under way; whether the connection can go on."""
+        if self._unsent or not self.engine.cancel_all():
+            return False
+        buffers = self.engine.data_to_send()
+        try:
+            return not buffers or self._stream.send_some(buffers) == sum(map(len, buffers))
+        except OSError:
+            return False
+
+    def stale(self) -> bool:
+        """Whether the idle connection is of no use any more."""
+        if not self._stream.has_input():
+            return False
+        try:
+            # A server may speak unasked, over HTTP/2 for instance, where it pings.
+            while self.engine.reusable:
+                count = self._stream.receive_now(self.engine.get_buffer())
+                if not count:
+                    return True
+                self._feed(count)
+        except BlockingIOError:
+            pass
+        except OSError:
+            return True
+        except InferenceServerException:
+            return True
+        return not self.engine.reusable
+
+    def _feed(self, count: int) -> None:
+        if count:
+            self.engine.buffer_updated(count)
+        else:
+            self.engine.eof_received()
+
+    def _send(self, buffers: list[Buffer], deadline: float) -> None:
+        self._unsent = True
+        while buffers:
+            try:
+                sent = self._stream.send_some(buffers)
+            except BlockingIOError:
+                if self._stream.wait(IN | OUT, deadline) & ~OUT and self._answered_early():
+                    return
+            except OSError as error:
+                # The server may have answered, "too large" for instance, before it hung up.
+                self._last_words(error)
+                return
+            else:
+                if len(buffers) == 1 and sent == len(buffers[0]):
+                    break
+                buffers = behind(buffers, sent)
+        self._unsent = False
+
+    def _answered_early(self) -> bool:
+        try:
+            count = self._stream.receive_now(self.engine.get_buffer())
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise _lost(error) from error
+        self._feed(count)
+        # What was not sent can't be any more, so the connection is of no further use.
+        return self.engine.response is not None and self.engine.abandon()
+
+    def _last_words(self, error: OSError) -> None:
+        try:
+            while self.engine.response is None:
+                self._feed(self._stream.receive_now(self.engine.get_buffer()))
+        except OSError:  # ConnectionFailed among them
+            raise ConnectionFailed(f"the connection was lost while sending: {error}") from error
+        self.engine.abandon()
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def abort(self) -> None:
+        """End the connection under the call that uses it, in whatever thread."""
+        self._stream.shut_down()
+
+
+def _lost(error: OSError) -> InferenceServerException:
+    # Our own errors are OSErrors as well.
+    if isinstance(error, InferenceServerException):
+        return error
+    return ConnectionFailed(f"the connection was lost: {error}")
+
+
+class Pool:
+    """Connections to one endpoint.
+
+    A call takes the connection that was used last and puts it back. Both are one atomic
+    operation of a deque; the lock is only for opening, closing and waiting.
+    """
+
+    def __init__(self, settings: Settings, tls: TLS, max_connections: int) -> None:
+        check_limit("max_connections", max_connections)
+        self._settings = settings
+        self._tls = tls
+        self._context = tls.make_context(settings.alpn) if settings.endpoint.secure else None
+        self._max_connections = max_connections
+        self._closed = False
+        self._reset()
+        _pools.add(self)
+
+    def _reset(self) -> None:
+        self._idle: deque[Connection] = deque()
+        self._all: set[Connection] = set()
+        self._changed = threading.Condition()
+        self._open = 0
+        self._waiting = 0
+
+    def after_fork(self) -> None:
+        """Forget the parent's connections: its sockets are closed here and stay open there."""
+        for connection in self._idle:
+            connection.close()
+        self._reset()
+
+    def take(self) -> Connection | None:
+        """An idle connection that can be used, if there is one."""
+        try:
+            while True:
+                connection = self._idle.pop()
+                if connection.engine.reusable and not connection.stale():
+                    connection.reused = True
+                    return connection
+                self.discard(connection)
+        except IndexError:
+            return None
+
+    def acquire(self, deadline: float) -> Connection:
+        """A connection ready for a call: an idle one, a new one, or one waited for."""
+        connection = self.take()
+        if connection is not None:
+            return connection
+        if self._closed:
+            raise RuntimeError("the client is closed")
+        return self._open_or_wait(deadline)
+
+    def discard_idle(self) -> None:
+        """Close all idle connections, when one has shown that they can't be relied on."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self.discard(self._idle.pop())
+
+    def _open_or_wait(self, deadline: float) -> Connection:
+        with self._changed:
+            while self._open >= self._max_connections:
+                self._waiting += 1
+                try:
+                    # Looked for again now that a release can see us waiting.
+                    if self._idle or self._changed.wait(_seconds(deadline)):
+                        connection = self.take()
+                        if connection is not None:
+                            return connection
+                    elif monotonic() >= deadline:
+                        raise DeadlineExceeded(
+                            f"the deadline passed while all {self._max_connections} "
+                            "connections were busy"
+                        )
+                except BaseException:
+                    self._changed.notify()  # a notification that came just now is another's
+                    raise
+                finally:
+                    self._waiting -= 1
+                if self._closed:
+                    raise RuntimeError("the client is closed")
+            self._open += 1
+        try:
+            stream = connect(self._settings.endpoint, self._tls, self._context, deadline)
+            connection = Connection(stream, self._settings.engine(), self._settings.keep_alive)
+            with self._changed:  # so that an abort sees the connection, or this sees the abort
+                if self._closed:
+                    connection.close()
+                    raise RuntimeError("the client is closed")
+                self._all.add(connection)
+            note("%s: connected", self._settings.endpoint.url)
+            return connection
+        except BaseException:
+            with self._changed:
+                self._open -= 1
+                self._changed.notify()
+            raise
+
+    def release(self, connection: Connection) -> None:
+        """Put a connection back."""
+        if not connection.engine.reusable or self._closed:
+            self.discard(connection)
+            return
+        self._idle.append(connection)
+        if self._waiting:
+            with self._changed:
+                self._changed.notify()
+        if self._closed:  # closed in between: nobody else will empty the deque
+            self.close()
+
+    def discard(self, connection: Connection) -> None:
+        """Close a connection and let another take its place."""
+        with self._changed:
+            self._forget(connection)
+            self._changed.notify()
+
+    def _forget(self, connection: Connection) -> None:
+        connection.close()
+        self._all.discard(connection)
+        self._open -= 1
+        note("%s: connection closed", self._settings.endpoint.url)
+
+    def abort(self) -> None:
+        with self._changed:
+            for connection in self._all:
+                connection.abort()
+
+    def close(self) -> None:
+        self._closed = True
+        with self._changed:
+            with contextlib.suppress(IndexError):
+                while True:
+                    self._forget(self._idle.pop())
+            self._changed.notify_all()
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for pool in list(_pools):
+        pool.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _seconds(deadline: float) -> float | None:
+    if deadline == math.inf:
+        return None
+    return min(max(0.0, deadline - monotonic()), threading.TIMEOUT_MAX)
