@@ -19,12 +19,13 @@ LAYERS = [
     {"errors"},
     {"datatypes"},
     {"messages"},
+    {"shm"},
     {"codec", "engine"},
     {"transport"},
     {"inference", "model", "flows", "options", "calls"},
     {"client", "aio"},
     {""},  # tritonclient itself: the public names
-    {"shm", "classic", "http", "grpc", "utils", "server", "perf"},
+    {"classic", "http", "grpc", "utils", "server", "perf"},
     {"cli", "__main__"},
 ]
 IO = {

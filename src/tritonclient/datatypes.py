@@ -282,6 +282,23 @@ def unpack_bytes(data: Buffer, count: int) -> Array:
     return np.fromiter(_split(bytes(data), count), object, count) if array is None else array
 
 
+def leading_bytes(data: Buffer, count: int) -> int:
+    """How many bytes the first `count` BYTES elements take up, with their lengths.
+
+    Raises:
+        ValueError: the data holds fewer elements.
+    """
+    position = 0
+    try:
+        for _ in repeat(None, count):
+            position += 4 + _LENGTH.unpack_from(data, position)[0]
+    except struct.error:
+        position = len(data) + 1
+    if position > len(data):
+        raise ValueError(f"{len(data)} bytes do not hold {count} BYTES elements")
+    return position
+
+
 def unpack_all_bytes(data: Buffer) -> Array:
     """A 1-d object array of however many bytes elements wire data holds.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.shared_memory import SharedMemory
 
@@ -24,6 +26,7 @@ from tritonclient.errors import (
 from tritonclient.server.backends import Tensor
 from tritonclient.server.classification import classify
 from tritonclient.server.core import InferenceServer
+from tritonclient.shm.system import create_region
 
 Serve = Callable[..., InferenceServer]
 
@@ -357,6 +360,43 @@ def test_shared_memory_that_is_not_there(
     finally:
         memory.close()
         memory.unlink()
+
+
+WAITING = """
+import time
+from pathlib import Path
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def initialize(self, args):
+        self.place = Path(args["model_repository"])
+
+    def execute(self, requests):
+        array = pb_utils.get_input_tensor_by_name(requests[0], "IN").as_numpy()
+        (self.place / "begun").touch()
+        while not (self.place / "go").exists():
+            time.sleep(0.001)
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("OUT", array + 1)])]
+"""
+
+
+def test_a_region_that_goes_while_a_model_reads_it(
+    repository: RepositoryMaker, serve: Serve
+) -> None:
+    place = repository.python("waiting", WAITING)
+    core = serve()
+    with create_region(4096) as region, ThreadPoolExecutor(1) as thread:
+        region.view(0, 8)[:] = np.float32([1, 2]).tobytes()
+        core.handle(m.RegisterSystemSharedMemory("r", region.key, 4096))
+        where = {"shared_memory_region": "r", "shared_memory_byte_size": 8}
+        tensor = m.InferTensor("IN", "FP32", (2,), None, where)
+        answer = thread.submit(core.handle, m.Infer("waiting", (tensor,)))
+        while not (place / "begun").exists():
+            time.sleep(0.001)
+        core.handle(m.UnregisterSystemSharedMemory("r"))
+        (place / "go").touch()
+        (output,) = answer.result(30).outputs
+        assert np.frombuffer(output.data or b"", "<f4").tolist() == [2, 3]
 
 
 def test_cuda_shared_memory_is_refused(simple: InferenceServer) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import mmap
 import os
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 
-from ..datatypes import Buffer
+from ..datatypes import Array, Buffer
 from ..errors import Internal, InvalidArgument, NotFound
 from ..messages import (
     InferTensor,
@@ -16,6 +15,7 @@ from ..messages import (
     RequestedOutput,
     SystemSharedMemoryRegion,
 )
+from ..shm.posix import map_object, open_object
 from .parameters import unsigned
 
 _REGION = "shared_memory_region"
@@ -28,7 +28,7 @@ _NO_DATA = (
 @dataclass(frozen=True, slots=True)
 class _Mapped:
     region: SystemSharedMemoryRegion
-    memory: mmap.mmap
+    memory: Array
 
 
 class Regions:
@@ -65,9 +65,7 @@ class Regions:
         """Unmap one region, or all when no name is given; an unknown name is no error."""
         with self._lock:
             for each in [name] if name else list(self._regions):
-                mapped = self._regions.pop(each, None)
-                if mapped is not None:
-                    _unmap(mapped.memory)
+                self._regions.pop(each, None)  # and whoever still reads it ends the mapping
 
     # Tensors
 
@@ -119,19 +117,14 @@ class Regions:
                 raise InvalidArgument(
                     f"Invalid offset + byte size for shared memory region: '{name}'", "400"
                 )
-            return memoryview(mapped.memory)[offset : offset + size]
+            return mapped.memory[offset : offset + size].data
 
 
-def _map(region: SystemSharedMemoryRegion) -> mmap.mmap:
+def _map(region: SystemSharedMemoryRegion) -> Array:
     try:
-        # The standard library's own way to POSIX shared memory. Its public class would also hand
-        # the object to a process that removes it when this program ends.
-        from _posixshmem import shm_open  # type: ignore[import-not-found]  # no stubs
-    except ImportError as error:
+        descriptor = open_object(region.key)
+    except NotImplementedError as error:
         raise InvalidArgument("system shared memory is not supported on this platform") from error
-    name = "/" + region.key.lstrip("/")
-    try:
-        descriptor = shm_open(name, os.O_RDWR, mode=0o600)
     except (OSError, ValueError) as error:
         raise Internal(f"Unable to open shared memory region: '{region.key}'", "500") from error
     try:
@@ -146,11 +139,6 @@ def _map(region: SystemSharedMemoryRegion) -> mmap.mmap:
             raise InvalidArgument(
                 f"failed to register shared memory region '{region.name}': invalid args", "400"
             )
-        return mmap.mmap(descriptor, region.byte_size, offset=region.offset)
+        return map_object(descriptor, region.byte_size, region.offset)
     finally:
         os.close(descriptor)
-
-
-def _unmap(memory: mmap.mmap) -> None:
-    with suppress(BufferError):  # a request still reads it; it is unmapped when that is done
-        memory.close()
