@@ -11,12 +11,12 @@ import pytest
 
 import tritonclient
 from tritonclient import messages
-from tritonclient.codec import rest
+from tritonclient.codec import rest, rpc
 
 ROOT = Path(tritonclient.__file__).parent
 #: A module may import its own layer and those above it in this list; longest name counts.
 LAYERS = [
-    {"errors"},
+    {"errors", "extras"},
     {"datatypes"},
     {"messages"},
     {"shm"},
@@ -33,7 +33,9 @@ IO = {
     "urllib.request", "subprocess", "multiprocessing", "socketserver", "signal", "os", "io",
 }  # fmt: skip
 #: What has parts that may be missing, beyond numpy; they are imported when first needed.
-EXTRAS = {"grpc", "server", "perf", "cli", "shm", "codec.messages_pb", "engine.header_block"}
+EXTRAS = {
+    "grpc", "server", "perf", "cli", "shm", "codec.messages_pb", "codec.rpc", "engine.header_block",
+}  # fmt: skip
 
 
 def modules():
@@ -207,3 +209,8 @@ def requests():
 def test_every_request_has_a_route():
     assert {route.request for route in rest.ROUTES} == set(requests())
     assert len(rest.ROUTES) == len(requests())
+
+
+def test_every_request_has_a_procedure():
+    assert {row.request for row in rpc.RPCS} == set(requests())
+    assert len(rpc.RPCS) == len(requests())
