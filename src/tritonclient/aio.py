@@ -18,18 +18,28 @@ from .options import (
     CallOptions,
     InferOptions,
     Timeout,
-    http_settings,
     load_request,
+    settings,
     transport_options,
 )
 from .transport.asyncio import HttpTransport
-from .transport.call import NO_OPTIONS, Call, Options, check_timeout
+from .transport.call import NO_OPTIONS, Call, KeepAlive, Options, Settings, check_timeout
 from .transport.endpoint import TLS
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
 T = TypeVar("T")
+
+
+def _transport(settings: Settings, tls: TLS | None, max_connections: int) -> Any:
+    if settings.endpoint.protocol == "http":
+        return HttpTransport(settings, tls=tls, max_connections=max_connections)
+    from .transport.asyncio_grpc import GrpcTransport
+    from .transport.grpc import GrpcSettings
+
+    assert isinstance(settings, GrpcSettings)
+    return GrpcTransport(settings, tls=tls, max_connections=max_connections)
 
 
 class AsyncClient:
@@ -41,7 +51,7 @@ class AsyncClient:
         async with AsyncClient("http://localhost:8000") as client:
             result = await client.infer("simple", {"INPUT0": a, "INPUT1": b})
 
-    Cancelling a task that waits for an answer closes the connection, which tells the server.
+    Cancelling a task that waits for an answer tells the server to stop.
 
     Args:
         max_connections: connections open at the same time per event loop.
@@ -59,11 +69,12 @@ class AsyncClient:
         max_connections: int = 100,
         max_request_size: int | None = None,
         max_response_size: int = 2**31 - 1,
+        keep_alive: KeepAlive | None = None,
     ) -> None:
-        settings = http_settings(url, headers, timeout, max_request_size, max_response_size)
+        chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
         self._url = url
         self._timeout = timeout
-        self._transport = HttpTransport(settings, tls=tls, max_connections=max_connections)
+        self._transport = _transport(chosen, tls, max_connections)
         self._calls = InferCalls(self._transport.prepare)
 
     def __repr__(self) -> str:
@@ -83,7 +94,7 @@ class AsyncClient:
 
     async def send(self, call: Call[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
         """Send a prepared request; see `prepare`."""
-        return await self._transport.send(call, self._seconds(timeout))
+        return await self._transport.send(call, self._seconds(timeout))  # type: ignore[no-any-return]
 
     async def ask(
         self,
@@ -95,7 +106,7 @@ class AsyncClient:
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         call = self._transport.prepare(request, transport_options(headers, query))
-        return await self._transport.send(call, self._seconds(timeout))
+        return await self._transport.send(call, self._seconds(timeout))  # type: ignore[no-any-return]
 
     def _seconds(self, timeout: Timeout) -> float | None:
         return self._timeout if timeout is CLIENT_DEFAULT else timeout  # type: ignore[return-value]

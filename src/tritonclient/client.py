@@ -19,12 +19,12 @@ from .options import (
     CallOptions,
     InferOptions,
     Timeout,
-    http_settings,
     load_request,
+    settings,
     transport_options,
 )
 from .transport.blocking import Transport
-from .transport.call import NO_OPTIONS, Call, Options, check_limit, check_timeout
+from .transport.call import NO_OPTIONS, Call, KeepAlive, Options, check_limit, check_timeout
 from .transport.endpoint import TLS
 
 if TYPE_CHECKING:
@@ -48,13 +48,15 @@ class Client:
     and raises an `InferenceServerException` when it fails, `ServerError` when the server refused.
 
     Args:
-        url: `http://host:port/base`, `https://...`, or `unix:/path/of/socket`.
+        url: `http://host:port/base`, `https://...` or `unix:/path/of/socket` for HTTP;
+            `grpc://host:port`, `grpcs://...` or `grpc+unix:/path/of/socket` for gRPC.
         timeout: seconds that a call may take from its beginning to its end, None for no limit.
-        headers: sent with every call, such as `{"authorization": "Bearer ..."}`.
-        tls: how to secure `https` connections; the default verifies the server.
+        headers: sent with every call, such as `{"authorization": "Bearer ..."}`; gRPC's metadata.
+        tls: how to secure `https` and `grpcs` connections; the default verifies the server.
         max_connections: connections open at the same time; further calls wait for one.
         max_request_size: refuse to send larger bodies, in bytes; None for no limit.
         max_response_size: refuse to receive larger bodies, in bytes, also after decompression.
+        keep_alive: when to ask a silent gRPC server for a sign of life.
         workers: threads that carry what is given to `submit`.
     """
 
@@ -68,12 +70,13 @@ class Client:
         max_connections: int = 100,
         max_request_size: int | None = None,
         max_response_size: int = 2**31 - 1,
+        keep_alive: KeepAlive | None = None,
         workers: int = 16,
     ) -> None:
-        settings = http_settings(url, headers, timeout, max_request_size, max_response_size)
+        chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
         self._url = url
         self._timeout = timeout
-        self._transport = Transport(settings, tls=tls, max_connections=max_connections)
+        self._transport = Transport(chosen, tls=tls, max_connections=max_connections)
         self._calls = InferCalls(self._transport.prepare)
         check_limit("workers", workers)
         self._workers = workers

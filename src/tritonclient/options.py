@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias, TypedDict
 
 from .messages import LoadModel, Parameter
-from .transport.call import NO_OPTIONS, Options, check_timeout
+from .transport.call import NO_OPTIONS, KeepAlive, Options, Settings, check_timeout
 from .transport.endpoint import parse_url
 from .transport.http import HttpSettings
 
@@ -29,8 +29,8 @@ class CallOptions(TypedDict, total=False):
     """What every method that asks the server takes.
 
     timeout: seconds for the whole call, None for no limit; the client's own by default.
-    headers: further HTTP headers; they win over the client's.
-    query: query parameters of the URL; a list gives a parameter several times.
+    headers: further HTTP headers or gRPC metadata; they win over the client's.
+    query: query parameters of an HTTP URL; a list gives a parameter several times.
     """
 
     timeout: Timeout
@@ -87,21 +87,26 @@ def load_request(
     return LoadModel(model, config, files or {})
 
 
-def http_settings(
+def settings(
     url: str,
     headers: Mapping[str, str | bytes] | None,
     timeout: float | None,
     max_request_size: int | None,
     max_response_size: int,
-) -> HttpSettings:
+    keep_alive: KeepAlive | None,
+) -> Settings:
     """The settings of a client's transport.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.
     """
     endpoint = parse_url(url)
-    if endpoint.protocol != "http":
-        raise ValueError(f"url {url!r}: gRPC is not available yet; use http:// or https://")
     check_timeout(timeout)
     given = dict(Options(headers or {}).headers)  # checks that it is a mapping
-    return HttpSettings(endpoint, given, max_request_size, max_response_size)
+    if endpoint.protocol == "http":
+        if keep_alive is not None:
+            raise ValueError(f"keep_alive is given, but {url!r} is not gRPC, which alone has pings")
+        return HttpSettings(endpoint, given, max_request_size, max_response_size)
+    from .transport.grpc import GrpcSettings
+
+    return GrpcSettings(endpoint, given, max_request_size, max_response_size, keep_alive)

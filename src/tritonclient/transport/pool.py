@@ -39,16 +39,18 @@ class Connection:
             self._prove_alive()
         self._send(gather(buffers), deadline)
         while engine.response is None:
-            self.receive(deadline)
-            if engine.pending:
-                self.flush(deadline)
+            # What came while we were sending may let us send more.
+            if not (engine.pending and self.flush(deadline)):
+                self.receive(deadline)
         return engine.response
 
-    def flush(self, deadline: float) -> None:
-        """Send what the engine has to send now."""
+    def flush(self, deadline: float) -> bool:
+        """Send what the engine has to send now, if it has anything."""
         buffers = self.engine.data_to_send()
-        if buffers:
-            self._send(gather(buffers), deadline)
+        if not buffers:
+            return False
+        self._send(gather(buffers), deadline)
+        return True
 
     def receive(self, deadline: float) -> None:
         """Receive something and feed it to the engine, which raises if that was the end."""

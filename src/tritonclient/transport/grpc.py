@@ -1,0 +1,219 @@
+"""One call over gRPC: what to send for a request, and how to read its answer.
+
+Knows the codec and the engine, and nothing of sockets and loops: all runtimes share it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, ClassVar, Generic, TypeVar
+
+from ..codec import rpc, rpc_infer, rpc_status
+from ..datatypes import Buffer
+from ..engine.header_block import encode, encode_binary, require_hpack
+from ..engine.http2 import Http2
+from ..engine.rpc_stream import Outcome, RpcStream, frame_message
+from ..errors import InferenceServerException, ProtocolError, ServerError
+from ..messages import Request
+from .call import NO_OPTIONS, KeepAlive, Options, check_limit, check_size
+from .endpoint import Endpoint
+
+T = TypeVar("T")
+
+#: Names that say how a message is carried; letting a caller set them would break it.
+_OWN_NAMES = frozenset(["te", "content-type", "connection", "host", "content-length"])
+_ACCEPTED = "identity, deflate, gzip"
+
+_encode = lru_cache(maxsize=512)(encode)
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcSettings:
+    """What all calls of a client share.
+
+    Attributes:
+        headers: metadata sent with every call.
+        max_request_size: largest message to send, in bytes; None for no limit.
+        max_response_size: largest message to accept, in bytes, also after decompression.
+        keep_alive: when to look whether a silent server still lives.
+    """
+
+    endpoint: Endpoint
+    headers: Mapping[str, str | bytes] = field(default_factory=dict)
+    max_request_size: int | None = None
+    max_response_size: int = 2**31 - 1
+    keep_alive: KeepAlive | None = None
+
+    alpn: ClassVar[str] = "h2"
+
+    def __post_init__(self) -> None:
+        require_hpack()
+        metadata(self.headers)
+        check_limit("max_response_size", self.max_response_size)
+        if self.max_request_size is not None:
+            check_limit("max_request_size", self.max_request_size)
+
+    def engine(self) -> Http2:
+        """The state machine for a new connection."""
+        return Http2(max_message=self.max_response_size)
+
+    def call(self, request: Request[T], options: Options) -> GrpcCall[T]:
+        """A request as bytes."""
+        return GrpcCall(request, self, options)
+
+    def block(self, method: str, options: Options = NO_OPTIONS) -> bytes:
+        """The header block of a call, without the timeout."""
+        return _encode(self._headers(method, options))
+
+    def _headers(self, method: str, options: Options) -> tuple[tuple[str, str], ...]:
+        endpoint = self.endpoint
+        headers = [
+            (":method", "POST"),
+            (":scheme", "https" if endpoint.secure else "http"),
+            (":path", f"/{rpc.SERVICE}/{method}"),
+            (":authority", endpoint.authority),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+            ("grpc-accept-encoding", _ACCEPTED),
+        ]
+        if options.request_compression is not None:
+            headers.append(("grpc-encoding", options.request_compression))
+        if self.headers or options.headers:
+            given = {**dict(metadata(self.headers)), **dict(metadata(options.headers))}
+            headers += given.items()
+        return tuple(headers)
+
+
+def metadata(headers: Mapping[str, str | bytes]) -> tuple[tuple[str, str], ...]:
+    """Headers as gRPC sends them: names in lower case, bytes in base64.
+
+    Raises:
+        TypeError, ValueError: a name or value can't be sent.
+    """
+    return tuple([_field(name, value) for name, value in headers.items()])
+
+
+def _field(name: str, value: str | bytes) -> tuple[str, str]:
+    if not isinstance(name, str):
+        raise TypeError(f"headers has the name {name!r:.60}, expected a text")
+    name = name.lower()
+    if name in _OWN_NAMES or name.startswith(("grpc-", ":")):
+        raise ValueError(f"header {name!r} can't be set: it says how the call is carried")
+    if name.endswith("-bin"):
+        if isinstance(value, str):
+            value = value.encode()
+        if not isinstance(value, bytes):
+            raise TypeError(f"header {name!r} is {value!r:.60}, expected bytes")
+        value = encode_binary(value)
+    elif not isinstance(value, str):
+        raise TypeError(f"header {name!r} is {value!r:.60}, expected a text")
+    encode([(name, value)])  # checks the characters
+    return name, value
+
+
+@lru_cache(maxsize=64)
+def timeout_block(seconds: float | None) -> bytes:
+    """The header that tells the server how long the client waits, at most 8 digits long."""
+    if seconds is None:
+        return b""
+    for unit, per_second in (("u", 1_000_000), ("m", 1000), ("S", 1)):
+        amount = math.ceil(seconds * per_second)
+        if amount < 100_000_000:
+            return encode([("grpc-timeout", f"{amount}{unit}")])
+    return b""
+
+
+class GrpcCall(Generic[T]):
+    """A request as bytes; see `call.Call`.
+
+    Raises:
+        ValueError, TypeError: the request has no form over gRPC, or is larger than allowed.
+    """
+
+    __slots__ = ("_block", "_payload", "idempotent", "request")
+
+    def __init__(
+        self, request: Request[T], settings: GrpcSettings, options: Options = NO_OPTIONS
+    ) -> None:
+        check_options(options)
+        self.request = request
+        encoded = rpc.encode_request(request)
+        check_size(sum(map(len, encoded.message)), settings.max_request_size)
+        self._block = settings.block(encoded.method, options)
+        self._payload: Sequence[Buffer] = _framed(encoded.message, options.request_compression)
+        self.idempotent = rpc.idempotent(request)
+
+    def without_data(self, request: Request[Any]) -> GrpcCall[T]:
+        """What is left when tensors are taken off: the message's heads before each of them."""
+        return self._variant(request, self._payload[::2])
+
+    def with_data(self, data: list[Buffer]) -> GrpcCall[T]:
+        """The same call with other tensors, of the same sizes."""
+        payload: list[Buffer] = []
+        for head, tensor in zip(self._payload, data, strict=True):
+            payload += (head, tensor)
+        return self._variant(self.request, payload)
+
+    def _variant(self, request: Request[Any], payload: Sequence[Buffer]) -> GrpcCall[T]:
+        call: GrpcCall[T] = object.__new__(GrpcCall)
+        call.request, call._block, call._payload = request, self._block, payload
+        call.idempotent = self.idempotent
+        return call
+
+    def start(self, engine: Http2, timeout: float | None) -> list[Buffer]:
+        """Begin the exchange; what to send."""
+        self.begin(engine, timeout)
+        return engine.data_to_send()
+
+    def begin(self, engine: Http2, timeout: float | None) -> RpcStream:
+        """Begin the exchange; the engine then has something to send."""
+        return engine.start(
+            self._block + timeout_block(timeout), self._payload, place=rpc_infer.data_offset
+        )
+
+    def finish(self, response: RpcStream) -> T:
+        """The answer."""
+        result = response.result
+        assert result is not None
+        check_outcome(result)
+        if not response.messages:
+            raise ProtocolError("the answer has no message")
+        return rpc.decode_response(self.request, response.take())
+
+    def trusts(self, error: BaseException) -> bool:
+        """Whether the connection can go on, which for a refusal the engine knows best."""
+        return isinstance(error, ServerError)
+
+
+def _framed(message: tuple[Buffer, ...], coding: str | None) -> list[Buffer]:
+    prefix, *buffers = frame_message(message, coding)
+    # One piece, so that heads and tensors alternate.
+    return [b"".join((prefix, buffers[0])), *buffers[1:]] if coding is None else [prefix, *buffers]
+
+
+def check_options(options: Options) -> None:
+    """Raise for what gRPC does not have."""
+    if options is NO_OPTIONS:
+        return
+    if options.query:
+        raise ValueError(f"query is {options.query!r:.60}, but gRPC has no query parameters")
+    if options.response_compression is not None:
+        raise ValueError(
+            f"response_compression is {options.response_compression!r}, but gRPC servers choose "
+            "the compression of their answers themselves"
+        )
+
+
+def check_outcome(result: Outcome | InferenceServerException) -> Outcome:
+    """The outcome of a call that went well; otherwise its error is raised."""
+    if isinstance(result, InferenceServerException):
+        # Calls that end together share the error; each gets one of its own.
+        error = copy.copy(result)
+        raise error from result.__cause__
+    if result.code:
+        raise rpc_status.error_of(result.code, result.message, result.details)
+    return result
