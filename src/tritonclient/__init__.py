@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .aio import AsyncClient, AsyncModel
+    from .aio_streaming import AsyncInferStream
     from .client import Client, Model
     from .errors import (
         Aborted,
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
         Unknown,
     )
     from .inference import Classification, InferResult, Tensor
+    from .inference import infer as request
     from .messages import RequestedOutput
+    from .streaming import InferStream
+    from .transport.call import KeepAlive
     from .transport.endpoint import TLS
 
 __all__ = [
@@ -37,6 +41,7 @@ __all__ = [
     "Aborted",
     "AlreadyExists",
     "AsyncClient",
+    "AsyncInferStream",
     "AsyncModel",
     "Cancelled",
     "Classification",
@@ -46,9 +51,11 @@ __all__ = [
     "DeadlineExceeded",
     "FailedPrecondition",
     "InferResult",
+    "InferStream",
     "InferenceServerException",
     "Internal",
     "InvalidArgument",
+    "KeepAlive",
     "Model",
     "NotFound",
     "OutOfRange",
@@ -62,14 +69,18 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "Unknown",
+    "request",
 ]
 
 _HOMES = {
     "AsyncClient": "aio",
+    "AsyncInferStream": "aio_streaming",
     "AsyncModel": "aio",
     "Classification": "inference",
     "Client": "client",
     "InferResult": "inference",
+    "InferStream": "streaming",
+    "KeepAlive": "transport.call",
     "Model": "client",
     "RequestedOutput": "messages",
     "TLS": "transport.endpoint",
@@ -83,6 +94,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version(__name__)
+    if name == "request":
+        from .inference import infer
+
+        return infer
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)

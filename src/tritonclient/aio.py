@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Task
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from . import flows
 from . import messages as m
@@ -17,9 +17,13 @@ from .options import (
     CLIENT_DEFAULT,
     CallOptions,
     InferOptions,
+    StreamOptions,
     Timeout,
+    check_streams,
     load_request,
     settings,
+    split,
+    stream_requests,
     transport_options,
 )
 from .transport.asyncio import HttpTransport
@@ -28,6 +32,8 @@ from .transport.endpoint import TLS
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
+
+    from .aio_streaming import AsyncInferStream, Requests
 
 T = TypeVar("T")
 
@@ -167,6 +173,80 @@ class AsyncClient:
         """
         call = self._calls.make(model, inputs, version, outputs, options)
         return asyncio.get_running_loop().create_task(self.infer_prepared(call, timeout=timeout))
+
+    @overload
+    def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, TensorLike],
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: float | None = None,
+        response_timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncInferStream: ...
+
+    @overload
+    def stream(
+        self,
+        model: Requests,
+        /,
+        *,
+        timeout: float | None = None,
+        response_timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str | bytes] | None = None,
+        request_compression: str | None = None,
+    ) -> AsyncInferStream: ...
+
+    def stream(
+        self,
+        model: str | Requests,
+        inputs: Mapping[str, TensorLike] | None = None,
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: float | None = None,
+        response_timeout: Timeout = CLIENT_DEFAULT,
+        **options: Any,
+    ) -> AsyncInferStream:
+        """The responses of a decoupled model, or the answers to many requests on one stream.
+
+        See `Client.stream`. Requests may also come from an asynchronous iterable; they are taken
+        by a task.
+        """
+        arguments, carrying = split(options)
+        requests = stream_requests(model, inputs, version, outputs, arguments)
+        return self._open_stream(carrying, timeout, response_timeout, requests)
+
+    def open_stream(
+        self,
+        *,
+        timeout: float | None = None,
+        response_timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str | bytes] | None = None,
+        request_compression: str | None = None,
+    ) -> AsyncInferStream:
+        """A stream on which requests are sent one by one; see `Client.open_stream`."""
+        carrying = transport_options(headers, request_compression=request_compression)
+        return self._open_stream(carrying, timeout, response_timeout)
+
+    def _open_stream(
+        self,
+        options: Options,
+        timeout: float | None,
+        response_timeout: Timeout,
+        requests: Requests | None = None,
+    ) -> AsyncInferStream:
+        from .aio_streaming import AsyncInferStream
+
+        check_streams(self._url)
+        seconds = self._seconds(response_timeout)
+        check_timeout(seconds, "response_timeout")
+        check_timeout(timeout)
+        return AsyncInferStream(
+            lambda: self._transport.open(options, timeout), self._url, seconds, requests
+        )
 
     async def model(
         self,

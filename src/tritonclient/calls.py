@@ -10,11 +10,10 @@ import numpy as np
 from .datatypes import Buffer, view
 from .inference import TensorLike, infer
 from .messages import Infer, InferResponse, RequestedOutput
-from .options import InferOptions, transport_options
+from .options import InferOptions, split
 from .transport.call import Call, Options
 
 InferCall: TypeAlias = Call[InferResponse]
-_CARRYING = ("headers", "query", "request_compression", "response_compression")
 _MAX_REMEMBERED = 256
 
 
@@ -46,10 +45,9 @@ class InferCalls:
             key = known = None
         if known is not None:
             return known.with_data(data)
-        arguments: dict[str, Any] = dict(options)
-        carrying = {name: arguments.pop(name) for name in _CARRYING if name in arguments}
+        arguments, carrying = split(options)
         request = infer(model, inputs, version=version, outputs=outputs, **arguments)
-        call = self._prepare(request, transport_options(**carrying))
+        call = self._prepare(request, carrying)
         if key is not None:
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()

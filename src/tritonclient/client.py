@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from . import flows
 from . import messages as m
@@ -18,9 +18,13 @@ from .options import (
     CLIENT_DEFAULT,
     CallOptions,
     InferOptions,
+    StreamOptions,
     Timeout,
+    check_streams,
     load_request,
     settings,
+    split,
+    stream_requests,
     transport_options,
 )
 from .transport.blocking import Transport
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
     from typing_extensions import Self, Unpack
+
+    from .streaming import InferStream, StreamRequest
 
 T = TypeVar("T")
 
@@ -247,6 +253,86 @@ class Client:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._workers, "tritonclient")
             return self._executor
+
+    @overload
+    def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, TensorLike],
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: float | None = None,
+        response_timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[StreamOptions],
+    ) -> InferStream: ...
+
+    @overload
+    def stream(
+        self,
+        model: Iterable[StreamRequest],
+        /,
+        *,
+        timeout: float | None = None,
+        response_timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str | bytes] | None = None,
+        request_compression: str | None = None,
+    ) -> InferStream: ...
+
+    def stream(
+        self,
+        model: str | Iterable[StreamRequest],
+        inputs: Mapping[str, TensorLike] | None = None,
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: float | None = None,
+        response_timeout: Timeout = CLIENT_DEFAULT,
+        **options: Any,
+    ) -> InferStream:
+        """The responses of a decoupled model, or the answers to many requests on one stream.
+
+        Only gRPC has streams.
+
+        Args:
+            model: name of the model; or an iterable of requests, each made by
+                `tritonclient.request` or a mapping of its arguments. They are taken on a
+                thread of their own, as fast as the server takes them.
+            inputs, version, outputs: those of `infer`, with the options of a request.
+            timeout: seconds for the whole stream; None, the default, for no limit.
+            response_timeout: seconds that each response may take; the client's timeout by default.
+            empty_final_response: also yield the response without outputs that only says that it
+                was the last; see `InferResult.final`.
+            headers, request_compression: as in `infer`, for the whole stream.
+        """
+        arguments, carrying = split(options)
+        requests = stream_requests(model, inputs, version, outputs, arguments)
+        return self._open_stream(carrying, timeout, response_timeout).feed(requests)
+
+    def open_stream(
+        self,
+        *,
+        timeout: float | None = None,
+        response_timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str | bytes] | None = None,
+        request_compression: str | None = None,
+    ) -> InferStream:
+        """A stream on which requests are sent one by one, with `send` and at last `end`.
+
+        Takes the arguments of `stream` that concern the whole stream.
+        """
+        carrying = transport_options(headers, request_compression=request_compression)
+        return self._open_stream(carrying, timeout, response_timeout)
+
+    def _open_stream(
+        self, options: Options, timeout: float | None, response_timeout: Timeout
+    ) -> InferStream:
+        from .streaming import InferStream
+
+        check_streams(self._url)
+        seconds = self._seconds(response_timeout)
+        check_timeout(seconds, "response_timeout")
+        return InferStream(self._transport.open(options, timeout), self._url, seconds)
 
     def model(
         self,

@@ -60,8 +60,13 @@ def infer(
     server_timeout: float | None = None,
     parameters: Mapping[str, Parameter] | None = None,
     binary: bool = True,
+    empty_final_response: bool = False,
 ) -> Infer:
     """The request that these arguments make; they are those of `Client.infer`.
+
+    Args:
+        empty_final_response: on a stream, also ask for the response of a decoupled model that
+            holds no outputs and only says that it was the last.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.
@@ -71,15 +76,18 @@ def infer(
         raise ValueError("model is '', expected the name of a model")
     if not isinstance(inputs, Mapping):
         raise TypeError(f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays")
+    given = _parameters(
+        parameters, sequence_id, sequence_start, sequence_end, priority, server_timeout
+    )
+    if empty_final_response:
+        given = {**given, "triton_enable_empty_final_response": True}
     return Infer(
         model,
         tuple([make_input(name, value, binary) for name, value in inputs.items()]),
         version,
         _requested(outputs, binary) if outputs else (),
         id,
-        _parameters(
-            parameters, sequence_id, sequence_start, sequence_end, priority, server_timeout
-        ),
+        given,
         binary,
     )
 
@@ -308,6 +316,11 @@ class InferResult(Mapping[str, Array]):
     def parameters(self) -> Mapping[str, Parameter]:
         """The response's own parameters."""
         return self._response.parameters
+
+    @property
+    def final(self) -> bool:
+        """Whether this is the last response to its request; only streams have others."""
+        return bool(self._response.parameters.get("triton_final_response", True))
 
     def output(self, name: str) -> InferTensor:
         """Datatype, shape, parameters and wire bytes of an output.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, TypeAlias, TypedDict
 
-from .messages import LoadModel, Parameter
+from .inference import infer
+from .messages import Infer, LoadModel, Parameter
 from .transport.call import NO_OPTIONS, KeepAlive, Options, Settings, check_timeout
 from .transport.endpoint import parse_url
 from .transport.http import HttpSettings
@@ -55,6 +56,48 @@ class InferOptions(TypedDict, total=False):
     response_compression: str | None
 
 
+class StreamOptions(InferOptions, total=False):
+    """What `stream` takes besides its named arguments; see `Client.stream`."""
+
+    empty_final_response: bool
+
+
+#: What of all options concerns the carrying of a call rather than the request.
+CARRYING = ("headers", "query", "request_compression", "response_compression")
+
+
+def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
+    """The options of a request, and those of its transport."""
+    arguments = dict(options)
+    carrying = {name: arguments.pop(name) for name in CARRYING if name in arguments}
+    return arguments, transport_options(**carrying)
+
+
+def stream_requests(
+    model: str | Any,
+    inputs: Mapping[str, Any] | None,
+    version: str,
+    outputs: Any,
+    arguments: dict[str, Any],
+) -> Any:
+    """The requests that the arguments of `Client.stream` make.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    if isinstance(model, str):
+        if inputs is None:
+            raise TypeError("inputs is missing")
+        return (infer(model, inputs, version=version, outputs=outputs, **arguments),)
+    if isinstance(model, Infer) or not isinstance(model, (Iterable, AsyncIterable)):
+        raise TypeError(
+            f"model is {model!r:.60}, expected a model's name or an iterable of requests"
+        )
+    if inputs is not None or version or outputs is not None or arguments:
+        raise TypeError("inputs and options of requests are given with the requests themselves")
+    return model
+
+
 def transport_options(
     headers: Mapping[str, str | bytes] | None = None,
     query: Mapping[str, Any] | None = None,
@@ -65,6 +108,12 @@ def transport_options(
     if not (headers or query or request_compression or response_compression):
         return NO_OPTIONS
     return Options(headers or {}, query or {}, request_compression, response_compression)
+
+
+def check_streams(url: str) -> None:
+    """Raise for a client whose protocol has no streams."""
+    if parse_url(url).protocol != "grpc":
+        raise ValueError(f"streams need gRPC, but the client's url is {url!r}")
 
 
 def load_request(

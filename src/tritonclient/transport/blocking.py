@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from time import monotonic
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..engine.rpc_stream import CallRefused
 from ..errors import (
@@ -18,6 +18,9 @@ from ..messages import Request
 from .call import NO_OPTIONS, Call, Options, Settings, check_timeout, locate, note
 from .endpoint import TLS
 from .pool import Connection, Pool
+
+if TYPE_CHECKING:
+    from .duplex import Duplex
 
 T = TypeVar("T")
 
@@ -94,6 +97,24 @@ class Transport:
             raise
         self._pool.release(connection)
         return answer
+
+    def open(self, options: Options = NO_OPTIONS, timeout: float | None = None) -> Duplex:
+        """Begin a stream of inferences over gRPC, which has a connection of its own.
+
+        Args:
+            timeout: seconds from now until the stream must have ended; None for no limit.
+        """
+        from .duplex import Duplex
+        from .grpc import GrpcSettings
+
+        assert isinstance(self._settings, GrpcSettings)
+        check_timeout(timeout)
+        deadline = math.inf if timeout is None else monotonic() + timeout
+        try:
+            return Duplex(self._pool, self._settings, options, timeout, deadline)
+        except InferenceServerException as error:
+            error.endpoint = self._url
+            raise
 
     def close(self) -> None:
         """Close idle connections now and busy ones when their call ends; later calls fail."""

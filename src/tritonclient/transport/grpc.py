@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ..codec import rpc, rpc_infer, rpc_status
 from ..datatypes import Buffer
@@ -48,14 +48,17 @@ class GrpcSettings:
     max_response_size: int = 2**31 - 1
     keep_alive: KeepAlive | None = None
 
-    alpn: ClassVar[str] = "h2"
-
     def __post_init__(self) -> None:
         require_hpack()
         metadata(self.headers)
         check_limit("max_response_size", self.max_response_size)
         if self.max_request_size is not None:
             check_limit("max_request_size", self.max_request_size)
+
+    @property
+    def alpn(self) -> str:
+        """HTTP/2's name, which gRPC servers insist on."""
+        return "h2"
 
     def engine(self) -> Http2:
         """The state machine for a new connection."""

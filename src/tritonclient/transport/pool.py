@@ -8,6 +8,7 @@ import os
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -22,10 +23,10 @@ from .sockets import Stream, behind, connect
 class Connection:
     """A connected socket and the engine that reads from it."""
 
-    __slots__ = ("_keep_alive", "_stream", "_unsent", "_used", "engine", "reused")
+    __slots__ = ("_keep_alive", "_unsent", "_used", "engine", "reused", "stream")
 
     def __init__(self, stream: Stream, engine: Engine, keep_alive: KeepAlive | None) -> None:
-        self._stream = stream
+        self.stream = stream
         self._keep_alive = keep_alive
         self._unsent = False  # whether sending broke off, perhaps inside a frame
         self._used = monotonic()
@@ -55,36 +56,49 @@ class Connection:
     def receive(self, deadline: float) -> None:
         """Receive something and feed it to the engine, which raises if that was the end."""
         engine = self.engine
+        buffer = engine.get_buffer()
+        whole = engine.length_known
         try:
-            if self._keep_alive is None:
-                count = self._stream.receive(engine.get_buffer(), deadline, engine.length_known)
-            else:
-                count = self._receive_alive(self._keep_alive, deadline)
+            if self._keep_alive is not None:
+                self.wait(IN, deadline, lambda: self.flush(deadline))
+                whole = False  # each part of a large piece is a sign of life
+            count = self.stream.receive(buffer, deadline, whole)
         except OSError as error:
             raise _lost(error) from error
         self._feed(count)
 
-    def _receive_alive(self, keep_alive: KeepAlive, deadline: float) -> int:
-        """Receive, asking for signs of life in times of silence."""
+    def wait(self, events: int, until: float, flush: Callable[[], object]) -> int:
+        """Wait until there is something to receive, asking for signs of life in times of silence.
+
+        Args:
+            events: of `polling`.
+            flush: sends what the engine has to send, pings in this case.
+
+        Raises:
+            ConnectionFailed: a ping was not answered in time.
+            DeadlineExceeded: nothing came in time.
+        """
+        settings = self._keep_alive
+        if settings is None:
+            return self.stream.wait(events, until)
         pings = 0
         while True:
-            patience = keep_alive.timeout if self.engine.ping_pending else keep_alive.time
-            until = monotonic() + patience
+            patience = settings.timeout if self.engine.ping_pending else settings.time
+            alarm = monotonic() + patience
+            if settings.max_pings and pings >= settings.max_pings and not self.engine.ping_pending:
+                alarm = math.inf
             try:
-                # Not waiting for the whole of a large piece, of which each part is a sign of life.
-                return self._stream.receive(self.engine.get_buffer(), min(until, deadline))
+                return self.stream.wait(events, min(alarm, until))
             except DeadlineExceeded:
-                if deadline <= until:
+                if until <= alarm:
                     raise
             if self.engine.ping_pending:
                 raise ConnectionFailed(
-                    f"keepalive: the server did not answer a ping in {keep_alive.timeout:g} s"
+                    f"keepalive: the server did not answer a ping in {settings.timeout:g} s"
                 )
-            if keep_alive.max_pings and pings >= keep_alive.max_pings:
-                return self._stream.receive(self.engine.get_buffer(), deadline)
             pings += 1
             self.engine.ping()
-            self.flush(deadline)
+            flush()
 
     def _prove_alive(self) -> None:
         """Ask for a sign of life after a long pause: what lies between may have forgotten us."""
@@ -100,18 +114,18 @@ class Connection:
             return False
         buffers = self.engine.data_to_send()
         try:
-            return not buffers or self._stream.send_some(buffers) == sum(map(len, buffers))
+            return not buffers or self.stream.send_some(buffers) == sum(map(len, buffers))
         except OSError:
             return False
 
     def stale(self) -> bool:
         """Whether the idle connection is of no use any more."""
-        if not self._stream.has_input():
+        if not self.stream.has_input():
             return False
         try:
             # A server may speak unasked, over HTTP/2 for instance, where it pings.
             while self.engine.reusable:
-                count = self._stream.receive_now(self.engine.get_buffer())
+                count = self.stream.receive_now(self.engine.get_buffer())
                 if not count:
                     return True
                 self._feed(count)
@@ -133,9 +147,9 @@ class Connection:
         self._unsent = True
         while buffers:
             try:
-                sent = self._stream.send_some(buffers)
+                sent = self.stream.send_some(buffers)
             except BlockingIOError:
-                if self._stream.wait(IN | OUT, deadline) & ~OUT and self._answered_early():
+                if self.stream.wait(IN | OUT, deadline) & ~OUT and self._answered_early():
                     return
             except OSError as error:
                 # The server may have answered, "too large" for instance, before it hung up.
@@ -149,7 +163,7 @@ class Connection:
 
     def _answered_early(self) -> bool:
         try:
-            count = self._stream.receive_now(self.engine.get_buffer())
+            count = self.stream.receive_now(self.engine.get_buffer())
         except BlockingIOError:
             return False
         except OSError as error:
@@ -161,17 +175,17 @@ class Connection:
     def _last_words(self, error: OSError) -> None:
         try:
             while self.engine.response is None:
-                self._feed(self._stream.receive_now(self.engine.get_buffer()))
+                self._feed(self.stream.receive_now(self.engine.get_buffer()))
         except OSError:  # ConnectionFailed among them
             raise ConnectionFailed(f"the connection was lost while sending: {error}") from error
         self.engine.abandon()
 
     def close(self) -> None:
-        self._stream.close()
+        self.stream.close()
 
     def abort(self) -> None:
         """End the connection under the call that uses it, in whatever thread."""
-        self._stream.shut_down()
+        self.stream.shut_down()
 
 
 def _lost(error: OSError) -> InferenceServerException:
@@ -244,7 +258,7 @@ class Pool:
                 self._waiting += 1
                 try:
                     # Looked for again now that a release can see us waiting.
-                    if self._idle or self._changed.wait(_seconds(deadline)):
+                    if self._idle or self._changed.wait(seconds_left(deadline)):
                         connection = self.take()
                         if connection is not None:
                             return connection
@@ -327,7 +341,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _seconds(deadline: float) -> float | None:
+def seconds_left(deadline: float) -> float | None:
+    """Seconds until a deadline, as `threading` takes them."""
     if deadline == math.inf:
         return None
     return min(max(0.0, deadline - monotonic()), threading.TIMEOUT_MAX)

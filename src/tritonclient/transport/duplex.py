@@ -1,0 +1,248 @@
+"""A gRPC stream on blocking sockets, in which one thread may send while another receives.
+
+A stream has a connection of its own. Whoever needs something from the server waits for it and
+reads for both; there is no thread but the callers'. All that touches engine and socket happens
+under one lock, except waiting.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from functools import partial
+from time import monotonic
+from typing import cast
+
+from ..codec import rpc_infer
+from ..datatypes import Buffer
+from ..engine.http2 import Http2
+from ..engine.rpc_stream import frame_message
+from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
+from .call import Options, gather
+from .grpc import GrpcSettings, check_options, check_outcome, timeout_block
+from .polling import IN, OUT, poller
+from .pool import Connection, Pool, seconds_left
+from .sockets import behind, wait
+
+#: What may wait to be sent before a sender waits for the server.
+_ROOM = 256 * 1024
+#: Seconds after which a sender that waits for the socket looks whether the stream still lives.
+_A_WHILE = 0.1
+
+
+class Duplex:
+    """A stream of inferences: messages to the server, and messages from it.
+
+    Args:
+        deadline: by the monotonic clock, when the stream must have ended.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        settings: GrpcSettings,
+        options: Options,
+        timeout: float | None,
+        deadline: float,
+    ) -> None:
+        check_options(options)
+        block = settings.block("ModelStreamInfer", options) + timeout_block(timeout)
+        self._coding = options.request_compression
+        self._deadline = deadline
+        self._pool = pool
+        self._connection: Connection = pool.acquire(deadline)
+        self._engine = cast(Http2, self._connection.engine)
+        self._socket = self._connection.stream
+        self._writable = poller(self._socket.sock)  # one of its own, since the reader waits too
+        self._changed = threading.Condition()
+        self._reading = False
+        self._released = False
+        self._unsent: list[Buffer] = []
+        try:
+            self._stream = self._engine.start(
+                block, end=False, single=False, place=partial(rpc_infer.data_offset, stream=True)
+            )
+            with self._changed:
+                self._flush()
+        except BaseException:
+            self._pool.discard(self._connection)
+            raise
+
+    # What callers do
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has ended the stream, or it was cancelled."""
+        return self._stream.result is not None
+
+    def send(self, message: Sequence[Buffer]) -> None:
+        """Send a message; returns when it is on its way and there is room for another.
+
+        What is sent after the end is dropped: `receive` tells what ended the stream.
+
+        Raises:
+            DeadlineExceeded: the server did not take it in time.
+        """
+        framed = frame_message(message, self._coding)
+        with self._changed:
+            if self._stream.result is None:
+                self._engine.send(self._stream, framed)
+                self._flush()
+        while not self._sent():
+            try:
+                self._wait_to_send()
+            except DeadlineExceeded as error:
+                self.cancel(error)
+                raise
+
+    def end(self) -> None:
+        """Tell the server that no more messages will come."""
+        with self._changed:
+            if self._stream.result is None:
+                self._engine.send(self._stream, (), end=True)
+                self._flush()
+
+    def receive(self, timeout: float | None = None) -> memoryview | None:
+        """The next message, or None when the server has ended the stream well.
+
+        Args:
+            timeout: seconds that it may take; when they are over the stream is cancelled.
+        """
+        until = math.inf if timeout is None else monotonic() + timeout
+        while True:
+            with self._changed:
+                if self._stream.messages:
+                    message = self._stream.take()
+                    if not self._released:
+                        self._flush()  # the window may have been opened
+                    return message
+                result = self._stream.result
+                if result is not None:
+                    self._release()
+            if result is not None:
+                check_outcome(result)
+                return None
+            try:
+                self._pump(min(until, self._deadline))
+            except DeadlineExceeded as error:
+                late = error
+                if timeout is not None and until <= self._deadline:
+                    late = DeadlineExceeded(f"no response came within {timeout:g} s")
+                self.cancel(late)
+                raise late from None
+
+    def cancel(self, error: InferenceServerException | None = None) -> None:
+        """End the stream at once, from any thread; harmless when it has ended."""
+        with self._changed:
+            if self._stream.result is None:
+                self._engine.cancel(self._stream, error or Cancelled("the stream was cancelled"))
+                self._flush()  # tells the server why
+                # Wakes a thread that waits for the server, which will say nothing more.
+                self._connection.abort()
+                self._engine.abandon()
+            self._release()
+            self._changed.notify_all()
+
+    # Sending; the lock is held for _flush
+
+    def _flush(self) -> None:
+        """Send what can be sent without waiting."""
+        engine = self._engine
+        while True:
+            if not self._unsent:
+                self._unsent = gather(engine.data_to_send(_ROOM))
+                if not sum(map(len, self._unsent)):
+                    self._unsent = []
+                    return
+            try:
+                sent = self._socket.send_some(self._unsent)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._unsent = []
+                engine.fail(ConnectionFailed(f"the connection was lost while sending: {error}"))
+                return
+            self._unsent = behind(self._unsent, sent)
+
+    def _sent(self) -> bool:
+        with self._changed:
+            if self._stream.result is not None:
+                return True
+            self._flush()
+            return not self._unsent and self._stream.out_size < _ROOM
+
+    def _wait_to_send(self) -> None:
+        with self._changed:
+            full, reading = bool(self._unsent), self._reading
+        if not (full and reading):
+            # The server may have to be read from before it takes more.
+            self._pump(self._deadline, IN | OUT if full else IN)
+            return
+        # A while only, since the other thread may find the stream ended meanwhile.
+        until = min(self._deadline, monotonic() + _A_WHILE)
+        try:
+            wait(self._writable, OUT, until)
+        except DeadlineExceeded:
+            if until == self._deadline:
+                raise
+
+    # Receiving
+
+    def _pump(self, until: float, events: int = IN) -> None:
+        """Wait until something has come, whichever thread reads it, or another event."""
+        with self._changed:
+            if self._stream.result is not None:
+                return
+            if self._reading:
+                if not self._changed.wait(seconds_left(until)) and monotonic() >= until:
+                    raise DeadlineExceeded("the deadline passed before the answer was there")
+                return
+            self._reading = True
+        try:
+            self._connection.wait(events, until, self._flush_now)
+        except ConnectionFailed as error:
+            with self._changed:
+                self._engine.fail(error)
+        except BaseException:
+            with self._changed:
+                self._reading = False
+                self._changed.notify_all()  # another takes over
+            raise
+        with self._changed:
+            self._reading = False
+            if not self._released:
+                self._read()
+                self._flush()
+            self._changed.notify_all()
+
+    def _flush_now(self) -> None:
+        with self._changed:
+            self._flush()
+
+    def _read(self) -> None:
+        engine = self._engine
+        try:
+            count = self._socket.receive_now(engine.get_buffer())
+            if count:
+                engine.buffer_updated(count)
+            else:
+                engine.eof_received()
+        except BlockingIOError:
+            pass
+        except InferenceServerException:
+            pass  # the stream tells
+        except OSError as error:
+            engine.fail(ConnectionFailed(f"the connection was lost: {error}"))
+
+    # The end; the lock is held
+
+    def _release(self) -> None:
+        """Give the connection back, once."""
+        if self._released:
+            return
+        self._released = True
+        if self._unsent or self._reading:
+            self._pool.discard(self._connection)
+        else:
+            self._pool.release(self._connection)
