@@ -22,7 +22,7 @@ LAYERS = [
     {"shm"},
     {"codec", "engine"},
     {"transport"},
-    {"inference", "model", "flows", "options", "calls"},
+    {"inference", "model", "flows", "options", "calls", "streaming", "aio_streaming"},
     {"client", "aio"},
     {""},  # tritonclient itself: the public names
     {"classic", "http", "grpc", "utils", "server", "perf"},
@@ -186,7 +186,12 @@ def test_twins_are_called_alike(blocking, awaiting):
 
 @pytest.mark.parametrize(("blocking", "awaiting"), TWINS)
 def test_only_the_awaiting_twin_awaits(blocking, awaiting):
-    at_once = {"prepare", "submit"}  # they ask nothing, or give something to wait for
+    at_once = {
+        "prepare",
+        "submit",
+        "stream",
+        "open_stream",
+    }  # they ask nothing, or give something to wait for
     for name, member in public(awaiting).items():
         assert inspect.iscoroutinefunction(member) == (name not in at_once), name
     for member in public(blocking).values():

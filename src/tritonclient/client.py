@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from . import flows
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from .streaming import InferStream, StreamRequest
+    from .streaming import InferStream, Requests
 
 T = TypeVar("T")
 
@@ -270,7 +270,7 @@ class Client:
     @overload
     def stream(
         self,
-        model: Iterable[StreamRequest],
+        model: Requests,
         /,
         *,
         timeout: float | None = None,
@@ -281,7 +281,7 @@ class Client:
 
     def stream(
         self,
-        model: str | Iterable[StreamRequest],
+        model: str | Requests,
         inputs: Mapping[str, TensorLike] | None = None,
         *,
         version: str = "",

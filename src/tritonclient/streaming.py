@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 #: A request for a stream: one made by `tritonclient.request`, or the arguments of that by name.
 StreamRequest: TypeAlias = "Infer | Mapping[str, Any]"
+Requests: TypeAlias = Iterable[StreamRequest]
 
 
 def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
@@ -120,7 +121,7 @@ class InferStream(Iterator[InferResult]):
         """End the stream at once, from any thread; harmless when it has ended."""
         self._duplex.cancel()
 
-    def feed(self, requests: Iterable[StreamRequest]) -> Self:
+    def feed(self, requests: Requests) -> Self:
         """Send all requests, from a thread of their own, and then end.
 
         When taking the next request fails, the stream is cancelled and the iteration raises that.
@@ -134,7 +135,7 @@ class InferStream(Iterator[InferResult]):
         return self
 
 
-def _feed(duplex: Duplex, requests: Iterable[StreamRequest], failures: list[BaseException]) -> None:
+def _feed(duplex: Duplex, requests: Requests, failures: list[BaseException]) -> None:
     try:
         for request in requests:
             if duplex.ended:

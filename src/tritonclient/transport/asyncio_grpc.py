@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar, cast
 
-from ..codec import rpc_infer
 from ..datatypes import Buffer
 from ..engine.http2 import Http2
 from ..engine.rpc_stream import CallRefused, RpcStream, frame_message
@@ -26,7 +25,7 @@ from ..errors import (
 from .asyncio_pool import Connector, LoopConnection, LoopPool, LoopTransport, all_busy
 from .call import NO_OPTIONS, KeepAlive, Options, check_timeout, gather, locate, note
 from .endpoint import TLS
-from .grpc import GrpcCall, GrpcSettings, check_options, check_outcome, timeout_block
+from .grpc import GrpcCall, GrpcSettings, check_options, check_outcome, open_stream
 from .polling import IN, Poll, poller
 
 T = TypeVar("T")
@@ -106,12 +105,7 @@ class GrpcTransport(LoopTransport["_Pool"]):
         pool = self._pool(loop)
         try:
             connection = pool.take() or await pool.acquire(deadline)
-            stream = connection.engine.start(
-                self._grpc.block("ModelStreamInfer", options) + timeout_block(timeout),
-                end=False,
-                single=False,
-                place=partial(rpc_infer.data_offset, stream=True),
-            )
+            stream = open_stream(connection.engine, self._grpc, options, timeout)
         except InferenceServerException as error:
             error.endpoint = self._url
             raise

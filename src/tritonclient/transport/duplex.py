@@ -10,17 +10,15 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from functools import partial
 from time import monotonic
 from typing import cast
 
-from ..codec import rpc_infer
 from ..datatypes import Buffer
 from ..engine.http2 import Http2
 from ..engine.rpc_stream import frame_message
 from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
 from .call import Options, gather
-from .grpc import GrpcSettings, check_options, check_outcome, timeout_block
+from .grpc import GrpcSettings, check_options, check_outcome, open_stream
 from .polling import IN, OUT, poller
 from .pool import Connection, Pool, seconds_left
 from .sockets import behind, wait
@@ -47,7 +45,6 @@ class Duplex:
         deadline: float,
     ) -> None:
         check_options(options)
-        block = settings.block("ModelStreamInfer", options) + timeout_block(timeout)
         self._coding = options.request_compression
         self._deadline = deadline
         self._pool = pool
@@ -60,9 +57,7 @@ class Duplex:
         self._released = False
         self._unsent: list[Buffer] = []
         try:
-            self._stream = self._engine.start(
-                block, end=False, single=False, place=partial(rpc_infer.data_offset, stream=True)
-            )
+            self._stream = open_stream(self._engine, settings, options, timeout)
             with self._changed:
                 self._flush()
         except BaseException:

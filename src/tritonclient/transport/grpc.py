@@ -9,7 +9,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
 from ..codec import rpc, rpc_infer, rpc_status
@@ -190,6 +190,21 @@ class GrpcCall(Generic[T]):
     def trusts(self, error: BaseException) -> bool:
         """Whether the connection can go on, which for a refusal the engine knows best."""
         return isinstance(error, ServerError)
+
+
+def open_stream(
+    engine: Http2, settings: GrpcSettings, options: Options, timeout: float | None
+) -> RpcStream:
+    """Begin a stream of inferences."""
+    return engine.start(
+        settings.block("ModelStreamInfer", options) + timeout_block(timeout),
+        end=False,
+        single=False,
+        place=_stream_data_offset,
+    )
+
+
+_stream_data_offset = partial(rpc_infer.data_offset, stream=True)
 
 
 def _framed(message: tuple[Buffer, ...], coding: str | None) -> list[Buffer]:
