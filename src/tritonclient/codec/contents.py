@@ -15,36 +15,31 @@ from ..datatypes import NUMPY, Array, Buffer, pack_bytes
 from . import wire
 
 
-class _Field(NamedTuple):
+class Field(NamedTuple):
+    """A field of the message.
+
+    Attributes:
+        kind: the wire type of its elements when they are not packed.
+        dtype: what its elements are cut to.
+        datatypes: those whose tensors use it, the widest last.
+    """
+
     name: str
     kind: int
-    dtype: str  # of the numbers as they are written
+    dtype: str
+    datatypes: tuple[str, ...]
 
 
-_FIELDS = {
-    1: _Field("bool_contents", wire.VARINT, "?"),
-    2: _Field("int_contents", wire.VARINT, "i4"),
-    3: _Field("int64_contents", wire.VARINT, "i8"),
-    4: _Field("uint_contents", wire.VARINT, "u4"),
-    5: _Field("uint64_contents", wire.VARINT, "u8"),
-    6: _Field("fp32_contents", wire.FIXED32, "f4"),
-    7: _Field("fp64_contents", wire.FIXED64, "f8"),
-    8: _Field("bytes_contents", wire.DELIMITED, "O"),
-}
 #: FP16 and BF16 have no field.
-_FIELD_OF = {
-    "BOOL": 1,
-    "INT8": 2,
-    "INT16": 2,
-    "INT32": 2,
-    "INT64": 3,
-    "UINT8": 4,
-    "UINT16": 4,
-    "UINT32": 4,
-    "UINT64": 5,
-    "FP32": 6,
-    "FP64": 7,
-    "BYTES": 8,
+_FIELDS = {
+    1: Field("bool_contents", wire.VARINT, "?", ("BOOL",)),
+    2: Field("int_contents", wire.VARINT, "i4", ("INT8", "INT16", "INT32")),
+    3: Field("int64_contents", wire.VARINT, "i8", ("INT64",)),
+    4: Field("uint_contents", wire.VARINT, "u4", ("UINT8", "UINT16", "UINT32")),
+    5: Field("uint64_contents", wire.VARINT, "u8", ("UINT64",)),
+    6: Field("fp32_contents", wire.FIXED32, "f4", ("FP32",)),
+    7: Field("fp64_contents", wire.FIXED64, "f8", ("FP64",)),
+    8: Field("bytes_contents", wire.DELIMITED, "O", ("BYTES",)),
 }
 _WIDTHS = {wire.FIXED32: 4, wire.FIXED64: 8}
 
@@ -56,53 +51,58 @@ class Contents(NamedTuple):
     elements: int
 
 
-def read(name: str, datatype: str, message: Buffer) -> Contents:
-    """The elements in a message InferTensorContents.
+def fields(message: Buffer) -> dict[Field, list[Buffer]]:
+    """The payloads of each field that has elements, in the order of the fields' numbers.
 
     Raises:
-        ValueError: they are not of the datatype of the tensor of that name.
+        ValueError: it is not a message InferTensorContents.
     """
-    wanted = _FIELD_OF.get(datatype, 0)
-    chunks: list[Buffer] = []
+    payloads: dict[int, list[Buffer]] = {}
     for number, kind, payload in wire.fields(message):
         field = _FIELDS.get(number)
         if field is None or kind not in (field.kind, wire.DELIMITED):
             continue
-        packed = kind != field.kind
-        if packed and not len(payload):
-            continue
-        if number != wanted:
-            expected = _FIELDS[wanted].name if wanted else "raw contents"
-            raise ValueError(
-                f"tensor {name!r}, which is {datatype}, has {field.name}, expected {expected}"
-            )
-        if packed and not _ends_with_an_element(payload, field.kind):
-            raise ValueError(f"{field.name} of tensor {name!r} end inside an element")
-        chunks.append(payload)
-    if datatype == "BYTES":
-        return _bytes(chunks)
-    data = b"".join(chunks)
-    if not data:
-        return Contents(b"", 0)
-    kind = _FIELDS[wanted].kind
-    if kind in _WIDTHS:  # on the wire as it is in a tensor
-        return Contents(data, len(data) // _WIDTHS[kind])
-    array = _numbers(name, datatype, _FIELDS[wanted].dtype, data)
+        if kind != field.kind:
+            if not len(payload):
+                continue
+            if not _ends_with_an_element(payload, field.kind):
+                raise ValueError(f"{field.name} end inside an element")
+        payloads.setdefault(number, []).append(payload)
+    return {_FIELDS[number]: payloads[number] for number in sorted(payloads)}
+
+
+def _ends_with_an_element(packed: Buffer, kind: int) -> bool:
+    return packed[-1] < 0x80 if kind == wire.VARINT else len(packed) % _WIDTHS[kind] == 0
+
+
+def read(datatype: str, message: Buffer) -> Contents:
+    """The elements of a tensor.
+
+    Raises:
+        ValueError: they are not of its datatype.
+    """
+    found = fields(message)
+    for field in found:
+        if datatype not in field.datatypes:
+            raise ValueError(f"{datatype} has no {field.name}")
+    for field, payloads in found.items():
+        return _pack(datatype, field, payloads)
+    return Contents(b"", 0)
+
+
+def _pack(datatype: str, field: Field, payloads: list[Buffer]) -> Contents:
+    if field.kind == wire.DELIMITED:
+        items = np.empty(len(payloads), object)
+        items[:] = list(map(bytes, payloads))
+        return Contents(pack_bytes(items), len(items))
+    data = b"".join(payloads)
+    if field.kind in _WIDTHS:  # on the wire as it is in a tensor
+        return Contents(data, len(data) // _WIDTHS[field.kind])
+    array = _numbers(datatype, field.dtype, data)
     return Contents(array.astype(NUMPY[datatype]).tobytes(), len(array))
 
 
-def _ends_with_an_element(payload: Buffer, kind: int) -> bool:
-    return payload[-1] < 0x80 if kind == wire.VARINT else len(payload) % _WIDTHS[kind] == 0
-
-
-def _bytes(chunks: list[Buffer]) -> Contents:
-    array = np.empty(len(chunks), object)
-    array[:] = list(map(bytes, chunks))
-    return Contents(pack_bytes(array), len(chunks))
-
-
-def _numbers(name: str, datatype: str, dtype: str, data: bytes) -> Array:
-    """The elements, cut to the field's own width as protobuf does it."""
+def _numbers(datatype: str, dtype: str, data: bytes) -> Array:
     array = wire.varint_array(data)
     if dtype == "?":
         return array.astype(bool)
@@ -110,5 +110,5 @@ def _numbers(name: str, datatype: str, dtype: str, data: bytes) -> Array:
     limits = np.iinfo(NUMPY[datatype])
     strange = array[(array < limits.min) | (array > limits.max)]
     if len(strange):
-        raise ValueError(f"tensor {name!r}, which is {datatype}, holds {strange[0]}")
+        raise ValueError(f"{strange[0]} is out of the range of {datatype}")
     return array

@@ -21,6 +21,7 @@ from ..datatypes import Buffer
 from ..extras import needs
 from . import messages_pb, rpc_infer
 from .records import dump, load
+from .rpc_request import decode_request as decode_infer
 from .rpc_status import code_of as code_of
 from .rpc_status import error_of, refused
 
@@ -94,19 +95,18 @@ def _load_arguments(body: dict[str, Any]) -> dict[str, Any]:
     config, files = None, {}
     for name, parameter in body["parameters"].items():
         if name == "config":
-            config = _parameter(name, parameter, "string_param")
+            config = _choice(f"load parameter '{name}'", parameter, "string_param")
         elif name.startswith("file:"):
-            files[name.removeprefix("file:")] = _parameter(name, parameter, "bytes_param")
+            content = _choice(f"load parameter '{name}'", parameter, "bytes_param")
+            files[name.removeprefix("file:")] = content
         else:
-            raise refused(
-                f"unrecognized load parameter '{name}' in request for model '{body['model_name']}'"
-            )
+            raise refused(f"unrecognized load parameter '{name}'.")
     return {"model": body["model_name"], "config": config, "files": files}
 
 
-def _parameter(name: str, parameter: dict[str, Any], kind: str) -> Any:
+def _choice(what: str, parameter: dict[str, Any], kind: str) -> Any:
     if kind not in parameter:
-        raise refused(f"invalid value type for load parameter '{name}', expected {kind}.")
+        raise refused(f"invalid value type for {what}, expected {kind}.")
     return parameter[kind]
 
 
@@ -116,11 +116,11 @@ def _unload_body(request: m.UnloadModel) -> dict[str, Any]:
 
 
 def _unload_arguments(body: dict[str, Any]) -> dict[str, Any]:
-    value = body["parameters"].get("unload_dependents", {})
-    return {
-        "model": body["model_name"],
-        "unload_dependents": value.get("bool_param", False),
-    }
+    dependents = False
+    if "unload_dependents" in body["parameters"]:
+        parameter = body["parameters"]["unload_dependents"]
+        dependents = _choice("'unload_dependents' parameter", parameter, "bool_param")
+    return {"model": body["model_name"], "unload_dependents": dependents}
 
 
 def _cuda_body(request: m.RegisterCudaSharedMemory) -> dict[str, Any]:
@@ -132,42 +132,49 @@ def _cuda_body(request: m.RegisterCudaSharedMemory) -> dict[str, Any]:
     }
 
 
-def _trace_body(request: m.UpdateTraceSettings) -> dict[str, Any]:
-    settings = {name: _trace_setting(name, value) for name, value in request.settings.items()}
-    return {"model_name": request.model, "settings": settings}
+def _trace_message(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _trace_setting(name, value) for name, value in settings.items()}
 
 
 def _trace_setting(name: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return {"value": [str(each) if type(each) is int else each for each in values]}
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    for each in values:
+        if not isinstance(each, str):
+            raise TypeError(f"setting {name!r} is {value!r:.60}, expected text or texts")
+    return {"value": list(values)}
 
 
 def _trace_arguments(body: dict[str, Any]) -> dict[str, Any]:
-    settings = {
-        name: None if not (values := setting["value"]) else _trace_value(name, tuple(values))
-        for name, setting in body["settings"].items()
-    }
+    settings: dict[str, m.TraceValue] = {}
+    for name, setting in body["settings"].items():
+        values = setting["value"]
+        if name == "trace_level" and values:
+            settings[name] = tuple(values)
+        elif len(values) > 1:
+            raise refused(f"expect only 1 value for '{name}'")
+        else:
+            settings[name] = values[0] if values else None
     return {"model": body["model_name"], "settings": settings}
 
 
-def _trace_value(name: str, values: tuple[str, ...]) -> Any:
-    return values if name == "trace_level" or len(values) != 1 else values[0]
-
-
 def _trace_answer(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings as HTTP has them: all are texts but the level, which is a list."""
-    values = {name: _trace_value(name, (*each["value"],)) for name, each in settings.items()}
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+    """The settings as HTTP has them: texts, but for the level, which is a list of texts."""
+    values = {name: setting["value"] for name, setting in settings.items()}
+    return {k: v if k == "trace_level" or len(v) != 1 else v[0] for k, v in values.items()}
 
 
-def _trace_message(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _trace_setting(name, value) for name, value in settings.items()}
-
-
-def _log_body(request: m.UpdateLogSettings) -> dict[str, Any]:
-    return {"settings": _log_message(request.settings)}
+_LOG_PARAMETERS = {bool: "bool_param", int: "uint32_param", str: "string_param"}
+#: What the settings must be, in Triton's words for it; it ignores others.
+_LOG_KINDS = {
+    "log_file": ("string_param", "string"),
+    "log_info": ("bool_param", "boolean"),
+    "log_warning": ("bool_param", "boolean"),
+    "log_error": ("bool_param", "boolean"),
+    "log_verbose_level": ("uint32_param", "int32"),
+    "log_format": ("string_param", "string"),
+}
 
 
 def _log_message(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,14 +182,23 @@ def _log_message(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _log_setting(name: str, value: Any) -> dict[str, Any]:
-    for kind, field_name in ((bool, "bool_param"), (int, "uint32_param"), (str, "string_param")):
-        if isinstance(value, kind):
-            return {field_name: value}
-    raise TypeError(f"setting {name!r} is {value!r:.60}, expected bool, int or str")
+    if type(value) not in _LOG_PARAMETERS:
+        raise TypeError(f"setting {name!r} is {value!r:.60}, expected bool, int or str")
+    if type(value) is int and not 0 <= value < 1 << 32:
+        raise ValueError(f"setting {name!r} is {value}, expected 32 bits without a sign")
+    return {_LOG_PARAMETERS[type(value)]: value}
+
+
+def _log_arguments(body: dict[str, Any]) -> dict[str, Any]:
+    for name, setting in body["settings"].items():
+        parameter, kind = _LOG_KINDS.get(name, ("", ""))
+        if kind and parameter not in setting:
+            raise refused(f"expect {kind} for '{name}'")
+    return {"settings": _log_answer(body["settings"])}
 
 
 def _log_answer(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, each in settings.items() for value in each.values()}
+    return {name: value for name, setting in settings.items() for value in setting.values()}
 
 
 def _regions(regions: tuple[Any, ...]) -> dict[str, Any]:
@@ -193,7 +209,7 @@ def _load_regions(kind: Any) -> Callable[[dict[str, Any]], Any]:
     return lambda regions: load(tuple[kind, ...], [*regions.values()])
 
 
-#: Where two operations share a procedure, the first is what a message without settings stands for.
+#: Where two operations share a procedure, a message without settings stands for the first.
 RPCS = (
     Rpc(m.IsServerLive, "ServerLive", True, answer="live", kind=bool),
     Rpc(m.IsServerReady, "ServerReady", True, answer="ready", kind=bool),
@@ -232,7 +248,7 @@ RPCS = (
     Rpc(
         m.UpdateTraceSettings,
         "TraceSetting",
-        body=_trace_body,
+        body=lambda r: {"model_name": r.model, "settings": _trace_message(r.settings)},
         arguments=_trace_arguments,
         answer="settings",
         kind=dict[str, Any],
@@ -251,8 +267,8 @@ RPCS = (
     Rpc(
         m.UpdateLogSettings,
         "LogSettings",
-        body=_log_body,
-        arguments=lambda body: {"settings": _log_answer(body["settings"])},
+        body=lambda r: {"settings": _log_message(r.settings)},
+        arguments=_log_arguments,
         answer="settings",
         kind=dict[str, Any],
         dump=_log_message,
@@ -359,26 +375,26 @@ def decode_response(request: m.Request[T], message: Buffer) -> T:
 
 
 def decode_request(method: str, message: Buffer) -> m.Request[Any]:
-    """The request in a message.
+    """The request in a message; for ModelStreamInfer, in one of the stream's messages.
 
     Raises:
-        Unimplemented: there is no such procedure.
+        Unimplemented: there is no such procedure, or not all of it.
         Internal: the message is not what the procedure takes.
         InvalidArgument: it is, but asks for what can't be.
         ImportError: protobuf is not installed.
     """
-    rpcs = [rpc for rpc in RPCS if rpc.method == method]
-    if not rpcs:
-        raise error_of(12, f"there is no procedure {method!r}")
-    rpc = rpcs[0]
     try:
-        if rpc.request is m.Infer:
-            return rpc_infer.decode_request(message)
+        if method in ("ModelInfer", "ModelStreamInfer"):
+            return decode_infer(message)
+        rpcs = [rpc for rpc in RPCS if rpc.method == method]
+        if not rpcs:
+            raise error_of(12, "")
         body = _parsed(f"{method}Request", message)
     except ValueError as error:
-        raise error_of(13, f"Unable to parse the request: {error!s:.500}") from error
-    if body.get("settings"):
-        rpc = rpcs[1]
+        raise error_of(13, f"Unable to parse request: {error!s:.500}") from error
+    if body.get("repository_name"):
+        raise error_of(12, "'repository_name' specification is not supported")
+    rpc = rpcs[1] if body.get("settings") else rpcs[0]
     if rpc.arguments is not None:
         return rpc.request(**rpc.arguments(body))
     return rpc.request(**{ours: body[theirs] for ours, theirs in rpc.fields.items()})

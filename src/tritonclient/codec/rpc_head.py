@@ -1,77 +1,135 @@
-"""The head of an inference message over gRPC: all but its id and its raw contents, read.
+"""The head of an inference message over gRPC, read: all but its id and its raw contents.
 
 The same fields have the same numbers in ModelInferRequest and ModelInferResponse, and so have
-those of their tensors; only the raw contents and the requested outputs share a number, and the
-raw contents are not part of a head.
+those of their tensors. Only the requested outputs of the one share theirs with the raw contents of
+the other, which are not part of a head. What the fields must hold is for others to check.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from ..datatypes import Buffer, byte_size, check, element_count
-from ..messages import NO_PARAMETERS, Parameter, RequestedOutput
-from . import contents, wire
-from .tensors import check_shape
+from ..datatypes import Buffer
+from ..messages import NO_PARAMETERS, Parameter
+from . import wire
 
+#: Heads up to this size are worth remembering.
+MAX_REMEMBERED = 2048
 _DOUBLE = struct.Struct("<d")
-#: Heads up to this size are remembered.
-_MAX_REMEMBERED = 2048
+_ID = 3
+
+#: Fields of a message InferParameter, and 0 for a message in which none is set.
+NOTHING, BOOL, INT64, STRING, DOUBLE, UINT64 = range(6)
 
 
-class Described(NamedTuple):
-    """A tensor as the head describes it.
+class Choice(NamedTuple):
+    """A parameter's value, and the field that it stands in."""
+
+    field: int = NOTHING
+    value: Parameter = False
+
+
+Choices: TypeAlias = "Mapping[str, Choice]"
+
+
+class Tensor(NamedTuple):
+    """An input of a request or an output of an answer.
 
     Attributes:
-        size: bytes of its data; None for BYTES, whose elements vary.
-        contents: its elements, when they stand in the head.
-        elsewhere: whether it lies in shared memory.
+        contents: the message InferTensorContents, or None when there is none.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
-    parameters: Mapping[str, Parameter]
-    size: int | None
-    contents: contents.Contents | None
-    elsewhere: bool
+    parameters: Choices
+    contents: bytes | None
+
+
+class Requested(NamedTuple):
+    """An output that a request names."""
+
+    name: str
+    parameters: Choices
 
 
 class Head(NamedTuple):
-    """All of a message but its id and raw contents.
-
-    Attributes:
-        is_raw: whether every tensor takes its data from the raw contents.
-        unset: names of parameters without a value.
-    """
+    """The fields of a message."""
 
     name: str
     version: str
-    parameters: Mapping[str, Parameter]
-    tensors: tuple[Described, ...]
-    requested: tuple[RequestedOutput, ...]
-    is_raw: bool
-    unset: tuple[str, ...]
+    parameters: Choices
+    tensors: tuple[Tensor, ...]
+    requested: tuple[Requested, ...]
 
 
-def read_head(head: bytes) -> Head:
-    """The meaning of a head, remembered when it is short.
+def split(view: memoryview, raw: int) -> tuple[bytes, str, list[Buffer]]:
+    """A message's head, its id, and its raw contents, which stand in the field `raw`.
+
+    The id is taken out of the head, since it differs between messages that are else the same.
 
     Raises:
-        ValueError: it does not describe tensors.
+        ValueError: it is not a message, or its id is not UTF-8.
     """
-    return _remembered(head) if len(head) <= _MAX_REMEMBERED else _parse(head)
+    position, size = 0, len(view)
+    id_at = id_start = id_end = 0
+    raw_tag = raw << 3 | wire.DELIMITED
+    while position < size and (tag := view[position]) < raw_tag and tag & 7 == wire.DELIMITED:
+        at = position
+        length, start = wire.read_varint(view, position + 1)
+        position = start + length
+        if tag >> 3 == _ID:
+            id_at, id_start, id_end = at, start, position
+    end = position
+    contents: list[Buffer] = []
+    while position < size and view[position] == raw_tag:
+        length, start = wire.read_varint(view, position + 1)
+        position = start + length
+        contents.append(view[start:position])
+    if position != size:
+        return _split_unordered(view, raw)
+    if not id_end:
+        return bytes(view[:end]), "", contents
+    head = bytes(view[:id_at]) + bytes(view[id_end:end])
+    return head, str(view[id_start:id_end], "utf-8"), contents
 
 
-def _parse(head: bytes) -> Head:
+def _split_unordered(view: memoryview, raw: int) -> tuple[bytes, str, list[Buffer]]:
+    """The same when other fields stand between or behind, which protobuf allows."""
+    head: list[Buffer] = []
+    contents: list[Buffer] = []
+    id = ""
+    for number, kind, payload in wire.fields(view):
+        if kind != wire.DELIMITED:
+            continue
+        if number == raw:
+            contents.append(payload)
+        elif number == _ID:
+            id = str(payload, "utf-8")
+        else:
+            head += (wire.tag(number, kind), wire.varint(len(payload)), payload)
+    return b"".join(head), id, contents
+
+
+def values(parameters: Choices) -> Mapping[str, Parameter]:
+    """The parameters that have a value."""
+    if not parameters:
+        return NO_PARAMETERS
+    return {name: each.value for name, each in parameters.items() if each.field != NOTHING}
+
+
+def read(head: Buffer) -> Head:
+    """The fields of a head.
+
+    Raises:
+        ValueError: it is not a message, or has text that is not UTF-8.
+    """
     name = version = ""
-    parameters: dict[str, Parameter] = {}
-    tensors: list[Described] = []
-    requested: list[RequestedOutput] = []
-    unset: list[str] = []
+    parameters: dict[str, Choice] = {}
+    tensors: list[Tensor] = []
+    requested: list[Requested] = []
     for number, kind, payload in wire.fields(head):
         if kind != wire.DELIMITED:
             continue
@@ -79,26 +137,22 @@ def _parse(head: bytes) -> Head:
             name = str(payload, "utf-8")
         elif number == 2:
             version = str(payload, "utf-8")
-        elif number == 3:
-            str(payload, "utf-8")  # an id that a later one replaced
+        elif number == _ID:
+            str(payload, "utf-8")  # an id that a later one has replaced
         elif number == 4:
-            unset += _read_parameter(payload, parameters)
+            _read_parameter(payload, parameters)
         elif number == 5:
             tensors.append(_read_tensor(payload, len(tensors)))
         elif number == 6:
             requested.append(_read_requested(payload))
-    is_raw = not any(tensor.elsewhere or tensor.contents is not None for tensor in tensors)
-    return Head(name, version, parameters, tuple(tensors), tuple(requested), is_raw, tuple(unset))
+    return Head(name, version, parameters, tuple(tensors), tuple(requested))
 
 
-_remembered = lru_cache(maxsize=256)(_parse)
-
-
-def _read_tensor(message: Buffer, index: int) -> Described:
+def _read_tensor(message: Buffer, index: int) -> Tensor:
     name = datatype = ""
     sizes: list[int] = []
-    parameters: dict[str, Parameter] = {}
-    typed: list[Buffer] = []
+    parameters: dict[str, Choice] = {}
+    contents: list[Buffer] = []
     try:
         for number, kind, payload in wire.fields(message):
             if number == 3 and kind in (wire.VARINT, wire.DELIMITED):
@@ -112,78 +166,48 @@ def _read_tensor(message: Buffer, index: int) -> Described:
             elif number == 4:
                 _read_parameter(payload, parameters)
             elif number == 5:
-                typed.append(payload)
+                contents.append(payload)
     except ValueError as error:
         raise ValueError(f"tensor {name!r} at index {index}: {error}") from error
-    return _described(name, datatype, tuple(sizes), parameters, typed)
-
-
-def _described(
-    name: str,
-    datatype: str,
-    shape: tuple[int, ...],
-    parameters: dict[str, Parameter],
-    typed: list[Buffer],
-) -> Described:
-    try:
-        check(datatype)
-    except ValueError as error:
-        raise ValueError(f"tensor {name!r}: {error}") from error
-    check_shape(name, shape)
     # Messages that stand one behind the other are one message.
-    elements = contents.read(name, datatype, b"".join(typed)) if typed else None
-    elsewhere = "shared_memory_region" in parameters
-    if elsewhere and elements is not None:
-        if elements.elements:
-            raise ValueError(f"tensor {name!r} is in shared memory and has contents")
-        elements = None
-    size = byte_size(datatype, element_count(shape))
-    return Described(name, datatype, shape, parameters, size, elements, elsewhere)
+    joined = b"".join(contents) if contents else None
+    return Tensor(name, datatype, tuple(sizes), parameters, joined)
 
 
-def _read_requested(message: Buffer) -> RequestedOutput:
+def _read_requested(message: Buffer) -> Requested:
     name = ""
-    parameters: dict[str, Parameter] = {}
+    parameters: dict[str, Choice] = {}
     for number, kind, payload in wire.fields(message):
         if kind == wire.DELIMITED and number == 1:
             name = str(payload, "utf-8")
         elif kind == wire.DELIMITED and number == 2:
             _read_parameter(payload, parameters)
-    classes = parameters.pop("classification", 0)
-    if type(classes) is not int:
-        raise ValueError(f"parameter 'classification' is {classes!r:.40}, expected an integer")
-    # What goes to shared memory is not sent.
-    binary = "shared_memory_region" not in parameters
-    return RequestedOutput(name, classes, binary, parameters or NO_PARAMETERS)
+    return Requested(name, parameters)
 
 
-def _read_parameter(entry: Buffer, into: dict[str, Parameter]) -> list[str]:
-    """Read an entry of a map of parameters; its name when it has no value."""
+def _read_parameter(entry: Buffer, into: dict[str, Choice]) -> None:
+    """Read an entry of a map of parameters; it replaces one of the same name."""
     name = ""
-    value: Parameter | None = None
+    choice = Choice()
     for number, kind, payload in wire.fields(entry):
         if kind == wire.DELIMITED and number == 1:
             name = str(payload, "utf-8")
         elif kind == wire.DELIMITED and number == 2:
-            value = _value(payload, value)
-    if value is None:
-        into.pop(name, None)
-        return [name]
-    into[name] = value
-    return []
+            choice = _read_choice(payload, choice)
+    into[name] = choice
 
 
-def _value(message: Buffer, value: Parameter | None) -> Parameter | None:
-    """The value in a message InferParameter: the last one, or the one that was there before."""
+def _read_choice(message: Buffer, choice: Choice) -> Choice:
+    """The last field of a message InferParameter, or that of the messages before it."""
     for number, kind, payload in wire.fields(message):
-        if kind == wire.VARINT and number == 1:
-            value = wire.unsigned(payload) != 0
-        elif kind == wire.VARINT and number == 2:
-            value = wire.signed(payload)
-        elif kind == wire.DELIMITED and number == 3:
-            value = str(payload, "utf-8")
-        elif kind == wire.FIXED64 and number == 4:
-            (value,) = _DOUBLE.unpack(payload)
-        elif kind == wire.VARINT and number == 5:
-            value = wire.unsigned(payload)
-    return value
+        if number == BOOL and kind == wire.VARINT:
+            choice = Choice(BOOL, wire.unsigned(payload) != 0)
+        elif number == INT64 and kind == wire.VARINT:
+            choice = Choice(INT64, wire.signed(payload))
+        elif number == STRING and kind == wire.DELIMITED:
+            choice = Choice(STRING, str(payload, "utf-8"))
+        elif number == DOUBLE and kind == wire.FIXED64:
+            choice = Choice(DOUBLE, _DOUBLE.unpack(payload)[0])
+        elif number == UINT64 and kind == wire.VARINT:
+            choice = Choice(UINT64, wire.unsigned(payload))
+    return choice

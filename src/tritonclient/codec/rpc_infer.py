@@ -14,8 +14,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
-from ..datatypes import Buffer
+from ..datatypes import Buffer, byte_size, check, element_count
 from ..messages import (
     NO_PARAMETERS,
     Infer,
@@ -25,17 +26,12 @@ from ..messages import (
     Parameter,
     RequestedOutput,
 )
-from . import wire
-from .rpc_head import Described, Head, read_head
-from .rpc_status import refused
-from .tensors import check_elements, check_size
+from . import contents, rpc_head, wire
+from .tensors import check_elements, check_shape, check_size
 
-#: The fields before the raw contents: model_name, model_version, id, parameters, inputs (of an
-#: answer outputs), and requested outputs, which an answer has not.
-_REQUEST_HEAD = frozenset(wire.tag(number, wire.DELIMITED)[0] for number in range(1, 7))
-_ANSWER_HEAD = frozenset(wire.tag(number, wire.DELIMITED)[0] for number in range(1, 6))
-_RAW_INPUT, _RAW_OUTPUT = 7, 6
-_ID, _ID_TAG = 3, 0x1A
+#: Fields of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse.
+_RAW_INPUT, _RAW_OUTPUT, _ANSWER = 7, 6, 2
+_ID = 3
 _DOUBLE = struct.Struct("<d")
 
 
@@ -55,7 +51,7 @@ def encode_request(request: Infer) -> tuple[Buffer, ...]:
         head.append(_parameters(4, request.parameters))
     head += map(_tensor, request.inputs)
     head += map(_requested, request.outputs)
-    return _assemble(head, b"\x3a", request.inputs)
+    return _assemble(head, _RAW_INPUT, request.inputs)
 
 
 def encode_response(answer: InferResponse) -> tuple[Buffer, ...]:
@@ -70,27 +66,26 @@ def encode_response(answer: InferResponse) -> tuple[Buffer, ...]:
     if any(output.data is None for output in outputs):
         # An answer has raw contents for each output, empty where the data is elsewhere.
         outputs = tuple([output._replace(data=output.data or b"") for output in outputs])
-    return _assemble(head, b"\x32", outputs)
+    return _assemble(head, _RAW_OUTPUT, outputs)
 
 
 def encode_stream_response(answer: InferStreamResponse) -> tuple[Buffer, ...]:
     """The message of a stream's response: heads and tensors by turns."""
-    error = wire.text(1, answer.error)
-    if answer.error and answer.response == InferResponse():
-        return (error,)
     first, *rest = encode_response(answer.response)
-    size = len(first) + sum(map(len, rest))
-    return (b"".join((error, b"\x12", wire.varint(size), first)), *rest)
+    size = wire.varint(len(first) + sum(map(len, rest)))
+    tag = wire.tag(_ANSWER, wire.DELIMITED)
+    return (b"".join((wire.text(1, answer.error), tag, size, first)), *rest)
 
 
 def _assemble(
-    head: list[bytes], raw: bytes, tensors: tuple[InferTensor, ...]
+    head: list[bytes], number: int, tensors: tuple[InferTensor, ...]
 ) -> tuple[Buffer, ...]:
+    tag = wire.tag(number, wire.DELIMITED)
     parts: list[Buffer] = []
     for tensor in tensors:
         data = tensor.data
         if data is not None:
-            head += (raw, wire.varint(len(data)))
+            head += (tag, wire.varint(len(data)))
             parts += (b"".join(head), data)
             head = []
     return tuple(parts) if parts else (b"".join(head),)
@@ -165,17 +160,49 @@ _INT64 = (-(1 << 63), 1 << 63)
 # Reading
 
 
+class _Output(NamedTuple):
+    """An output without what its raw contents tell.
+
+    Attributes:
+        size: bytes of its data; None for elements of BYTES, which vary.
+        elsewhere: whether it lies in shared memory.
+        contents: its data, when it came as typed contents.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    parameters: Mapping[str, Parameter]
+    size: int | None
+    elsewhere: bool
+    contents: bytes | None
+
+
+class _Answer(NamedTuple):
+    """An answer without its id and raw contents.
+
+    Attributes:
+        is_raw: whether the data of all outputs is in the raw contents.
+    """
+
+    name: str
+    version: str
+    parameters: Mapping[str, Parameter]
+    outputs: tuple[_Output, ...]
+    is_raw: bool
+
+
 def decode_response(message: Buffer) -> InferResponse:
     """The answer in a message; its tensors are views of that message.
 
     Raises:
         ValueError: the message is not an inference answer.
     """
-    head_bytes, id, raw = _split(memoryview(message), _ANSWER_HEAD, _RAW_OUTPUT)
-    head = read_head(head_bytes)
+    head, id, raw = rpc_head.split(memoryview(message), _RAW_OUTPUT)
+    answer = _remembered(head) if len(head) <= rpc_head.MAX_REMEMBERED else _read(head)
     # A copy, since the head is remembered.
-    given = dict(head.parameters) if head.parameters else NO_PARAMETERS
-    return InferResponse(head.name, head.version, id, given, _outputs(head, raw))
+    given = dict(answer.parameters) if answer.parameters else NO_PARAMETERS
+    return InferResponse(answer.name, answer.version, id, given, _outputs(answer, raw))
 
 
 def decode_stream_response(message: Buffer) -> InferStreamResponse:
@@ -197,30 +224,6 @@ def decode_stream_response(message: Buffer) -> InferStreamResponse:
     return InferStreamResponse(error, decode_response(answer))
 
 
-def decode_request(message: Buffer) -> Infer:
-    """The request in a message; its tensors are views of that message.
-
-    Raises:
-        ValueError: the message is not an inference request.
-        InvalidArgument: it is, but asks for what can't be.
-    """
-    head_bytes, id, raw = _split(memoryview(message), _REQUEST_HEAD, _RAW_INPUT)
-    head = read_head(head_bytes)
-    for name in head.unset:
-        raise refused(
-            f"invalid value type for '{name}' parameter, expected int64_param, bool_param, or "
-            "string_param."
-        )
-    return Infer(
-        model=head.name,
-        version=head.version,
-        id=id,
-        inputs=_inputs(head, raw),
-        outputs=head.requested,
-        parameters=dict(head.parameters),
-    )
-
-
 def data_offset(prefix: Buffer, *, stream: bool = False) -> int:
     """Where the first raw contents of an answer begin, told by the message's first bytes.
 
@@ -235,121 +238,88 @@ def data_offset(prefix: Buffer, *, stream: bool = False) -> int:
     position, size = 0, len(view)
     try:
         while position < size:
-            tag = view[position]
-            length, start = wire.read_varint(view, position + 1)
-            if tag == 0x12 and stream:  # infer_response: what follows is its own
-                position, stream = start, False
-            elif tag == 0x32 and not stream:
-                return start
-            elif tag in _ANSWER_HEAD:
-                position = start + length
-            else:
+            tag, start = wire.read_varint(view, position)
+            if tag & 7 != wire.DELIMITED:
                 return 0
+            length, start = wire.read_varint(view, start)
+            if stream and tag >> 3 == _ANSWER:
+                position, stream = start, False  # what follows is the answer's own
+            elif not stream and tag >> 3 == _RAW_OUTPUT:
+                return start
+            else:
+                position = start + length
     except ValueError:  # the prefix ends inside a length
         pass
     return 0
 
 
-# The parts of a message
+def _read(message: bytes) -> _Answer:
+    head = rpc_head.read(message)
+    outputs = tuple(map(_output, head.tensors))
+    is_raw = not any(each.elsewhere or each.contents is not None for each in outputs)
+    return _Answer(head.name, head.version, rpc_head.values(head.parameters), outputs, is_raw)
 
 
-def _split(view: memoryview, heads: frozenset[int], raw: int) -> tuple[bytes, str, list[Buffer]]:
-    """The fields that describe tensors, less the id; the id; and the raw contents."""
-    position, size = 0, len(view)
-    id_at = id_start = id_end = 0
-    while position < size and (tag := view[position]) in heads:
-        at = position
-        length, start = wire.read_varint(view, position + 1)
-        position = start + length
-        if tag == _ID_TAG:
-            id_at, id_start, id_end = at, start, position
-    end = position
-    raw_tag = raw << 3 | wire.DELIMITED
-    entries: list[Buffer] = []
-    while position < size and view[position] == raw_tag:
-        length, start = wire.read_varint(view, position + 1)
-        position = start + length
-        entries.append(view[start:position])
-    if position != size:
-        return _split_unordered(view, raw)
-    if not id_end:
-        return bytes(view[:end]), "", entries
-    head = bytes(view[:id_at]) + bytes(view[id_end:end])
-    return head, str(view[id_start:id_end], "utf-8"), entries
+_remembered = lru_cache(maxsize=256)(_read)
 
 
-def _split_unordered(view: memoryview, raw: int) -> tuple[bytes, str, list[Buffer]]:
-    """The same when other fields stand between or behind, which protobuf allows."""
-    head: list[Buffer] = []
-    entries: list[Buffer] = []
-    id = ""
-    for number, kind, payload in wire.fields(view):
-        if kind != wire.DELIMITED:
-            continue
-        if number == raw:
-            entries.append(payload)
-        elif number == _ID:
-            id = str(payload, "utf-8")
-        else:
-            head += (wire.tag(number, kind), wire.varint(len(payload)), payload)
-    return b"".join(head), id, entries
+def _output(tensor: rpc_head.Tensor) -> _Output:
+    name, datatype, shape, parameters, message = tensor
+    elsewhere = "shared_memory_region" in parameters
+    try:
+        check(datatype)
+        typed = None if message is None else contents.read(datatype, message)
+    except ValueError as error:
+        raise ValueError(f"tensor {name!r}: {error}") from error
+    check_shape(name, shape)
+    data = None
+    if typed is not None:
+        if not elsewhere:
+            check_elements(name, shape, typed.elements)
+            data = typed.data
+        elif typed.elements:
+            raise ValueError(f"tensor {name!r} is in shared memory and has contents")
+    count = element_count(shape)
+    size = byte_size(datatype, count) if count else 0
+    return _Output(name, datatype, shape, rpc_head.values(parameters), size, elsewhere, data)
 
 
-def _outputs(head: Head, raw: Sequence[Buffer]) -> tuple[InferTensor, ...]:
-    tensors = head.tensors
+def _outputs(answer: _Answer, raw: list[Buffer]) -> tuple[InferTensor, ...]:
     data_of: Iterable[Buffer | None] = raw
-    if not head.is_raw or len(raw) != len(tensors):
-        data_of = _matched(tensors, raw)
+    if not answer.is_raw or len(raw) != len(answer.outputs):
+        data_of = _matched(answer.outputs, raw)
     outputs = []
-    for (name, datatype, shape, parameters, size, _, _), data in zip(tensors, data_of, strict=True):
+    for (name, datatype, shape, parameters, size, _, _), data in zip(
+        answer.outputs, data_of, strict=True
+    ):
         if data is not None and len(data) != size:
-            check_size(name, datatype, shape, len(data))
+            if len(data):
+                check_size(name, datatype, shape, len(data))
+            else:  # Triton's way to say that it is in shared memory
+                data = None
         given = dict(parameters) if parameters else NO_PARAMETERS
         outputs.append(InferTensor(name, datatype, shape, data, given, data is not None))
     return tuple(outputs)
 
 
-def _matched(tensors: Sequence[Described], raw: Sequence[Buffer]) -> list[Buffer | None]:
-    """The data of each output, taken from the raw contents by those without contents."""
-    wanting = [tensor for tensor in tensors if tensor.contents is None]
-    here = [tensor for tensor in wanting if not tensor.elsewhere]
-    if not raw and not any(tensor.size for tensor in here):
+def _matched(outputs: Sequence[_Output], raw: list[Buffer]) -> list[Buffer | None]:
+    """The data of each output; those without contents take the raw contents in order."""
+    wanting = [output for output in outputs if output.contents is None]
+    here = [output for output in wanting if not output.elsewhere]
+    if not raw and all(output.size == 0 for output in here):
         raw = [b""] * len(here)
     if len(raw) not in (len(wanting), len(here)):
-        raise ValueError(f"{len(raw)} raw_output_contents for {len(wanting)} outputs")
+        names = ", ".join(repr(output.name) for output in wanting)
+        raise ValueError(f"{len(raw)} raw_output_contents for the outputs {names:.200}")
     entries = iter(raw)
-    data: list[Buffer | None] = []
-    for tensor in tensors:
-        if tensor.contents is not None:
-            check_elements(tensor.name, tensor.shape, tensor.contents.elements)
-            data.append(bytearray(tensor.contents.data))  # a copy, since the head is remembered
-        elif not tensor.elsewhere:
-            data.append(next(entries))
+    found: list[Buffer | None] = []
+    for output in outputs:
+        if output.contents is not None:
+            found.append(bytearray(output.contents))  # a copy, since the head is remembered
+        elif not output.elsewhere:
+            found.append(next(entries))
         else:
             if len(raw) == len(wanting) and len(next(entries)):
-                raise ValueError(f"tensor {tensor.name!r} is in shared memory and has data")
-            data.append(None)
-    return data
-
-
-def _inputs(head: Head, raw: Sequence[Buffer]) -> tuple[InferTensor, ...]:
-    """The inputs of a request. Their sizes are for the model to check."""
-    entries = iter(raw)
-    inputs = []
-    for name, datatype, shape, parameters, _, typed, elsewhere in head.tensors:
-        data: Buffer | None = None
-        where = f"'{name}' for model '{head.name}'"
-        if not elsewhere and typed is not None:
-            if raw:
-                raise refused(
-                    "contents field must not be specified when using raw_input_contents for "
-                    + where
-                )
-            data = typed.data
-        elif not elsewhere:
-            data = next(entries, None)
-            if data is None:
-                raise refused(f"unable to find data for input tensor {where} in request.")
-        given = dict(parameters) if parameters else NO_PARAMETERS
-        inputs.append(InferTensor(name, datatype, shape, data, given, data is not None))
-    return tuple(inputs)
+                raise ValueError(f"tensor {output.name!r} is in shared memory and has data")
+            found.append(None)
+    return found

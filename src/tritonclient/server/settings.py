@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import Internal, InvalidArgument, Unavailable, Unimplemented
+from ..errors import Internal, InvalidArgument, Unimplemented
 
 _TRACE_DEFAULTS: Mapping[str, Any] = {
     "trace_level": ["OFF"],
@@ -145,7 +145,7 @@ def _log_value(name: str, value: Any) -> Any:
         if not isinstance(value, str):
             raise _wrong("non-string as string")
         if value not in _LOG_FORMATS:
-            raise Unavailable(f"invalid argument for --log_format, got: {value}", "503")
+            raise InvalidArgument(f"invalid argument for --log_format, got: {value}", "503")
     elif type(value) is not bool:
         raise _wrong("non-boolean as boolean")
     return value
