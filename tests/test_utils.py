@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tritonclient import utils
 from tritonclient.datatypes import NUMPY
+from tritonclient.shm.dlpack import SharedMemoryTensor
 from tritonclient.utils import (
     InferenceServerException,
     deserialize_bf16_tensor,
@@ -43,6 +44,12 @@ def test_star_import():
     assert {name for name in names if not name.startswith("__")} == set(utils.__all__)
     for name in utils.__all__:
         assert getattr(utils, name) is names[name]
+
+
+def test_what_is_imported_when_needed():
+    assert utils.SharedMemoryTensor is SharedMemoryTensor
+    with pytest.raises(AttributeError, match=r"'tritonclient.utils' has no attribute 'nothing'"):
+        utils.nothing  # noqa: B018
 
 
 def test_reserved_parameters():

@@ -6,7 +6,7 @@ Star imports give what they always gave, `np` and `struct` among it.
 from __future__ import annotations
 
 import struct
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +24,14 @@ from ..datatypes import (
 from ..errors import InferenceServerException
 from ..messages import RESERVED_PARAMETERS, RESERVED_PREFIX
 
+if TYPE_CHECKING:
+    from ..shm.dlpack import SharedMemoryTensor
+
 __all__ = [
     "TRITON_RESERVED_REQUEST_PARAMS",
     "TRITON_RESERVED_REQUEST_PARAMS_PREFIX",
     "InferenceServerException",
+    "SharedMemoryTensor",
     "deserialize_bf16_tensor",
     "deserialize_bytes_tensor",
     "np",
@@ -44,6 +48,14 @@ TRITON_RESERVED_REQUEST_PARAMS = list(RESERVED_PARAMETERS)
 TRITON_RESERVED_REQUEST_PARAMS_PREFIX = RESERVED_PREFIX
 
 _ArrayOfObjects = npt.NDArray[np.object_]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "SharedMemoryTensor":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..shm.dlpack import SharedMemoryTensor  # which few need
+
+    return SharedMemoryTensor
 
 
 def raise_error(msg: str) -> NoReturn:

@@ -151,18 +151,18 @@ def set_shared_memory_region(
         raise SharedMemoryException("each element of input_values must be a numpy array")
     region = shm_handle._mapped()
     try:
-        values = [_stored(value) for value in input_values]
+        values = [stored(value) for value in input_values]
         view = region.view(offset, sum(value.nbytes for value in values))
     except ValueError as error:
         raise SharedMemoryException("unable to set the shared memory region") from error
     position = 0
     for value in values:
-        target: Array = np.ndarray(value.shape, _little_endian(value.dtype), view, position)
+        target: Array = np.ndarray(value.shape, little_endian(value.dtype), view, position)
         target[...] = value
         position += value.nbytes
 
 
-def _stored(value: Array) -> Array:
+def stored(value: Array) -> Array:
     """An array whose memory is what is to be stored."""
     if value.dtype.kind != "O":
         return value
@@ -174,7 +174,8 @@ def _stored(value: Array) -> Array:
     return np.frombuffer(item, np.uint8)
 
 
-def _little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of an array in its stored form."""
     return dtype.newbyteorder("<") if dtype.kind in "iuf" else dtype
 
 
@@ -209,7 +210,7 @@ def get_contents_as_numpy(
             return unpack_bytes(data[: leading_bytes(data, count)], count).reshape(shape)
     except ValueError as error:
         raise SharedMemoryException("unable to read the shared memory region") from error
-    return np.ndarray(shape, _little_endian(dtype), data)
+    return np.ndarray(shape, little_endian(dtype), data)
 
 
 def mapped_shared_memory_regions() -> list[str]:
