@@ -35,6 +35,7 @@ IO = {
 #: What has parts that may be missing, beyond numpy; they are imported when first needed.
 EXTRAS = {
     "grpc", "server", "perf", "cli", "shm", "codec.messages_pb", "codec.rpc", "engine.header_block",
+    "transport.grpcio",
 }  # fmt: skip
 
 

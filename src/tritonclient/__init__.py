@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .inference import infer as request
     from .messages import RequestedOutput
     from .streaming import InferStream
-    from .transport.call import KeepAlive
+    from .transport.call import Grpcio, KeepAlive
     from .transport.endpoint import TLS
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "DataLoss",
     "DeadlineExceeded",
     "FailedPrecondition",
+    "Grpcio",
     "InferResult",
     "InferStream",
     "InferenceServerException",
@@ -78,6 +79,7 @@ _HOMES = {
     "AsyncModel": "aio",
     "Classification": "inference",
     "Client": "client",
+    "Grpcio": "transport.call",
     "InferResult": "inference",
     "InferStream": "streaming",
     "KeepAlive": "transport.call",

@@ -19,6 +19,7 @@ from .options import (
     InferOptions,
     StreamOptions,
     Timeout,
+    check_grpc,
     check_streams,
     load_request,
     settings,
@@ -27,7 +28,7 @@ from .options import (
     transport_options,
 )
 from .transport.asyncio import HttpTransport
-from .transport.call import NO_OPTIONS, Call, KeepAlive, Options, Settings, check_timeout
+from .transport.call import NO_OPTIONS, Call, Grpcio, KeepAlive, Options, Settings, check_timeout
 from .transport.endpoint import TLS
 
 if TYPE_CHECKING:
@@ -38,14 +39,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _transport(settings: Settings, tls: TLS | None, max_connections: int) -> Any:
+def _transport(
+    settings: Settings, tls: TLS | None, max_connections: int, grpcio: Grpcio | None
+) -> Any:
+    if grpcio is not None:
+        from .transport.grpcio import AsyncGrpcioTransport
+
+        return AsyncGrpcioTransport(check_grpc(settings), grpcio, tls=tls)
     if settings.endpoint.protocol == "http":
         return HttpTransport(settings, tls=tls, max_connections=max_connections)
     from .transport.asyncio_grpc import GrpcTransport
-    from .transport.grpc import GrpcSettings
 
-    assert isinstance(settings, GrpcSettings)
-    return GrpcTransport(settings, tls=tls, max_connections=max_connections)
+    return GrpcTransport(check_grpc(settings), tls=tls, max_connections=max_connections)
 
 
 class AsyncClient:
@@ -76,11 +81,12 @@ class AsyncClient:
         max_request_size: int | None = None,
         max_response_size: int = 2**31 - 1,
         keep_alive: KeepAlive | None = None,
+        grpcio: Grpcio | None = None,
     ) -> None:
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
         self._url = url
         self._timeout = timeout
-        self._transport = _transport(chosen, tls, max_connections)
+        self._transport = _transport(chosen, tls, max_connections, grpcio)
         self._calls = InferCalls(self._transport.prepare)
 
     def __repr__(self) -> str:

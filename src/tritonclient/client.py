@@ -20,6 +20,7 @@ from .options import (
     InferOptions,
     StreamOptions,
     Timeout,
+    check_grpc,
     check_streams,
     load_request,
     settings,
@@ -28,7 +29,16 @@ from .options import (
     transport_options,
 )
 from .transport.blocking import Transport
-from .transport.call import NO_OPTIONS, Call, KeepAlive, Options, check_limit, check_timeout
+from .transport.call import (
+    NO_OPTIONS,
+    Call,
+    Grpcio,
+    KeepAlive,
+    Options,
+    Settings,
+    check_limit,
+    check_timeout,
+)
 from .transport.endpoint import TLS
 
 if TYPE_CHECKING:
@@ -39,6 +49,17 @@ if TYPE_CHECKING:
     from .streaming import InferStream, Requests
 
 T = TypeVar("T")
+
+
+def _transport(
+    settings: Settings, tls: TLS | None, max_connections: int, grpcio: Grpcio | None
+) -> Transport:
+    if grpcio is None:
+        return Transport(settings, tls=tls, max_connections=max_connections)
+    from .transport.grpcio import GrpcioTransport
+
+    # It has the same methods, for calls of its own protocol.
+    return GrpcioTransport(check_grpc(settings), grpcio, tls=tls)  # type: ignore[return-value]
 
 
 class Client:
@@ -63,6 +84,7 @@ class Client:
         max_request_size: refuse to send larger bodies, in bytes; None for no limit.
         max_response_size: refuse to receive larger bodies, in bytes, also after decompression.
         keep_alive: when to ask a silent gRPC server for a sign of life.
+        grpcio: carry gRPC through a channel of grpcio, with these arguments.
         workers: threads that carry what is given to `submit`.
     """
 
@@ -77,12 +99,13 @@ class Client:
         max_request_size: int | None = None,
         max_response_size: int = 2**31 - 1,
         keep_alive: KeepAlive | None = None,
+        grpcio: Grpcio | None = None,
         workers: int = 16,
     ) -> None:
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
         self._url = url
         self._timeout = timeout
-        self._transport = Transport(chosen, tls=tls, max_connections=max_connections)
+        self._transport = _transport(chosen, tls, max_connections, grpcio)
         self._calls = InferCalls(self._transport.prepare)
         check_limit("workers", workers)
         self._workers = workers

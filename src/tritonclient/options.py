@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from .inference import infer
 from .messages import Infer, LoadModel, Parameter
 from .transport.call import NO_OPTIONS, KeepAlive, Options, Settings, check_timeout
 from .transport.endpoint import parse_url
 from .transport.http import HttpSettings
+
+if TYPE_CHECKING:
+    from .transport.grpc import GrpcSettings
 
 
 class _ClientDefault:
@@ -108,6 +111,15 @@ def transport_options(
     if not (headers or query or request_compression or response_compression):
         return NO_OPTIONS
     return Options(headers or {}, query or {}, request_compression, response_compression)
+
+
+def check_grpc(settings: Settings) -> GrpcSettings:
+    """The settings of a client that is to use grpcio; raises when they are not gRPC's."""
+    from .transport.grpc import GrpcSettings
+
+    if not isinstance(settings, GrpcSettings):
+        raise ValueError(f"grpcio is given, but the url {settings.endpoint.url!r} is not gRPC")
+    return settings
 
 
 def check_streams(url: str) -> None:

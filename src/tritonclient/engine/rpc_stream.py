@@ -24,6 +24,7 @@ from .header_block import Fields
 #: What a peer may send on a stream before its reader has taken any of it.
 WINDOW = 4 << 20
 _PREFIX = struct.Struct(">BL")
+PREFIX_SIZE = _PREFIX.size
 _ALIGNMENT = 16
 #: Messages from this size on are placed so that what lies in them is aligned.
 _PLACED_SIZE = 64 * 1024

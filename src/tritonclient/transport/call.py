@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -143,6 +143,20 @@ class KeepAlive:
                 raise TypeError(f"{name} is {value!r:.60}, expected seconds as a number")
             if not value > 0:
                 raise ValueError(f"{name} is {value!r}, expected a positive number of seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Grpcio:
+    """Ask for gRPC through grpcio's own channels rather than this package's engine.
+
+    Attributes:
+        options: channel arguments, such as `[("grpc.lb_policy_name", "round_robin")]`.
+        credentials: a `grpc.ChannelCredentials` object; by default the client's TLS settings are
+            used where the URL asks for TLS.
+    """
+
+    options: Sequence[tuple[str, Any]] = ()
+    credentials: Any = None
 
 
 class Settings(Protocol):

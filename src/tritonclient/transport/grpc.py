@@ -10,13 +10,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..codec import rpc, rpc_infer, rpc_status
 from ..datatypes import Buffer
 from ..engine.header_block import encode, encode_binary, require_hpack
 from ..engine.http2 import Http2
-from ..engine.rpc_stream import Outcome, RpcStream, frame_message
+from ..engine.rpc_stream import PREFIX_SIZE, Outcome, RpcStream, frame_message
 from ..errors import InferenceServerException, ProtocolError, ServerError
 from ..messages import Request
 from .call import NO_OPTIONS, KeepAlive, Options, check_limit, check_size
@@ -68,16 +68,23 @@ class GrpcSettings:
         """A request as bytes."""
         return GrpcCall(request, self, options)
 
+    def path(self, method: str) -> str:
+        """What HTTP/2 calls a procedure."""
+        return f"/{rpc.SERVICE}/{method}"
+
+    def metadata(self, options: Options) -> tuple[tuple[str, str | bytes], ...]:
+        """The client's metadata and a call's, which wins."""
+        if not (self.headers or options.headers):
+            return ()
+        return tuple({**dict(metadata(self.headers)), **dict(metadata(options.headers))}.items())
+
     def block(self, method: str, options: Options = NO_OPTIONS) -> bytes:
         """The header block of a call, without the timeout."""
-        return _encode(self._headers(method, options))
-
-    def _headers(self, method: str, options: Options) -> tuple[tuple[str, str], ...]:
         endpoint = self.endpoint
         headers = [
             (":method", "POST"),
             (":scheme", "https" if endpoint.secure else "http"),
-            (":path", f"/{rpc.SERVICE}/{method}"),
+            (":path", self.path(method)),
             (":authority", endpoint.authority),
             ("te", "trailers"),
             ("content-type", "application/grpc"),
@@ -85,14 +92,13 @@ class GrpcSettings:
         ]
         if options.request_compression is not None:
             headers.append(("grpc-encoding", options.request_compression))
-        if self.headers or options.headers:
-            given = {**dict(metadata(self.headers)), **dict(metadata(options.headers))}
-            headers += given.items()
-        return tuple(headers)
+        for name, value in self.metadata(options):
+            headers.append((name, value if isinstance(value, str) else encode_binary(value)))
+        return _encode(tuple(headers))
 
 
-def metadata(headers: Mapping[str, str | bytes]) -> tuple[tuple[str, str], ...]:
-    """Headers as gRPC sends them: names in lower case, bytes in base64.
+def metadata(headers: Mapping[str, str | bytes]) -> tuple[tuple[str, str | bytes], ...]:
+    """Headers as gRPC names them, in lower case; those that end in "-bin" are bytes.
 
     Raises:
         TypeError, ValueError: a name or value can't be sent.
@@ -100,7 +106,7 @@ def metadata(headers: Mapping[str, str | bytes]) -> tuple[tuple[str, str], ...]:
     return tuple([_field(name, value) for name, value in headers.items()])
 
 
-def _field(name: str, value: str | bytes) -> tuple[str, str]:
+def _field(name: str, value: str | bytes) -> tuple[str, str | bytes]:
     if not isinstance(name, str):
         raise TypeError(f"headers has the name {name!r:.60}, expected a text")
     name = name.lower()
@@ -111,10 +117,11 @@ def _field(name: str, value: str | bytes) -> tuple[str, str]:
             value = value.encode()
         if not isinstance(value, bytes):
             raise TypeError(f"header {name!r} is {value!r:.60}, expected bytes")
-        value = encode_binary(value)
+        encode([(name, "")])
     elif not isinstance(value, str):
         raise TypeError(f"header {name!r} is {value!r:.60}, expected a text")
-    encode([(name, value)])  # checks the characters
+    else:
+        encode([(name, value)])  # checks the characters
     return name, value
 
 
@@ -130,6 +137,16 @@ def timeout_block(seconds: float | None) -> bytes:
     return b""
 
 
+class CallHead(NamedTuple):
+    """What calls have in common that differ in their data only."""
+
+    block: bytes
+    path: str
+    metadata: tuple[tuple[str, str | bytes], ...]
+    coding: str | None
+    idempotent: bool
+
+
 class GrpcCall(Generic[T]):
     """A request as bytes; see `call.Call`.
 
@@ -137,7 +154,7 @@ class GrpcCall(Generic[T]):
         ValueError, TypeError: the request has no form over gRPC, or is larger than allowed.
     """
 
-    __slots__ = ("_block", "_payload", "idempotent", "request")
+    __slots__ = ("_head", "_payload", "request")
 
     def __init__(
         self, request: Request[T], settings: GrpcSettings, options: Options = NO_OPTIONS
@@ -146,9 +163,15 @@ class GrpcCall(Generic[T]):
         self.request = request
         encoded = rpc.encode_request(request)
         check_size(sum(map(len, encoded.message)), settings.max_request_size)
-        self._block = settings.block(encoded.method, options)
-        self._payload: Sequence[Buffer] = _framed(encoded.message, options.request_compression)
-        self.idempotent = rpc.idempotent(request)
+        self._head = CallHead(
+            settings.block(encoded.method, options),
+            settings.path(encoded.method),
+            settings.metadata(options),
+            options.request_compression,
+            rpc.idempotent(request),
+        )
+        # Heads and tensors by turns, with the prefix that frames the message before the first.
+        self._payload: Sequence[Buffer] = _framed(encoded.message)
 
     def without_data(self, request: Request[Any]) -> GrpcCall[T]:
         """What is left when tensors are taken off: the message's heads before each of them."""
@@ -163,9 +186,13 @@ class GrpcCall(Generic[T]):
 
     def _variant(self, request: Request[Any], payload: Sequence[Buffer]) -> GrpcCall[T]:
         call: GrpcCall[T] = object.__new__(GrpcCall)
-        call.request, call._block, call._payload = request, self._block, payload
-        call.idempotent = self.idempotent
+        call.request, call._head, call._payload = request, self._head, payload
         return call
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether it may be sent again when it is not known what became of it."""
+        return self._head.idempotent
 
     def start(self, engine: Http2, timeout: float | None) -> list[Buffer]:
         """Begin the exchange; what to send."""
@@ -174,9 +201,11 @@ class GrpcCall(Generic[T]):
 
     def begin(self, engine: Http2, timeout: float | None) -> RpcStream:
         """Begin the exchange; the engine then has something to send."""
-        return engine.start(
-            self._block + timeout_block(timeout), self._payload, place=rpc_infer.data_offset
-        )
+        head, payload = self._head, self._payload
+        if head.coding is not None:
+            payload = frame_message([self.message()], head.coding)
+        block = head.block + timeout_block(timeout)
+        return engine.start(block, payload, place=rpc_infer.data_offset)
 
     def finish(self, response: RpcStream) -> T:
         """The answer."""
@@ -185,7 +214,33 @@ class GrpcCall(Generic[T]):
         check_outcome(result)
         if not response.messages:
             raise ProtocolError("the answer has no message")
-        return rpc.decode_response(self.request, response.take())
+        return self.decode(response.take())
+
+    # What a transport that frames messages itself needs
+
+    @property
+    def path(self) -> str:
+        """What HTTP/2 calls the procedure."""
+        return self._head.path
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str | bytes], ...]:
+        """The client's metadata and the call's."""
+        return self._head.metadata
+
+    @property
+    def coding(self) -> str | None:
+        """How the message is to be compressed."""
+        return self._head.coding
+
+    def message(self) -> bytes:
+        """The message in one piece."""
+        first, *others = self._payload
+        return b"".join((memoryview(first)[PREFIX_SIZE:], *others))
+
+    def decode(self, message: memoryview) -> T:
+        """The answer in a message."""
+        return rpc.decode_response(self.request, message)
 
     def trusts(self, error: BaseException) -> bool:
         """Whether the connection can go on, which for a refusal the engine knows best."""
@@ -207,10 +262,9 @@ def open_stream(
 _stream_data_offset = partial(rpc_infer.data_offset, stream=True)
 
 
-def _framed(message: tuple[Buffer, ...], coding: str | None) -> list[Buffer]:
-    prefix, *buffers = frame_message(message, coding)
-    # One piece, so that heads and tensors alternate.
-    return [b"".join((prefix, buffers[0])), *buffers[1:]] if coding is None else [prefix, *buffers]
+def _framed(message: tuple[Buffer, ...]) -> list[Buffer]:
+    prefix, first, *others = frame_message(message)
+    return [b"".join((prefix, first)), *others]
 
 
 def check_options(options: Options) -> None:
