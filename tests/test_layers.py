@@ -22,7 +22,7 @@ LAYERS = [
     {"shm"},
     {"codec", "engine"},
     {"transport"},
-    {"inference", "model", "flows", "options", "calls", "streaming", "aio_streaming"},
+    {"inference", "model", "flows", "options", "calls", "streaming", "aio_streaming", "workers"},
     {"client", "aio"},
     {""},  # tritonclient itself: the public names
     {"classic", "http", "grpc", "utils", "server", "perf"},

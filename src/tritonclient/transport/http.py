@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote_plus
 
 from ..codec import rest
@@ -20,6 +20,9 @@ from ..errors import ServerError
 from ..messages import Request
 from .call import NO_OPTIONS, KeepAlive, Options, check_limit, check_size
 from .endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -85,7 +88,7 @@ class HttpCall(Generic[T]):
         self, request: Request[T], settings: HttpSettings, options: Options = NO_OPTIONS
     ) -> None:
         self.request = request
-        encoded = rest.encode_request(request)
+        encoded = self._encode()
         body = encoded.body
         headers = {"Host": settings.endpoint.authority, **encoded.headers}
         if settings.headers or options is not NO_OPTIONS:
@@ -101,16 +104,19 @@ class HttpCall(Generic[T]):
         self._body: tuple[Buffer, ...] = body
         self.idempotent = encoded.method == "GET"
 
-    def without_data(self, request: Request[T]) -> HttpCall[T]:
+    def _encode(self) -> rest.HttpRequest:
+        return rest.encode_request(self.request)
+
+    def without_data(self, request: Request[Any]) -> Self:
         """What is left when tensors are taken off: the heads, and a request without tensors."""
         return self._variant(request, b"".join((self._head, self._body[0])), ())
 
-    def with_data(self, data: list[Buffer]) -> HttpCall[T]:
+    def with_data(self, data: list[Buffer]) -> Self:
         """The same call with other tensors, of the same sizes."""
         return self._variant(self.request, self._head, tuple(data))
 
-    def _variant(self, request: Request[T], head: bytes, body: tuple[Buffer, ...]) -> HttpCall[T]:
-        call: HttpCall[T] = object.__new__(HttpCall)
+    def _variant(self, request: Request[T], head: bytes, body: tuple[Buffer, ...]) -> Self:
+        call = object.__new__(type(self))
         call.request, call._head, call._body = request, head, body
         call.idempotent = self.idempotent
         return call

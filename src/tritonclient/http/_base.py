@@ -1,0 +1,266 @@
+"""What the blocking and the awaiting client have in common: all but the sending."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+from .. import messages as m
+from ..classic.arguments import check_version, request_parameters
+from ..classic.plugins import InferenceServerClientBase
+from ..codec.rest_infer import HEAD_LENGTH
+from ..datatypes import Buffer
+from ..engine.coding import CODINGS
+from ..errors import InferenceServerException
+from ..transport.endpoint import Endpoint, parse_url
+from ..transport.http import NO_OPTIONS, HttpSettings, Options
+from ..utils import raise_error
+from ._calls import Answer, InferCall, Raw, RawCall
+from ._infer_result import InferResult
+from ._tensors import InferInput, InferRequestedOutput
+from ._utils import _get_inference_request
+
+C = TypeVar("C", bound="RawCall | InferCall")
+Headers: TypeAlias = "Mapping[str, str] | None"
+Query: TypeAlias = "Mapping[str, Any] | None"
+NO_SETTINGS: Mapping[str, Any] = {}
+
+_MAX_REMEMBERED = 256
+#: Headers that frame the message, which is done here; programs may well have kept some of an
+#: earlier call.
+_FRAMING = frozenset(["connection", "content-length", "inference-header-content-length"])
+
+
+class HttpClientBase(InferenceServerClientBase):
+    """A client over HTTP, less the sending.
+
+    Args:
+        url: `host[:port][/base/path]`, without a scheme.
+        secure: whether to use TLS.
+    """
+
+    def __init__(self, url: str, verbose: bool, secure: bool) -> None:
+        super().__init__()
+        self._verbose = verbose
+        self._settings = HttpSettings(_endpoint(url, secure), max_response_size=sys.maxsize)
+        self._remembered: dict[Any, InferCall] = {}
+
+    def _raw_call(
+        self,
+        method: str,
+        uri: str,
+        body: Buffer | str,
+        headers: Mapping[Any, Any] | None,
+        query_params: Mapping[str, Any] | None,
+    ) -> RawCall:
+        options = self._options(headers, query_params)
+        if isinstance(body, str):
+            body = body.encode()
+        framing = {"Content-Type": "application/json"} if body else {}
+        for name, value in (headers or {}).items():
+            if name.lower() == HEAD_LENGTH.lower():
+                framing[HEAD_LENGTH] = str(value)
+        raw = Raw(method, f"/{uri}", framing, (body,) if body else ())
+        return self._shown(RawCall(raw, self._settings, options))
+
+    def _infer_call(
+        self,
+        model_name: str,
+        inputs: Sequence[InferInput],
+        model_version: str,
+        outputs: Sequence[InferRequestedOutput] | None,
+        request_id: str,
+        sequence_id: int | str,
+        sequence_start: bool,
+        sequence_end: bool,
+        priority: int,
+        timeout: int | None,
+        headers: Mapping[str, str] | None,
+        query_params: Mapping[str, Any] | None,
+        request_compression_algorithm: str | None,
+        response_compression_algorithm: str | None,
+        parameters: Mapping[str, Any] | None,
+    ) -> InferCall:
+        """The call that the arguments of `infer` make.
+
+        What a call of nothing but tensors looks like is remembered, so that a further one like it
+        brings only its data.
+        """
+        check_version(model_version)
+        key = None
+        if not (
+            request_id
+            or sequence_id
+            or priority
+            or timeout is not None
+            or headers
+            or query_params
+            or request_compression_algorithm
+            or response_compression_algorithm
+            or parameters
+            or self._plugin is not None
+            or self._verbose
+        ):
+            key, data = _looks(model_name, model_version, inputs, outputs)
+            known = self._remembered.get(key)
+            if known is not None:
+                return known.with_data(data)
+        request = m.Infer(
+            model_name,
+            tuple([tensor._tensor() for tensor in inputs]),
+            model_version,
+            tuple([output._requested() for output in outputs or ()]),
+            request_id,
+            request_parameters(
+                sequence_id, sequence_start, sequence_end, priority, timeout, parameters
+            ),
+        )
+        options = self._options(
+            headers,
+            query_params,
+            request_compression_algorithm,
+            response_compression_algorithm,
+        )
+        try:
+            call = InferCall(request, self._settings, options)
+        except ValueError as error:
+            raise InferenceServerException(str(error)) from error
+        if key is not None:
+            if len(self._remembered) >= _MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = call.without_data(m.Infer(model_name, (), model_version))
+        return self._shown(call)
+
+    def _options(
+        self,
+        headers: Mapping[Any, Any] | None,
+        query_params: Mapping[str, Any] | None,
+        request_compression: str | None = None,
+        response_compression: str | None = None,
+    ) -> Options:
+        given = {_text(k): _text(v) for k, v in self._headers(headers).items()}
+        for name in given:
+            if name.lower() == "transfer-encoding":
+                raise_error(
+                    f"Unsupported HTTP header: '{name}' is not supported in the Python client "
+                    "library. Use raw HTTP request libraries or the C++ client instead for this "
+                    "header."
+                )
+        for algorithm in (request_compression, response_compression):
+            if algorithm and algorithm not in CODINGS:
+                raise_error(
+                    f"compression algorithm '{algorithm}' is not one of {', '.join(CODINGS)}"
+                )
+        if not (given or query_params or request_compression or response_compression):
+            return NO_OPTIONS
+        return Options(
+            {name: value for name, value in given.items() if name.lower() not in _FRAMING},
+            query_params or {},
+            request_compression or None,
+            response_compression or None,
+        )
+
+    # Inference by other means
+
+    @staticmethod
+    def generate_request_body(
+        inputs: Sequence[InferInput],
+        outputs: Sequence[InferRequestedOutput] | None = None,
+        request_id: str = "",
+        sequence_id: int | str = 0,
+        sequence_start: bool = False,
+        sequence_end: bool = False,
+        priority: int = 0,
+        timeout: int | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> tuple[bytes, int | None]:
+        """The body that `infer` sends for these arguments, to be sent by other means.
+
+        Returns:
+            The body, and the length of the JSON at its beginning, which is the value of the header
+            Inference-Header-Content-Length; None when all of it is JSON.
+        """
+        return _get_inference_request(
+            inputs,
+            request_id,
+            outputs,
+            sequence_id,
+            sequence_start,
+            sequence_end,
+            priority,
+            timeout,
+            parameters,
+        )
+
+    @staticmethod
+    def parse_response_body(
+        response_body: Buffer,
+        verbose: bool = False,
+        header_length: int | None = None,
+        content_encoding: str | None = None,
+    ) -> InferResult:
+        """The answer in a body that was received by other means; see `InferResult`."""
+        return InferResult.from_response_body(
+            response_body, verbose, header_length, content_encoding
+        )
+
+    # What `verbose` shows
+
+    def _shown(self, call: C) -> C:
+        if self._verbose:
+            print(call.text())
+        return call
+
+    def _shown_answer(self, answer: Answer) -> Answer:
+        if self._verbose:
+            print(answer.status_code, answer.read())
+        return answer
+
+    def _shown_result(self, result: InferResult) -> InferResult:
+        if self._verbose:
+            print(result.get_response())
+        return result
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _endpoint(url: str, secure: bool) -> Endpoint:
+    if "://" in url:
+        raise_error("url should not include the scheme")
+    parts = urlsplit(f"//{url}")
+    netloc = parts.netloc
+    if parts.port is None:
+        # HTTP's own ports, as programs for the classic client expect.
+        netloc += ":443" if secure else ":80"
+    return parse_url(f"{'https' if secure else 'http'}://{netloc}{parts.path}")
+
+
+def _looks(
+    model: str,
+    version: str,
+    inputs: Sequence[InferInput],
+    outputs: Sequence[InferRequestedOutput] | None,
+) -> tuple[Any, list[Buffer]]:
+    """What a call looks like, or None if it is out of the common, and its data."""
+    data: list[Buffer] = []
+    described: list[Any] = [model, version, len(inputs)]
+    for tensor in inputs:
+        content = tensor._data
+        size = None
+        if content is not None:
+            if not tensor._binary:
+                return None, data
+            size = len(content)
+            data.append(content)
+        described += (tensor._name, tensor._datatype, tuple(tensor._shape), size)
+        if tensor._parameters:
+            described.append(tuple(tensor._parameters.values()))
+    for output in outputs or ():
+        described += (output._name, output._class_count, output._binary)
+        if output._parameters:
+            described.append(tuple(output._parameters.values()))
+    return tuple(described), data

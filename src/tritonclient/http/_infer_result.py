@@ -1,0 +1,182 @@
+"""Answers to inference over HTTP, and answers yet to come."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..codec import rest
+from ..codec.rest_infer import HEAD_LENGTH
+from ..datatypes import Array, Buffer, element_count, unpack, unpack_bytes
+from ..engine.coding import CODINGS, decompress
+from ..errors import ProtocolError
+from ..messages import Infer, InferResponse, InferTensor
+from ..utils import raise_error
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_head_length = HEAD_LENGTH.lower()
+_ANY = Infer("", ())
+
+
+class InferResult:
+    """A model's answer.
+
+    Args:
+        response: something with `get(header)` and `read()`, which give the answer's headers and
+            body.
+        verbose: print the answer's JSON.
+
+    Raises:
+        InferenceServerException: it is not an answer of the protocol.
+    """
+
+    def __init__(self, response: Any, verbose: bool) -> None:
+        body = _decoded(response.read(), response.get("Content-Encoding"))
+        length = response.get(HEAD_LENGTH)
+        headers = {} if length is None else {_head_length: str(length)}
+        answer = rest.decode_response(_ANY, rest.HttpResponse(200, headers, (body,)))
+        self._take(answer, headers, body)
+        if verbose:
+            print(self.get_response())
+
+    @classmethod
+    def from_response_body(
+        cls,
+        response_body: Buffer,
+        verbose: bool = False,
+        header_length: int | None = None,
+        content_encoding: str | None = None,
+    ) -> InferResult:
+        """The answer in a body that was received by other means.
+
+        Args:
+            response_body: the whole body.
+            verbose: print the answer's JSON.
+            header_length: the header Inference-Header-Content-Length, if there was one.
+            content_encoding: the header Content-Encoding, if there was one.
+
+        Raises:
+            InferenceServerException: it is not an answer of the protocol.
+        """
+        headers = {HEAD_LENGTH: header_length, "Content-Encoding": content_encoding}
+        return cls(_Body(response_body, headers), verbose)
+
+    @classmethod
+    def _of(cls, answer: InferResponse, headers: Mapping[str, str], body: Buffer) -> InferResult:
+        result: InferResult = object.__new__(cls)
+        result._take(answer, headers, body)
+        return result
+
+    def _take(self, answer: InferResponse, headers: Mapping[str, str], body: Buffer) -> None:
+        self._headers = headers
+        self._body = body
+        self._tensors = {tensor.name: tensor for tensor in answer.outputs}
+        self._response: dict[str, Any] | None = None
+        for tensor in answer.outputs:
+            if not tensor.binary and tensor.datatype == "BYTES" and tensor.data is not None:
+                _texts(tensor)  # tells at once when they are none
+
+    def as_numpy(self, name: str) -> Array | None:
+        """An output as an array, or None when there is no output of that name.
+
+        Arrays are views of the answer's memory and may be written to. BYTES come as arrays of
+        `bytes`, or of `str` when they were sent as JSON; BF16 as `ml_dtypes.bfloat16` where that
+        package is installed, otherwise as float32.
+
+        Raises:
+            InferenceServerException: the output was written to shared memory.
+        """
+        tensor = self._tensors.get(name)
+        if tensor is None:
+            return None
+        if tensor.data is None:
+            raise_error(f"output '{name}' has no data here: it is in shared memory")
+        if tensor.datatype == "BYTES" and not tensor.binary:
+            return _texts(tensor)
+        try:
+            return unpack(tensor.data, tensor.datatype, tensor.shape)
+        except ValueError as error:
+            raise ProtocolError(f"output '{name}' can't be read: {error}") from error
+
+    def get_output(self, name: str) -> dict[str, Any] | None:
+        """An output as it stands in the answer's JSON, or None when there is no such output."""
+        outputs: list[dict[str, Any]] = self.get_response().get("outputs", [])
+        return next((output for output in outputs if output["name"] == name), None)
+
+    def get_response(self) -> dict[str, Any]:
+        """The answer's JSON."""
+        if self._response is None:
+            length = self._headers.get(_head_length)
+            head = memoryview(self._body)[: None if length is None else int(length)]
+            self._response = json.loads(bytes(head).decode("utf-8", "surrogateescape"))
+        return self._response or {}
+
+
+class _Body:
+    """A body, and the headers that matter, as `InferResult` takes them."""
+
+    def __init__(self, body: Buffer, headers: Mapping[str, Any]) -> None:
+        self._body = body
+        self.get = headers.get
+
+    def read(self) -> Buffer:
+        return self._body
+
+
+def _decoded(body: Buffer, coding: str | None) -> Buffer:
+    # What else there may be is left as it is, as it always was.
+    return decompress(body, coding, sys.maxsize) if coding in CODINGS else body
+
+
+def _texts(tensor: InferTensor) -> Array:
+    assert tensor.data is not None
+    items = unpack_bytes(tensor.data, element_count(tensor.shape))
+    texts: Array = np.empty(items.size, object)
+    try:
+        texts[:] = [item.decode() for item in items]
+    except UnicodeDecodeError as error:
+        raise_error(
+            "Failed to encode using UTF-8. Please use binary_data=True, if you want to pass a "
+            f"byte array. UnicodeError: {error}"
+        )
+    return texts.reshape(tensor.shape)
+
+
+class InferAsyncRequest:
+    """An inference under way.
+
+    Args:
+        greenlet: the `concurrent.futures.Future` of the answer; it has this name for the sake of
+            programs that give it by name.
+        verbose: print the answer's JSON.
+    """
+
+    def __init__(self, greenlet: Future[InferResult], verbose: bool = False) -> None:
+        self._future = greenlet
+        self._verbose = verbose
+
+    def get_result(self, block: bool = True, timeout: float | None = None) -> InferResult:
+        """The answer.
+
+        Args:
+            block: wait for it; False to fail at once when it is not there yet.
+            timeout: how many seconds to wait at most; None for as long as it takes. A later try
+                may succeed.
+
+        Raises:
+            InferenceServerException: it is not there in time, or the inference failed.
+        """
+        from concurrent.futures import wait  # only those who use it pay for it
+
+        if not wait([self._future], timeout if block else 0).done:
+            raise_error("failed to obtain inference response")
+        result = self._future.result()
+        if self._verbose:
+            print(result.get_response())
+        return result

@@ -1,0 +1,57 @@
+"""TLS from the arguments of the blocking classic client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..transport.endpoint import TLS
+
+if TYPE_CHECKING:
+    import ssl
+
+
+def make_tls(
+    ssl_options: Mapping[str, Any] | None,
+    ssl_context_factory: Callable[..., ssl.SSLContext] | None,
+    insecure: bool,
+) -> TLS:
+    """The TLS settings that these arguments make; see `InferenceServerClient`.
+
+    Raises:
+        OSError: a file can't be read; `ssl.SSLError` when it is not what it should be.
+    """
+    import ssl  # takes longer to import than a client without TLS
+
+    options = ssl_options or {}
+    context = _make_context(ssl_context_factory or ssl.create_default_context, options)
+    context.check_hostname = not insecure
+    if not insecure:
+        # Whatever the factory says: without this nothing would be verified.
+        context.verify_mode = ssl.CERT_REQUIRED
+    if options.get("cert_reqs") == ssl.CERT_NONE:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if options.get("certfile") is not None:
+        context.load_cert_chain(options["certfile"], options.get("keyfile"))
+    if "ciphers" in options:
+        context.set_ciphers(options["ciphers"])
+    for name in ("options", "verify_flags"):
+        if name in options:
+            setattr(context, name, options[name])
+    return TLS(context=context, server_name=options.get("server_hostname"))
+
+
+def _make_context(
+    factory: Callable[..., ssl.SSLContext], options: Mapping[str, Any]
+) -> ssl.SSLContext:
+    authorities = options.get("ca_certs")
+    try:
+        return factory(cafile=authorities)
+    except TypeError:  # a factory without arguments
+        context = factory()
+        if authorities is not None:
+            context.load_verify_locations(cafile=authorities)
+        elif not context.cert_store_stats()["x509_ca"]:
+            context.load_default_certs()
+        return context

@@ -1,0 +1,356 @@
+"""The classic `InferenceServerClient` over HTTP, awaited; the twin of `tritonclient.http`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ... import messages as m
+from ...classic.arguments import check_version
+from ...classic.plugins import InferenceServerClientBase
+from ...datatypes import Buffer
+from ...transport.asyncio import HttpTransport
+from ...transport.endpoint import TLS
+from .. import (
+    InferAsyncRequest,
+    InferenceServerClientPlugin,
+    InferenceServerException,
+    InferInput,
+    InferRequestedOutput,
+    InferResult,
+    Request,
+    _calls,
+)
+from .._base import NO_SETTINGS, Headers, HttpClientBase, Query
+from .._calls import Answer
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+
+    from typing_extensions import Self
+
+K = TypeVar("K")
+
+__all__ = [
+    "InferAsyncRequest",
+    "InferInput",
+    "InferRequestedOutput",
+    "InferResult",
+    "InferenceServerClient",
+    "InferenceServerClientBase",
+    "InferenceServerClientPlugin",
+    "InferenceServerException",
+    "Request",
+]
+
+
+class InferenceServerClient(HttpClientBase):
+    """A client of an inference server for coroutines; its methods are those of the blocking one.
+
+    Args:
+        url: `host[:port][/base/path]`, without a scheme.
+        verbose: print what is sent and what comes back.
+        conn_limit: how many connections there may be.
+        conn_timeout: seconds that a call may take from its beginning to its end, None for no limit.
+        ssl: use TLS.
+        ssl_context: an `ssl.SSLContext`; None to verify the server by the system's authorities,
+            False to trust any server.
+
+    Raises:
+        InferenceServerException: the URL has a scheme.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        verbose: bool = False,
+        conn_limit: int = 100,
+        conn_timeout: float | None = 60.0,
+        ssl: bool = False,
+        ssl_context: ssl_module.SSLContext | bool | None = None,
+    ) -> None:
+        super().__init__(url, verbose, ssl)
+        if isinstance(ssl_context, bool) or ssl_context is None:
+            tls = TLS(verify=ssl_context is not False)
+        else:
+            tls = TLS(context=ssl_context)
+        self._timeout = conn_timeout
+        self._transport = HttpTransport(self._settings, tls=tls, max_connections=conn_limit)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, type: Any, value: Any, traceback: Any) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections; later calls fail."""
+        await self._transport.close()
+
+    # How everything is asked
+
+    async def _get(self, request_uri: str, headers: Headers, query_params: Query) -> Answer:
+        call = self._raw_call("GET", request_uri, b"", headers, query_params)
+        return self._shown_answer(await self._transport.send(call, self._timeout))
+
+    async def _post(
+        self, request_uri: str, request_body: Buffer | str, headers: Headers, query_params: Query
+    ) -> Answer:
+        call = self._raw_call("POST", request_uri, request_body, headers, query_params)
+        return self._shown_answer(await self._transport.send(call, self._timeout))
+
+    async def _ask(self, request: m.Request[Any], headers: Headers, query_params: Query) -> Answer:
+        method, uri, body = _calls.encode(request)
+        if method == "GET":
+            return await self._get(uri, headers, query_params)
+        return await self._post(uri, body, headers, query_params)
+
+    async def _is(self, request: m.Request[bool], headers: Headers, query_params: Query) -> bool:
+        return (await self._ask(request, headers, query_params)).status_code == 200
+
+    async def _do(self, request: m.Request[None], headers: Headers, query_params: Query) -> None:
+        _calls.raise_if_error(await self._ask(request, headers, query_params))
+
+    async def _read(
+        self, kind: type[K], request: m.Request[Any], headers: Headers, query_params: Query
+    ) -> K:
+        return _calls.json_of(await self._ask(request, headers, query_params), kind)
+
+    # Health
+
+    async def is_server_live(self, headers: Headers = None, query_params: Query = None) -> bool:
+        """Whether the server is up; it raises when it can't be reached."""
+        return await self._is(m.IsServerLive(), headers, query_params)
+
+    async def is_server_ready(self, headers: Headers = None, query_params: Query = None) -> bool:
+        """Whether the server takes inference requests; it raises when it can't be reached."""
+        return await self._is(m.IsServerReady(), headers, query_params)
+
+    async def is_model_ready(
+        self,
+        model_name: str,
+        model_version: str = "",
+        headers: Headers = None,
+        query_params: Query = None,
+    ) -> bool:
+        """Whether a model takes requests; it raises when the server can't be reached."""
+        check_version(model_version)
+        return await self._is(m.IsModelReady(model_name, model_version), headers, query_params)
+
+    # Metadata, configuration, statistics
+
+    async def get_server_metadata(
+        self, headers: Headers = None, query_params: Query = None
+    ) -> dict[str, Any]:
+        """Name, version and extensions of the server, as it sends them."""
+        return await self._read(dict, m.GetServerMetadata(), headers, query_params)
+
+    async def get_model_metadata(
+        self,
+        model_name: str,
+        model_version: str = "",
+        headers: Headers = None,
+        query_params: Query = None,
+    ) -> dict[str, Any]:
+        """Inputs and outputs of a model, as the server sends them."""
+        check_version(model_version)
+        request = m.GetModelMetadata(model_name, model_version)
+        return await self._read(dict, request, headers, query_params)
+
+    async def get_model_config(
+        self,
+        model_name: str,
+        model_version: str = "",
+        headers: Headers = None,
+        query_params: Query = None,
+    ) -> dict[str, Any]:
+        """A model's configuration, as the server sends it."""
+        check_version(model_version)
+        request = m.GetModelConfig(model_name, model_version)
+        return await self._read(dict, request, headers, query_params)
+
+    async def get_inference_statistics(
+        self,
+        model_name: str = "",
+        model_version: str = "",
+        headers: Headers = None,
+        query_params: Query = None,
+    ) -> dict[str, Any]:
+        """Statistics of a model, or of all models, as the server sends them."""
+        request = _calls.statistics(model_name, model_version)
+        return await self._read(dict, request, headers, query_params)
+
+    # Model repository
+
+    async def get_model_repository_index(
+        self, headers: Headers = None, query_params: Query = None
+    ) -> list[dict[str, Any]]:
+        """The models in the repository, as the server sends them."""
+        return await self._read(list, m.GetRepositoryIndex(), headers, query_params)
+
+    async def load_model(
+        self,
+        model_name: str,
+        headers: Headers = None,
+        query_params: Query = None,
+        config: str | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Load or reload a model.
+
+        Args:
+            config: a model configuration as JSON, instead of the repository's.
+            files: contents by path, such as "file:1/model.onnx", instead of the repository's
+                files; they need a `config`.
+        """
+        await self._do(m.LoadModel(model_name, config, files or {}), headers, query_params)
+
+    async def unload_model(
+        self,
+        model_name: str,
+        headers: Headers = None,
+        query_params: Query = None,
+        unload_dependents: bool = False,
+    ) -> None:
+        """Unload a model, and with `unload_dependents` those that it brought along."""
+        await self._do(m.UnloadModel(model_name, unload_dependents), headers, query_params)
+
+    # Trace and log settings
+
+    async def update_trace_settings(
+        self,
+        model_name: str | None = None,
+        settings: Mapping[str, Any] = NO_SETTINGS,
+        headers: Headers = None,
+        query_params: Query = None,
+    ) -> dict[str, Any]:
+        """Change trace settings of a model, or the server's. None as a value resets one.
+
+        Returns:
+            All that are in force then.
+        """
+        request = m.UpdateTraceSettings(settings, model_name or "")
+        return await self._read(dict, request, headers, query_params)
+
+    async def get_trace_settings(
+        self,
+        model_name: str | None = None,
+        headers: Headers = None,
+        query_params: Query = None,
+    ) -> dict[str, Any]:
+        """Trace settings of a model, or the server's."""
+        request = m.GetTraceSettings(model_name or "")
+        return await self._read(dict, request, headers, query_params)
+
+    async def update_log_settings(
+        self, settings: Mapping[str, Any], headers: Headers = None, query_params: Query = None
+    ) -> dict[str, Any]:
+        """Change log settings, and return all that are in force then."""
+        request = m.UpdateLogSettings(settings)
+        return await self._read(dict, request, headers, query_params)
+
+    async def get_log_settings(
+        self, headers: Headers = None, query_params: Query = None
+    ) -> dict[str, Any]:
+        """The server's log settings."""
+        return await self._read(dict, m.GetLogSettings(), headers, query_params)
+
+    # Shared memory
+
+    async def get_system_shared_memory_status(
+        self, region_name: str = "", headers: Headers = None, query_params: Query = None
+    ) -> Any:
+        """The registered region of a name, or all, as the server sends them."""
+        request = m.GetSystemSharedMemoryStatus(region_name)
+        return await self._read(object, request, headers, query_params)
+
+    async def register_system_shared_memory(
+        self,
+        name: str,
+        key: str,
+        byte_size: int,
+        offset: int = 0,
+        headers: Headers = None,
+        query_params: Query = None,
+    ) -> None:
+        """Let the server map `byte_size` bytes at `offset` of the POSIX object `key`."""
+        request = m.RegisterSystemSharedMemory(name, key, byte_size, offset)
+        await self._do(request, headers, query_params)
+
+    async def unregister_system_shared_memory(
+        self, name: str = "", headers: Headers = None, query_params: Query = None
+    ) -> None:
+        """Let the server forget a region, or all."""
+        await self._do(m.UnregisterSystemSharedMemory(name), headers, query_params)
+
+    async def get_cuda_shared_memory_status(
+        self, region_name: str = "", headers: Headers = None, query_params: Query = None
+    ) -> Any:
+        """The registered CUDA region of a name, or all, as the server sends them."""
+        request = m.GetCudaSharedMemoryStatus(region_name)
+        return await self._read(object, request, headers, query_params)
+
+    async def register_cuda_shared_memory(
+        self,
+        name: str,
+        raw_handle: bytes | str,
+        device_id: int,
+        byte_size: int,
+        headers: Headers = None,
+        query_params: Query = None,
+    ) -> None:
+        """Let the server open device memory by its CUDA IPC handle, which is given in base64."""
+        request = _calls.cuda_region(name, raw_handle, device_id, byte_size)
+        await self._do(request, headers, query_params)
+
+    async def unregister_cuda_shared_memory(
+        self, name: str = "", headers: Headers = None, query_params: Query = None
+    ) -> None:
+        """Let the server forget a CUDA region, or all."""
+        await self._do(m.UnregisterCudaSharedMemory(name), headers, query_params)
+
+    # Inference
+
+    async def infer(
+        self,
+        model_name: str,
+        inputs: Sequence[InferInput],
+        model_version: str = "",
+        outputs: Sequence[InferRequestedOutput] | None = None,
+        request_id: str = "",
+        sequence_id: int | str = 0,
+        sequence_start: bool = False,
+        sequence_end: bool = False,
+        priority: int = 0,
+        timeout: int | None = None,
+        headers: Headers = None,
+        query_params: Query = None,
+        request_compression_algorithm: str | None = None,
+        response_compression_algorithm: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> InferResult:
+        """Run a model; see the blocking client.
+
+        Raises:
+            InferenceServerException: the server refused or can't be reached, or an argument is
+                not what it should be.
+        """
+        call = self._infer_call(
+            model_name,
+            inputs,
+            model_version,
+            outputs,
+            request_id,
+            sequence_id,
+            sequence_start,
+            sequence_end,
+            priority,
+            timeout,
+            headers,
+            query_params,
+            request_compression_algorithm,
+            response_compression_algorithm,
+            parameters,
+        )
+        result: InferResult = await self._transport.send(call, self._timeout)
+        return self._shown_result(result)

@@ -1,0 +1,58 @@
+"""Threads that carry what is not waited for."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+T = TypeVar("T")
+
+
+class Workers:
+    """A pool of threads, started when first needed, and anew in a forked child.
+
+    Args:
+        count: how many threads there may be; further work waits for one.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._executor: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._closed = False
+
+    def submit(self, function: Callable[..., T], *arguments: Any, **named: Any) -> Future[T]:
+        """Call a function on one of the threads."""
+        return self._threads().submit(function, *arguments, **named)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor  # only those who submit pay for it
+
+        if self._pid != os.getpid():
+            # The parent's threads are not there in a forked child, and its lock may be held.
+            self._pid, self._lock, self._executor = os.getpid(), threading.Lock(), None
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the client is closed")
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self._count, "tritonclient")
+            return self._executor
+
+    def close(self, *, wait: bool = True, cancel: bool = False) -> None:
+        """Take no more work.
+
+        Args:
+            wait: wait for what was submitted.
+            cancel: drop what no thread has begun.
+        """
+        self._closed = True
+        executor, self._executor = self._executor, None
+        # The threads of a parent process are not there to wait for.
+        if executor is not None and self._pid == os.getpid():
+            executor.shutdown(wait=wait, cancel_futures=cancel)
