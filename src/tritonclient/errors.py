@@ -2,6 +2,7 @@
 
     InferenceServerException        base of all; message(), status(), debug_details()
       ConnectionFailed              could not reach or lost the server (also a ConnectionError)
+        ConnectionRefused           nobody listens there (also a ConnectionRefusedError)
       DeadlineExceeded              the call's deadline passed (also a TimeoutError)
       Cancelled                     the call was cancelled, here or by the server
       ProtocolError                 the answer is not the v2 protocol
@@ -89,6 +90,10 @@ class _LocalError(InferenceServerException):
 
 class ConnectionFailed(_LocalError, ConnectionError):
     """The server could not be reached, or the connection was lost before the answer was whole."""
+
+
+class ConnectionRefused(ConnectionFailed, ConnectionRefusedError):
+    """Nobody listens at the server's address: it is not up yet, or has gone."""
 
 
 class DeadlineExceeded(_LocalError, TimeoutError):

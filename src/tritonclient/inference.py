@@ -185,6 +185,9 @@ def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor
         else:
             array = as_array(value)
             datatype = datatype_of(array)
+        if datatype == "FP16" and not binary:
+            # Triton refuses it; what sends it nevertheless are classic programs, for other servers.
+            raise ValueError("FP16 has no JSON form; send it as binary data")
         return InferTensor(name, datatype, array.shape, pack(array, datatype), binary=binary)
     except ValueError as error:
         raise ValueError(f"input {name!r}: {error}") from None

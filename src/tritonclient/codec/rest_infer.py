@@ -122,15 +122,13 @@ def _plain_output(name: str, classes: int, binary: bool) -> str:
 
 def _json_values(tensor: InferTensor) -> list[Any]:
     """A tensor's elements as JSON values, flat in row-major order."""
-    if tensor.datatype in ("FP16", "BF16"):
-        raise ValueError(
-            f"tensor {tensor.name!r}: {tensor.datatype} has no JSON form; send it as binary data"
-        )
+    if tensor.datatype == "BF16":
+        raise ValueError(f"tensor {tensor.name!r}: BF16 has no JSON form; send it as binary data")
     assert tensor.data is not None
     array = unpack(tensor.data, tensor.datatype, (element_count(tensor.shape),))
     values: list[Any] = array.tolist()
     if tensor.datatype != "BYTES":
-        if tensor.datatype in ("FP32", "FP64") and not np.isfinite(array).all():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(
                 f"tensor {tensor.name!r}: NaN and infinities have no JSON form; "
                 "send it as binary data"

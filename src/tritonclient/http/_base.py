@@ -14,8 +14,9 @@ from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
 from ..engine.coding import CODINGS
 from ..errors import InferenceServerException
+from ..transport.call import NO_OPTIONS, Options
 from ..transport.endpoint import Endpoint, parse_url
-from ..transport.http import NO_OPTIONS, HttpSettings, Options
+from ..transport.http import HttpSettings
 from ..utils import raise_error
 from ._calls import Answer, InferCall, Raw, RawCall
 from ._infer_result import InferResult

@@ -100,8 +100,10 @@ def json_of(answer: Any, kind: type[K]) -> K:
     """The JSON value of an answer, which must be of a kind.
 
     Raises:
-        ProtocolError: it is not.
+        InferenceServerException: the status is no success.
+        ProtocolError: the value is of another kind.
     """
+    raise_if_error(answer)
     body = answer.read()
     try:
         value = json.loads(body)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .. import messages as m
 from ..classic.arguments import check_version
 from ..datatypes import Buffer
-from ..transport.blocking import HttpTransport
+from ..transport.blocking import Transport
 from ..workers import Workers
 from . import _calls
 from ._base import NO_SETTINGS, Headers, HttpClientBase, Query
@@ -75,8 +75,13 @@ class InferenceServerClient(HttpClientBase):
             from ._secure import make_tls
 
             tls = make_tls(ssl_options, ssl_context_factory, insecure)
-        self._timeout = network_timeout
-        self._transport = HttpTransport(self._settings, tls=tls, max_connections=concurrency)
+        self._transport = Transport(
+            self._settings,
+            tls=tls,
+            max_connections=concurrency,
+            connect_timeout=connection_timeout,
+            silence_timeout=network_timeout,
+        )
         self._workers = Workers(min(concurrency, max_greenlets or concurrency))
 
     def __enter__(self) -> Self:
@@ -100,13 +105,13 @@ class InferenceServerClient(HttpClientBase):
 
     def _get(self, request_uri: str, headers: Headers, query_params: Query) -> Answer:
         call = self._raw_call("GET", request_uri, b"", headers, query_params)
-        return self._shown_answer(self._transport.send(call, self._timeout))
+        return self._shown_answer(self._transport.send(call))
 
     def _post(
         self, request_uri: str, request_body: Buffer | str, headers: Headers, query_params: Query
     ) -> Answer:
         call = self._raw_call("POST", request_uri, request_body, headers, query_params)
-        return self._shown_answer(self._transport.send(call, self._timeout))
+        return self._shown_answer(self._transport.send(call))
 
     def _ask(self, request: m.Request[Any], headers: Headers, query_params: Query) -> Answer:
         method, uri, body = _calls.encode(request)
@@ -377,7 +382,7 @@ class InferenceServerClient(HttpClientBase):
             response_compression_algorithm,
             parameters,
         )
-        result: InferResult = self._transport.send(call, self._timeout)
+        result: InferResult = self._transport.send(call)
         return self._shown_result(result)
 
     def async_infer(
@@ -420,5 +425,5 @@ class InferenceServerClient(HttpClientBase):
             response_compression_algorithm,
             parameters,
         )
-        future = self._workers.submit(self._transport.send, call, self._timeout)
+        future = self._workers.submit(self._transport.send, call)
         return InferAsyncRequest(future, self._verbose)

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import ConnectionFailed, DeadlineExceeded
 from ..messages import Request
-from .call import NO_OPTIONS, Call, Options, Settings, check_limit, note
+from .call import NO_OPTIONS, Call, Options, Settings, check_limit, note, unreachable
 from .endpoint import TLS, Endpoint
 
 
@@ -79,10 +79,9 @@ class Connector(Generic[C]):
             # The network has a timeout of its own, whose error has a number.
             if isinstance(error, (asyncio.TimeoutError, TimeoutError)) and not error.args:
                 raise DeadlineExceeded("the deadline passed while connecting") from error
-            kind = (
-                "the TLS handshake failed" if isinstance(error, ssl.SSLError) else "can't connect"
-            )
-            raise ConnectionFailed(f"{kind}: {error}") from error
+            if isinstance(error, ssl.SSLError):
+                raise ConnectionFailed(f"the TLS handshake failed: {error}") from error
+            raise unreachable(error) from error
 
     async def _connect(self, loop: AbstractEventLoop) -> C:
         endpoint: Endpoint = self._settings.endpoint

@@ -33,16 +33,25 @@ class Transport:
 
     Args:
         max_connections: how many connections may be open; further calls wait for one.
+        connect_timeout: seconds that connecting may take within a call; None for no limit.
+        silence_timeout: seconds for which nothing may come or go while a call wants it to; None
+            for no limit.
 
     After a fork the child starts with no connections; the parent keeps its own.
     """
 
     def __init__(
-        self, settings: Settings, *, tls: TLS | None = None, max_connections: int = 100
+        self,
+        settings: Settings,
+        *,
+        tls: TLS | None = None,
+        max_connections: int = 100,
+        connect_timeout: float | None = None,
+        silence_timeout: float | None = None,
     ) -> None:
         self._settings = settings
         self._url = settings.endpoint.url
-        self._pool = Pool(settings, tls or TLS(), max_connections)
+        self._pool = Pool(settings, tls or TLS(), max_connections, connect_timeout, silence_timeout)
 
     def prepare(self, request: Request[T], options: Options = NO_OPTIONS) -> Call[T]:
         """A request as bytes, to be sent once or often."""

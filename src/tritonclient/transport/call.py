@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..datatypes import Buffer
 from ..engine.coding import CODINGS
-from ..errors import InferenceServerException
+from ..errors import ConnectionFailed, ConnectionRefused, InferenceServerException
 from ..messages import Request
 from .endpoint import Endpoint
 
@@ -235,6 +235,12 @@ def check_size(size: int, limit: int | None) -> None:
     """Raise when a request is larger than a client's settings allow."""
     if limit is not None and size > limit:
         raise ValueError(f"the request's {size} bytes exceed max_request_size {limit}")
+
+
+def unreachable(error: Exception) -> ConnectionFailed:
+    """The error to raise when connecting fails with this one."""
+    kind = ConnectionRefused if isinstance(error, ConnectionRefusedError) else ConnectionFailed
+    return kind(f"can't connect: {error}")
 
 
 def locate(error: InferenceServerException, url: str, request: Request[Any]) -> None:

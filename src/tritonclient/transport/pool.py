@@ -14,7 +14,7 @@ from typing import Any
 
 from ..datatypes import Buffer
 from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
-from .call import Engine, KeepAlive, Settings, check_limit, gather, note
+from .call import Engine, KeepAlive, Settings, check_limit, check_timeout, gather, note
 from .endpoint import TLS
 from .polling import IN, OUT
 from .sockets import Stream, behind, connect
@@ -202,8 +202,19 @@ class Pool:
     operation of a deque; the lock is only for opening, closing and waiting.
     """
 
-    def __init__(self, settings: Settings, tls: TLS, max_connections: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tls: TLS,
+        max_connections: int,
+        connect_timeout: float | None,
+        silence_timeout: float | None,
+    ) -> None:
         check_limit("max_connections", max_connections)
+        check_timeout(connect_timeout, "connect_timeout")
+        check_timeout(silence_timeout, "silence_timeout")
+        self._connect_timeout = math.inf if connect_timeout is None else connect_timeout
+        self._silence = math.inf if silence_timeout is None else silence_timeout
         self._settings = settings
         self._tls = tls
         self._context = tls.make_context(settings.alpn) if settings.endpoint.secure else None
@@ -276,7 +287,9 @@ class Pool:
                     raise RuntimeError("the client is closed")
             self._open += 1
         try:
-            stream = connect(self._settings.endpoint, self._tls, self._context, deadline)
+            soon = min(deadline, monotonic() + self._connect_timeout)
+            stream = connect(self._settings.endpoint, self._tls, self._context, soon)
+            stream.silence = self._silence
             connection = Connection(stream, self._settings.engine(), self._settings.keep_alive)
             with self._changed:  # so that an abort sees the connection, or this sees the abort
                 if self._closed:

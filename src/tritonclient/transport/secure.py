@@ -48,7 +48,7 @@ class TlsStream(Stream):
     def wait(self, events: int, deadline: float) -> int:
         if events & IN and self.sock.pending():
             return IN  # what is decrypted already, poll() does not see
-        return wait(self._poll, events & IN | self._wants, deadline)
+        return self._wait(events & IN | self._wants, deadline)
 
     def has_input(self) -> bool:
         # It may only be a session ticket, which is no data.

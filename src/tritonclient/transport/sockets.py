@@ -17,7 +17,8 @@ from time import monotonic
 from typing import Any
 
 from ..datatypes import Buffer
-from ..errors import ConnectionFailed, DeadlineExceeded
+from ..errors import DeadlineExceeded
+from .call import unreachable
 from .endpoint import TLS, Endpoint
 from .polling import IN, OUT, Poll, poller
 
@@ -27,10 +28,15 @@ _TOO_LATE = "the deadline passed before the answer was there"
 
 
 class Stream:
-    """A non-blocking socket that is waited for with poll(); works on every platform."""
+    """A non-blocking socket that is waited for with poll(); works on every platform.
+
+    Attributes:
+        silence: how many seconds at a time may be waited for the peer, whatever the deadline.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self.silence = math.inf
         self._poll: Poll = poller(sock)
 
     def send_some(self, buffers: list[Buffer]) -> int:
@@ -58,7 +64,18 @@ class Stream:
 
     def wait(self, events: int, deadline: float) -> int:
         """Wait for events of `polling`, and return those that are ready."""
-        return wait(self._poll, events, deadline)
+        return self._wait(events, deadline)
+
+    def _wait(self, events: int, deadline: float) -> int:
+        try:
+            return wait(self._poll, events, min(deadline, monotonic() + self.silence))
+        except DeadlineExceeded:
+            raise self._too_late(deadline) from None
+
+    def _too_late(self, deadline: float) -> DeadlineExceeded:
+        if monotonic() < deadline:
+            return DeadlineExceeded(f"nothing came or went for {self.silence:g} s")
+        return DeadlineExceeded(_TOO_LATE)
 
     def has_input(self) -> bool:
         """Whether the peer has closed the connection, or sent something."""
@@ -94,6 +111,8 @@ class PlainStream(Stream):
 
     def receive(self, buffer: memoryview, deadline: float, whole: bool = False) -> int:
         left = deadline - monotonic()
+        if left > self.silence:
+            left = self.silence
         patience = self._patience
         if left != patience and not -0.001 < left - patience < 0.001:
             self._set_patience(left)
@@ -101,7 +120,7 @@ class PlainStream(Stream):
             # A large body comes in hundreds of pieces; the kernel puts them together cheaper.
             return self.sock.recv_into(buffer, 0, socket.MSG_WAITALL if whole else 0)
         except BlockingIOError:
-            raise DeadlineExceeded(_TOO_LATE) from None
+            raise self._too_late(deadline) from None
 
     def _set_patience(self, seconds: float) -> None:
         if seconds <= 0:
@@ -155,7 +174,7 @@ def connect(endpoint: Endpoint, tls: TLS, context: Any, deadline: float) -> Stre
     except DeadlineExceeded:  # an OSError as well
         raise
     except (OSError, UnicodeError) as error:
-        raise ConnectionFailed(f"can't connect: {error}") from error
+        raise unreachable(error) from error
     if context is not None:
         from .secure import handshake  # ssl takes longer to import than all of this package
 

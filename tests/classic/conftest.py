@@ -1,0 +1,23 @@
+"""Runs tests that take `client` over {blocking, asyncio} x {embedded, real Triton}."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.classic.runtimes import Awaiting, Blocking
+
+
+@pytest.fixture(scope="session", params=["embedded", "triton"])
+def server(request: pytest.FixtureRequest) -> Any:
+    """A server with all of `models/`: the embedded one, then a real Triton."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module", params=[Blocking, Awaiting], ids=lambda r: r.kind)
+def client(request: pytest.FixtureRequest, server: Any) -> Iterator[Any]:
+    """A classic client of the server over HTTP, called the same way whatever its runtime."""
+    with request.param(server.http_url) as client:
+        yield client
