@@ -15,17 +15,30 @@ from tests.classic.record import SIGNATURES
 
 OFFICIAL = json.loads(SIGNATURES.read_text())
 #: What is still to come; whoever adds a module takes it out here.
-NOT_YET = {name for name in OFFICIAL if name.startswith("tritonclient.grpc")} | {
-    "tritonclient.utils.cuda_shared_memory"
-}
+NOT_YET = {name for name in OFFICIAL if name.startswith("tritonclient.grpc")}
 #: Of the modules that came along with star imports, those that ours give as well.
 COMES_ALONG = ("module numpy", "module tritonclient")
+
+#: What ours leave out or make otherwise on purpose, and why programs don't miss it.
+ON_PURPOSE = {
+    "tritonclient.utils.cuda_shared_memory": {
+        "CudaSharedMemoryException.__init__": "that of Exception does as well",
+        "CudaSharedMemoryException.__str__": "that of Exception does as well",
+        "CudaSharedMemoryRegion.__init__": "create_shared_memory_region makes them",
+        "CudaStream": "an inner part that came along",
+        "SharedMemoryTensor.__dlpack__": "consumers give all by name, and newer ones give more",
+        "call_cuda_function": "an inner part that came along",
+        "maybe_set_device": "an inner part that came along",
+    }
+}
 
 
 @pytest.mark.parametrize("module", sorted(OFFICIAL.keys() - NOT_YET))
 def test_a_module_has_all_names_of_the_official_one(module):
     ours = describe(module)
-    assert _differences(ours, OFFICIAL[module]) == []
+    found = _differences(ours, OFFICIAL[module])
+    on_purpose = ON_PURPOSE.get(module, {})
+    assert [text for text in found if text.split(" ")[0] not in on_purpose] == []
 
 
 @pytest.mark.parametrize("module", sorted(NOT_YET))
@@ -57,5 +70,8 @@ def _fits(ours, expected):
         return True
     if expected.startswith("a "):
         return ours is not None  # of a kind that is made otherwise
-    # More may be given by name.
-    return ours == expected or (ours or "").startswith(f"{expected[:-1]}, *, ")
+    if ours is None or not ours.startswith(expected[:-1]):
+        return False
+    # Further arguments may follow that need not be given.
+    more = [part for part in ours[len(expected) - 1 : -1].split(", ") if part]
+    return all("=" in part or part == "*" for part in more)
