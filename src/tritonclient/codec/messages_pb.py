@@ -78,10 +78,14 @@ def _class(descriptor: Descriptor) -> Any:
     from google.protobuf import message_factory
 
     if hasattr(message_factory, "GetMessageClass"):
-        return message_factory.GetMessageClass(descriptor)
-    # protobuf before 4.22, of which its types know nothing
-    factory: Any = message_factory.MessageFactory()
-    return factory.GetPrototype(descriptor)
+        kind: Any = message_factory.GetMessageClass(descriptor)
+    else:  # protobuf before 4.22, of which its types know nothing
+        factory: Any = message_factory.MessageFactory()
+        kind = factory.GetPrototype(descriptor)
+    for nested in descriptor.nested_types:
+        if not hasattr(kind, nested.name):  # protobuf in pure Python leaves them out
+            setattr(kind, nested.name, message(nested.full_name))
+    return kind
 
 
 @cache

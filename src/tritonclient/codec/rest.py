@@ -22,6 +22,7 @@ from .. import errors
 from .. import messages as m
 from ..datatypes import Buffer
 from . import rest_infer
+from .checks import check_name
 from .records import dump, load
 
 T = TypeVar("T")
@@ -256,10 +257,7 @@ _JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
 
 def _fill(template: str, fields: Mapping[str, str]) -> str:
     for name, value in fields.items():
-        if not isinstance(value, str):
-            raise TypeError(f"{name} is {value!r:.60}, expected a text")
-        if not value and f"/{{{name}}}]" not in template:
-            raise ValueError(f"{name} is '', expected a name")
+        check_name(name, value, required=f"/{{{name}}}]" not in template)
 
     def optional(match: re.Match[str]) -> str:
         (name,) = re.findall(r"{(\w+)}", match[1])

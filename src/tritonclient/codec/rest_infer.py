@@ -27,7 +27,7 @@ from ..messages import (
     Parameter,
     RequestedOutput,
 )
-from .tensors import check_shape, check_size
+from .checks import check_shape, check_size
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
 _head_length = HEAD_LENGTH.lower()

@@ -20,6 +20,7 @@ from .. import messages as m
 from ..datatypes import Buffer
 from ..extras import needs
 from . import messages_pb, rpc_infer
+from .checks import check_name
 from .records import dump, load
 from .rpc_request import decode_request as decode_infer
 from .rpc_status import code_of as code_of
@@ -206,7 +207,9 @@ def _regions(regions: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _load_regions(kind: Any) -> Callable[[dict[str, Any]], Any]:
-    return lambda regions: load(tuple[kind, ...], [*regions.values()])
+    return lambda regions: load(
+        tuple[kind, ...], [{**region, "name": name} for name, region in regions.items()]
+    )
 
 
 #: Where two operations share a procedure, a message without settings stands for the first.
@@ -341,10 +344,7 @@ def _check_names(request: m.Request[Any]) -> None:
     for each in fields(request):  # type: ignore[arg-type]
         if each.name in ("model", "version", "name"):
             value = getattr(request, each.name)
-            if not isinstance(value, str):
-                raise TypeError(f"{each.name} is {value!r:.60}, expected a text")
-            if not value and each.default is MISSING:
-                raise ValueError(f"{each.name} is '', expected a name")
+            check_name(each.name, value, required=each.default is MISSING)
 
 
 def decode_response(request: m.Request[T], message: Buffer) -> T:
@@ -360,7 +360,9 @@ def decode_response(request: m.Request[T], message: Buffer) -> T:
         rpc = _RPC_OF[type(request)]
         value = _parsed(f"{rpc.method}Response", message)
         if rpc.answer:
-            value = value.get(rpc.answer, {})
+            if rpc.answer not in value:
+                raise ValueError(f"{rpc.answer!r} is missing")
+            value = value[rpc.answer]
         if rpc.load is not None:
             return rpc.load(value)  # type: ignore[no-any-return]
         return None if rpc.kind is None else load(rpc.kind, value)  # type: ignore[return-value]

@@ -27,7 +27,7 @@ from ..messages import (
     RequestedOutput,
 )
 from . import contents, rpc_head, wire
-from .tensors import check_elements, check_shape, check_size
+from .checks import check_elements, check_name, check_shape, check_size
 
 #: Fields of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse.
 _RAW_INPUT, _RAW_OUTPUT, _ANSWER = 7, 6, 2
@@ -44,7 +44,7 @@ def encode_request(request: Infer) -> tuple[Buffer, ...]:
     Raises:
         ValueError, TypeError: a value has no form over gRPC.
     """
-    head = [_names(request.model, request.version)]
+    head = [_target(request.model, request.version)]
     if request.id:
         head.append(wire.text(_ID, request.id))
     if request.parameters:
@@ -89,6 +89,13 @@ def _assemble(
             parts += (b"".join(head), data)
             head = []
     return tuple(parts) if parts else (b"".join(head),)
+
+
+@lru_cache(maxsize=1024)
+def _target(model: str, version: str) -> bytes:
+    check_name("model", model, required=True)
+    check_name("version", version, required=False)
+    return _names(model, version)
 
 
 @lru_cache(maxsize=1024)

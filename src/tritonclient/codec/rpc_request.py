@@ -10,9 +10,9 @@ from ..datatypes import DATATYPES, Buffer
 from ..errors import InferenceServerException
 from ..messages import Infer, InferTensor, Parameter, RequestedOutput
 from . import contents, rpc_head
+from .checks import check_shape
 from .rpc_refusals import check_contents, check_memory, check_parameters, classes_of
 from .rpc_status import refused
-from .tensors import check_shape
 
 _RAW_CONTENTS = 7
 #: What Triton calls a datatype that it does not know, when the model refuses it.

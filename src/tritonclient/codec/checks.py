@@ -1,4 +1,4 @@
-"""What must hold for every tensor that a message describes, however it is written."""
+"""What must hold for names and tensors, however their message is written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from collections.abc import Sequence
 from ..datatypes import NUMPY, element_count
 
 _MAX_DIMENSIONS = 64  # numpy's own limit
+
+
+def check_name(field: str, value: object, *, required: bool) -> None:
+    """Raise TypeError for what is no text, and ValueError where a name is left out."""
+    if not isinstance(value, str):
+        raise TypeError(f"{field} is {value!r:.60}, expected a text")
+    if required and not value:
+        raise ValueError(f"{field} is '', expected a name")
 
 
 def check_shape(name: str, shape: Sequence[object]) -> None:
