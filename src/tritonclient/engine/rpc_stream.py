@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,12 +20,12 @@ import numpy as np
 from ..datatypes import Buffer
 from ..errors import ConnectionFailed, InferenceServerException, ProtocolError
 from .coding import compress, decompress
-from .header_block import Fields
+from .header_block import Fields, decode
 
 #: What a peer may send on a stream before its reader has taken any of it.
 WINDOW = 4 << 20
-_PREFIX = struct.Struct(">BL")
-PREFIX_SIZE = _PREFIX.size
+PREFIX = struct.Struct(">BL")
+PREFIX_SIZE = PREFIX.size
 _ALIGNMENT = 16
 #: Messages from this size on are placed so that what lies in them is aligned.
 _PLACED_SIZE = 64 * 1024
@@ -65,7 +66,7 @@ def frame_message(buffers: Sequence[Buffer], coding: str | None = None) -> list[
     """A message with the prefix that tells its length, compressed if a coding is given."""
     if coding is not None:
         buffers = [compress(buffers, coding)]
-    return [_PREFIX.pack(coding is not None, sum(map(len, buffers))), *buffers]
+    return [PREFIX.pack(coding is not None, sum(map(len, buffers))), *buffers]
 
 
 class RpcStream:
@@ -78,28 +79,21 @@ class RpcStream:
         send_window: bytes that may be sent before the peer allows more.
     """
 
-    __slots__ = (
-        "_compressed",
-        "_excerpt",
-        "_fields",
-        "_grant",
-        "_max_message",
-        "_message",
-        "_place",
-        "_prefix",
-        "_queued",
-        "_received",
-        "_single",
-        "_window",
-        "id",
-        "messages",
-        "notify",
-        "out",
-        "out_ends",
-        "out_size",
-        "result",
-        "send_window",
-    )
+    # Most of what a call begins with is the same for all.
+    out_size = 0
+    out_ends = False
+    result: Outcome | InferenceServerException | None = None
+    notify: Callable[[], None] | None = None
+    _fields: Fields | None = None
+    _excerpt: bytearray | None = None
+    # The message that is being received: its prefix, then its memory.
+    _prefix = b""
+    _message: memoryview | None = None
+    _compressed = False
+    _received = 0
+    # Flow control: what the peer may still send, and what waits to be taken.
+    _window = WINDOW
+    _queued = 0
 
     def __init__(
         self,
@@ -113,25 +107,11 @@ class RpcStream:
         self.id = id
         self.send_window = send_window
         self.out: list[Buffer] = []
-        self.out_size = 0
-        self.out_ends = False
         self.messages: deque[memoryview] = deque()
-        self.result: Outcome | InferenceServerException | None = None
-        self.notify: Callable[[], None] | None = None
         self._max_message = max_message
         self._grant = grant
         self._place = place
         self._single = single
-        self._fields: Fields | None = None
-        self._excerpt: bytearray | None = None
-        # The message that is being received: its prefix, then its memory.
-        self._prefix = b""
-        self._message: memoryview | None = None
-        self._compressed = False
-        self._received = 0
-        # Flow control: what the peer may still send, and what waits to be taken.
-        self._window = WINDOW
-        self._queued = 0
 
     # What is sent
 
@@ -233,10 +213,10 @@ class RpcStream:
             data = data[needed:]
             if len(self._prefix) < 5:
                 return data
-            flag, length = _PREFIX.unpack(self._prefix)
+            flag, length = PREFIX.unpack(self._prefix)
             self._prefix = b""
         else:
-            flag, length = _PREFIX.unpack_from(data)
+            flag, length = PREFIX.unpack_from(data)
             data = data[5:]
         if flag > 1:
             raise ProtocolError(f"the answer has a message with the flags {flag}")
@@ -291,6 +271,14 @@ class RpcStream:
             self._window += increment
             self._grant(self.id, increment)
 
+    def answered(self, message: memoryview, outcome: Outcome) -> bool:
+        """Take note of a whole answer at once; False if it has to be read piece by piece."""
+        if self._fields is not None or self.out_ends or len(message) > self._max_message:
+            return False
+        self.messages.append(message)
+        self.finish(outcome)
+        return True
+
     # The end
 
     def finish(self, result: Outcome | InferenceServerException) -> None:
@@ -337,6 +325,18 @@ class RpcStream:
 def _is_grpc(fields: Fields) -> bool:
     kind = fields.headers.get("content-type", "")
     return fields.http_status == 200 and kind.startswith("application/grpc")
+
+
+@lru_cache(maxsize=256)
+def plain_outcome(first: bytes, last: bytes) -> Outcome | None:
+    """What two header blocks mean that come before and behind a message, if it is success."""
+    try:
+        headers, trailers = decode(first), decode(last)
+    except ProtocolError:
+        return None
+    if not _is_grpc(headers) or trailers.http_status is not None or trailers.code != 0:
+        return None
+    return Outcome(0, trailers.message, trailers.details(), headers.headers, trailers.headers)
 
 
 def reset_error(code: int) -> InferenceServerException | Outcome:
