@@ -88,8 +88,8 @@ class InferStream(Iterator[InferResult]):
 
     def __del__(self) -> None:
         duplex = getattr(self, "_duplex", None)
-        if duplex is not None and not duplex.ended:
-            duplex.cancel()
+        if duplex is not None:
+            duplex.cancel()  # gives its connection back when the stream has ended
 
     def __next__(self) -> InferResult:
         try:
