@@ -22,7 +22,18 @@ LAYERS = [
     {"shm"},
     {"codec", "engine"},
     {"transport"},
-    {"inference", "model", "flows", "options", "calls", "streaming", "aio_streaming", "workers"},
+    {
+        "inference",
+        "model",
+        "flows",
+        "options",
+        "calls",
+        "streaming",
+        "aio_streaming",
+        "workers",
+        "shared_tensor",
+        "shared_memory",
+    },
     {"client", "aio"},
     {""},  # tritonclient itself: the public names
     {"classic", "http", "grpc", "utils", "server", "perf"},
@@ -160,6 +171,7 @@ def public(kind):
 TWINS = [
     (tritonclient.Client, tritonclient.AsyncClient),
     (tritonclient.Model, tritonclient.AsyncModel),
+    (tritonclient.SharedMemory, tritonclient.AsyncSharedMemory),
 ]
 
 
@@ -187,12 +199,8 @@ def test_twins_are_called_alike(blocking, awaiting):
 
 @pytest.mark.parametrize(("blocking", "awaiting"), TWINS)
 def test_only_the_awaiting_twin_awaits(blocking, awaiting):
-    at_once = {
-        "prepare",
-        "submit",
-        "stream",
-        "open_stream",
-    }  # they ask nothing, or give something to wait for
+    # They ask nothing, or give something to wait for.
+    at_once = {"prepare", "submit", "stream", "open_stream", "shared_memory", "output"}
     for name, member in public(awaiting).items():
         assert inspect.iscoroutinefunction(member) == (name not in at_once), name
     for member in public(blocking).values():

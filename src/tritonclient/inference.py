@@ -18,6 +18,7 @@ from .messages import (
     InferResponse,
     InferTensor,
     Parameter,
+    Request,
     RequestedOutput,
 )
 
@@ -179,6 +180,9 @@ def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor
     if not isinstance(name, str):
         raise TypeError(f"inputs has the key {name!r:.60}, expected the name of an input")
     try:
+        if hasattr(value, "as_input"):  # it lies in shared memory
+            placed: InferTensor = value.as_input(name)
+            return placed
         if isinstance(value, Tensor):
             datatype, binary = value.datatype, value.binary
             array = convert(value.array, datatype)
@@ -277,21 +281,32 @@ class InferResult(Mapping[str, Array]):
     BYTES come as object arrays of `bytes`. They are made when first asked for.
     """
 
-    __slots__ = ("_arrays", "_endpoint", "_response", "_tensors")
+    __slots__ = ("_arrays", "_endpoint", "_request", "_response", "_tensors")
 
-    def __init__(self, response: InferResponse, endpoint: str = "") -> None:
+    def __init__(
+        self,
+        response: InferResponse,
+        endpoint: str = "",
+        request: Request[Any] | None = None,
+    ) -> None:
         self._response = response
         self._endpoint = endpoint
+        self._request = request
         self._tensors = {tensor.name: tensor for tensor in response.outputs}
         self._arrays: dict[str, Array] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Views of memory can't be pickled; a copy goes along in their place.
-        outputs = [
-            tensor if tensor.data is None else tensor._replace(data=bytearray(tensor.data))
-            for tensor in self._response.outputs
-        ]
-        return InferResult, (self._response._replace(outputs=tuple(outputs)), self._endpoint)
+        outputs = tuple(map(self._copied, self._response.outputs))
+        return InferResult, (self._response._replace(outputs=outputs), self._endpoint)
+
+    def _copied(self, tensor: InferTensor) -> InferTensor:
+        data = tensor.data
+        if data is None:
+            if self._place(tensor.name) is None:
+                return tensor
+            data = pack(self[tensor.name], tensor.datatype)
+        return tensor._replace(data=bytearray(data))
 
     # Mapping would compare the arrays, which have no one truth value.
     def __eq__(self, other: object) -> bool:
@@ -344,12 +359,35 @@ class InferResult(Mapping[str, Array]):
         return array
 
     def _read(self, tensor: InferTensor) -> Array:
-        if tensor.data is None:
+        place = self._place(tensor.name)
+        if tensor.data is None and place is None:
             raise ValueError(f"output {tensor.name!r} has no data here: it is in shared memory")
         try:
-            return unpack(tensor.data, tensor.datatype, tensor.shape)
+            if place is None:
+                return unpack(tensor.data or b"", tensor.datatype, tensor.shape)
+            array: Array = place.read(tensor.datatype, tensor.shape)
+            return array
         except ValueError as error:
             raise self._error(f"output {tensor.name!r} can't be read: {error}") from error
+
+    def _place(self, name: str) -> Any:
+        """The shared memory that an output was put into, if the request said so."""
+        for output in getattr(self._request, "outputs", ()):
+            if output.name == name:
+                return getattr(output, "place", None)
+        return None
+
+    def dlpack(self, name: str) -> Any:
+        """An output where it lies in shared memory, for `torch.from_dlpack` and its like.
+
+        Raises:
+            KeyError: there is no such output.
+            ValueError: it is not in shared memory, or its datatype has no DLPack form.
+        """
+        tensor, place = self.output(name), self._place(name)
+        if place is None:
+            raise ValueError(f"output {name!r} is not in shared memory; result[{name!r}] has it")
+        return place.tensor(tensor.datatype, tensor.shape)
 
     def _error(self, text: str) -> ProtocolError:
         return ProtocolError(

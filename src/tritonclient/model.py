@@ -81,16 +81,18 @@ class ModelSpec:
 
     def _fit(self, expected: TensorMetadata, value: TensorLike) -> TensorLike:
         try:
-            stated = value.datatype if isinstance(value, Tensor) else expected.datatype
-            array = convert(value.array if isinstance(value, Tensor) else value, stated)
-            tensor = make_input(expected.name, Tensor(array, stated))
+            if not hasattr(value, "as_input"):  # one in shared memory is what it is
+                stated = value.datatype if isinstance(value, Tensor) else expected.datatype
+                array = convert(value.array if isinstance(value, Tensor) else value, stated)
+                value = Tensor(array, stated)
+            tensor = make_input(expected.name, value)
         except ValueError as error:
             raise self._misfit(expected, f"got {_describe_value(value)}: {error}") from None
-        if stated != expected.datatype:
-            raise self._misfit(expected, f"got {stated}")
+        if tensor.datatype != expected.datatype:
+            raise self._misfit(expected, f"got {tensor.datatype}")
         if not self._shape_fits(expected, tensor):
             raise self._misfit(expected, f"got {describe(tensor)}{self._hint(expected, tensor)}")
-        return Tensor(array, stated)
+        return value
 
     def _shape_fits(self, expected: TensorMetadata, tensor: InferTensor) -> bool:
         if len(expected.shape) != len(tensor.shape):
