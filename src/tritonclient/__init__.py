@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .inference import Classification, InferResult, Tensor
     from .inference import infer as request
     from .messages import RequestedOutput
+    from .shared_memory import AsyncSharedMemory, SharedMemory
+    from .shared_tensor import SharedTensor
     from .streaming import InferStream
     from .transport.call import Grpcio, KeepAlive
     from .transport.endpoint import TLS
@@ -44,6 +46,7 @@ __all__ = [
     "AsyncClient",
     "AsyncInferStream",
     "AsyncModel",
+    "AsyncSharedMemory",
     "Cancelled",
     "Classification",
     "Client",
@@ -67,6 +70,8 @@ __all__ = [
     "RequestedOutput",
     "ResourceExhausted",
     "ServerError",
+    "SharedMemory",
+    "SharedTensor",
     "Tensor",
     "Unauthenticated",
     "Unavailable",
@@ -79,6 +84,7 @@ _HOMES = {
     "AsyncClient": "aio",
     "AsyncInferStream": "aio_streaming",
     "AsyncModel": "aio",
+    "AsyncSharedMemory": "shared_memory",
     "Classification": "inference",
     "Client": "client",
     "Grpcio": "transport.call",
@@ -87,6 +93,8 @@ _HOMES = {
     "KeepAlive": "transport.call",
     "Model": "client",
     "RequestedOutput": "messages",
+    "SharedMemory": "shared_memory",
+    "SharedTensor": "shared_tensor",
     "TLS": "transport.endpoint",
     "Tensor": "inference",
 }

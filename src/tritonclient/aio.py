@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .aio_streaming import AsyncInferStream, Requests
+    from .shared_memory import AsyncSharedMemory
 
 T = TypeVar("T")
 
@@ -142,8 +143,15 @@ class AsyncClient:
         **options: Unpack[InferOptions],
     ) -> InferResult:
         """Run a model; see `Client.infer`."""
+        if options and (memory := options.pop("shared_memory", None)) is not None:
+            seconds = self._seconds(timeout)
+            flow, carrying = memory.inference(
+                self._url, model, inputs, version, outputs, options, seconds
+            )
+            return await self._run(flow, carrying)
         call = self._calls.make(model, inputs, version, outputs, options)
-        return InferResult(await self._transport.send(call, self._seconds(timeout)), self._url)
+        answer = await self._transport.send(call, self._seconds(timeout))
+        return InferResult(answer, self._url, call.request)
 
     def prepare(
         self,
@@ -161,7 +169,7 @@ class AsyncClient:
         self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
     ) -> InferResult:
         """Run a model with a request made by `prepare`."""
-        return InferResult(await self.send(call, timeout=timeout), self._url)
+        return InferResult(await self.send(call, timeout=timeout), self._url, call.request)
 
     def submit(
         self,
@@ -177,6 +185,12 @@ class AsyncClient:
 
         Arguments are checked before this returns.
         """
+        if options and (memory := options.pop("shared_memory", None)) is not None:
+            seconds = self._seconds(timeout)
+            flow, carrying = memory.inference(
+                self._url, model, inputs, version, outputs, options, seconds
+            )
+            return asyncio.get_running_loop().create_task(self._run(flow, carrying))
         call = self._calls.make(model, inputs, version, outputs, options)
         return asyncio.get_running_loop().create_task(self.infer_prepared(call, timeout=timeout))
 
@@ -383,6 +397,14 @@ class AsyncClient:
         return await self.ask(m.UpdateLogSettings(settings), **call)
 
     # Shared memory
+
+    def shared_memory(
+        self, byte_size: int = 1 << 20, *, device: int | None = None, mode: int = 0o600
+    ) -> AsyncSharedMemory:
+        """Memory that the server shares; see `Client.shared_memory`."""
+        from .shared_memory import AsyncSharedMemory  # which few need
+
+        return AsyncSharedMemory(self._run, self._url, self._timeout, byte_size, device, mode)
 
     async def system_shared_memory_status(
         self, name: str = "", **call: Unpack[CallOptions]

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
+    from .shared_memory import SharedMemory
     from .streaming import InferStream, Requests
 
 T = TypeVar("T")
@@ -214,13 +215,21 @@ class Client:
             query: query parameters of the URL.
             request_compression: "gzip" or "deflate", to compress what is sent.
             response_compression: the same, asked of the server.
+            shared_memory: memory for tensors that do not travel; see `shared_memory`.
 
         Raises:
             TypeError, ValueError: an argument is not what it should be; nothing was sent.
             InferenceServerException: see `tritonclient.errors`.
         """
+        if options and (memory := options.pop("shared_memory", None)) is not None:
+            seconds = self._seconds(timeout)
+            flow, carrying = memory.inference(
+                self._url, model, inputs, version, outputs, options, seconds
+            )
+            return self._run(flow, carrying)
         call = self._calls.make(model, inputs, version, outputs, options)
-        return InferResult(self._transport.send(call, self._seconds(timeout)), self._url)
+        answer = self._transport.send(call, self._seconds(timeout))
+        return InferResult(answer, self._url, call.request)
 
     def prepare(
         self,
@@ -242,7 +251,7 @@ class Client:
         self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
     ) -> InferResult:
         """Run a model with a request made by `prepare`; any thread may, at any time."""
-        return InferResult(self.send(call, timeout=timeout), self._url)
+        return InferResult(self.send(call, timeout=timeout), self._url, call.request)
 
     def submit(
         self,
@@ -260,8 +269,14 @@ class Client:
         takes the request up. Cancelling the future works until then. Closing the client waits for
         all that was submitted.
         """
+        seconds = self._seconds(timeout)
+        check_timeout(seconds)
+        if options and (memory := options.pop("shared_memory", None)) is not None:
+            flow, carrying = memory.inference(
+                self._url, model, inputs, version, outputs, options, seconds
+            )
+            return self._threads().submit(self._run, flow, carrying)
         call = self._calls.make(model, inputs, version, outputs, options)
-        check_timeout(self._seconds(timeout))
         return self._threads().submit(self.infer_prepared, call, timeout=timeout)
 
     def _threads(self) -> ThreadPoolExecutor:
@@ -490,6 +505,21 @@ class Client:
         return self.ask(m.UpdateLogSettings(settings), **call)
 
     # Shared memory
+
+    def shared_memory(
+        self, byte_size: int = 1 << 20, *, device: int | None = None, mode: int = 0o600
+    ) -> SharedMemory:
+        """Memory that the server shares, for tensors that do not travel; see `SharedMemory`.
+
+        Args:
+            byte_size: the size of its first region; it grows when there is no room.
+            device: the number of a GPU, to have the memory there; None for system memory.
+            mode: who else may use system memory, as for files: 0o666 lets in a server that runs as
+                another user.
+        """
+        from .shared_memory import SharedMemory  # which few need
+
+        return SharedMemory(self._run, self._url, self._timeout, byte_size, device, mode)
 
     def system_shared_memory_status(
         self, name: str = "", **call: Unpack[CallOptions]

@@ -13,6 +13,7 @@ from .transport.endpoint import parse_url
 from .transport.http import HttpSettings
 
 if TYPE_CHECKING:
+    from .shared_memory import Pool
     from .transport.grpc import GrpcSettings
 
 
@@ -57,6 +58,7 @@ class InferOptions(TypedDict, total=False):
     query: Mapping[str, Any] | None
     request_compression: str | None
     response_compression: str | None
+    shared_memory: Pool | None
 
 
 class StreamOptions(InferOptions, total=False):
@@ -72,6 +74,8 @@ CARRYING = ("headers", "query", "request_compression", "response_compression")
 def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     """The options of a request, and those of its transport."""
     arguments = dict(options)
+    if arguments.pop("shared_memory", None) is not None:
+        raise ValueError("shared_memory is for infer and submit; other requests take SharedTensors")
     carrying = {name: arguments.pop(name) for name in CARRYING if name in arguments}
     return arguments, transport_options(**carrying)
 

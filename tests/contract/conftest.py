@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tritonclient import AsyncClient, Client
+from tritonclient import AsyncClient, AsyncModel, AsyncSharedMemory, Client
 
 
 class Blocked:
@@ -33,9 +33,11 @@ class Blocked:
             return await result if inspect.isawaitable(result) else result
 
         def blocking(*args: Any, **kwargs: Any) -> Any:
+            # What these objects wrap is what they stand for as arguments, too.
+            kwargs = {n: v._target if isinstance(v, Blocked) else v for n, v in kwargs.items()}
             future = asyncio.run_coroutine_threadsafe(call(*args, **kwargs), self._loop)
             result = future.result(60)
-            handle = type(result).__name__ == "AsyncModel"
+            handle = isinstance(result, (AsyncModel, AsyncSharedMemory))
             return Blocked(result, self._loop) if handle else result
 
         return blocking

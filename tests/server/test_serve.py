@@ -24,10 +24,6 @@ from tritonclient.cli.serve import table
 from tritonclient.server.repository import ModelStatus
 
 COMMAND = (sys.executable, "-m", "tritonclient", "serve")
-ANYWHERE = (
-    *("--http-port=0", "--http-address=127.0.0.1"),
-    *("--grpc-port=0", "--grpc-address=127.0.0.1"),
-)
 TENSOR = {"name": "IN", "shape": [1], "datatype": "FP32", "data": [1]}
 BODY = json.dumps({"inputs": [TENSOR]}).encode()
 #: Tells when it executes, and never ends.
@@ -45,7 +41,7 @@ class TritonPythonModel:
 def running(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """The process, its URL and what it printed until it was ready."""
     with subprocess.Popen(
-        [*COMMAND, *ANYWHERE, *flags],
+        [*COMMAND, "--http-port=0", "--http-address=127.0.0.1", *flags],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -102,7 +98,7 @@ def test_flags(repository: RepositoryMaker) -> None:
         *(
             "--metrics-port=1",
             "--disable-auto-complete-config",
-            "--grpc-keepalive-time=60000",
+            "--grpc-port=8001",
             "--log-verbose=1",
             "--trace-config=triton,file=trace.json",
         ),
@@ -118,8 +114,9 @@ def test_flags(repository: RepositoryMaker) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--allow-grpc"], "gRPC is not served yet"),
         (["--model-control-mode=poll"], "'poll' is not supported"),
-        (["--allow-http=false", "--allow-grpc=false"], "nothing to serve without HTTP and gRPC"),
+        (["--allow-http=false"], "HTTP is all that is served"),
         (["--http-key=x"], "belong together"),
         (["--load-model=a"], "'explicit' only"),
         ([], "creating server: .* division by zero"),
@@ -132,8 +129,7 @@ def test_what_it_can_not_do(
     message: str,
 ) -> None:
     repository.python("a", "1/0")
-    command = ["serve", *ANYWHERE, f"--model-repository={repository.directory}", *flags]
-    assert main(command) == 1
+    assert main(["serve", f"--model-repository={repository.directory}", *flags]) == 1
     assert re.search(f"^error: .*{message}", capsys.readouterr().err, re.MULTILINE | re.DOTALL)
 
 
@@ -211,9 +207,9 @@ def test_goes_on_when_nobody_reads_what_it_says(repository: RepositoryMaker) -> 
         port = sock.getsockname()[1]
     read, write = os.pipe()
     os.close(read)
-    flags = (f"--http-port={port}", "--log-verbose=1")
+    flags = (f"--http-port={port}", "--http-address=127.0.0.1", "--log-verbose=1")
     with subprocess.Popen(
-        [*COMMAND, *ANYWHERE, f"--model-repository={repository.directory}", *flags],
+        [*COMMAND, f"--model-repository={repository.directory}", *flags],
         stdout=write,
         stderr=subprocess.PIPE,
         text=True,
@@ -241,7 +237,7 @@ def test_port_that_is_taken(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        flags = [*ANYWHERE, f"--http-port={port}"]
+        flags = ["--http-address=127.0.0.1", f"--http-port={port}"]
         assert main(["serve", f"--model-repository={repository.directory}", *flags]) == 1
     assert f"can't listen at 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err
 
@@ -257,13 +253,11 @@ def test_what_has_no_effect_is_said(
     repository: RepositoryMaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     repository.python("a", "1/0")
-    ignored = ["--metrics-port=1", "--strict-model-config", "--grpc-infer-allocation-pool-size=8"]
-    flags = [*ANYWHERE, *ignored]
+    flags = ["--metrics-port=1", "--grpc-port=8001", "--strict-model-config", "--allow-grpc=false"]
     assert main(["serve", f"--model-repository={repository.directory}", *flags]) == 1
     warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert warnings == [
-        "warning: these have no effect: --grpc-infer-allocation-pool-size, --metrics-port, "
-        "--strict-model-config"
+        "warning: these have no effect: --grpc-port, --metrics-port, --strict-model-config"
     ]
     with pytest.raises(SystemExit):
         main(["serve", "--help"])
