@@ -26,9 +26,10 @@ PATIENCE = 60.0  # seconds that any one step may take
 @contextmanager
 def embedded_server() -> Iterator[str]:
     """The URL of a server that ends when the block does, however that ends."""
-    flags = ["--model-repository", "models", "--http-address", "127.0.0.1", "--http-port", "0"]
+    flags = ["--model-repository", "models", "--http-port", "0", "--grpc-port", "0"]
+    flags += ["--http-address", "127.0.0.1", "--grpc-address", "127.0.0.1"]
     command = [sys.executable, "-m", "tritonclient", "serve", *flags]
-    show("tritonclient serve --model-repository models --http-port 0")
+    show("tritonclient serve --model-repository models --http-port 0 --grpc-port 0")
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield wait_for(process)

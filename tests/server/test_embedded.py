@@ -174,7 +174,7 @@ def test_repr(repository: RepositoryMaker) -> None:
     server = Server(repository.directory)
     assert repr(server) == f"<Server of {repository.directory}, not running>"
     with server:
-        assert repr(server) == f"<Server at {server.http_url}, running>"
+        assert repr(server) == f"<Server at {server.http_url} and {server.grpc_url}, running>"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

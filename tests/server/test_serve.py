@@ -24,6 +24,10 @@ from tritonclient.cli.serve import table
 from tritonclient.server.repository import ModelStatus
 
 COMMAND = (sys.executable, "-m", "tritonclient", "serve")
+ANYWHERE = (
+    *("--http-port=0", "--http-address=127.0.0.1"),
+    *("--grpc-port=0", "--grpc-address=127.0.0.1"),
+)
 TENSOR = {"name": "IN", "shape": [1], "datatype": "FP32", "data": [1]}
 BODY = json.dumps({"inputs": [TENSOR]}).encode()
 #: Tells when it executes, and never ends.
@@ -41,7 +45,7 @@ class TritonPythonModel:
 def running(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """The process, its URL and what it printed until it was ready."""
     with subprocess.Popen(
-        [*COMMAND, "--http-port=0", "--http-address=127.0.0.1", *flags],
+        [*COMMAND, *ANYWHERE, *flags],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -98,7 +102,7 @@ def test_flags(repository: RepositoryMaker) -> None:
         *(
             "--metrics-port=1",
             "--disable-auto-complete-config",
-            "--grpc-port=8001",
+            "--grpc-keepalive-time=60000",
             "--log-verbose=1",
             "--trace-config=triton,file=trace.json",
         ),
@@ -114,9 +118,8 @@ def test_flags(repository: RepositoryMaker) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--allow-grpc"], "gRPC is not served yet"),
         (["--model-control-mode=poll"], "'poll' is not supported"),
-        (["--allow-http=false"], "HTTP is all that is served"),
+        (["--allow-http=false", "--allow-grpc=false"], "nothing to serve without HTTP and gRPC"),
         (["--http-key=x"], "belong together"),
         (["--load-model=a"], "'explicit' only"),
         ([], "creating server: .* division by zero"),
@@ -129,7 +132,8 @@ def test_what_it_can_not_do(
     message: str,
 ) -> None:
     repository.python("a", "1/0")
-    assert main(["serve", f"--model-repository={repository.directory}", *flags]) == 1
+    command = ["serve", *ANYWHERE, f"--model-repository={repository.directory}", *flags]
+    assert main(command) == 1
     assert re.search(f"^error: .*{message}", capsys.readouterr().err, re.MULTILINE | re.DOTALL)
 
 
@@ -207,9 +211,9 @@ def test_goes_on_when_nobody_reads_what_it_says(repository: RepositoryMaker) -> 
         port = sock.getsockname()[1]
     read, write = os.pipe()
     os.close(read)
-    flags = (f"--http-port={port}", "--http-address=127.0.0.1", "--log-verbose=1")
+    flags = (f"--http-port={port}", "--log-verbose=1")
     with subprocess.Popen(
-        [*COMMAND, f"--model-repository={repository.directory}", *flags],
+        [*COMMAND, *ANYWHERE, f"--model-repository={repository.directory}", *flags],
         stdout=write,
         stderr=subprocess.PIPE,
         text=True,
@@ -237,7 +241,7 @@ def test_port_that_is_taken(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        flags = ["--http-address=127.0.0.1", f"--http-port={port}"]
+        flags = [*ANYWHERE, f"--http-port={port}"]
         assert main(["serve", f"--model-repository={repository.directory}", *flags]) == 1
     assert f"can't listen at 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err
 
@@ -253,11 +257,13 @@ def test_what_has_no_effect_is_said(
     repository: RepositoryMaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     repository.python("a", "1/0")
-    flags = ["--metrics-port=1", "--grpc-port=8001", "--strict-model-config", "--allow-grpc=false"]
+    ignored = ["--metrics-port=1", "--strict-model-config", "--grpc-infer-allocation-pool-size=8"]
+    flags = [*ANYWHERE, *ignored]
     assert main(["serve", f"--model-repository={repository.directory}", *flags]) == 1
     warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert warnings == [
-        "warning: these have no effect: --grpc-port, --metrics-port, --strict-model-config"
+        "warning: these have no effect: --grpc-infer-allocation-pool-size, --metrics-port, "
+        "--strict-model-config"
     ]
     with pytest.raises(SystemExit):
         main(["serve", "--help"])

@@ -10,6 +10,11 @@ def positive(text: str) -> int:
     return _number(text, 1, None)
 
 
+def unsigned(text: str) -> int:
+    """A whole number from 0."""
+    return _number(text, 0, None)
+
+
 def port(text: str) -> int:
     """A TCP port, or 0."""
     return _number(text, 0, 65535)
@@ -24,3 +29,25 @@ def _number(text: str, low: int, high: int | None) -> int:
         limits = f"from {low}" if high is None else f"from {low} to {high}"
         raise argparse.ArgumentTypeError(f"{text!r} is not a number {limits}")
     return number
+
+
+def switch(group: argparse._ArgumentGroup, flag: str, default: bool | None, meaning: str) -> None:
+    """A flag that takes true or false, as tritonserver's do; alone it means true."""
+    word = {True: " (default: true)", False: " (default: false)", None: ""}[default]
+    group.add_argument(
+        flag,
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=default,
+        metavar="BOOL",
+        help=meaning + word,
+    )
+
+
+def _boolean(text: str) -> bool:
+    values = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
+    try:
+        return values[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"invalid boolean {text!r}") from None

@@ -14,7 +14,8 @@ from textwrap import fill
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from .arguments import port, positive
+from . import serve_grpc
+from .arguments import port, positive, switch
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -34,7 +35,7 @@ Flags have the names, meanings and defaults of tritonserver's own."""
 _GRACE = 2.0
 # What tritonserver has and this does not; taken, so that scripts need not be changed.
 _WITHOUT_EFFECT = (
-    "--grpc-address",
+    "--grpc-infer-allocation-pool-size",
     "--metrics-port",
     "--metrics-address",
     "--allow-metrics",
@@ -81,15 +82,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="model to load at the start in control mode explicit, * for all; may be given "
         "several times",
     )
-    _switch(models, "--strict-readiness", True, "be ready only while every model is")
-    _switch(models, "--exit-on-error", True, "exit when a model can't be loaded at the start")
+    switch(models, "--strict-readiness", True, "be ready only while every model is")
+    switch(models, "--exit-on-error", True, "exit when a model can't be loaded at the start")
     _add_http(parser)
+    serve_grpc.add_arguments(parser)
     _add_others(parser)
 
 
 def _add_http(parser: argparse.ArgumentParser) -> None:
     http = parser.add_argument_group("HTTP")
-    _switch(http, "--allow-http", True, "serve HTTP")
+    switch(http, "--allow-http", True, "serve HTTP")
     http.add_argument(
         "--http-address", default="0.0.0.0", metavar="ADDRESS", help="default: %(default)s"
     )
@@ -112,9 +114,6 @@ def _add_http(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_others(parser: argparse.ArgumentParser) -> None:
-    grpc = parser.add_argument_group("gRPC (not served yet)")
-    _switch(grpc, "--allow-grpc", None, "serve gRPC")
-    grpc.add_argument("--grpc-port", type=int, metavar="PORT")
     others = parser.add_argument_group("others")
     others.add_argument(
         "--exit-timeout-secs",
@@ -145,32 +144,11 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
         ignored.add_argument(flag, action="append", nargs="?", help=argparse.SUPPRESS)
 
 
-def _switch(group: argparse._ArgumentGroup, flag: str, default: bool | None, meaning: str) -> None:
-    """A flag that takes true or false, as tritonserver's do; alone it means true."""
-    word = {True: " (default: true)", False: " (default: false)", None: ""}[default]
-    group.add_argument(
-        flag,
-        type=_boolean,
-        nargs="?",
-        const=True,
-        default=default,
-        metavar="BOOL",
-        help=meaning + word,
-    )
-
-
-def _boolean(text: str) -> bool:
-    values = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
-    try:
-        return values[text.lower()]
-    except KeyError:
-        raise argparse.ArgumentTypeError(f"invalid boolean {text!r}") from None
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM; 0 after these, 1 when the server can't start."""
-    problem = _problem(arguments)
-    if problem:
+    if arguments.allow_grpc is None:
+        arguments.allow_grpc = serve_grpc.is_installed()
+    if problem := _problem(arguments):
         return _fail(problem)
     if ignored := _ignored(arguments):
         print(f"warning: these have no effect: {', '.join(ignored)}", file=sys.stderr)
@@ -184,7 +162,8 @@ def run(arguments: argparse.Namespace) -> int:
             return _fail(f"creating server: {error}")
         try:
             _say(table(server.models()))
-            _say(f"Started HTTPService at {arguments.http_address}:{server.http_port}")
+            for service in _services(server, arguments):
+                _say(f"Started {service}")
             stopped.wait()
             _say("Signal received, shutting down.")
         finally:
@@ -207,15 +186,13 @@ def _exit_at_once() -> None:
 
 def _problem(arguments: argparse.Namespace) -> str | None:
     """Why this server can't do what was asked, or None."""
-    if arguments.allow_grpc:
-        return "gRPC is not served yet; leave out --allow-grpc"
-    if not arguments.allow_http:
-        return "HTTP is all that is served, so --allow-http can't be false"
+    if not (arguments.allow_http or arguments.allow_grpc):
+        return "there is nothing to serve without HTTP and gRPC"
     if arguments.model_control_mode == "poll":
         return "model control mode 'poll' is not supported; use 'explicit' and load models anew"
     if bool(arguments.http_certificate) != bool(arguments.http_key):
         return "--http-certificate and --http-key belong together"
-    return None
+    return serve_grpc.problem(arguments)
 
 
 def _ignored(arguments: argparse.Namespace) -> list[str]:
@@ -223,7 +200,7 @@ def _ignored(arguments: argparse.Namespace) -> list[str]:
     values = vars(arguments)
     return [
         flag
-        for flag in ("--grpc-port", *_WITHOUT_EFFECT)
+        for flag in _WITHOUT_EFFECT
         if values[flag.removeprefix("--").replace("-", "_")] is not None
     ]
 
@@ -234,7 +211,8 @@ def _server(arguments: argparse.Namespace) -> Server:
     return Server(
         arguments.model_repository,
         host=arguments.http_address,
-        http_port=arguments.http_port,
+        http_port=arguments.http_port if arguments.allow_http else None,
+        grpc_port=arguments.grpc_port if arguments.allow_grpc else None,
         model_control_mode=arguments.model_control_mode,
         load_models=arguments.load_model,
         strict_readiness=arguments.strict_readiness,
@@ -243,8 +221,17 @@ def _server(arguments: argparse.Namespace) -> Server:
         max_input_size=arguments.http_max_input_size,
         certfile=arguments.http_certificate,
         keyfile=arguments.http_key,
+        grpc=serve_grpc.options(arguments),
         exit_timeout=arguments.exit_timeout_secs,
     )
+
+
+def _services(server: Server, arguments: argparse.Namespace) -> Iterator[str]:
+    """What is served and where, in the words of tritonserver."""
+    if arguments.allow_grpc:
+        yield f"GRPCInferenceService at {arguments.grpc_address}:{server.grpc_port}"
+    if arguments.allow_http:
+        yield f"HTTPService at {arguments.http_address}:{server.http_port}"
 
 
 def _trace_file(settings: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""An ASGI server (uvicorn) on a thread and an event loop of its own."""
+"""HTTP's ASGI server (uvicorn) on a thread and an event loop of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 from typing import TypeAlias
 
+from .core import InferenceServer
 from .extras import needs
 from .http import HttpApplication
 
@@ -53,20 +54,47 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-class Listener:
-    """Serves an application from `start()`, which returns when it listens, to `stop()`."""
+class HttpListener:
+    """Serves from `start()`, which returns when it listens, to `stop()`.
+
+    Args:
+        host: address to listen at; it is taken when this is made.
+        port: port to listen at; 0 for a free one.
+        certificate: files with a certificate and its key, to serve https.
+
+    Raises:
+        OSError: the address can't be listened at.
+    """
 
     def __init__(
         self,
-        application: HttpApplication,
-        listening: socket.socket,
+        host: str,
+        port: int,
         certificate: tuple[Path | None, Path | None],
+        max_input_size: int,
         exit_timeout: int,
     ) -> None:
-        self.port: int = listening.getsockname()[1]
+        self._socket = listen(host, port)
+        self.port: int = self._socket.getsockname()[1]
+        self._certificate = certificate
+        self._max_input_size = max_input_size
+        self._exit_timeout = exit_timeout
+        self._application: HttpApplication | None = None
+        self._server: _UvicornServer | None = None
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._run, name=f"tritonclient-http-{self.port}", daemon=True
+        )
+
+    def start(self, server: InferenceServer) -> None:
+        """Begin to serve.
+
+        Raises:
+            OSError: a certificate can't be read.
+        """
+        application = HttpApplication(server, max_input_size=self._max_input_size)
         self._application = application
-        self._socket = listening
-        certfile, keyfile = certificate
+        certfile, keyfile = self._certificate
         config = uvicorn.Config(
             application,
             http="httptools",
@@ -84,32 +112,32 @@ class Listener:
             ssl_keyfile=keyfile and str(keyfile),
         )
         config.load()
-        self._server = _UvicornServer(config, exit_timeout)
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(
-            target=self._run, name=f"tritonclient-http-{self.port}", daemon=True
-        )
-
-    def start(self) -> None:
-        """Begin to serve."""
+        self._server = _UvicornServer(config, self._exit_timeout)
         self._thread.start()
         self._server.listening.wait()
         if self._failure is not None:
             raise self._failure
 
+    def leave(self) -> None:
+        """Begin to stop."""
+        if self._server is not None:
+            self._server.leave()
+
     def stop(self) -> None:
         """Answer what is in work, then close every connection and end the thread."""
-        self._server.leave()
+        self.leave()
         if self._thread.ident is not None:
             self._thread.join()
         self._socket.close()
-        self._application.close()
+        if self._application is not None:
+            self._application.close()
 
     def abandon(self) -> None:
         """Let go of the address; in a forked child, which has the sockets but not the thread."""
         self._socket.close()
 
     def _run(self) -> None:
+        assert self._server is not None
         try:
             asyncio.run(self._server.serve(sockets=[self._socket]))
         except BaseException as error:  # uvicorn exits the process when it fails to start
