@@ -437,6 +437,15 @@ def test_an_output_that_was_never_written(client, server, memory):
         InferResult(lying, URL, result._request)["SUM"]
 
 
+def test_a_server_that_sends_an_output_in_spite_of_all(client, server, memory):
+    put = server.put
+    server.put = lambda output, *answer: put(m.RequestedOutput(output.name), *answer)
+    result = client.infer(memory, {"A": A}, ["SUM"])
+    assert (result["SUM"] == A).all()
+    with pytest.raises(ValueError, match="output 'SUM' is not in shared memory"):
+        result.dlpack("SUM")
+
+
 # Refusals and failures
 
 

@@ -359,16 +359,16 @@ class InferResult(Mapping[str, Array]):
         return array
 
     def _read(self, tensor: InferTensor) -> Array:
-        place = self._place(tensor.name)
-        if tensor.data is None and place is None:
-            raise ValueError(f"output {tensor.name!r} has no data here: it is in shared memory")
         try:
-            if place is None:
-                return unpack(tensor.data or b"", tensor.datatype, tensor.shape)
-            array: Array = place.read(tensor.datatype, tensor.shape)
-            return array
+            if tensor.data is not None:
+                return unpack(tensor.data, tensor.datatype, tensor.shape)
+            place = self._place(tensor.name)
+            array: Array | None = place and place.read(tensor.datatype, tensor.shape)
         except ValueError as error:
             raise self._error(f"output {tensor.name!r} can't be read: {error}") from error
+        if array is None:
+            raise ValueError(f"output {tensor.name!r} has no data here: it is in shared memory")
+        return array
 
     def _place(self, name: str) -> Any:
         """The shared memory that an output was put into, if the request said so."""
@@ -385,7 +385,7 @@ class InferResult(Mapping[str, Array]):
             ValueError: it is not in shared memory, or its datatype has no DLPack form.
         """
         tensor, place = self.output(name), self._place(name)
-        if place is None:
+        if place is None or tensor.data is not None:
             raise ValueError(f"output {name!r} is not in shared memory; result[{name!r}] has it")
         return place.tensor(tensor.datatype, tensor.shape)
 
