@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -297,6 +298,16 @@ def test_unreadable_output():
 def test_output_in_shared_memory():
     with pytest.raises(ValueError, match=r"'A'.*shared memory"):
         result(InferTensor("A", "INT8", (1,)))["A"]
+
+
+def test_a_result_does_not_keep_the_inputs():
+    array = np.zeros(4, np.int32)
+    gone = weakref.ref(array)
+    request = infer("m", {"A": array}, outputs=["B"])
+    answer = InferResult(InferResponse("m"), "http://x", request)
+    del array, request
+    assert gone() is None
+    assert answer.model_name == "m"
 
 
 def _texts(*texts):

@@ -7,6 +7,8 @@ import copy
 import gc
 import os
 import pickle
+import subprocess
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -32,6 +34,7 @@ from tritonclient.inference import InferResult, Tensor
 from tritonclient.model import ModelSpec
 from tritonclient.shared_memory import SharedMemory
 from tritonclient.shm import blocks
+from tritonclient.shm.leftovers import leftovers, remove_leftovers
 from tritonclient.shm.system import attach_region
 
 URL = "http://localhost:8000"
@@ -433,8 +436,9 @@ def test_an_output_that_was_never_written(client, server, memory):
     """What a server claims must fit where it was to be put."""
     result = client.infer(memory, {"A": A}, ["SUM"])
     lying = result._response._replace(outputs=(m.InferTensor("SUM", "INT32", (100, 16)),))
+    request = m.Infer("sum", (), outputs=result._requested)
     with pytest.raises(tritonclient.ProtocolError, match="takes 6400 bytes, but 64 are there"):
-        InferResult(lying, URL, result._request)["SUM"]
+        InferResult(lying, URL, request)["SUM"]
 
 
 def test_a_server_that_sends_an_output_in_spite_of_all(client, server, memory):
@@ -657,6 +661,35 @@ def test_a_forked_child_has_its_own(client, server, memory):
     assert memory.regions == regions
     assert (tensor.read() == A).all()
     assert (client.infer(memory, {"A": tensor})["SUM"] == A).all()
+
+
+KILLED = """
+import os, sys
+import numpy as np
+import tritonclient
+a = np.zeros((1, 16), np.int32)
+client = tritonclient.Client(sys.argv[1])
+memory = client.shared_memory()
+client.infer("simple", {"INPUT0": a, "INPUT1": a}, shared_memory=memory)
+print(*memory.regions, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_program_leaves_behind(embedded):
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, embedded.http_url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    name = done.stdout.strip()
+    assert name in {region.key.lstrip("/") for region in leftovers()}
+    assert name in {region.key.lstrip("/") for region in remove_leftovers()}
+    assert not (SHM / name).exists()
+    with tritonclient.Client(embedded.http_url) as client:
+        assert client.system_shared_memory_status(name)[0].key == f"/{name}"
+        client.unregister_system_shared_memory(name)
 
 
 # Asyncio

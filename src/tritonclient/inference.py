@@ -281,7 +281,7 @@ class InferResult(Mapping[str, Array]):
     BYTES come as object arrays of `bytes`. They are made when first asked for.
     """
 
-    __slots__ = ("_arrays", "_endpoint", "_request", "_response", "_tensors")
+    __slots__ = ("_arrays", "_endpoint", "_requested", "_response", "_tensors")
 
     def __init__(
         self,
@@ -291,7 +291,8 @@ class InferResult(Mapping[str, Array]):
     ) -> None:
         self._response = response
         self._endpoint = endpoint
-        self._request = request
+        # Not the request itself, which would keep its inputs.
+        self._requested: Sequence[RequestedOutput] = getattr(request, "outputs", ())
         self._tensors = {tensor.name: tensor for tensor in response.outputs}
         self._arrays: dict[str, Array] = {}
 
@@ -372,7 +373,7 @@ class InferResult(Mapping[str, Array]):
 
     def _place(self, name: str) -> Any:
         """The shared memory that an output was put into, if the request said so."""
-        for output in getattr(self._request, "outputs", ()):
+        for output in self._requested:
             if output.name == name:
                 return getattr(output, "place", None)
         return None

@@ -172,7 +172,8 @@ def test_unregistering(client):
 
 def test_registering_twice(client, region):
     name, memory = region
-    with pytest.raises(tritonclient.InvalidArgument, match=f"'{name}' already in manager"):
+    # InvalidArgument over HTTP, AlreadyExists over gRPC.
+    with pytest.raises(tritonclient.ServerError, match=f"'{name}' already in manager"):
         client.register_system_shared_memory(name, memory.key, 64)
 
 

@@ -16,6 +16,7 @@ import pytest
 from tests.server.conftest import FP32_CONFIG, RepositoryMaker, fp32, int32, texts
 from tritonclient import messages as m
 from tritonclient.errors import (
+    AlreadyExists,
     Cancelled,
     Internal,
     InvalidArgument,
@@ -293,7 +294,7 @@ def _use_shared_memory(core: InferenceServer, memory: SharedMemory) -> None:
     region = m.SystemSharedMemoryRegion("r", memory.name, 4096, 4096)
     assert core.handle(m.GetSystemSharedMemoryStatus()) == (region,)
     assert core.handle(m.GetSystemSharedMemoryStatus("r")) == (region,)
-    with pytest.raises(InvalidArgument, match="shared memory region 'r' already in manager"):
+    with pytest.raises(AlreadyExists, match="shared memory region 'r' already in manager"):
         core.handle(m.RegisterSystemSharedMemory("r", memory.name, 64))
 
     def place(offset: int, size: int = 64, region: str = "r") -> dict[str, m.Parameter]:

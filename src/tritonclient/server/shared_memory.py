@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 
 from ..datatypes import Array, Buffer
-from ..errors import Internal, InvalidArgument, NotFound
+from ..errors import AlreadyExists, Internal, InvalidArgument, NotFound
 from ..messages import (
     InferTensor,
     RegisterSystemSharedMemory,
@@ -53,7 +53,7 @@ class Regions:
         """Map a POSIX shared memory object."""
         with self._lock:
             if request.name in self._regions:
-                raise InvalidArgument(
+                raise AlreadyExists(
                     f"shared memory region '{request.name}' already in manager", "400"
                 )
             region = SystemSharedMemoryRegion(
