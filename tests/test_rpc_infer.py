@@ -166,6 +166,7 @@ def test_a_request_in_full():
             "text": "zwölf",
             "priority": 1,
             "sequence_id": 2**64 - 1,
+            "timeout": 5,
         },
     )
     head, data, rest, empty = rpc_infer.encode_request(request)
@@ -179,7 +180,8 @@ def test_a_request_in_full():
     parameters["real"].double_param = 0.5
     parameters["text"].string_param = "zwölf"
     parameters["priority"].uint64_param = 1
-    parameters["sequence_id"].uint64_param = 2**64 - 1
+    parameters["sequence_id"].int64_param = -1  # which Triton takes for the same
+    parameters["timeout"].int64_param = 5
     expected.inputs.add(name="INPUT0", datatype="INT32", shape=[1, 16])
     region = expected.inputs.add(name="INPUT1", datatype="BYTES", shape=[0, 3]).parameters
     region["shared_memory_region"].string_param = "r"
@@ -188,6 +190,14 @@ def test_a_request_in_full():
     expected.outputs.add(name="OUTPUT1")
     expected.raw_input_contents.extend([INT32, b""])
     assert REQUEST.FromString(head + data + rest + empty) == expected
+
+
+@pytest.mark.parametrize("value", [0, 1, 2**63 - 1, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("name", ["sequence_id", "timeout", "priority"])
+def test_unsigned_parameters(name, value):
+    request = m.Infer("m", (), parameters={name: value})
+    data = joined(rpc_infer.encode_request(request))
+    assert rpc_request.decode_request(data) == request
 
 
 def test_without_data_there_is_one_head():
@@ -203,6 +213,8 @@ def test_without_data_there_is_one_head():
     [
         ("x", 2**64, "'x' is 18446744073709551616, which does not fit into 64 bits"),
         ("x", -(2**63) - 1, "'x' is -9223372036854775809, which does not fit into 64 bits"),
+        ("sequence_id", -1, "'sequence_id' is -1"),
+        ("timeout", 2**64, "'timeout' is 18446744073709551616"),
         ("priority", -1, "'priority' is -1"),
         ("priority", 2**64, "'priority' is 18446744073709551616"),
         ("x", "\ud800", "surrogates not allowed"),
@@ -466,7 +478,7 @@ def test_broken_answers(data):
         try:
             result[name]
         except ValueError as error:
-            assert name in str(error) or "BYTES" in str(error)
+            assert repr(name) in str(error) or "BYTES" in str(error)
 
 
 @MANY

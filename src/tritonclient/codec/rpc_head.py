@@ -23,6 +23,9 @@ _ID = 3
 #: Fields of a message InferParameter, and 0 for a message in which none is set.
 NOTHING, BOOL, INT64, STRING, DOUBLE, UINT64 = range(6)
 
+#: Parameters that are unsigned numbers, though Triton takes them in the field for signed ones only.
+UNSIGNED = frozenset(["sequence_id", "timeout"])
+
 
 class Choice(NamedTuple):
     """A parameter's value, and the field that it stands in."""

@@ -150,18 +150,22 @@ def _parameter(name: str, value: Parameter) -> bytes:
     if isinstance(value, bool):
         return b"\x12\x02\x08\x01" if value else b"\x12\x02\x08\x00"
     if isinstance(value, int):
-        # What is more than an int64 holds, and priorities always, are uint64.
-        large = value >> 63 and value >= 0
-        number, least, most = (5, 0, 1 << 64) if large or name == "priority" else (2, *_INT64)
+        field, least, most = _integer(name, value)
         if not least <= value < most:
             raise ValueError(f"parameter {name!r} is {value}, which does not fit into 64 bits")
-        return wire.delimited(2, wire.tag(number, wire.VARINT) + wire.varint(value))
+        return wire.delimited(2, wire.tag(field, wire.VARINT) + wire.varint(value))
     if isinstance(value, float):
         return wire.delimited(2, wire.tag(4, wire.FIXED64) + _DOUBLE.pack(value))
     raise TypeError(f"parameter {name!r} is {value!r:.60}, expected bool, int, float or str")
 
 
-_INT64 = (-(1 << 63), 1 << 63)
+def _integer(name: str, value: int) -> tuple[int, int, int]:
+    """The field of an integer, and the range that is allowed in it."""
+    if name in rpc_head.UNSIGNED:
+        return rpc_head.INT64, 0, 1 << 64
+    if name == "priority" or value >= 1 << 63:
+        return rpc_head.UINT64, 0, 1 << 64
+    return rpc_head.INT64, -(1 << 63), 1 << 63
 
 
 # Reading

@@ -65,10 +65,19 @@ def _read(message: bytes) -> _Request:
     return _Request(
         head.name,
         head.version,
-        dict(rpc_head.values(head.parameters)),
+        _parameters(head.parameters),
         tuple([_input(tensor, head.name) for tensor in head.tensors]),
         tuple(map(_output, head.requested)),
     )
+
+
+def _parameters(parameters: rpc_head.Choices) -> dict[str, Parameter]:
+    found = dict(rpc_head.values(parameters))
+    for name in rpc_head.UNSIGNED & found.keys():
+        value = found[name]
+        if isinstance(value, int) and value < 0:
+            found[name] = value + (1 << 64)
+    return found
 
 
 _remembered = lru_cache(maxsize=256)(_read)
