@@ -33,6 +33,7 @@ LAYERS = [
         "workers",
         "shared_tensor",
         "shared_memory",
+        "placing",
     },
     {"client", "aio"},
     {""},  # tritonclient itself: the public names

@@ -33,8 +33,7 @@ from tritonclient.errors import (
 from tritonclient.inference import InferResult, Tensor
 from tritonclient.model import ModelSpec
 from tritonclient.shared_memory import SharedMemory
-from tritonclient.shm import blocks
-from tritonclient.shm.leftovers import leftovers, remove_leftovers
+from tritonclient.shm import blocks, leftovers
 from tritonclient.shm.system import attach_region
 
 URL = "http://localhost:8000"
@@ -522,6 +521,43 @@ def test_a_model_that_changed(client, server, memory):
     assert len(server.asked(m.GetModelMetadata)) == 2
 
 
+def test_a_server_that_was_started_anew(client, server, memory):
+    tensor, total = memory.put(A), memory.empty((1, 16), "INT32")
+    (name,) = memory.regions
+    for region in server.regions.values():
+        region.close()
+    server.regions.clear()
+    server.failing[m.Infer] = NotFound(f"Unable to find shared memory region: '{name}'", "404")
+    result = client.infer(memory, {"A": tensor, "B": A}, [total.output("SUM"), "TEXT"])
+    assert (result["SUM"] == 2 * A).all()
+    assert list(server.regions) == [name]
+
+
+def test_a_server_that_knows_some_regions(client, server):
+    with client.memory(256) as memory:
+        tensors = [memory.put(A) for _ in range(10)]
+        lost, *kept = memory.regions
+        server.regions.pop(lost).close()
+        register = server.RegisterSystemSharedMemory
+
+        def register_once(request):
+            if request.name in kept:
+                raise InvalidArgument("already in manager", "400")
+            register(request)
+
+        server.RegisterSystemSharedMemory = register_once
+        server.failing[m.Infer] = NotFound(f"Unable to find shared memory region: '{lost}'", "404")
+        assert (client.infer(memory, {"A": tensors[0], "B": tensors[-1]})["SUM"] == 2 * A).all()
+
+
+def test_what_else_is_not_found(client, server, memory):
+    memory.put(A)
+    server.failing[m.Infer] = NotFound("unknown model", "404")
+    with pytest.raises(NotFound, match="unknown model"):
+        client.infer(memory, {"A": A})
+    assert len(server.asked(m.Infer)) == 1
+
+
 def test_one_deadline_for_all_requests(client, server, memory):
     client.infer(memory, {"A": A}, seconds=5.0)
     assert len(server.timeouts) == 4
@@ -665,8 +701,11 @@ def test_a_forked_child_has_its_own(client, server, memory):
 
 KILLED = """
 import os, sys
+from pathlib import Path
 import numpy as np
 import tritonclient
+from tritonclient.shm import leftovers
+leftovers._MEMORY = Path(sys.argv[2])
 a = np.zeros((1, 16), np.int32)
 client = tritonclient.Client(sys.argv[1])
 memory = client.shared_memory()
@@ -676,16 +715,14 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_what_a_killed_program_leaves_behind(embedded):
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, embedded.http_url],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+def test_what_a_killed_program_leaves_behind(embedded, tmp_path, monkeypatch):
+    monkeypatch.setattr(leftovers, "_MEMORY", tmp_path)
+    command = [sys.executable, "-c", KILLED, embedded.http_url, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     name = done.stdout.strip()
-    assert name in {region.key.lstrip("/") for region in leftovers()}
-    assert name in {region.key.lstrip("/") for region in remove_leftovers()}
+    (found,) = leftovers.leftovers()
+    assert found.key == f"/{name}"
+    assert leftovers.remove_leftovers() == [found]
     assert not (SHM / name).exists()
     with tritonclient.Client(embedded.http_url) as client:
         assert client.system_shared_memory_status(name)[0].key == f"/{name}"

@@ -13,7 +13,7 @@ from .transport.endpoint import parse_url
 from .transport.http import HttpSettings
 
 if TYPE_CHECKING:
-    from .shared_memory import Pool
+    from .placing import Pool
     from .transport.grpc import GrpcSettings
 
 

@@ -112,7 +112,8 @@ class OnGpu:
     def as_input(self, name: str) -> InferTensor:
         if self.taken.datatype is None:
             raise ValueError("the tensor's elements have no v2 datatype")
-        return InferTensor(name, self.taken.datatype, self.taken.shape)
+        data = None if self.taken.byte_size else b""
+        return InferTensor(name, self.taken.datatype, self.taken.shape, data)
 
 
 def is_on_gpu(value: Any) -> bool:

@@ -309,6 +309,16 @@ def test_model_handles(client, memory):
     np.testing.assert_array_equal(result["OUTPUT0"], A + 1)
 
 
+def test_a_server_that_forgot(client, memory):
+    """As one does that is started anew."""
+    inputs = {"INPUT0": memory.put(A), "INPUT1": ONE}
+    (name,) = memory.regions
+    client.unregister_system_shared_memory(name)
+    result = client.infer("simple", inputs, shared_memory=memory)
+    np.testing.assert_array_equal(result["OUTPUT0"], A + 1)
+    assert name in names(client)
+
+
 def test_an_output_that_does_not_fit(client, memory):
     outputs = [memory.output("OUTPUT0", 60)]
     with pytest.raises(tritonclient.ServerError, match="should be at least 64 bytes to hold the"):
