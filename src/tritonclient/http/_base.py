@@ -232,12 +232,11 @@ def _text(value: Any) -> str:
 def _endpoint(url: str, secure: bool) -> Endpoint:
     if "://" in url:
         raise_error("url should not include the scheme")
-    parts = urlsplit(f"//{url}")
-    netloc = parts.netloc
+    parts = urlsplit(f"{'https' if secure else 'http'}://{url}")
     if parts.port is None:
         # HTTP's own ports, as programs for the classic client expect.
-        netloc += ":443" if secure else ":80"
-    return parse_url(f"{'https' if secure else 'http'}://{netloc}{parts.path}")
+        parts = parts._replace(netloc=f"{parts.netloc}:{443 if secure else 80}")
+    return parse_url(parts.geturl())
 
 
 def _looks(

@@ -13,7 +13,7 @@ from ..transport.blocking import Transport
 from ..workers import Workers
 from . import _calls
 from ._base import NO_SETTINGS, Headers, HttpClientBase, Query
-from ._calls import Answer
+from ._calls import Answer, InferCall
 from ._calls import raise_if_error as _raise_if_error
 from ._infer_result import InferAsyncRequest, InferResult
 from ._tensors import InferInput, InferRequestedOutput
@@ -382,8 +382,7 @@ class InferenceServerClient(HttpClientBase):
             response_compression_algorithm,
             parameters,
         )
-        result: InferResult = self._transport.send(call)
-        return self._shown_result(result)
+        return self._shown_result(self._transport.send(call))
 
     def async_infer(
         self,
@@ -425,5 +424,9 @@ class InferenceServerClient(HttpClientBase):
             response_compression_algorithm,
             parameters,
         )
-        future = self._workers.submit(self._transport.send, call)
-        return InferAsyncRequest(future, self._verbose)
+        # By way of a method, so that the client outlives what it is to send.
+        return InferAsyncRequest(self._workers.submit(self._send, call), self._verbose)
+
+    def _send(self, call: InferCall) -> InferResult:
+        result: InferResult = self._transport.send(call)
+        return result

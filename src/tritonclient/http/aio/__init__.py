@@ -352,5 +352,4 @@ class InferenceServerClient(HttpClientBase):
             response_compression_algorithm,
             parameters,
         )
-        result: InferResult = await self._transport.send(call, self._timeout)
-        return self._shown_result(result)
+        return self._shown_result(await self._transport.send(call, self._timeout))
