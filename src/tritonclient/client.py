@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -40,9 +38,10 @@ from .transport.call import (
     check_timeout,
 )
 from .transport.endpoint import TLS
+from .workers import Workers
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Future
 
     from typing_extensions import Self, Unpack
 
@@ -109,17 +108,13 @@ class Client:
         self._transport = _transport(chosen, tls, max_connections, grpcio)
         self._calls = InferCalls(self._transport.prepare)
         check_limit("workers", workers)
-        self._workers = workers
-        self._executor: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
-        self._closed = False
+        self._workers = Workers(workers)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._url}{', closed' if self._closed else ''}>"
+        return f"<{type(self).__name__} of {self._url}{', closed' if self._workers.closed else ''}>"
 
     def __enter__(self) -> Self:
-        if self._closed:
+        if self._workers.closed:
             raise RuntimeError("the client is closed")
         return self
 
@@ -135,23 +130,13 @@ class Client:
         Leaving `with` by an exception does not wait: what was submitted is cancelled, and calls in
         other threads fail.
         """
-        executor = self._end()
-        if executor is not None:
-            executor.shutdown()
+        self._workers.close()
         self._transport.close()
 
     def _abort(self) -> None:
         # After an exception, Ctrl-C among them, nobody waits for answers any more.
-        executor = self._end()
-        if executor is not None:
-            executor.shutdown(wait=False, cancel_futures=True)
+        self._workers.close(wait=False, cancel=True)
         self._transport.abort()
-
-    def _end(self) -> ThreadPoolExecutor | None:
-        self._closed = True
-        executor, self._executor = self._executor, None
-        # The threads of a parent process are not there to wait for.
-        return executor if self._pid == os.getpid() else None
 
     # How everything is asked
 
@@ -275,22 +260,9 @@ class Client:
             flow, carrying = memory.inference(
                 self._url, model, inputs, version, outputs, options, seconds
             )
-            return self._threads().submit(self._run, flow, carrying)
+            return self._workers.submit(self._run, flow, carrying)
         call = self._calls.make(model, inputs, version, outputs, options)
-        return self._threads().submit(self.infer_prepared, call, timeout=timeout)
-
-    def _threads(self) -> ThreadPoolExecutor:
-        from concurrent.futures import ThreadPoolExecutor  # only those who submit pay for it
-
-        if self._pid != os.getpid():
-            # The parent's threads are not there in a forked child, and its lock may be held.
-            self._pid, self._lock, self._executor = os.getpid(), threading.Lock(), None
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("the client is closed")
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(self._workers, "tritonclient")
-            return self._executor
+        return self._workers.submit(self.infer_prepared, call, timeout=timeout)
 
     @overload
     def stream(

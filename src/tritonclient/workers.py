@@ -18,6 +18,9 @@ class Workers:
 
     Args:
         count: how many threads there may be; further work waits for one.
+
+    Attributes:
+        closed: whether no more work is taken.
     """
 
     def __init__(self, count: int) -> None:
@@ -25,7 +28,7 @@ class Workers:
         self._executor: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._closed = False
+        self.closed = False
 
     def submit(self, function: Callable[..., T], *arguments: Any, **named: Any) -> Future[T]:
         """Call a function on one of the threads."""
@@ -38,7 +41,7 @@ class Workers:
             # The parent's threads are not there in a forked child, and its lock may be held.
             self._pid, self._lock, self._executor = os.getpid(), threading.Lock(), None
         with self._lock:
-            if self._closed:
+            if self.closed:
                 raise RuntimeError("the client is closed")
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._count, "tritonclient")
@@ -51,7 +54,7 @@ class Workers:
             wait: wait for what was submitted.
             cancel: drop what no thread has begun.
         """
-        self._closed = True
+        self.closed = True
         executor, self._executor = self._executor, None
         # The threads of a parent process are not there to wait for.
         if executor is not None and self._pid == os.getpid():

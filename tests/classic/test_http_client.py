@@ -34,7 +34,7 @@ from tests.adversity import (
     stall,
     wait_for,
 )
-from tests.classic.runtimes import Blocking, bare, both_runtimes, pair
+from tests.classic.runtimes import Awaiting, Blocking, bare, both_runtimes, pair
 from tritonclient.http import (
     InferAsyncRequest,
     InferenceServerClient,
@@ -431,13 +431,13 @@ def test_limits_may_be_left_out(server, limit):
 
 def test_the_whole_call_has_a_limit_on_asyncio():
     def trickle(peer):
-        while not peer.server.ending.wait(0.01):
-            peer.sock.sendall(b"H" if peer.gone.is_set() else b"")
+        for index in range(len(REAL)):
+            peer.sock.sendall(REAL[index : index + 1])
+            if peer.server.ending.wait(0.02):
+                return
 
-    with Server([read_request, trickle]) as server, no_hang():
-        from tests.classic.runtimes import Awaiting
-
-        with Awaiting(server.url, timeout=0.05) as client:
+    with Server([read_request, trickle]) as server, no_hang(len(REAL) * 0.02):
+        with Awaiting(server.url, timeout=0.2) as client:
             with pytest.raises(InferenceServerException) as caught:
                 infer(client)
             assert isinstance(caught.value, TimeoutError)
