@@ -196,7 +196,7 @@ def test_framing_headers_of_an_earlier_request_do_no_harm(server, runtime):
 @both_runtimes
 def test_transfer_encoding_is_refused(server, runtime):
     text = (
-        "Unsupported HTTP header: 'transfer-Encoding' is not supported in the Python client "
+        "Unsupported HTTP header: 'Transfer-Encoding' is not supported in the Python client "
         "library. Use raw HTTP request libraries or the C++ client instead for this header."
     )
     with runtime(server.url) as client:
@@ -238,6 +238,17 @@ def test_a_compressed_answer_to_an_admin_request(runtime):
     with Server([answer_all(http(body, "Content-Encoding: deflate"))]) as server:
         with runtime(server.url) as client:
             assert client.get_server_metadata() == {"name": "m"}
+
+
+@both_runtimes
+def test_data_is_sent_from_where_the_input_keeps_it(server, runtime):
+    inputs = pair(A, ONES)
+    with runtime(server.url) as client:
+        for _ in range(2):  # the first, and one that looks like it
+            arguments = ("", None, "", 0, False, False, 0, None, None, None, None, None, None)
+            call = client.client._infer_call("simple", inputs, *arguments)
+            sent = call._body[-2:]
+            assert [id(data) for data in sent] == [id(tensor._data) for tensor in inputs]
 
 
 # Arguments
@@ -636,9 +647,11 @@ def test_verbose(server, runtime, capsys):
     with Server([answer_all(http(b'{"name":"shown"}'))]) as other:
         with runtime(other.url, verbose=True) as client:
             client.get_server_metadata()
+            client.unload_model("m")
     said = capsys.readouterr().out
     assert "GET /v2 " in said
     assert "shown" in said
+    assert "loaded" not in said
 
 
 @both_runtimes

@@ -47,6 +47,18 @@ def test_what_is_said_to_be_missing_is_missing(module):
     assert parent in NOT_YET or importlib.util.find_spec(module) is None
 
 
+def test_both_http_clients_have_the_same_methods():
+    blocking, awaited = (
+        describe(module)["InferenceServerClient"]
+        for module in ("tritonclient.http", "tritonclient.http.aio")
+    )
+    for name in ("__init__", "__enter__", "__exit__", "async_infer"):
+        del blocking[name]
+    for name in ("__init__", "__aenter__", "__aexit__"):
+        del awaited[name]
+    assert blocking == {name: text.replace("async ", "") for name, text in awaited.items()}
+
+
 def _differences(ours, official):
     found = []
     for name, expected in official.items():

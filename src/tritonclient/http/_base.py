@@ -145,9 +145,9 @@ class HttpClientBase(InferenceServerClientBase):
         for name in given:
             if name.lower() == "transfer-encoding":
                 raise_error(
-                    f"Unsupported HTTP header: '{name}' is not supported in the Python client "
-                    "library. Use raw HTTP request libraries or the C++ client instead for this "
-                    "header."
+                    "Unsupported HTTP header: 'Transfer-Encoding' is not supported in the Python "
+                    "client library. Use raw HTTP request libraries or the C++ client instead for "
+                    "this header."
                 )
         for algorithm in (request_compression, response_compression):
             if algorithm and algorithm not in CODINGS:
