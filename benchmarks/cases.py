@@ -41,6 +41,13 @@ class Kind(Enum):
         return self in (Kind.PEAK_BLOCKING, Kind.PEAK_ASYNCIO, Kind.IN_FLIGHT)
 
 
+class Front(Enum):
+    """Which of our fronts stands against the official client."""
+
+    MODERN = "Client and AsyncClient"
+    CLASSIC = "the official client's own names"
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One line of a table.
@@ -62,6 +69,7 @@ class Case:
     width: int = 1
     prepared: bool = False
     budget: float | None = None
+    front: Front = Front.MODERN
 
     def scaled(self, divisor: int) -> int:
         """The count divided, but enough for every task and thread."""
@@ -76,7 +84,7 @@ def _small(name: str, title: str, kind: Kind, width: int = 1, budget: float | No
     return Case(name, f"128 bytes, {title}", kind, "small", 2000, width, budget=budget)
 
 
-CASES = (
+_MODERN = (
     _small("blocking", "blocking", Kind.BLOCKING, budget=0.40),
     replace(_small("prepared", "blocking, request built once", Kind.BLOCKING), prepared=True),
     _small("threads-1", "1 thread", Kind.THREADS),
@@ -132,6 +140,28 @@ CASES = (
         width=200,
         budget=64 * 1024,
     ),
+)
+
+
+def _classic(name: str, budget: float | None = None) -> Case:
+    """A case once more, with our classic front."""
+    (modern,) = (case for case in _MODERN if case.name == name)
+    title = f"{modern.title}: classic front"
+    return replace(modern, name=f"classic-{name}", title=title, budget=budget, front=Front.CLASSIC)
+
+
+CASES = (
+    *_MODERN,
+    _classic("blocking", 0.50),
+    _classic("prepared"),
+    _classic("threads-4"),
+    _classic("asyncio-1"),
+    _classic("asyncio-16"),
+    _classic("large-16"),
+    _classic("large-16-asyncio"),
+    _classic("bytes"),
+    _classic("import", 0.025),
+    _classic("memory-64"),
 )
 
 

@@ -14,7 +14,7 @@ from tests.official import ensure_official
 from tests.triton import RunningServer, start
 from tests.twins import build_repository
 
-from .cases import MODELS, Case, Kind
+from .cases import MODELS, Case, Front, Kind
 from .measure import Measurement, summary
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,11 +22,9 @@ SIDES = ("official", "ours")
 DEADLINE = 120.0  # seconds; no case takes a tenth of it
 ATTEMPTS = 2
 
-_SCRIPTS = {"official": "benchmarks.official_side", "ours": "benchmarks.ours"}
-_IMPORTS = {
-    "official": "from tritonclient.http import InferenceServerClient",
-    "ours": "from tritonclient import Client",
-}
+_OURS = {Front.MODERN: "benchmarks.ours", Front.CLASSIC: "benchmarks.ours_classic"}
+_CLASSIC_IMPORT = "from tritonclient.http import InferenceServerClient"
+_MODERN_IMPORT = "from tritonclient import Client"
 _IMPORT_TIMER = """
 import json, sys, time
 import numpy
@@ -60,12 +58,13 @@ class Laboratory:
             Failed: the second failed as well.
         """
         if case.kind is Kind.IMPORT:
-            return self._import(side, count)
+            return self._import(side, case, count)
         for attempt in range(ATTEMPTS):
             try:
                 arguments = (case.name, self._server_url(), str(count))
+                script = _OURS[case.front] if side == "ours" else "benchmarks.official_side"
                 # -E and -s keep out what the environment would add to the path.
-                said = self.run(side, "-E", "-s", "-m", _SCRIPTS[side], *arguments)
+                said = self.run(side, "-E", "-s", "-m", script, *arguments)
                 return Measurement(**json.loads(said))
             except Failed:
                 self._stop_server()
@@ -73,8 +72,9 @@ class Laboratory:
                     raise
         raise AssertionError
 
-    def _import(self, side: str, count: int) -> Measurement:
-        code = _IMPORT_TIMER.format(_IMPORTS[side])
+    def _import(self, side: str, case: Case, count: int) -> Measurement:
+        modern = side == "ours" and case.front is Front.MODERN
+        code = _IMPORT_TIMER.format(_MODERN_IMPORT if modern else _CLASSIC_IMPORT)
         tries = [json.loads(self.run(side, "-I", "-c", code)) for _ in range(count)]
         cpu = min(cpu for cpu, wall in tries)
         return summary(cpu * count, [wall for cpu, wall in tries])

@@ -2,6 +2,7 @@
 
 It is used as its examples use it: inputs and requested outputs are built for each request. Its
 documentation says that a client must not be shared between threads, so each thread has its own.
+`ours_classic` makes the same calls of our classic front.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .measure import AsyncCall, Call, main
 
 
 class Official:
-    """Uses `tritonclient.http` and `tritonclient.http.aio`."""
+    """Uses `tritonclient.http` and `tritonclient.http.aio`, whoever's they are."""
 
     shared = False
 
