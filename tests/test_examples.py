@@ -18,7 +18,7 @@ from tritonclient.server import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
-DOCUMENTS = ["README.md", "docs/shared_memory.md"]
+DOCUMENTS = ["README.md", "docs/migrating.md", "docs/shared_memory.md"]
 
 # What each script prints, in this order; other lines may stand between.
 EXPECTED = {
@@ -133,6 +133,7 @@ def test_document_code(
     assert blocks
     for block in blocks:
         code = block.replace("http://localhost:8000", embedded.http_url)
+        code = code.replace("localhost:8000", embedded.http_url.removeprefix("http://"))
         exec(compile(code, str(ROOT / document), "exec", dont_inherit=True), names)
     for name, value in names.items():
         if name.startswith("test_"):  # written for pytest, with its fixture
