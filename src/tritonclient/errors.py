@@ -96,6 +96,10 @@ class ConnectionRefused(ConnectionFailed, ConnectionRefusedError):
     """Nobody listens at the server's address: it is not up yet, or has gone."""
 
 
+class CallRefused(ConnectionFailed):
+    """The server did not begin the call, so that it can be sent again on another connection."""
+
+
 class DeadlineExceeded(_LocalError, TimeoutError):
     """The call's deadline passed before its answer came."""
 

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import json
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ import tritonclient.http
 import tritonclient.http.aio
 import tritonclient.http.aio.auth
 import tritonclient.http.auth
+import tritonclient.utils
 from tests import recordings
 from tests.adversity import (
     PATIENCE,
@@ -77,6 +79,34 @@ def sent_headers(server):
     """The headers of the last request, names in lower case."""
     lines = heads(server)[-1][1:]
     return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+
+
+# Importing
+
+
+def test_importing_brings_only_what_is_needed():
+    code = """
+import sys, numpy
+import tritonclient.http
+slow = {"asyncio", "ssl", "logging", "concurrent.futures", "ctypes.util", "google", "grpc", "hpack"}
+found = slow.intersection(sys.modules)
+for name in sys.modules:
+    if name.startswith(("tritonclient.engine.http2", "tritonclient.engine.rpc")):
+        found.add(name)
+assert not found, found
+"""
+    subprocess.run([sys.executable, "-I", "-c", code], check=True)
+
+
+def test_all_of_utils_is_there():
+    for name in tritonclient.utils.__all__:
+        assert getattr(tritonclient.http, name) is getattr(tritonclient.utils, name)
+    with pytest.raises(AttributeError, match="nothing"):
+        tritonclient.http.nothing  # noqa: B018
+    names: dict[str, object] = {}
+    exec("from tritonclient.http import *", names)
+    names.pop("__builtins__")
+    assert set(names) == set(tritonclient.http.__all__)
 
 
 # On the wire

@@ -28,12 +28,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..datatypes import Buffer
-from ..errors import ConnectionFailed, InferenceServerException, ProtocolError, ResourceExhausted
+from ..errors import (
+    CallRefused,
+    ConnectionFailed,
+    InferenceServerException,
+    ProtocolError,
+    ResourceExhausted,
+)
 from .header_block import MAX_BLOCK_SIZE, decode
 from .rpc_stream import (
     PREFIX,
     WINDOW,
-    CallRefused,
     MessageTooLarge,
     Outcome,
     Place,

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from ..datatypes import Buffer
-from ..errors import ConnectionFailed, InferenceServerException, ProtocolError
+from ..errors import CallRefused, InferenceServerException, ProtocolError
 from .coding import compress, decompress
 from .header_block import Fields, decode
 
@@ -34,10 +34,6 @@ _EXCERPT = 2048
 
 #: Where, in a message of which some first bytes are given, the memory should be aligned.
 Place: TypeAlias = Callable[[memoryview], int]
-
-
-class CallRefused(ConnectionFailed):
-    """The server did not begin the call, so that it can be sent again on another connection."""
 
 
 class MessageTooLarge(Exception):

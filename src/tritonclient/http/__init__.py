@@ -1,8 +1,25 @@
-"""The classic names for HTTP: `tritonclient.http.InferenceServerClient` and what it takes."""
+"""The classic names for HTTP: `tritonclient.http.InferenceServerClient` and what it takes.
 
+All of `tritonclient.utils` is here as well, as programs expect.
+"""
+
+from typing import Any
+
+from .. import utils
 from ..classic.plugins import InferenceServerClientPlugin, Request
-from ..utils import *  # noqa: F403
+from ..utils import TRITON_RESERVED_REQUEST_PARAMS as TRITON_RESERVED_REQUEST_PARAMS
+from ..utils import TRITON_RESERVED_REQUEST_PARAMS_PREFIX as TRITON_RESERVED_REQUEST_PARAMS_PREFIX
 from ..utils import InferenceServerException
+from ..utils import deserialize_bf16_tensor as deserialize_bf16_tensor
+from ..utils import deserialize_bytes_tensor as deserialize_bytes_tensor
+from ..utils import np as np
+from ..utils import np_to_triton_dtype as np_to_triton_dtype
+from ..utils import raise_error as raise_error
+from ..utils import serialize_bf16_tensor as serialize_bf16_tensor
+from ..utils import serialize_byte_tensor as serialize_byte_tensor
+from ..utils import serialized_byte_size as serialized_byte_size
+from ..utils import struct as struct
+from ..utils import triton_to_np_dtype as triton_to_np_dtype
 from ._client import InferenceServerClient
 from ._infer_result import InferAsyncRequest, InferResult
 from ._tensors import InferInput, InferRequestedOutput
@@ -17,3 +34,10 @@ __all__ = [
     "InferenceServerException",
     "Request",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # What few need, `utils` imports only for them.
+    if name in utils.__all__:
+        return getattr(utils, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,8 +15,9 @@ from typing import TypeVar, cast
 
 from ..datatypes import Buffer
 from ..engine.http2 import Http2
-from ..engine.rpc_stream import CallRefused, RpcStream, frame_message
+from ..engine.rpc_stream import RpcStream, frame_message
 from ..errors import (
+    CallRefused,
     Cancelled,
     ConnectionFailed,
     DeadlineExceeded,

@@ -6,8 +6,8 @@ import math
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from ..engine.rpc_stream import CallRefused
 from ..errors import (
+    CallRefused,
     Cancelled,
     ConnectionFailed,
     DeadlineExceeded,
