@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -177,8 +178,13 @@ def test_report_of_too_few_answers() -> None:
 
 
 @pytest.fixture(params=["embedded", "triton"])
-def url(request: pytest.FixtureRequest) -> str:
-    return str(request.getfixturevalue(request.param).http_url)
+def server(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["http", "grpc"])
+def url(request: pytest.FixtureRequest, server: Any) -> str:
+    return str(getattr(server, f"{request.param}_url"))
 
 
 def classify(url: str, *arguments: str) -> int:
@@ -225,6 +231,26 @@ def test_more_requests_than_are_under_way_at_once(
     assert outputs[1] == outputs[0]
 
 
+@pytest.mark.parametrize("flags", [["--streaming"], ["--streaming", "-a"]])
+def test_streaming_shows_what_single_requests_show(
+    server: Any, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert classify(server.http_url, "-c", "3", str(DIGITS)) == 0
+    expected = capsys.readouterr().out
+    address = server.grpc_url.removeprefix("grpc://")
+    assert classify(address, "-i", "gRPC", *flags, "-c", "3", str(DIGITS)) == 0
+    assert capsys.readouterr().out == expected
+
+
+def test_an_unreadable_image_ends_the_stream(
+    embedded: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(ZERO, tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(Path(ZERO).read_bytes()[:60])
+    assert classify(embedded.grpc_url, "--streaming", str(tmp_path)) == 1
+    assert "b.png' can't be read" in capsys.readouterr().err
+
+
 def test_url_without_scheme(embedded: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert classify(embedded.http_address, "-i", "http", ZERO) == 0
     assert "ZERO" in capsys.readouterr().out
@@ -246,10 +272,9 @@ def test_verbose_tells_what_it_does(embedded: Any, capsys: pytest.CaptureFixture
         (["-m", "digits", "-b", "65", ZERO], "at most 64 images in a batch, not 65"),
         (["-m", "digits", "nowhere.png"], "there is no file or folder 'nowhere.png'"),
         (["-m", "digits", "-a", __file__], "test_image_client.py' is not an image"),
-        (["-m", "digits", "-i", "gRPC", ZERO], "gRPC is not there yet"),
+        (["-m", "digits", "-i", "gRPC", ZERO], "is not one of gRPC"),
         (["-m", "digits", "-i", "telnet", ZERO], "expected HTTP or gRPC"),
-        (["-m", "digits", "-u", "grpc://localhost", ZERO], "gRPC is not there yet"),
-        (["-m", "digits", "--streaming", ZERO], "--streaming needs gRPC"),
+        (["-m", "digits", "--streaming", ZERO], "Streaming is only allowed with gRPC protocol"),
         (["-m", "digits", "-u", "http://", ZERO], "has no host"),
         (["-m", "digits", "-u", "localhost:1", ZERO], "can't connect"),
     ],

@@ -24,6 +24,7 @@ from ..aio import AsyncClient
 from ..client import Client
 from ..errors import InferenceServerException, ProtocolError
 from ..inference import InferResult, Tensor
+from ..inference import infer as request
 from ..messages import ModelMetadata, RequestedOutput, TensorMetadata
 from ..model import ModelSpec
 from . import images
@@ -177,9 +178,13 @@ class Job:
         array = np.stack(stack) if model.max_batch_size else stack[0]
         return {model.input: Tensor(array, model.pixels.datatype)}
 
-    def outputs(self) -> list[RequestedOutput]:
+    def options(self, batch: Batch) -> dict[str, Any]:
         """What to ask for: the best classes."""
-        return [RequestedOutput(self.model.output, classes=self.classes)]
+        return {
+            "version": self.model.version,
+            "outputs": [RequestedOutput(self.model.output, classes=self.classes)],
+            "id": str(batch.number),
+        }
 
     def report(self, batch: Batch, result: InferResult) -> str:
         """An answer as people read it.
@@ -217,7 +222,9 @@ def run(arguments: argparse.Namespace) -> None:
     url = _url(arguments)
     images.require_pillow()
     files = images.find(arguments.image_filename, lambda file: _note(f"skipped {file!r}: no image"))
-    if arguments.asynchronous:
+    if arguments.streaming:
+        _classify_streaming(url, arguments, files)
+    elif arguments.asynchronous:
         asyncio.run(_classify_async(url, arguments, files))
     else:
         _classify(url, arguments, files)
@@ -225,20 +232,36 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _classify(url: str, arguments: argparse.Namespace, files: Sequence[str]) -> None:
-    name, version = arguments.model_name, arguments.model_version
     with Client(url) as client:
-        metadata = client.model_metadata(name, version)
-        config = client.model_config(name, version)
-        job = _job(arguments, files, metadata, config)
+        job = _ask_for_job(client, arguments, files)
         for batch in job.batches():
-            result = client.infer(
-                name,
-                job.inputs(batch),
-                version=version,
-                outputs=job.outputs(),
-                id=str(batch.number),
-            )
+            result = client.infer(arguments.model_name, job.inputs(batch), **job.options(batch))
             print(job.report(batch, result))
+
+
+def _classify_streaming(url: str, arguments: argparse.Namespace, files: Sequence[str]) -> None:
+    """Send all requests on one stream; answers are shown in the order of the requests."""
+    with Client(url) as client:
+        job = _ask_for_job(client, arguments, files)
+        under_way = {str(batch.number): batch for batch in job.batches()}
+        requests = (
+            request(arguments.model_name, job.inputs(batch), **job.options(batch))
+            for batch in job.batches()
+        )
+        results: dict[str, InferResult] = {}
+        with client.stream(requests) as responses:
+            for result in responses:
+                results[result.id] = result
+                while under_way and (number := next(iter(under_way))) in results:
+                    print(job.report(under_way.pop(number), results.pop(number)))
+        if under_way:
+            raise ProtocolError(f"{len(under_way)} requests were not answered", endpoint=url)
+
+
+def _ask_for_job(client: Client, arguments: argparse.Namespace, files: Sequence[str]) -> Job:
+    name, version = arguments.model_name, arguments.model_version
+    metadata = client.model_metadata(name, version)
+    return _job(arguments, files, metadata, client.model_config(name, version))
 
 
 async def _classify_async(url: str, arguments: argparse.Namespace, files: Sequence[str]) -> None:
@@ -253,9 +276,7 @@ async def _classify_async(url: str, arguments: argparse.Namespace, files: Sequen
                 if len(under_way) == IN_FLIGHT:
                     await _report_next(job, under_way)
                 inputs = await asyncio.to_thread(job.inputs, batch)
-                task = client.submit(
-                    name, inputs, version=version, outputs=job.outputs(), id=str(batch.number)
-                )
+                task = client.submit(name, inputs, **job.options(batch))
                 under_way.append((batch, task))
             while under_way:
                 await _report_next(job, under_way)
@@ -290,15 +311,17 @@ def _job(
 
 def _url(arguments: argparse.Namespace) -> str:
     """The server's URL; the official program's URLs have no scheme."""
-    url = str(arguments.url)
     protocol = arguments.protocol.lower()
     if protocol not in ("http", "grpc"):
         raise UsageError(f"-i {arguments.protocol}: expected HTTP or gRPC")
-    if protocol == "grpc" or url.startswith("grpc"):
-        raise UsageError("gRPC is not there yet; leave out -i and give the URL of the HTTP port")
-    if arguments.streaming:
-        raise UsageError("--streaming needs gRPC, which is not there yet; --async is")
-    return url if "://" in url or url.startswith("unix:") else f"http://{url}"
+    url = arguments.url or {"http": "localhost:8000", "grpc": "localhost:8001"}[protocol]
+    if "://" not in url and not url.startswith(("unix:", "grpc+unix:")):
+        url = f"{protocol}://{url}"
+    elif protocol == "grpc" and not url.startswith("grpc"):
+        raise UsageError(f"-i {arguments.protocol}: the URL {url!r} is not one of gRPC")
+    if arguments.streaming and not url.startswith("grpc"):
+        raise UsageError("Streaming is only allowed with gRPC protocol")
+    return url
 
 
 # The command line
@@ -345,7 +368,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help=f"send up to {IN_FLIGHT} requests at once",
     )
-    add("--streaming", action="store_true", help="use one stream (gRPC only, not there yet)")
+    add("--streaming", action="store_true", help="send all on one stream (gRPC only), with or without -a")
     add("-m", "--model-name", required=True, help="name of the model")
     add("-x", "--model-version", default="", help="its version; the server's choice by default")
     add("-b", "--batch-size", type=positive, default=1, help="images per request (1)")
@@ -359,8 +382,12 @@ def _parser() -> argparse.ArgumentParser:
         help="what to do to pixel values: nothing, map them to -1 to 1, or subtract the mean "
         "colour (NONE)",
     )
-    add("-u", "--url", default="localhost:8000", help="the server (localhost:8000)")
-    add("-i", "--protocol", default="HTTP", help="HTTP, or gRPC, which is not there yet (HTTP)")
+    add(
+        "-u",
+        "--url",
+        help="the server (localhost:8000 for HTTP, localhost:8001 for gRPC)",
+    )
+    add("-i", "--protocol", default="HTTP", help="HTTP or gRPC (HTTP)")
     return parser
 
 
