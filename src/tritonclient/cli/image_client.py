@@ -368,7 +368,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help=f"send up to {IN_FLIGHT} requests at once",
     )
-    add("--streaming", action="store_true", help="send all on one stream (gRPC only), with or without -a")
+    add(
+        "--streaming",
+        action="store_true",
+        help="send all on one stream (gRPC only), with or without -a",
+    )
     add("-m", "--model-name", required=True, help="name of the model")
     add("-x", "--model-version", default="", help="its version; the server's choice by default")
     add("-b", "--batch-size", type=positive, default=1, help="images per request (1)")
