@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests import pb_strategies, strategies
 from tritonclient import messages as m
-from tritonclient.codec import messages_pb, rpc_infer, rpc_request, wire
+from tritonclient.codec import messages_pb, rpc_infer, rpc_layout, rpc_request, wire
 from tritonclient.datatypes import NUMPY, pack_bytes
 from tritonclient.errors import InvalidArgument
 from tritonclient.inference import InferResult
@@ -262,6 +262,51 @@ def test_answers_mean_what_protobuf_says(message):
         assert not memoryview(output.data).readonly
 
 
+@MANY
+@given(pb_strategies.answers(), st.data())
+def test_answers_like_earlier_ones_mean_what_protobuf_says(message, data):
+    """What is remembered is only where things are, and not the things."""
+    for _ in range(6):
+        size = len(message.id.encode())
+        message.id = "".join(data.draw(st.sampled_from("abc")) for _ in range(size))
+        for index, raw in enumerate(message.raw_output_contents):
+            fill = data.draw(st.integers(0, 1))
+            message.raw_output_contents[index] = bytes(each ^ fill for each in raw)
+        answer = rpc_infer.decode_response(bytearray(message.SerializeToString()))
+        assert answer == answer_of(message)
+        stream = STREAM(infer_response=message).SerializeToString()
+        assert rpc_infer.decode_stream_response(stream) == m.InferStreamResponse("", answer)
+
+
+def test_answers_of_one_length_that_differ():
+    for round in range(3):
+        for name in ("one", "two", "six", "ten", "ada", "eve", "bob"):
+            data = bytes([round]) * 8
+            answer = m.InferResponse(name, outputs=(tensor(name, data=data),))
+            for _ in range(2):
+                message = joined(rpc_infer.encode_response(answer))
+                assert rpc_infer.decode_response(message) == answer
+
+
+def test_answers_of_many_lengths():
+    for _ in range(2):
+        for size in range(400):
+            output = m.InferTensor("X", "INT8", (size,), bytes(size))
+            answer = m.InferResponse("m", outputs=(output,))
+            message = joined(rpc_infer.encode_response(answer))
+            assert rpc_infer.decode_response(message) == answer
+            assert len(rpc_layout._layouts) <= 256
+
+
+def test_an_id_that_is_no_text_is_found_in_any_answer():
+    answer = m.InferResponse("m", "1", "ab", {}, (tensor(),))
+    message = joined(rpc_infer.encode_response(answer))
+    for _ in range(2):
+        assert rpc_infer.decode_response(message) == answer
+        with pytest.raises(ValueError, match="utf-8"):
+            rpc_infer.decode_response(message.replace(b"ab", b"a\xff"))
+
+
 def outcome(data):
     try:
         return rpc_infer.decode_response(data)
@@ -330,6 +375,12 @@ def test_what_is_remembered_is_not_shared():
     first = rpc_infer.decode_response(data)
     first.parameters["p"] = first.outputs[0].parameters["q"] = 7
     assert rpc_infer.decode_response(data) == message
+    message = message._replace(outputs=(tensor(),))
+    data = joined(rpc_infer.encode_response(message))
+    for _ in range(3):
+        again = rpc_infer.decode_response(data)
+        assert again == message
+        again.parameters["p"] = 7
     request = m.Infer("m", (tensor(q=2),), parameters={"p": 1})
     data = joined(rpc_infer.encode_request(request))
     first = rpc_request.decode_request(data)

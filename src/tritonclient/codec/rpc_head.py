@@ -68,10 +68,27 @@ class Head(NamedTuple):
     requested: tuple[Requested, ...]
 
 
-def split(view: memoryview, raw: int) -> tuple[bytes, str, list[Buffer]]:
-    """A message's head, its id, and its raw contents, which stand in the field `raw`.
+class Parts(NamedTuple):
+    """A message taken apart.
 
     The id is taken out of the head, since it differs between messages that are else the same.
+
+    Attributes:
+        end: where the head and the id end and the raw contents begin, which then stand one behind
+            the other up to the message's end; 0 when the fields stand in another order.
+        id_start, id_end: where the text of the id stands; both 0 when there is none.
+    """
+
+    head: bytes
+    id: str
+    raw: list[Buffer]
+    end: int
+    id_start: int
+    id_end: int
+
+
+def split(view: memoryview, raw: int) -> Parts:
+    """Take a message apart; its raw contents stand in the field `raw`.
 
     Raises:
         ValueError: it is not a message, or its id is not UTF-8.
@@ -94,12 +111,12 @@ def split(view: memoryview, raw: int) -> tuple[bytes, str, list[Buffer]]:
     if position != size:
         return _split_unordered(view, raw)
     if not id_end:
-        return bytes(view[:end]), "", contents
+        return Parts(bytes(view[:end]), "", contents, end, 0, 0)
     head = bytes(view[:id_at]) + bytes(view[id_end:end])
-    return head, str(view[id_start:id_end], "utf-8"), contents
+    return Parts(head, str(view[id_start:id_end], "utf-8"), contents, end, id_start, id_end)
 
 
-def _split_unordered(view: memoryview, raw: int) -> tuple[bytes, str, list[Buffer]]:
+def _split_unordered(view: memoryview, raw: int) -> Parts:
     """The same when other fields stand between or behind, which protobuf allows."""
     head: list[Buffer] = []
     contents: list[Buffer] = []
@@ -113,7 +130,7 @@ def _split_unordered(view: memoryview, raw: int) -> tuple[bytes, str, list[Buffe
             id = str(payload, "utf-8")
         else:
             head += (wire.tag(number, kind), wire.varint(len(payload)), payload)
-    return b"".join(head), id, contents
+    return Parts(b"".join(head), id, contents, 0, 0, 0)
 
 
 def values(parameters: Choices) -> Mapping[str, Parameter]:

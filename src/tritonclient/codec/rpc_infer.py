@@ -28,6 +28,7 @@ from ..messages import (
 )
 from . import contents, rpc_head, wire
 from .checks import check_elements, check_name, check_shape, check_size
+from .rpc_layout import layouts_of, remember_layout
 
 #: Fields of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse.
 _RAW_INPUT, _RAW_OUTPUT, _ANSWER = 7, 6, 2
@@ -210,75 +211,19 @@ def decode_response(message: Buffer) -> InferResponse:
         ValueError: the message is not an inference answer.
     """
     view = memoryview(message)
-    layout = _layouts.get(len(view))
-    if layout is not None and layout.fits(view):
-        return layout.read(view)
-    head, id, raw = rpc_head.split(view, _RAW_OUTPUT)
+    for layout in layouts_of(view):
+        if layout.fits(view):
+            return layout.read(view)
+    parts = rpc_head.split(view, _RAW_OUTPUT)
+    head = parts.head
     answer = _remembered(head) if len(head) <= rpc_head.MAX_REMEMBERED else _read(head)
     # A copy, since the head is remembered.
     given = dict(answer.parameters) if answer.parameters else NO_PARAMETERS
-    response = InferResponse(answer.name, answer.version, id, given, _outputs(answer, raw))
-    if raw and len(view) <= _MAX_LAYOUT and len(head) <= rpc_head.MAX_REMEMBERED:
-        _remember_layout(view, response)
+    outputs = _outputs(answer, parts.raw)
+    response = InferResponse(answer.name, answer.version, parts.id, given, outputs)
+    if answer.is_raw:
+        remember_layout(view, parts, response)
     return response
-
-
-class _Layout(NamedTuple):
-    """Where everything stands in a message, for those to come that differ in their data only.
-
-    Attributes:
-        fixed: parts with their beginnings that all such messages have: the head and the tags.
-        tensors: the outputs without data, with beginning and end of theirs.
-    """
-
-    fixed: tuple[tuple[int, int, bytes], ...]
-    response: InferResponse
-    tensors: tuple[tuple[InferTensor, int, int], ...]
-
-    def fits(self, view: memoryview) -> bool:
-        """Whether a message, of the same length, is laid out like this."""
-        for start, end, part in self.fixed:  # noqa: SIM110  # all() takes twice as long
-            if view[start:end] != part:
-                return False
-        return True
-
-    def read(self, view: memoryview) -> InferResponse:
-        """The answer in a message that fits."""
-        outputs = [
-            InferTensor(name, datatype, shape, view[start:end])
-            for (name, datatype, shape, *_), start, end in self.tensors
-        ]
-        name, version, id, _, _ = self.response
-        return InferResponse(name, version, id, NO_PARAMETERS, tuple(outputs))
-
-
-#: Messages up to this size are small enough for their reading to matter.
-_MAX_LAYOUT = 64 * 1024
-_MAX_LAYOUTS = 256
-#: Layouts by the length of their messages.
-_layouts: dict[int, _Layout] = {}
-
-
-def _remember_layout(view: memoryview, response: InferResponse) -> None:
-    outputs = response.outputs
-    if response.parameters or any(each.data is None or each.parameters for each in outputs):
-        return
-    # The raw contents stand one behind the other at the end.
-    position = len(view)
-    tensors, fixed = [], []
-    for tensor in reversed(outputs):
-        assert tensor.data is not None
-        start = position - len(tensor.data)
-        tensors.append((tensor._replace(data=None), start, position))
-        tag = wire.tag(_RAW_OUTPUT, wire.DELIMITED) + wire.varint(len(tensor.data))
-        fixed.append((start - len(tag), start, tag))
-        position = start - len(tag)
-    fixed.append((0, position, bytes(view[:position])))
-    layout = _Layout(tuple(fixed), response._replace(outputs=()), tuple(reversed(tensors)))
-    if layout.fits(view):
-        if len(_layouts) >= _MAX_LAYOUTS:
-            _layouts.clear()
-        _layouts[len(view)] = layout
 
 
 def decode_stream_response(message: Buffer) -> InferStreamResponse:
@@ -287,8 +232,13 @@ def decode_stream_response(message: Buffer) -> InferStreamResponse:
     Raises:
         ValueError: the message is not a response of a stream.
     """
+    view = memoryview(message)
+    if len(view) and view[0] == _ANSWER << 3 | wire.DELIMITED:
+        length, start = wire.read_varint(view, 1)
+        if start + length == len(view):  # the common case: an answer, and nothing else
+            return InferStreamResponse("", decode_response(view[start:]))
     error, answers = "", []
-    for number, kind, payload in wire.fields(memoryview(message)):
+    for number, kind, payload in wire.fields(view):
         if kind == wire.DELIMITED and number == 1:
             error = str(payload, "utf-8")
         elif kind == wire.DELIMITED and number == 2:

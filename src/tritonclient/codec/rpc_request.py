@@ -47,7 +47,7 @@ def decode_request(message: Buffer) -> Infer:
         ValueError: the message is not an inference request.
         InvalidArgument: it is, but asks for what can't be; the error knows the request's id.
     """
-    head, id, raw = rpc_head.split(memoryview(message), _RAW_CONTENTS)
+    head, id, raw, *_ = rpc_head.split(memoryview(message), _RAW_CONTENTS)
     try:
         request = _remembered(head) if len(head) <= rpc_head.MAX_REMEMBERED else _read(head)
         inputs = _inputs(request, raw)
