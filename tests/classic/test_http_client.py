@@ -307,6 +307,15 @@ def test_versions_are_texts(server, runtime):
 
 
 @both_runtimes
+def test_headers_that_would_break_out_are_refused(server, runtime):
+    with runtime(server.url) as client:
+        for ask in (infer, lambda c, **options: c.is_server_live(**options)):
+            with pytest.raises(InferenceServerException, match="'x-mine'"):
+                ask(client, headers={"x-mine": "1\r\nx-other: 2"})
+    assert not server.requests
+
+
+@both_runtimes
 @pytest.mark.parametrize("url", ["http://localhost:8000", "https://x", "grpc://x:1"])
 def test_urls_have_no_scheme(runtime, url):
     with pytest.raises(InferenceServerException) as caught:
@@ -468,6 +477,12 @@ def test_limits_may_be_left_out(server, limit):
     options = {"connection_timeout": limit, "network_timeout": limit}
     with InferenceServerClient(bare(server.url), **options) as client:
         check(infer(client))
+
+
+def test_limits_can_be_looked_up_where_pytriton_looks():
+    with InferenceServerClient("localhost", connection_timeout=7) as client:
+        limits = client._client_stub._connection_pool
+        assert (limits.connection_timeout, limits.network_timeout) == (7, 60.0)
 
 
 def test_the_whole_call_has_a_limit_on_asyncio():

@@ -64,7 +64,7 @@ class HttpClientBase(InferenceServerClientBase):
             if name.lower() == HEAD_LENGTH.lower():
                 framing[HEAD_LENGTH] = str(value)
         raw = Raw(method, f"/{uri}", framing, (body,) if body else ())
-        return self._shown(RawCall(raw, self._settings, options))
+        return self._made(RawCall, raw, options)
 
     def _infer_call(
         self,
@@ -124,15 +124,21 @@ class HttpClientBase(InferenceServerClientBase):
             request_compression_algorithm,
             response_compression_algorithm,
         )
-        try:
-            call = InferCall(request, self._settings, options)
-        except ValueError as error:
-            raise InferenceServerException(str(error)) from error
+        call = self._made(InferCall, request, options)
         if key is not None:
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()
             self._remembered[key] = call.without_data(m.Infer(model_name, (), model_version))
-        return self._shown(call)
+        return call
+
+    def _made(self, kind: type[C], request: m.Request[Any], options: Options) -> C:
+        try:
+            call = kind(request, self._settings, options)
+        except ValueError as error:
+            raise InferenceServerException(str(error)) from error
+        if self._verbose:
+            print(call.text())
+        return call
 
     def _options(
         self,
@@ -208,11 +214,6 @@ class HttpClientBase(InferenceServerClientBase):
         )
 
     # What `verbose` shows
-
-    def _shown(self, call: C) -> C:
-        if self._verbose:
-            print(call.text())
-        return call
 
     def _shown_answer(self, answer: Answer) -> Answer:
         if self._verbose:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import messages as m
@@ -83,6 +84,11 @@ class InferenceServerClient(HttpClientBase):
             silence_timeout=network_timeout,
         )
         self._workers = Workers(min(concurrency, max_greenlets or concurrency))
+        # Where pytriton and its like look to see which limits a client was given.
+        limits = SimpleNamespace(
+            connection_timeout=connection_timeout, network_timeout=network_timeout
+        )
+        self._client_stub = SimpleNamespace(_connection_pool=limits)
 
     def __enter__(self) -> Self:
         return self
