@@ -14,9 +14,9 @@ _SCALARS = {
     "bool": st.booleans(),
     "string": TEXT,
     "bytes": st.binary(max_size=9),
-    # What a double holds and a float does not would come back as another number.
-    "float": st.floats(width=32, allow_nan=False),
-    "double": st.floats(allow_nan=False),
+    # The JSON form has only finite numbers.
+    "float": st.floats(width=32, allow_nan=False, allow_infinity=False),
+    "double": st.floats(allow_nan=False, allow_infinity=False),
     **{name: st.integers(*bits) | st.integers(0, 3) for name, bits in _BITS.items()},
 }
 _NAMES = "double float int64 uint64 int32 fixed64 fixed32 bool string group message bytes uint32"
@@ -85,7 +85,10 @@ def elements(datatype):
             if unsigned
             else st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
         )
-    return _SCALARS[{"BOOL": "bool", "FP32": "float", "FP64": "double", "BYTES": "bytes"}[datatype]]
+    if datatype.startswith("FP"):
+        # A NaN may come back with other bits.
+        return st.floats(width=int(datatype.removeprefix("FP")), allow_nan=False)
+    return _SCALARS[{"BOOL": "bool", "BYTES": "bytes"}[datatype]]
 
 
 @st.composite

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -198,6 +199,14 @@ def test_unsigned_parameters(name, value):
     request = m.Infer("m", (), parameters={name: value})
     data = joined(rpc_infer.encode_request(request))
     assert rpc_request.decode_request(data) == request
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, -0.0, 5e-324])
+def test_strange_numbers(value):
+    request = m.Infer("m", (), parameters={"x": value})
+    data = joined(rpc_infer.encode_request(request))
+    assert repr(rpc_request.decode_request(data)) == repr(request)
+    assert repr(REQUEST.FromString(data).parameters["x"].double_param) == repr(value)
 
 
 def test_without_data_there_is_one_head():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -90,6 +89,8 @@ def _class(descriptor: Descriptor) -> Any:
 
 @cache
 def _pool() -> DescriptorPool:
+    from importlib import resources  # which takes longer to import than this package's codec
+
     from google.protobuf import descriptor_pb2, descriptor_pool
 
     data = resources.files(__package__ or "").joinpath("messages.desc").read_bytes()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, fields
 from typing import Any, NamedTuple, TypeVar
 
 from .. import errors
@@ -22,7 +22,6 @@ from ..extras import needs
 from . import messages_pb, rpc_infer
 from .checks import check_name
 from .records import dump, load
-from .rpc_request import decode_request as decode_infer
 from .rpc_status import code_of as code_of
 from .rpc_status import error_of, refused
 
@@ -46,8 +45,7 @@ class RpcRequest(NamedTuple):
 # The table
 
 
-@dataclass(frozen=True, slots=True)
-class Rpc:
+class Rpc(NamedTuple):
     """How one operation looks over gRPC; messages are meant in their JSON form.
 
     Attributes:
@@ -65,7 +63,7 @@ class Rpc:
     request: type[m.Request[Any]]
     method: str
     reads: bool = False
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = {}
     body: Callable[[Any], dict[str, Any]] | None = None
     arguments: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     answer: str = ""
@@ -385,6 +383,8 @@ def decode_request(method: str, message: Buffer) -> m.Request[Any]:
         InvalidArgument: it is, but asks for what can't be.
         ImportError: protobuf is not installed.
     """
+    from .rpc_request import decode_request as decode_infer  # only servers need it
+
     try:
         if method in ("ModelInfer", "ModelStreamInfer"):
             return decode_infer(message)
