@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.triton import TRITON_VERSION, Unavailable
 
-from . import report
+from . import perf_analyzer, report
 from .cases import CASES, Case
 from .children import SIDES, Failed, Laboratory, laboratory
 from .measure import Measurement
@@ -44,6 +44,7 @@ def main() -> int:
         with laboratory() as lab:
             facts = _facts(lab)
             outcomes = _measure(lab, chosen, rounds, QUICK_DIVISOR if arguments.quick else 1)
+            latencies = _latencies(lab) if perf_analyzer.program() else []
     except Unavailable as error:
         print(f"there is no real Triton to measure against: {error}", file=sys.stderr)
         return 1
@@ -52,7 +53,7 @@ def main() -> int:
             print(f"\n{text}")
     complete = len(outcomes) == len(CASES)
     if complete and not arguments.quick:
-        RESULTS.write_text(report.page(outcomes, facts, rounds))
+        RESULTS.write_text(report.page(outcomes, facts, rounds, latencies))
         print("written to benchmarks/RESULTS.md")
     return 0 if len(outcomes) == len(chosen) else 1
 
@@ -91,6 +92,19 @@ def _rounds(lab: Laboratory, case: Case, rounds: int, count: int) -> Outcome:
         for side in SIDES if number % 2 == 0 else reversed(SIDES):
             found[side].append(lab.measure(side, case, count))
     return Outcome(case, tuple(found["official"]), tuple(found["ours"]))
+
+
+def _latencies(lab: Laboratory) -> list[str]:
+    """Lines on how the latencies compare with those of the official C++ client."""
+    print("\nLatency beside perf_analyzer, the official C++ client:")
+    lines = []
+    try:
+        for latency in perf_analyzer.compare(lab):
+            lines.append(perf_analyzer.line(latency))
+            print(lines[-1], flush=True)
+    except Failed as error:
+        print(f"failed\n{error}")
+    return lines
 
 
 def _facts(lab: Laboratory) -> dict[str, str]:

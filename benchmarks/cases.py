@@ -46,6 +46,7 @@ class Front(Enum):
 
     MODERN = "Client and AsyncClient"
     CLASSIC = "the official client's own names"
+    GRPCIO = "Client and AsyncClient through grpcio's channels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Case:
     prepared: bool = False
     budget: float | None = None
     front: Front = Front.MODERN
+    protocol: str = "http"
 
     def scaled(self, divisor: int) -> int:
         """The count divided, but enough for every task and thread."""
@@ -143,11 +145,34 @@ _MODERN = (
 )
 
 
+def _modern(name: str) -> Case:
+    (case,) = (case for case in _MODERN if case.name == name)
+    return case
+
+
 def _classic(name: str, budget: float | None = None) -> Case:
     """A case once more, with our classic front."""
-    (modern,) = (case for case in _MODERN if case.name == name)
+    modern = _modern(name)
     title = f"{modern.title}: classic front"
     return replace(modern, name=f"classic-{name}", title=title, budget=budget, front=Front.CLASSIC)
+
+
+def _grpc(name: str, budget: float | None = None, front: Front = Front.MODERN) -> Case:
+    """A case once more, over gRPC."""
+    modern = _modern(name)
+    prefix, suffix = {
+        Front.MODERN: ("grpc", ""),
+        Front.CLASSIC: ("grpc-classic", ": classic front"),
+        Front.GRPCIO: ("grpc-grpcio", ": our codec through grpcio"),
+    }[front]
+    return replace(
+        modern,
+        name=f"{prefix}-{name}",
+        title=f"gRPC, {modern.title}{suffix}",
+        budget=budget,
+        front=front,
+        protocol="grpc",
+    )
 
 
 CASES = (
@@ -162,6 +187,28 @@ CASES = (
     _classic("bytes"),
     _classic("import", 0.025),
     _classic("memory-64"),
+    _grpc("blocking", 0.22),
+    _grpc("prepared"),
+    _grpc("threads-4"),
+    _grpc("threads-16"),
+    _grpc("asyncio-1", 0.30),
+    _grpc("asyncio-16", 0.30),
+    _grpc("large-16", 0.25),
+    _grpc("large-16-asyncio"),
+    _grpc("large-64"),
+    _grpc("bytes"),
+    _grpc("memory-64", 4 * MIB),
+    _grpc("memory-64-asyncio", 4 * MIB),
+    _grpc("memory-in-flight", 64 * 1024),
+    _grpc("blocking", front=Front.GRPCIO),
+    _grpc("asyncio-16", front=Front.GRPCIO),
+    _grpc("large-16", front=Front.GRPCIO),
+    _grpc("blocking", 0.30, Front.CLASSIC),
+    _grpc("threads-4", None, Front.CLASSIC),
+    _grpc("asyncio-1", None, Front.CLASSIC),
+    _grpc("asyncio-16", None, Front.CLASSIC),
+    _grpc("large-16", None, Front.CLASSIC),
+    _grpc("import", 0.025, Front.CLASSIC),
 )
 
 

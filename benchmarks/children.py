@@ -22,8 +22,12 @@ SIDES = ("official", "ours")
 DEADLINE = 120.0  # seconds; no case takes a tenth of it
 ATTEMPTS = 2
 
-_OURS = {Front.MODERN: "benchmarks.ours", Front.CLASSIC: "benchmarks.ours_classic"}
-_CLASSIC_IMPORT = "from tritonclient.http import InferenceServerClient"
+_OURS = {
+    Front.MODERN: "benchmarks.ours",
+    Front.CLASSIC: "benchmarks.ours_classic",
+    Front.GRPCIO: "benchmarks.ours_grpcio",
+}
+_CLASSIC_IMPORT = "from tritonclient.{} import InferenceServerClient"
 _MODERN_IMPORT = "from tritonclient import Client"
 _IMPORT_TIMER = """
 import json, sys, time
@@ -61,7 +65,7 @@ class Laboratory:
             return self._import(side, case, count)
         for attempt in range(ATTEMPTS):
             try:
-                arguments = (case.name, self._server_url(), str(count))
+                arguments = (case.name, self.server_url(case.protocol), str(count))
                 script = _OURS[case.front] if side == "ours" else "benchmarks.official_side"
                 # -E and -s keep out what the environment would add to the path.
                 said = self.run(side, "-E", "-s", "-m", script, *arguments)
@@ -74,7 +78,9 @@ class Laboratory:
 
     def _import(self, side: str, case: Case, count: int) -> Measurement:
         modern = side == "ours" and case.front is Front.MODERN
-        code = _IMPORT_TIMER.format(_MODERN_IMPORT if modern else _CLASSIC_IMPORT)
+        code = _IMPORT_TIMER.format(
+            _MODERN_IMPORT if modern else _CLASSIC_IMPORT.format(case.protocol)
+        )
         tries = [json.loads(self.run(side, "-I", "-c", code)) for _ in range(count)]
         cpu = min(cpu for cpu, wall in tries)
         return summary(cpu * count, [wall for cpu, wall in tries])
@@ -92,12 +98,13 @@ class Laboratory:
             raise Failed(error.stderr.strip()[-2000:]) from None
         return done.stdout
 
-    def _server_url(self) -> str:
+    def server_url(self, protocol: str) -> str:
+        """The server's URL; it is started if it does not run."""
         if self._server is None:
             models = (f"--load-model={model}" for model in MODELS)
             running = start(self._repository, control_mode="explicit", extra_args=tuple(models))
             self._server = self._stack.enter_context(running)
-        return self._server.http_url
+        return self._server.http_url if protocol == "http" else self._server.grpc_url
 
     def _stop_server(self) -> None:
         self._server = None

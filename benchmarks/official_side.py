@@ -7,6 +7,7 @@ documentation says that a client must not be shared between threads, so each thr
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,8 +15,6 @@ from typing import Any
 
 from tests.official import VERSION
 
-import tritonclient.http as httpclient
-import tritonclient.http.aio as aioclient
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from .cases import Array, Workload
@@ -23,17 +22,18 @@ from .measure import AsyncCall, Call, main
 
 
 class Official:
-    """Uses `tritonclient.http` and `tritonclient.http.aio`, whoever's they are."""
+    """Uses `tritonclient.http` and `.grpc` and their `.aio`, whoever's they are."""
 
     shared = False
 
     @contextmanager
     def blocking(self, url: str, workload: Workload, prepared: bool) -> Iterator[Call]:
-        client = httpclient.InferenceServerClient(_address(url))
+        module, address = _module(url), _address(url)
+        client = module.InferenceServerClient(address)
         model, names = workload.model, workload.outputs
 
         def call() -> list[Array]:
-            inputs, outputs = _build(workload)
+            inputs, outputs = _build(module, workload)
             result = client.infer(model, inputs, outputs=outputs)
             return [result.as_numpy(name) for name in names]
 
@@ -42,7 +42,7 @@ class Official:
             return [result.as_numpy(name) for name in names]
 
         if prepared:
-            built = _build(workload)
+            built = _build(module, workload)
         try:
             yield call_prepared if prepared else call
         finally:
@@ -53,11 +53,14 @@ class Official:
         self, url: str, workload: Workload, connections: int
     ) -> AsyncIterator[AsyncCall]:
         model, names = workload.model, workload.outputs
-        address = _address(url)
-        async with aioclient.InferenceServerClient(address, conn_limit=connections) as client:
+        module = _module(url)
+        aio = importlib.import_module(f"{module.__name__}.aio")
+        # Over gRPC all calls share a connection.
+        options = {"conn_limit": connections} if url.startswith("http") else {}
+        async with aio.InferenceServerClient(_address(url), **options) as client:
 
             async def call() -> list[Array]:
-                inputs, outputs = _build(workload)
+                inputs, outputs = _build(module, workload)
                 result = await client.infer(model, inputs, outputs=outputs)
                 return [result.as_numpy(name) for name in names]
 
@@ -70,17 +73,21 @@ class Official:
         return lambda: deserialize_bytes_tensor(wire)
 
 
+def _module(url: str) -> Any:
+    return importlib.import_module(f"tritonclient.{url.partition(':')[0]}")
+
+
 def _address(url: str) -> str:
-    return url.removeprefix("http://")
+    return url.partition("://")[2]
 
 
-def _build(workload: Workload) -> tuple[list[Any], list[Any]]:
+def _build(module: Any, workload: Workload) -> tuple[list[Any], list[Any]]:
     inputs = []
     for name, array in workload.inputs.items():
-        tensor = httpclient.InferInput(name, array.shape, workload.datatype)
+        tensor = module.InferInput(name, array.shape, workload.datatype)
         tensor.set_data_from_numpy(array)
         inputs.append(tensor)
-    return inputs, [httpclient.InferRequestedOutput(name) for name in workload.outputs]
+    return inputs, [module.InferRequestedOutput(name) for name in workload.outputs]
 
 
 if __name__ == "__main__":

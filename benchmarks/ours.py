@@ -13,14 +13,21 @@ from .measure import AsyncCall, Call, main
 
 
 class Ours:
-    """Uses the modern front as its README does."""
+    """Uses the modern front as its README does.
+
+    Args:
+        grpcio: how to carry gRPC through grpcio; None for the package's own engine.
+    """
 
     shared = True
+
+    def __init__(self, grpcio: tritonclient.Grpcio | None = None) -> None:
+        self._grpcio = grpcio
 
     @contextmanager
     def blocking(self, url: str, workload: Workload, prepared: bool) -> Iterator[Call]:
         model, inputs, outputs = workload.model, workload.inputs, workload.outputs
-        with tritonclient.Client(url) as client:
+        with tritonclient.Client(url, grpcio=self._grpcio) as client:
 
             def call() -> list[Array]:
                 result = client.infer(model, inputs, outputs=outputs)
@@ -39,7 +46,9 @@ class Ours:
         self, url: str, workload: Workload, connections: int
     ) -> AsyncIterator[AsyncCall]:
         model, inputs, outputs = workload.model, workload.inputs, workload.outputs
-        async with tritonclient.AsyncClient(url, max_connections=connections) as client:
+        async with tritonclient.AsyncClient(
+            url, max_connections=connections, grpcio=self._grpcio
+        ) as client:
 
             async def call() -> list[Array]:
                 result = await client.infer(model, inputs, outputs=outputs)

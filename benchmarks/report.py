@@ -31,7 +31,8 @@ Of the rounds of a side the one with the least CPU counts, for its median and p9
 - **spread**: by how much the worst round of each side exceeds its best one in CPU. Differences
   between the clients that are smaller than this mean nothing.
 
-The official client builds its inputs for every request, as in its examples; "request built once"
+"Our codec through grpcio" is the modern front with `Grpcio()`: the same requests, carried by the
+library that the official client uses. The official client builds its inputs for every request, as in its examples; "request built once"
 reuses them on both sides. "Classic front" means the same calls, of the official client's names in
 this one. Threads share one client of ours; the official client says that it must
 not be shared, so each thread has its own. Serialise and deserialise need no server: they are the
@@ -39,6 +40,10 @@ official client's `serialize_byte_tensor` and `deserialize_bytes_tensor` against
 `unpack_bytes`. Import is `from tritonclient.http import InferenceServerClient` of the official
 client against `from tritonclient import Client`, in a process that has imported numpy; the CPU is
 the least of several tries, and the budget limits it in seconds.
+"""
+
+_READING_LATENCY = """\
+Small blocking calls, and perf_analyzer 2.48 with a concurrency of 1, taking turns on one server:
 """
 
 _READING_MEMORY = """\
@@ -221,9 +226,12 @@ def noise(outcomes: Sequence[Outcome]) -> str:
 # The page
 
 
-def page(outcomes: Sequence[Outcome], facts: dict[str, str], rounds: int) -> str:
-    """RESULTS.md."""
+def page(
+    outcomes: Sequence[Outcome], facts: dict[str, str], rounds: int, latencies: Sequence[str]
+) -> str:
+    """RESULTS.md; `latencies` are the lines of `perf_analyzer`."""
     times, memory = tables(outcomes)
+    beside = "\n".join(["## Latency beside the C++ client", "", _READING_LATENCY, *latencies, ""])
     listed = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     return f"""\
 # Speed and memory beside the official client
@@ -243,7 +251,8 @@ Written by `make bench`, {datetime.date.today().isoformat()}, {rounds} rounds.
 
 {memory}
 
-{_READING_MEMORY}"""
+{_READING_MEMORY}
+{beside if latencies else ""}"""
 
 
 def machine() -> dict[str, str]:
