@@ -25,10 +25,15 @@ def check_sums(found: m.ModelStatistics) -> None:
 
 def test_counts_and_sums() -> None:
     statistics = Statistics()
-    statistics.succeeded(4, Durations(1, 2, 3, 4))
-    statistics.succeeded(1, Durations(10, 20, 30, 40))
-    statistics.failed(1, Durations(0, 0, 7, 0), executed=True)
-    statistics.failed(1, Durations(5, 0, 0, 0), executed=False)
+    for batch_size, durations in (
+        (4, Durations(1, 2, 3, 4)),
+        (1, Durations(10, 20, 30, 40)),
+    ):
+        statistics.executed(batch_size, durations)
+        statistics.succeeded(batch_size, durations)
+    statistics.executed(1, Durations(0, 0, 7, 0))
+    statistics.failed(Durations(0, 0, 7, 0))
+    statistics.failed(Durations(5))
     found = statistics.snapshot("a", "1")
     check_sums(found)
     assert (found.inference_count, found.execution_count) == (5, 3)

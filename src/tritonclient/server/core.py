@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,8 +23,8 @@ from ..errors import (
     Unavailable,
     Unimplemented,
 )
-from .inference import infer
-from .model import ModelClosed
+from .inference import Responses, infer
+from .model import Model
 from .repository import ModelStatus, Repository
 from .settings import LogSettings, TraceSettings
 from .shared_memory import Regions
@@ -141,8 +142,7 @@ class InferenceServer:
         Raises:
             ServerError: it is refused, or failed.
         """
-        if self._closed:
-            raise Unavailable("the server is closed", "503")
+        self._check_open()
         try:
             if isinstance(request, m.Infer):
                 return self._infer(request, cancelled or threading.Event())  # type: ignore[return-value]
@@ -156,6 +156,10 @@ class InferenceServer:
         except Exception as error:
             _log.exception("%s failed", type(request).__name__)
             raise Internal(f"{type(error).__name__}: {error}", "500") from error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable("the server is closed", "503")
 
     # Health and metadata
 
@@ -198,13 +202,28 @@ class InferenceServer:
 
     # Inference
 
+    def stream(self, request: m.Infer, cancelled: threading.Event | None = None) -> Responses:
+        """The responses to a request as they come; a model that isn't decoupled gives one.
+
+        Each has the parameter `triton_final_response`, which tells whether it is the last. When
+        a decoupled model ends without a response, an empty one says so if the request has the
+        parameter `triton_enable_empty_final_response`. Errors are items as well, so this never
+        raises one. The request begins to wait for the model at once, before anything is read; a
+        slow reader makes the model wait. Closing what is returned cancels the request.
+
+        Args:
+            cancelled: set by the caller when nobody reads the responses any more; ends them.
+        """
+        return Responses(
+            partial(self._model, request), request, self._regions, cancelled or threading.Event()
+        )
+
     def _infer(self, request: m.Infer, cancelled: threading.Event) -> m.InferResponse:
-        while True:
-            model = self._repository.get(request.model, request.version)
-            try:
-                return infer(model, request, self._regions, cancelled)
-            except ModelClosed:
-                continue  # to the version that took its place, or to the error that there is none
+        return infer(partial(self._model, request), request, self._regions, cancelled)
+
+    def _model(self, request: m.Infer) -> Model:
+        self._check_open()
+        return self._repository.get(request.model, request.version)
 
     # Model repository
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import queue
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import messages as m
 from ..codec import messages_pb
-from ..errors import ServerError, Unavailable
+from ..errors import Internal, ServerError
 from . import backends, config
+from .batching import Queue
+from .jobs import Job, Tensor
 from .statistics import Statistics
-
-_log = logging.getLogger(__name__)
-
-
-class ModelClosed(Unavailable):
-    """The version was unloaded while a request waited for it; another may have come."""
+from .workers import Worker
 
 
 class Model:
@@ -36,7 +30,7 @@ class Model:
         source: backends.Source,
         values: dict[str, Any],
         labels: dict[str, tuple[str, ...]],
-        instances: list[backends.Instance],
+        makers: list[backends.Maker],
     ) -> None:
         self.name = source.name
         self.version = source.version
@@ -48,11 +42,18 @@ class Model:
         self.decoupled: bool = values.get("model_transaction_policy", {}).get("decoupled", False)
         self.labels = labels
         self.statistics = Statistics()
-        self._instances = instances
-        self._idle: queue.SimpleQueue[backends.Instance | None] = queue.SimpleQueue()
-        self._closing = threading.Lock()
-        for instance in instances:
-            self._idle.put(instance)
+        self._open = 0
+        self._settled = threading.Condition()
+        self._queue = Queue()
+        self._workers: list[Worker] = []
+        for make in makers:
+            worker = Worker(self.name, make, self._queue.take, self.statistics)
+            try:
+                worker.start()
+            except BaseException:
+                self.close()
+                raise
+            self._workers.append(worker)
 
     def metadata(self, versions: tuple[str, ...]) -> m.ModelMetadata:
         """What the metadata endpoint says, given the versions that are ready."""
@@ -67,34 +68,53 @@ class Model:
         platform = self.config["platform"] or self.config["backend"]
         return m.ModelMetadata(self.name, versions, platform, inputs, outputs)
 
-    @contextmanager
-    def instance(self) -> Iterator[backends.Instance]:
-        """An instance to execute with, once one is idle.
+    def public(self, tensors: Iterable[Tensor], wanted: Sequence[str]) -> tuple[Tensor, ...]:
+        """Those outputs that are wanted, in the shapes that the world sees.
+
+        Raises:
+            Internal: the model gave one of another size.
+        """
+        return tuple(self._public(each) for each in tensors if each.name in wanted)
+
+    def _public(self, tensor: Tensor) -> Tensor:
+        expected = self.outputs[tensor.name]
+        if expected.reshape is None:
+            return tensor
+        array = tensor.array
+        shape = array.shape[:1] + expected.shape if self.batches else expected.shape
+        try:
+            return tensor._replace(array=array.reshape(shape))
+        except ValueError as error:
+            raise Internal(f"output '{tensor.name}' of '{self.name}': {error}", "500") from error
+
+    def put(self, job: Job) -> None:
+        """Let a job be executed, which does not wait for that.
 
         Raises:
             ModelClosed: the model was unloaded meanwhile.
         """
-        taken = self._idle.get()
+        with self._settled:
+            self._open += 1
         try:
-            if taken is None:
-                raise ModelClosed(f"model '{self.name}' was unloaded", "503")
-            yield taken
-        finally:
-            self._idle.put(taken)
+            self._queue.put(job)
+        except BaseException:
+            self.ended()
+            raise
+
+    def ended(self) -> None:
+        """Called by each job when it has ended."""
+        with self._settled:
+            self._open -= 1
+            if not self._open:
+                self._settled.notify_all()
 
     def close(self) -> None:
-        """Let requests in execution end, turn away those that wait, and finalize the model."""
-        with self._closing:
-            instances, self._instances = self._instances, []
-            for _ in instances:
-                self._idle.get()
-            if instances:
-                self._idle.put(None)
-        for instance in instances:
-            try:
-                instance.close()
-            except Exception:
-                _log.exception("finalizing model '%s' version %d failed", self.name, self.version)
+        """Take no more jobs, let those that there are end, and finalize the model."""
+        self._queue.close()
+        with self._settled:
+            self._settled.wait_for(lambda: not self._open)
+        for worker in self._workers:
+            worker.finish()
 
 
 def load(source: backends.Source) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from typing import NamedTuple
@@ -12,10 +13,32 @@ from .. import messages as m
 class Durations(NamedTuple):
     """Nanoseconds of the stages of one request; stages that were not reached are 0."""
 
-    queue: int
-    compute_input: int
-    compute_infer: int
-    compute_output: int
+    queue: int = 0
+    compute_input: int = 0
+    compute_infer: int = 0
+    compute_output: int = 0
+
+
+class Stopwatch:
+    """Times the stages of one execution, from when it is made."""
+
+    def __init__(self) -> None:
+        self._times = [time.monotonic_ns()]
+
+    def lap(self) -> None:
+        """One stage has ended, the next begins."""
+        self._times.append(time.monotonic_ns())
+
+    def durations(self, queued: int, decoding: int) -> Durations:
+        """The stages as one of the requests sees them.
+
+        Args:
+            queued: when it began to wait.
+            decoding: nanoseconds that its own inputs took before.
+        """
+        stages = [after - before for before, after in itertools.pairwise(self._times)]
+        compute_input = decoding + (stages[0] if stages else 0)
+        return Durations(self._times[0] - queued, compute_input, *stages[1:])
 
 
 class _Duration:
@@ -50,29 +73,28 @@ class Statistics:
         self._execution_count = 0
         self._last_inference = 0
 
+    def executed(self, batch_size: int, durations: Durations) -> None:
+        """Count an execution of one or several requests together."""
+        with self._lock:
+            self._execution_count += 1
+            self._last_inference = time.time_ns() // 1_000_000
+            if batch_size not in self._batches:
+                self._batches[batch_size] = (_Duration(), _Duration(), _Duration())
+            for total, ns in zip(self._batches[batch_size], durations[1:], strict=True):
+                total.add(ns)
+
     def succeeded(self, batch_size: int, durations: Durations) -> None:
         """Count a request that was answered."""
         with self._lock:
             self._inference_count += batch_size
             self._totals["success"].add(sum(durations))
-            for name, ns in durations._asdict().items():
+            for name, ns in zip(Durations._fields, durations, strict=True):
                 self._totals[name].add(ns)
-            self._executed(batch_size, durations)
 
-    def failed(self, batch_size: int, durations: Durations, *, executed: bool) -> None:
-        """Count a request that failed, `executed` telling whether it had reached the model."""
+    def failed(self, durations: Durations) -> None:
+        """Count a request that failed."""
         with self._lock:
             self._totals["fail"].add(sum(durations))
-            if executed:
-                self._executed(batch_size, durations)
-
-    def _executed(self, batch_size: int, durations: Durations) -> None:
-        self._execution_count += 1
-        self._last_inference = time.time_ns() // 1_000_000
-        if batch_size not in self._batches:
-            self._batches[batch_size] = (_Duration(), _Duration(), _Duration())
-        for total, ns in zip(self._batches[batch_size], durations[1:], strict=True):
-            total.add(ns)
 
     def snapshot(self, name: str, version: str) -> m.ModelStatistics:
         """The statistics as they are now."""

@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol, TypeAlias
 
-from ...datatypes import Array
-from ...messages import Parameter
+from ...errors import InferenceServerException
 from ..config import ModelConfig
+from ..jobs import Job, Tensor
+from ..statistics import Stopwatch
 
-
-class Tensor(NamedTuple):
-    """A named array and its v2 datatype.
-
-    BYTES are an object array of `bytes`. BF16 are its bit patterns as uint16, since numpy has no
-    such type.
-    """
-
-    name: str
-    datatype: str
-    array: Array
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What a model may know of the request that it executes, beside the inputs.
-
-    Attributes:
-        outputs: names of the outputs that are wanted.
-        cancelled: set when nobody waits for the answer any more.
-    """
-
-    id: str = ""
-    outputs: tuple[str, ...] = ()
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    cancelled: threading.Event = field(default_factory=threading.Event)
+#: What becomes of one job: its outputs, why it failed, or None when the job was sent its answers,
+#: or will be.
+Result: TypeAlias = "Sequence[Tensor] | InferenceServerException | None"
 
 
 class Instance(Protocol):
-    """Executes one request at a time."""
+    """Executes one batch at a time, always on the thread that made it."""
 
-    def execute(self, inputs: Sequence[Tensor], call: Call) -> Sequence[Tensor]:
-        """The outputs; a ServerError when the model refuses."""
+    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> Sequence[Result]:
+        """A result for each job; an exception fails all of them.
+
+        Args:
+            watch: to be told when the inputs are ready, and when the outputs are computed.
+        """
         ...
 
     def close(self) -> None:
         """Give up what the instance holds; it executes no more."""
+
+
+Maker: TypeAlias = Callable[[], Instance]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +61,8 @@ class Backend(Protocol):
     def complete(self, source: Source) -> None:
         """Fill in what of the configuration can be learnt from the model."""
 
-    def instances(self, source: Source, config: dict[str, Any]) -> list[Instance]:
-        """The instances that the configuration asks for; `config` is its JSON form."""
+    def instances(self, source: Source, config: dict[str, Any]) -> list[Maker]:
+        """What makes each of the instances that the configuration, in its JSON form, asks for."""
         ...
 
 

@@ -11,7 +11,9 @@ from ...datatypes import Array, datatype_of
 from ...errors import Internal, InvalidArgument
 from .. import config as model_config
 from ..extras import needs
-from . import Call, Instance, Source, Tensor
+from ..jobs import Job, Tensor
+from ..statistics import Stopwatch
+from . import Maker, Source
 
 _TYPES = {
     "tensor(bool)": "TYPE_BOOL",
@@ -55,10 +57,10 @@ class OnnxBackend:
         for tensors, found in ((config.input, inputs), (config.output, outputs)):
             _check(config, tensors, {tensor.name: tensor for tensor in found})
 
-    def instances(self, source: Source, config: dict[str, Any]) -> list[Instance]:
+    def instances(self, source: Source, config: dict[str, Any]) -> list[Maker]:
         """One per count of the instance groups."""
         count = sum(group["count"] for group in config["instance_group"])
-        return [_OnnxInstance(self._session) for _ in range(count)]
+        return [lambda: _OnnxInstance(self._session)] * count
 
 
 def _session(source: Source) -> Any:
@@ -156,14 +158,17 @@ class _OnnxInstance:
         self._session: Any = session
         self._output_names = [tensor.name for tensor in session.get_outputs()]
 
-    def execute(self, inputs: Sequence[Tensor], call: Call) -> list[Tensor]:
-        names = [name for name in self._output_names if name in call.outputs]
-        feeds = {tensor.name: _feed(tensor) for tensor in inputs}
+    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[list[Tensor]]:
+        (job,) = jobs
+        names = [name for name in self._output_names if name in job.call.outputs]
+        feeds = {tensor.name: _feed(tensor) for tensor in job.inputs}
+        watch.lap()
         try:
             arrays = self._session.run(names, feeds)
         except Exception as error:  # onnxruntime's own classes derive from nothing narrower
             raise Internal(f"onnx runtime error: {error}") from error
-        return [_output(name, array) for name, array in zip(names, arrays, strict=True)]
+        watch.lap()
+        return [[_output(name, array) for name, array in zip(names, arrays, strict=True)]]
 
     def close(self) -> None:
         self._session = None

@@ -14,33 +14,25 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-
-import numpy as np
 
 from ... import errors
 from ...codec import messages_pb
 from .. import config as model_config
 from .. import python_backend_utils as pb_utils
-from . import Call, Instance, Source, Tensor
+from ..jobs import Job
+from ..python_request import InferenceRequest, result
+from ..statistics import Stopwatch
+from . import Maker, Result, Source
 
 #: `sys.path` and `sys.modules` are shared, so one model is imported at a time.
 _importing = threading.RLock()
 
 #: What a model's code may raise; Triton's models can't end the server either.
 _RAISED = (Exception, SystemExit)
-_STATUS_OF: dict[int, tuple[type[errors.InferenceServerException], str]] = {
-    pb_utils.TritonError.UNKNOWN: (errors.Unknown, "500"),
-    pb_utils.TritonError.INTERNAL: (errors.Internal, "500"),
-    pb_utils.TritonError.NOT_FOUND: (errors.NotFound, "404"),
-    pb_utils.TritonError.INVALID_ARG: (errors.InvalidArgument, "400"),
-    pb_utils.TritonError.UNAVAILABLE: (errors.Unavailable, "503"),
-    pb_utils.TritonError.UNSUPPORTED: (errors.Unimplemented, "501"),
-    pb_utils.TritonError.ALREADY_EXISTS: (errors.AlreadyExists, "409"),
-    pb_utils.TritonError.CANCELLED: (errors.Cancelled, "499"),
-}
 
 
 class PythonBackend:
@@ -61,25 +53,21 @@ class PythonBackend:
         source.config.CopyFrom(model_config.from_json(json.dumps(completed.as_dict())))
         model_config.complete_batching(source.config)
 
-    def instances(self, source: Source, config: dict[str, Any]) -> list[Instance]:
+    def instances(self, source: Source, config: dict[str, Any]) -> list[Maker]:
         """One per count of the instance groups."""
-        made: list[Instance] = []
-        try:
-            for group in config["instance_group"]:
-                for index in range(group["count"]):
-                    made.append(_PythonInstance(source, config, f"{group['name']}_{index}"))
-        except BaseException:
-            for instance in made:
-                with contextlib.suppress(errors.ServerError):
-                    instance.close()
-            raise
-        return made
+        return [
+            partial(_PythonInstance, source, config, f"{group['name']}_{index}")
+            for group in config["instance_group"]
+            for index in range(group["count"])
+        ]
 
 
 class _PythonInstance:
     def __init__(self, source: Source, config: dict[str, Any], name: str) -> None:
-        self._source = source
         self._name = name
+        self._decoupled = pb_utils.using_decoupled_model_transaction_policy(config)
+        # This thread executes nothing but this instance.
+        pb_utils.model_directory.set(str(source.path.parent))
         arguments = {
             "model_config": json.dumps(config, separators=(",", ":")),
             "model_instance_kind": "CPU",
@@ -94,46 +82,49 @@ class _PythonInstance:
             if hasattr(self._model, "initialize"):
                 self._model.initialize(arguments)
 
-    def execute(self, inputs: Sequence[Tensor], call: Call) -> list[Tensor]:
-        tensors = [pb_utils.Tensor.of(*tensor) for tensor in inputs]
-        request = pb_utils.InferenceRequest.of(
-            self._source.name, self._source.version, tensors, call
-        )
-        token = pb_utils.model_directory.set(str(self._source.path.parent))
+    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
+        requests = [pb_utils.InferenceRequest.of(job) for job in jobs]
+        watch.lap()
         try:
-            responses = self._model.execute([request])
+            responses = self._model.execute(requests)
         except _RAISED as error:
             raise self._failure(_described(error)) from error
-        finally:
-            pb_utils.model_directory.reset(token)
-        return self._outputs(responses)
+        watch.lap()
+        return self._results(requests, responses)
 
-    def _outputs(self, responses: Any) -> list[Tensor]:
+    def _results(self, requests: list[InferenceRequest], responses: Any) -> list[Result]:
+        if self._decoupled:
+            if responses is not None:
+                raise self._failure(
+                    f"Python model '{self._name}' is using the decoupled mode and the execute "
+                    "function must return None."
+                )
+            return [None] * len(requests)
+        asked = [request.uses_sender() for request in requests]
+        if responses is None and all(asked):
+            return [None] * len(requests)
         if not isinstance(responses, (list, tuple)):
             raise self._failure(
                 f"Expected a list in the execute return, found type '{type(responses).__name__}'.\n"
             )
-        if len(responses) != 1:
+        if len(responses) != len(requests):
             raise self._failure(
                 "Number of InferenceResponse objects do not match the number of InferenceRequest "
-                "objects. InferenceRequest(s) size is:1, and InferenceResponse(s) size is:"
-                f"{len(responses)}\n"
+                f"objects. InferenceRequest(s) size is:{len(requests)}, and InferenceResponse(s) "
+                f"size is:{len(responses)}\n"
             )
-        (response,) = responses
+        return [
+            None if response is None and uses_sender else self._result(response)
+            for response, uses_sender in zip(responses, asked, strict=True)
+        ]
+
+    def _result(self, response: Any) -> Result:
         if not isinstance(response, pb_utils.InferenceResponse):
             raise self._failure(
                 "Expected an 'InferenceResponse' object in the execute function return list, "
                 f"found type '{type(response).__name__}'.\n"
             )
-        error = response.error()
-        if error is not None:
-            kind, status = _STATUS_OF[error.code()]
-            raise kind(error.message(), status)
-        # Copied, because a model may write to its arrays again while the answer is on its way.
-        return [
-            Tensor(tensor.name(), tensor.triton_dtype(), np.array(tensor._array, order="C"))
-            for tensor in response.output_tensors()
-        ]
+        return result(response)
 
     def _failure(self, text: str) -> errors.Internal:
         return errors.Internal(

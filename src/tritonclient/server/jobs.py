@@ -1,0 +1,190 @@
+"""A request on its way through a model, and the answers that come of it.
+
+Everything that can be asked to execute takes a `Job`: a model's instances, the schedulers before
+them, ensembles. Whoever made the job takes the answers from its sink, on whatever thread they come.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from ..datatypes import Array
+from ..errors import InferenceServerException, Internal
+from ..messages import Parameter
+
+if TYPE_CHECKING:
+    from .model import Model
+
+_log = logging.getLogger(__name__)
+
+#: Answers that wait for a slow reader before the model is made to wait as well.
+LIMIT = 16
+#: Seconds after which whoever waits looks whether the call was cancelled: an event that a front
+#: sets can't wake those who wait for something else.
+_LOOK = 0.05
+
+
+class Tensor(NamedTuple):
+    """A named array and its v2 datatype.
+
+    BYTES are an object array of `bytes`. BF16 are its bit patterns as uint16, since numpy has no
+    such type.
+    """
+
+    name: str
+    datatype: str
+    array: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(map(int, self.array.shape))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a model may know of the request that it executes, beside the inputs.
+
+    Attributes:
+        outputs: names of the outputs that are wanted.
+        cancelled: set when nobody waits for the answer any more.
+    """
+
+    id: str = ""
+    outputs: tuple[str, ...] = ()
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class Answer(NamedTuple):
+    """One of the answers to a request: outputs, an error, or neither in a mere sign of the end.
+
+    Attributes:
+        final: no more answers come.
+    """
+
+    outputs: tuple[Tensor, ...] | None = None
+    error: InferenceServerException | None = None
+    final: bool = False
+
+
+Sink: TypeAlias = Callable[[Answer], None]
+
+
+class Job:
+    """A request whose inputs fit its model.
+
+    Attributes:
+        model: what is to execute it.
+        inputs: as the model sees them.
+        batch_size: 1 for models that don't batch.
+        decoding: nanoseconds that were spent on making the inputs.
+        queued: when it began to wait, on the monotonic clock in nanoseconds.
+    """
+
+    __slots__ = (
+        *("model", "inputs", "call", "batch_size", "decoding", "queued"),
+        *("_sink", "_lock", "_ended"),
+    )
+
+    def __init__(
+        self,
+        model: Model,
+        inputs: Sequence[Tensor],
+        call: Call,
+        batch_size: int,
+        sink: Sink,
+        decoding: int = 0,
+    ) -> None:
+        self.model = model
+        self.inputs = inputs
+        self.call = call
+        self.batch_size = batch_size
+        self.decoding = decoding
+        self.queued = time.monotonic_ns()
+        self._sink = sink
+        self._lock = threading.Lock()
+        self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the final answer was sent, or nobody waits for one."""
+        return self._ended
+
+    def send(
+        self,
+        outputs: Sequence[Tensor] | None = None,
+        error: InferenceServerException | None = None,
+        *,
+        final: bool,
+    ) -> None:
+        """Hand over an answer; may wait for its reader. Behind the final one nothing is sent."""
+        wanted: tuple[Tensor, ...] | None = None
+        if outputs is not None and error is None:
+            try:
+                wanted = self.model.public(outputs, self.call.outputs)
+            except InferenceServerException as wrong:
+                error = wrong
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = final
+        try:
+            self._sink(Answer(wanted, error, final))
+        finally:
+            if final:
+                self.model.ended()
+
+    def abandon(self) -> None:
+        """Nobody wants further answers."""
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+        self.call.cancelled.set()
+        self.model.ended()
+
+
+class Answers:
+    """A bounded queue of answers, between the model that gives them and whoever reads them.
+
+    Args:
+        cancelled: once it is set, nobody is kept waiting.
+    """
+
+    def __init__(self, cancelled: threading.Event, limit: int = LIMIT) -> None:
+        self._cancelled = cancelled
+        self._limit = limit
+        self._waiting: deque[Answer] = deque()
+        self._changed = threading.Condition()
+
+    def put(self, answer: Answer) -> None:
+        """Add an answer, once there is room; it is dropped when the call was cancelled."""
+        with self._changed:
+            while len(self._waiting) >= self._limit and not self._cancelled.is_set():
+                self._changed.wait(_LOOK)
+            self._waiting.append(answer)
+            self._changed.notify_all()
+
+    def get(self) -> Answer | None:
+        """The next answer, once there is one; None when the call was cancelled."""
+        with self._changed:
+            while not self._waiting:
+                if self._cancelled.is_set():
+                    return None
+                self._changed.wait(_LOOK)
+            self._changed.notify_all()
+            return self._waiting.popleft()
+
+
+def own(error: Exception) -> InferenceServerException:
+    """An error as the protocol has it; one that nobody has foreseen is logged."""
+    if isinstance(error, InferenceServerException):
+        return error
+    _log.error("a request failed in an unforeseen way", exc_info=error)
+    return Internal(f"{type(error).__name__}: {error}", "500")
