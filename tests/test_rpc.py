@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests import pb_strategies, strategies
-from tests.test_rpc_infer import ANSWERS, INFERS
+from tests.rpc_meaning import ANSWERS, INFERS
 from tritonclient import errors
 from tritonclient import messages as m
 from tritonclient.codec import messages_pb, rest, rpc, rpc_infer
