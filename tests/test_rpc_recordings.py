@@ -158,6 +158,14 @@ def test_an_error_of_a_stream_knows_its_request():
     assert caught.value.request_id == "10"
 
 
+def test_a_stream_says_which_response_is_the_last():
+    call = CALLS["decoupled-three responses and an empty one"]
+    answers = [rpc_infer.decode_stream_response(data).response for data in call.responses]
+    last = [answer.parameters["triton_final_response"] for answer in answers]
+    assert last == [False, False, False, True]
+    assert [len(answer.outputs) for answer in answers] == [1, 1, 1, 0]
+
+
 def test_outputs_in_shared_memory_have_no_data():
     (data,) = CALLS["system_shared_memory-infer"].responses
     answer = rpc_infer.decode_response(data)

@@ -175,4 +175,23 @@ def record_stream(to: Recorder) -> None:
     to.stream("no message", b"\xff\xff")
 
 
+def record_decoupled(to: Recorder) -> None:
+    to.stream("three responses", _repeat(3))
+    to.stream("three responses and an empty one", _repeat(3, id="7", parameters=_FINAL))
+    to.stream("no responses", _repeat(0, id="8"))
+    to.stream("no responses but an empty one", _repeat(0, id="9", parameters=_FINAL))
+    to.stream("an unknown version", _repeat(1, id="10", model_version="9"))
+    to.call("without a stream", "ModelInfer", _repeat(1))
+
+
+def _repeat(count: int, **more: object) -> Json:
+    """A request to the model `repeat_int32` that is answered so many times."""
+    inputs = [
+        tensor("IN", "INT32", [count], contents={"int_contents": A[:count]}),
+        tensor("DELAY", "UINT32", [count], contents={"uint_contents": [0] * count}),
+        tensor("WAIT", "UINT32", [1], contents={"uint_contents": [0]}),
+    ]
+    return {"model_name": "repeat_int32", "inputs": inputs, **more}
+
+
 _FINAL = parameters(triton_enable_empty_final_response=True)
