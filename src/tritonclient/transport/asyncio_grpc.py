@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import weakref
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Sequence
 from functools import partial
@@ -111,7 +112,9 @@ class GrpcTransport(LoopTransport["_Pool"]):
             error.endpoint = self._url
             raise
         pool.watch(deadline)
-        return Duplex(pool, connection, stream, deadline, options.request_compression)
+        duplex = Duplex(pool, connection, stream, deadline, options.request_compression)
+        pool.duplexes.add(duplex)
+        return duplex
 
 
 async def _exchange(
@@ -413,6 +416,7 @@ class _Pool(LoopPool[_Connection]):
         super().__init__(loop, connect, max_connections)
         self._connections: list[_Connection] = []
         self._connecting: Future[None] | None = None
+        self.duplexes: weakref.WeakSet[Duplex] = weakref.WeakSet()
 
     def take(self) -> _Connection | None:
         """A connection that has room for another call, if there is one at hand."""
@@ -474,6 +478,12 @@ class _Pool(LoopPool[_Connection]):
                 self.wake()
         elif connection.idle and connection in self._all:
             self.discard(connection)
+
+    async def close(self) -> None:
+        # Streams have no end of their own that could be waited for.
+        for duplex in list(self.duplexes):
+            duplex.cancel(Cancelled("the client was closed"))
+        await super().close()
 
     def discard(self, connection: _Connection) -> None:
         if connection in self._connections:

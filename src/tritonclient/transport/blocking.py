@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
@@ -52,6 +53,7 @@ class Transport:
         self._settings = settings
         self._url = settings.endpoint.url
         self._pool = Pool(settings, tls or TLS(), max_connections, connect_timeout, silence_timeout)
+        self._duplexes: weakref.WeakSet[Duplex] = weakref.WeakSet()
 
     def prepare(self, request: Request[T], options: Options = NO_OPTIONS) -> Call[T]:
         """A request as bytes, to be sent once or often."""
@@ -120,13 +122,20 @@ class Transport:
         check_timeout(timeout)
         deadline = math.inf if timeout is None else monotonic() + timeout
         try:
-            return Duplex(self._pool, self._settings, options, timeout, deadline)
+            duplex = Duplex(self._pool, self._settings, options, timeout, deadline)
         except InferenceServerException as error:
             error.endpoint = self._url
             raise
+        self._duplexes.add(duplex)
+        return duplex
 
     def close(self) -> None:
-        """Close idle connections now and busy ones when their call ends; later calls fail."""
+        """Close idle connections now and busy ones when their call ends; later calls fail.
+
+        Streams, which have no end of their own that could be waited for, are cancelled.
+        """
+        for duplex in list(self._duplexes):
+            duplex.cancel(Cancelled("the client was closed"))
         self._pool.close()
 
     def abort(self) -> None:
