@@ -207,7 +207,7 @@ def test_any_answer(kind, data):
         rpc.decode_response(request, memoryview(given))
     except errors.ProtocolError as error:
         assert kind.__name__ in str(error)
-        assert error.debug_details() == given
+        assert given.startswith(error.debug_details())  # the beginning, if it is long
 
 
 @EVERY
