@@ -1,6 +1,6 @@
 """The server without a transport: every request of the protocol is answered by one function.
 
-Fronts (HTTP today, gRPC to come) translate bytes to requests and answers to bytes, and nothing
+Fronts (HTTP, gRPC) translate bytes to requests and answers to bytes, and nothing
 else; this module knows neither. It blocks, and may be called from any number of threads.
 """
 
@@ -25,7 +25,7 @@ from ..errors import (
 )
 from .inference import Responses, infer
 from .model import Model
-from .repository import ModelStatus, Repository
+from .repository import ModelStatus, Repository, check_version
 from .settings import LogSettings, TraceSettings
 from .shared_memory import Regions
 
@@ -189,6 +189,7 @@ class InferenceServer:
         return self._repository.get(request.model, request.version).config
 
     def _statistics(self, request: m.GetStatistics) -> tuple[m.ModelStatistics, ...]:
+        check_version(request.version)
         found = [model for model in self._repository.ready() if request.model in ("", model.name)]
         if request.model and not found:
             raise InvalidArgument(f"requested model '{request.model}' is not available", "400")

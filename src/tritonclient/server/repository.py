@@ -91,11 +91,13 @@ class Repository:
         }
 
     def get(self, name: str, version: str = "") -> Model:
-        """A model that is ready; without a version its highest.
+        """A model that is ready; without a version its highest. The words of errors are Triton's.
 
         Raises:
-            NotFound: there is none; the words are Triton's.
+            NotFound: there is none.
+            InvalidArgument: the version is no number.
         """
+        check_version(version)
         entry = self._entries.get(name)
         if entry is None:
             raise NotFound(f"Request for unknown model: '{name}' is not found", "404")
@@ -379,3 +381,13 @@ def _failure(name: str, versions: dict[int, _Version]) -> InvalidArgument | None
             f"version {n} is at UNAVAILABLE state: {each.reason};\n" for n, each in failed
         )
     return InvalidArgument(f"load failed for model '{name}': {text}", "400")
+
+
+def check_version(version: str) -> None:
+    """Raise InvalidArgument for a version that is no number; "" stands for any."""
+    if version and not version.isdecimal():
+        raise InvalidArgument(
+            f"failed to get model version from specified version string '{version}' (details: "
+            "stol), version should be an integral value > 0",
+            "400",
+        )
