@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
+import trustme
 
 from tests.server.conftest import RepositoryMaker
 from tritonclient.cli import main
@@ -42,7 +44,9 @@ class TritonPythonModel:
 
 
 @contextmanager
-def running(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+def running(
+    *flags: str, line: str = r"Started HTTPService at (127\.0\.0\.1:\d+)$"
+) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """The process, its URL and what it printed until it was ready."""
     with subprocess.Popen(
         [*COMMAND, *ANYWHERE, *flags],
@@ -53,9 +57,9 @@ def running(*flags: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
         try:
             assert process.stdout is not None
             printed = ""
-            for line in process.stdout:
-                printed += line
-                if found := re.match(r"Started HTTPService at (127\.0\.0\.1:\d+)$", line):
+            for each in process.stdout:
+                printed += each
+                if found := re.match(line, each):
                     yield process, f"http://{found[1]}", printed
                     return
             assert process.stderr is not None
@@ -268,6 +272,121 @@ def test_what_has_no_effect_is_said(
     with pytest.raises(SystemExit):
         main(["serve", "--help"])
     assert "poll: not supported yet" in " ".join(capsys.readouterr().out.split())
+
+
+# gRPC
+
+
+def health_over_grpc(url: str, credentials: grpc.ChannelCredentials | None = None) -> bytes:
+    """What the health service answers at "host:port"; b"\\x08\\x01" when all is well."""
+    if credentials is None:
+        channel = grpc.insecure_channel(url)
+    else:
+        channel = grpc.secure_channel(url, credentials)
+    with channel:
+        return bytes(channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=30))
+
+
+def test_grpc_beside_http(repository: RepositoryMaker) -> None:
+    flags = (f"--model-repository={repository.directory}", "--log-verbose=1")
+    with running(*flags) as (process, _, printed):
+        found = re.search(r"^Started GRPCInferenceService at (127\.0\.0\.1:\d+)$", printed, re.M)
+        assert found is not None
+        assert health_over_grpc(found[1]) == b"\x08\x01"
+        with grpc.insecure_channel(found[1]) as channel:
+            service = "/inference.GRPCInferenceService"
+            channel.unary_unary(f"{service}/ServerLive")(b"")
+            with pytest.raises(grpc.RpcError):
+                channel.unary_unary(f"{service}/ModelConfig")(b"\x0a\x01b")
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate(timeout=20)[1]
+    assert re.search(r": ServerLive OK \d+\.\d ms$", errors, re.MULTILINE)
+    assert re.search(r": ModelConfig NOT_FOUND \d+\.\d ms$", errors, re.MULTILINE)
+
+
+def test_grpc_alone_with_certificates_on_both_sides(
+    repository: RepositoryMaker, tmp_path: Path
+) -> None:
+    repository.python("a")
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    flags = (
+        *(f"--model-repository={repository.directory}", "--allow-http=false"),
+        *("--grpc-use-ssl-mutual=true", f"--grpc-root-cert={tmp_path / 'ca.pem'}"),
+        *(
+            f"--grpc-server-cert={tmp_path / 'cert.pem'}",
+            f"--grpc-server-key={tmp_path / 'key.pem'}",
+        ),
+        *("--grpc-keepalive-time=7200000", "--grpc-keepalive-timeout", "20000"),
+        *("--grpc-keepalive-permit-without-calls=1", "--grpc-http2-max-pings-without-data=2"),
+        *("--grpc-http2-min-recv-ping-interval-without-data=300000",),
+        *("--grpc-http2-max-ping-strikes=2", "--grpc-max-connection-age=60000"),
+        *("--grpc-max-connection-age-grace=1000", "--reuse-grpc-port=1"),
+        *("--grpc-infer-allocation-pool-size=8", "--grpc-infer-response-compression-level=low"),
+    )
+    with running(*flags, line=r"Started GRPCInferenceService at (127\.0\.0\.1:\d+)$") as (
+        process,
+        url,
+        printed,
+    ):
+        assert "HTTP" not in printed
+        credentials = grpc.ssl_channel_credentials(
+            authority.cert_pem.bytes(),
+            issued.private_key_pem.bytes(),
+            issued.cert_chain_pems[0].bytes(),
+        )
+        assert health_over_grpc(url.removeprefix("http://"), credentials) == b"\x08\x01"
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=20)
+    assert output == "Signal received, shutting down.\n"
+    assert errors == "warning: these have no effect: --grpc-infer-allocation-pool-size\n"
+
+
+@pytest.mark.parametrize("flags", [(), ("--allow-grpc",), ("--allow-http=false",)])
+def test_without_grpcio(repository: RepositoryMaker, flags: tuple[str, ...]) -> None:
+    """HTTP is served with a note, unless gRPC was asked for."""
+    code = (
+        "import sys; sys.modules['grpc'] = None; from tritonclient.cli import main; "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "serve", f"--model-repository={repository.directory}"]
+    with subprocess.Popen(
+        [*command, *ANYWHERE, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        started = next((line for line in process.stdout if line.startswith("Started")), "")
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate(timeout=20)[1]
+    if not flags:
+        assert "note: gRPC is not served, since grpcio is missing" in errors
+        assert started.startswith("Started HTTPService at ")
+        assert process.returncode == 0
+    else:
+        assert not started
+        assert "pip install tritonclient[server]" in errors
+        assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--grpc-use-ssl"], "needs --grpc-server-cert and --grpc-server-key"),
+        (["--grpc-use-ssl-mutual"], "needs --grpc-root-cert"),
+        (["--grpc-port={taken}"], "can't listen at 127.0.0.1:{taken}: Address already in use"),
+    ],
+)
+def test_grpc_that_can_not_be_served(
+    repository: RepositoryMaker, capsys: pytest.CaptureFixture[str], flags: list[str], message: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        flags = [flag.format(taken=port) for flag in flags]
+        command = ["serve", f"--model-repository={repository.directory}", *ANYWHERE, *flags]
+        assert main(command) == 1
+    assert message.format(taken=port) in capsys.readouterr().err
 
 
 def test_table() -> None:

@@ -54,6 +54,12 @@ class Tensor:
             raise TritonModelException(
                 "tensor dtype is bf16 and cannot be converted to numpy. Use DLPack instead."
             )
+        return self._writable()
+
+    def _writable(self) -> Array:
+        # Models may write to their inputs, which gRPC's messages do not allow.
+        if not self._array.flags.writeable:
+            self._array = self._array.copy()
         return self._array
 
     def is_cpu(self) -> bool:
@@ -75,8 +81,7 @@ class Tensor:
     def __dlpack__(self, **options: Any) -> Any:
         if self._datatype in ("BF16", "BYTES"):
             raise TritonModelException(f"{self._datatype} tensors have no DLPack form here")
-        array = self._array if self._array.flags.writeable else self._array.copy()
-        return array.__dlpack__(**options)
+        return self._writable().__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)
