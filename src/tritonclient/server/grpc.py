@@ -16,11 +16,12 @@ from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
 from ..codec import rpc
-from ..errors import InferenceServerException, InvalidArgument, Unavailable
+from ..errors import InferenceServerException, InvalidArgument, Unavailable, Unimplemented
 from .core import InferenceServer
 from .extras import needs
 from .grpc_health import Health
 from .grpc_stream import Stream
+from .inference import DecoupledModel
 
 with needs("grpcio"):
     import grpc
@@ -129,7 +130,10 @@ class GrpcService(grpc.GenericRpcHandler):
 
     def _answer(self, method: str, message: bytes, cancelled: threading.Event) -> bytes:
         request = rpc.decode_request(method, message)
-        answer = self._server.handle(request, cancelled)
+        try:
+            answer = self._server.handle(request, cancelled)
+        except DecoupledModel as error:
+            raise Unimplemented(f"{method} RPC {error.message()}") from error
         try:
             parts = rpc.encode_response(request, answer)
         except ValueError as error:

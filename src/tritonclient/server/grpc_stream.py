@@ -1,8 +1,11 @@
-"""One stream of inference: many requests at a time, and the answers to each as they come.
+"""One stream of inference: many requests at a time, and the responses to each as they come.
 
-Requests are read and handed to their models in the order in which they arrive, and answered on
-threads. Both ends are held back: no more is read while much is in work, and a request that has an
-answer for a client that does not read waits with it, and lets its model wait.
+Requests are put to their models in the order in which they arrive; each then has a thread that
+waits for its responses. Like Triton, a stream gives responses in the order of their requests, but
+for those of decoupled models, which come when they come.
+
+Both ends are held back: no more is read while much is in work, and a response for a client that
+does not read waits, and lets its model wait.
 """
 
 from __future__ import annotations
@@ -10,14 +13,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from concurrent.futures import CancelledError, Executor
+from typing import Any
 
 from ..codec import rpc_infer, rpc_request
 from ..errors import InferenceServerException, Internal, InvalidArgument
-from ..messages import Infer, InferResponse, InferStreamResponse
+from ..messages import NO_PARAMETERS, InferResponse, InferStreamResponse
 from .core import InferenceServer
+from .extras import needs
+from .inference import Responses, StreamItem
+
+with needs("grpcio"):
+    import grpc.aio
 
 _log = logging.getLogger(__name__)
 
@@ -27,32 +35,50 @@ _BYTES = 1 << 26
 #: With this in the call's metadata the first error ends the stream, and is its status.
 _ERRORS_END_IT = ("triton_grpc_error", "true")
 
-Answer: TypeAlias = "InferResponse | InferenceServerException"
+
+class _Request:
+    """A request in work, as the event loop knows it.
+
+    Attributes:
+        size: bytes of its message.
+        cancelled: set when nobody wants its responses any more.
+        taken: set when its model has it.
+        turn: set when it may be answered, or None when it may at any time.
+        answered: set when it has all its responses.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.cancelled = threading.Event()
+        self.taken = asyncio.Event()
+        self.turn: asyncio.Event | None = None
+        self.answered = asyncio.Event()
 
 
 class Stream:
-    """Serves one call of ModelStreamInfer.
+    """Serves one call of ModelStreamInfer; made and used on an event loop.
 
     Args:
-        threads: those on which requests are answered.
-        requests: the messages, as grpcio gives them.
-        context: takes the answers' messages.
+        threads: those on which responses are waited for.
+        messages: the requests' messages, as grpcio gives them.
+        context: takes the responses' messages.
     """
 
     def __init__(
-        self, server: InferenceServer, threads: Executor, requests: Any, context: Any
+        self, server: InferenceServer, threads: Executor, messages: Any, context: Any
     ) -> None:
         self._server = server
         self._threads = threads
-        self._requests = requests
+        self._messages = messages
         self._context = context
         self._errors_end_it = _ERRORS_END_IT in map(tuple, context.invocation_metadata() or ())
         self._loop = asyncio.get_running_loop()
         self._writing = asyncio.Lock()
-        self._cancelled = threading.Event()
-        self._works: dict[asyncio.Future[None], int] = {}
+        self._requests: dict[asyncio.Future[None], _Request] = {}
         self._reading = asyncio.ensure_future(self._read())
-        self._end: InferenceServerException | None = None
+        self._error: InferenceServerException | None = None
+        self._ended = False
+        self._last: asyncio.Event | None = None
 
     async def serve(self) -> None:
         """Answer all requests.
@@ -64,113 +90,124 @@ class Stream:
             await asyncio.wait([self._reading])
             if not self._reading.cancelled():
                 self._reading.result()
-            while self._works and not self._cancelled.is_set():
-                await asyncio.wait(self._works, return_when=asyncio.FIRST_COMPLETED)
+            while self._requests and not self._ended:
+                await self._any_done()
         finally:
-            self._cancelled.set()
-            self._reading.cancel()
-            for work in self._works:
-                work.cancel()  # if it has not begun
-        if self._end is not None:
-            raise self._end
+            self._end()
+        if self._error is not None:
+            raise self._error
 
     def leave(self, error: InferenceServerException) -> None:
         """Read no more, and end with an error when what is in work is answered."""
         if not self._reading.done():
-            self._end = error
+            self._error = error
             self._reading.cancel()
 
     def _fail(self, error: InferenceServerException) -> None:
         """End with an error at once."""
-        self._end = error
-        self._cancelled.set()
+        self._error = error
+        self._end()
+
+    def _end(self) -> None:
+        self._ended = True
         self._reading.cancel()
-        for work in self._works:
-            work.cancel()
+        for work, request in self._requests.items():
+            request.cancelled.set()
+            work.cancel()  # if it has not begun
 
     # On the event loop
 
     async def _read(self) -> None:
-        async for message in self._requests:
-            size = len(message)
-            while self._works and not self._has_room(size):
-                await asyncio.wait(self._works, return_when=asyncio.FIRST_COMPLETED)
-            taken = asyncio.Event()
-            work = self._loop.run_in_executor(self._threads, self._work, message, taken)
-            del message
-            self._works[work] = size
-            work.add_done_callback(self._ended)
-            await taken.wait()
+        async for message in self._messages:
+            request = _Request(len(message))
+            while self._requests and not self._has_room(request):
+                await self._any_done()
+            work = self._loop.run_in_executor(self._threads, self._work, message, request)
+            del message  # the thread alone keeps it, as long as it is needed
+            self._requests[work] = request
+            work.add_done_callback(self._done)
+            await request.taken.wait()
 
-    def _has_room(self, size: int) -> bool:
-        return len(self._works) < _REQUESTS and sum(self._works.values()) + size <= _BYTES
+    def _has_room(self, request: _Request) -> bool:
+        size = request.size + sum(each.size for each in self._requests.values())
+        return len(self._requests) < _REQUESTS and size <= _BYTES
 
-    def _ended(self, work: asyncio.Future[None]) -> None:
-        del self._works[work]
+    async def _any_done(self) -> None:
+        await asyncio.wait(self._requests, return_when=asyncio.FIRST_COMPLETED)
+
+    def _take(self, request: _Request, decoupled: bool) -> None:
+        """Read on, and let a request be answered behind the last one."""
+        if not decoupled:
+            request.turn, self._last = self._last, request.answered
+        request.taken.set()
+
+    def _done(self, work: asyncio.Future[None]) -> None:
+        self._requests.pop(work).answered.set()
         if not work.cancelled() and (error := work.exception()) is not None:
             _log.error("a request of a stream failed in an unforeseen way", exc_info=error)
             self._fail(Internal(f"{type(error).__name__}: {error}"))
 
-    async def _write(self, message: bytes) -> None:
+    async def _write(self, request: _Request, message: bytes) -> bool:
+        """Send a response when it is its turn; whether the stream takes more."""
+        if request.turn is not None:
+            await request.turn.wait()
         async with self._writing:
-            if not self._cancelled.is_set():
+            if not self._ended:
                 await self._context.write(message)
+            return not self._ended
 
     # On a thread for each request
 
-    def _work(self, message: bytes, taken: asyncio.Event) -> None:
-        try:
-            id, answers = self._begin(message)
-        finally:
-            self._loop.call_soon_threadsafe(taken.set)
-        for answer in answers:
-            if isinstance(answer, InferenceServerException) and self._errors_end_it:
-                self._loop.call_soon_threadsafe(self._fail, answer)
+    def _work(self, message: bytes, request: _Request) -> None:
+        id, responses = self._begin(message, request)
+        for response in responses:
+            if isinstance(response, InferenceServerException) and self._errors_end_it:
+                self._loop.call_soon_threadsafe(self._fail, response)
                 return
-            if not self._send(_message(answer, id)):
+            final = isinstance(responses, Responses) and responses.ended
+            if not self._send(request, _encode(response, id, final)):
                 return
 
-    def _begin(self, message: bytes) -> tuple[str, Iterable[Answer]]:
-        """Hand a request to its model; the request's id, and its answers as they come."""
+    def _begin(self, message: bytes, request: _Request) -> tuple[str, Iterable[StreamItem]]:
+        """Put a request to its model; the request's id, and its responses as they come."""
+        decoupled = False
         try:
-            request = rpc_request.decode_request(message)
+            infer = rpc_request.decode_request(message)
+            responses = self._server.stream(infer, request.cancelled)
+            decoupled = responses.decoupled
+            return infer.id, responses
         except ValueError as error:
             unreadable = Internal(f"Unable to parse request: {error}")
             self._loop.call_soon_threadsafe(self._fail, unreadable)
             return "", ()
         except InferenceServerException as error:
             return error.request_id, (error,)
-        return request.id, _answers(self._server, request, self._cancelled)
+        finally:
+            self._loop.call_soon_threadsafe(self._take, request, decoupled)
 
-    def _send(self, message: bytes) -> bool:
-        """Wait until a message is on its way; whether the client takes more."""
-        if self._cancelled.is_set():
+    def _send(self, request: _Request, message: bytes) -> bool:
+        """Wait until a response is on its way; whether the stream takes more."""
+        if request.cancelled.is_set():
             return False
         try:
-            asyncio.run_coroutine_threadsafe(self._write(message), self._loop).result()
-        except Exception as error:  # grpcio's, whose classes are its own affair
-            _log.debug("an answer can't be sent: %r", error)
-            self._cancelled.set()
+            return asyncio.run_coroutine_threadsafe(
+                self._write(request, message), self._loop
+            ).result()
+        except (grpc.aio.BaseError, CancelledError) as error:
+            _log.debug("a response could not be sent: %r", error)
             return False
-        return True
 
 
-def _message(answer: Answer, id: str) -> bytes:
+def _encode(response: StreamItem, id: str, final: bool) -> bytes:
+    """The message of a response to the request with this id."""
     try:
-        if not isinstance(answer, InferenceServerException):
-            response = InferStreamResponse(response=answer)
-            return b"".join(rpc_infer.encode_stream_response(response))
+        if not isinstance(response, InferenceServerException):
+            whole = InferStreamResponse(response=response)
+            return b"".join(rpc_infer.encode_stream_response(whole))
     except ValueError as error:
-        answer = InvalidArgument(str(error))
-    failed = InferStreamResponse(answer.message() or "", InferResponse(id=id))
+        response = InvalidArgument(str(error))
+    # Triton says more of an error that came from a model than of a request that was refused.
+    parameters = {"triton_final_response": final} if response.model else NO_PARAMETERS
+    answer = InferResponse(response.model, id=id, parameters=parameters)
+    failed = InferStreamResponse(response.message() or "", answer)
     return b"".join(rpc_infer.encode_stream_response(failed))
-
-
-def _answers(
-    server: InferenceServer, request: Infer, cancelled: threading.Event
-) -> Iterator[Answer]:
-    try:
-        answer = server.handle(request, cancelled)
-        yield answer._replace(parameters={**answer.parameters, "triton_final_response": True})
-    except InferenceServerException as error:
-        yield error

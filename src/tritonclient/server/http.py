@@ -20,9 +20,16 @@ from typing import Any, TypeAlias
 from .. import messages as m
 from ..codec import rest
 from ..datatypes import Buffer
-from ..errors import InferenceServerException, InvalidArgument, ResourceExhausted, Unavailable
+from ..errors import (
+    InferenceServerException,
+    InvalidArgument,
+    ResourceExhausted,
+    Unavailable,
+    Unimplemented,
+)
 from . import compression
 from .core import InferenceServer
+from .inference import DecoupledModel
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -119,7 +126,10 @@ class HttpApplication:
         try:
             http = self._decompressed(http)
             request = rest.decode_request(http)
-            answer = self._server.handle(request, cancelled)
+            try:
+                answer = self._server.handle(request, cancelled)
+            except DecoupledModel as error:
+                raise Unimplemented(f"HTTP end point {error.message()}", "501") from error
             try:
                 response = rest.encode_response(request, answer)
             except ValueError as error:

@@ -25,6 +25,10 @@ _EMPTY_FINAL = "triton_enable_empty_final_response"
 _FINAL = "triton_final_response"
 
 
+class DecoupledModel(Unimplemented):
+    """A model was asked for one answer that gives any number of them; fronts say who asked."""
+
+
 def start(
     model: Model,
     tensors: Iterable[Tensor],
@@ -88,6 +92,11 @@ class Inference:
         call = Call(request.id, tuple(self._requested), parameters, cancelled)
         return start(model, tensors, call, batch_size, sink, decoding)
 
+    @property
+    def decoupled(self) -> bool:
+        """Whether the model may answer any number of times."""
+        return self._model.decoupled
+
     def response(
         self, answer: Answer, parameters: Mapping[str, Parameter] = NO_PARAMETERS
     ) -> InferResponse:
@@ -117,7 +126,7 @@ def infer(
     def find_coupled() -> Model:
         model = find()
         if model.decoupled:
-            raise Unimplemented("doesn't support models with decoupled transaction policy", "501")
+            raise DecoupledModel("doesn't support models with decoupled transaction policy", "501")
         return model
 
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
@@ -135,7 +144,12 @@ class Responses(Iterator[StreamItem]):
     """The responses to one request as they come, to be read by one thread.
 
     The request is put to its model when this is made, so that requests keep the order in which
-    one thread made them. Closing this, or forgetting it, cancels what is still to come.
+    one thread made them. Closing this, or forgetting it, cancels what is still to come. An error
+    knows its model when it is the model's answer, not when the request was refused.
+
+    Attributes:
+        decoupled: whether the model may give any number of responses at any time.
+        ended: whether the last response was read.
     """
 
     def __init__(
@@ -150,28 +164,33 @@ class Responses(Iterator[StreamItem]):
         self._answers = Answers(cancelled)
         self._request = request
         self._inference: Inference | None = None
-        self._ended = False
+        self.decoupled = False
+        self.ended = False
         try:
             self._inference = Inference(
                 find, request, parameters, regions, cancelled, self._answers.put
             )
+            self.decoupled = self._inference.decoupled
         except Exception as error:
             self._answers.put(Answer(error=own(error), final=True))
 
     def __next__(self) -> StreamItem:
-        while not self._ended:
+        while not self.ended:
             answer = self._answers.get()
             if answer is None:
                 self.close()
                 break
-            self._ended = answer.final
+            self.ended = answer.final
             item = self._item(answer)
             if item is not None:
                 return item
         raise StopIteration
 
     def _item(self, answer: Answer) -> StreamItem | None:
-        if self._inference is None or answer.error is not None:
+        if self._inference is None:
+            return answer.error
+        if answer.error is not None:
+            answer.error.model = self._request.model
             return answer.error
         if answer.outputs is not None:
             try:
@@ -185,7 +204,7 @@ class Responses(Iterator[StreamItem]):
 
     def close(self) -> None:
         """Nobody reads further responses; the model is told so."""
-        self._ended = True
+        self.ended = True
         if self._inference is not None:
             self._inference.job.abandon()
 
