@@ -126,6 +126,8 @@ def view(array: Array) -> Buffer | None:
 def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:
     """The array that wire bytes stand for; a view of `data` except for BYTES.
 
+    Bytes at an odd address are copied, since much of what takes arrays wants them aligned.
+
     BYTES become an object array of `bytes`. BF16 becomes `ml_dtypes.bfloat16` where that package
     is installed, otherwise float32.
 
@@ -142,6 +144,8 @@ def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:
             f"expected {count * dtype.itemsize}"
         )
     array: Array = np.ndarray(shape, dtype, data)
+    if not array.flags.aligned:
+        array = array.copy()
     if datatype == "BF16":
         return _from_bf16(array)
     return array if _LITTLE_ENDIAN else array.astype(dtype.newbyteorder("="))

@@ -6,7 +6,7 @@ earlier one and the same bytes around data and id, its parts are where they were
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..messages import NO_PARAMETERS, InferResponse, InferTensor
 from . import wire
@@ -16,6 +16,8 @@ from .rpc_head import MAX_REMEMBERED, Parts
 _MAX_SIZE = 64 * 1024
 #: Lengths that are remembered, and layouts for each.
 _MAX_LENGTHS, _MAX_EACH = 256, 4
+#: What makes a named tuple, without the call of Python code that its class would add.
+_make: Any = tuple.__new__
 
 
 class Layout(NamedTuple):
@@ -47,15 +49,16 @@ class Layout(NamedTuple):
         Raises:
             ValueError: its id is not UTF-8.
         """
-        outputs = [
-            InferTensor(name, datatype, shape, view[start:end])
-            for (name, datatype, shape, *_), start, end in self.outputs
-        ]
+        outputs = []
+        for (name, datatype, shape, _, _, _), start, end in self.outputs:
+            values = (name, datatype, shape, view[start:end], NO_PARAMETERS, True)
+            outputs.append(_make(InferTensor, values))
         name, version, _, parameters, _ = self.response
         id = str(view[self.id_start : self.id_end], "utf-8") if self.id_end else ""
         # A copy, since the layout is remembered.
         given = dict(parameters) if parameters else NO_PARAMETERS
-        return InferResponse(name, version, id, given, tuple(outputs))
+        answer: InferResponse = _make(InferResponse, (name, version, id, given, tuple(outputs)))
+        return answer
 
 
 _layouts: dict[int, tuple[Layout, ...]] = {}
