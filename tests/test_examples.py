@@ -132,8 +132,8 @@ def test_document_code(
     blocks = list(code_blocks(document, "python"))
     assert blocks
     for block in blocks:
-        code = block.replace("http://localhost:8000", embedded.http_url)
-        code = code.replace("localhost:8000", embedded.http_url.removeprefix("http://"))
+        code = block.replace("localhost:8000", embedded.http_address)
+        code = code.replace("localhost:8001", embedded.grpc_address)
         exec(compile(code, str(ROOT / document), "exec", dont_inherit=True), names)
     for name, value in names.items():
         if name.startswith("test_"):  # written for pytest, with its fixture
