@@ -32,10 +32,11 @@ Of the rounds of a side the one with the least CPU counts, for its median and p9
   between the clients that are smaller than this mean nothing.
 
 "Our codec through grpcio" is the modern front with `Grpcio()`: the same requests, carried by the
-library that the official client uses. The official client builds its inputs for every request, as in its examples; "request built once"
-reuses them on both sides. "Classic front" means the same calls, of the official client's names in
-this one. Threads share one client of ours; the official client says that it must
-not be shared, so each thread has its own. Serialise and deserialise need no server: they are the
+library that the official client uses. The official client builds its inputs for every request, as
+in its examples; "request built once" reuses them on both sides. "Classic front" means the same
+calls, of the official client's names in this one. Threads share one client of ours; the official
+client says that it must not be shared, so each thread has its own. Serialise and deserialise need
+no server: they are the
 official client's `serialize_byte_tensor` and `deserialize_bytes_tensor` against `pack_bytes` and
 `unpack_bytes`. Import is `from tritonclient.http import InferenceServerClient` of the official
 client against `from tritonclient import Client`, in a process that has imported numpy; the CPU is
