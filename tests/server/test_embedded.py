@@ -44,6 +44,11 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
+def active_threads() -> int:
+    gc.collect()  # with the last of its servers, grpcio's thread ends
+    return threading.active_count()
+
+
 def open_files() -> int:
     gc.collect()
     return len(os.listdir("/proc/self/fd"))
@@ -69,11 +74,11 @@ def test_again_and_again_leaves_nothing(repository: RepositoryMaker) -> None:
     server = Server(repository.directory)
     with server:
         pass
-    threads, files = threading.active_count(), open_files()
+    threads, files = active_threads(), open_files()
     for _ in range(5):
         with server:
             assert ready(server)
-        eventually(lambda: threading.active_count() == threads)  # grpcio's ends a little later
+        eventually(lambda: active_threads() == threads)  # grpcio's ends a little later
     eventually(lambda: open_files() == files)
 
 
@@ -111,10 +116,10 @@ def test_started_twice(repository: RepositoryMaker) -> None:
 def test_start_that_fails_leaves_nothing(repository: RepositoryMaker) -> None:
     repository.python("a", "1/0")
     server = Server(repository.directory)
-    threads = threading.active_count()
+    threads = active_threads()
     with pytest.raises(Internal, match=r"failed to load all models: .*ZeroDivisionError"):
         server.start()
-    eventually(lambda: threading.active_count() == threads)
+    eventually(lambda: active_threads() == threads)
     lenient = Server(repository.directory, exit_on_error=False)
     with lenient:
         assert not ready(lenient)
@@ -212,13 +217,49 @@ with Server({str(repository.directory)!r}) as server:
     urllib.request.urlopen(ready).close()
 print("through")
 """
+    assert run_forking(code) == "through\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_serving_in_a_forked_child(repository: RepositoryMaker) -> None:
+    """The child of a server has HTTP alone, and children of its parent's later life have both."""
+    code = f"""
+import os, urllib.request
+from tritonclient.server import Server
+
+def serve(name):
+    child = os.fork()
+    if child == 0:
+        with Server({str(repository.directory)!r}) as server:
+            urllib.request.urlopen(server.http_url + "/v2/health/ready").close()
+            print(name, "grpc" in repr(server), flush=True)
+        try:
+            Server({str(repository.directory)!r}, grpc_port=0).start().stop()
+        except RuntimeError as error:
+            print(error, flush=True)
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+with Server({str(repository.directory)!r}):
+    serve("during")
+serve("after")
+"""
+    assert run_forking(code) == (
+        "during False\n"
+        "gRPC can't be served in a process forked from one that serves it\n"
+        "after True\n"
+    )
+
+
+def run_forking(code: str) -> str:
+    """What a program prints that forks; it and its children are killed if they hang."""
     command = [sys.executable, "-W", "ignore", "-c", code]
     # A session of its own, so that a child that hangs is killed as well.
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         try:
-            assert process.communicate(timeout=20)[0] == "through\n"
+            return process.communicate(timeout=20)[0]
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

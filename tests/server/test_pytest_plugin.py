@@ -13,14 +13,18 @@ from tests.server.conftest import RepositoryMaker
 
 TEST = """
 import urllib.request
+import grpc
 
 def test_served(triton_server):
     with urllib.request.urlopen(triton_server.http_url + "/v2/models/a/ready") as response:
         assert response.status == 200
+    with grpc.insecure_channel(triton_server.grpc_address) as channel:
+        assert channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"")
 
 def test_factory(triton_server_factory, triton_server, triton_model_repository):
     other = triton_server_factory(triton_model_repository, model_control_mode="explicit")
     assert other.http_port != triton_server.http_port
+    assert other.grpc_port != triton_server.grpc_port
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 
+_log = logging.getLogger(__name__)
+
 #: Seconds that requests in work have to end when the server stops; then they are cancelled.
 EXIT_TIMEOUT = 5
 
@@ -34,7 +37,9 @@ class Server:
         model_repository: a directory, or several.
         host: address to listen at.
         http_port: port to serve HTTP at; 0 for a free one, None for no HTTP.
-        grpc_port: the same for gRPC; "auto" is a free one when grpcio is installed, else none.
+        grpc_port: the same for gRPC; "auto" is a free one when gRPC can be served, else None.
+            It can't when grpcio is missing, nor in a process that was forked from one that
+            serves gRPC.
         model_control_mode: "none" (load everything at the start) or "explicit" (load
             `load_models` and what clients ask for).
         load_models: names of models; "*" for all.
@@ -69,9 +74,7 @@ class Server:
         if isinstance(load_models, str):
             raise TypeError(f"load_models is {load_models!r}, expected a list of names")
         _check_port("http_port", http_port)
-        if grpc_port == "auto":
-            grpc_port = None if importlib.util.find_spec("grpc") is None else 0
-        _check_port("grpc_port", grpc_port)
+        _check_port("grpc_port", 0 if grpc_port == "auto" else grpc_port)
         if isinstance(model_repository, (str, os.PathLike)):
             model_repository = [model_repository]
         self._directories = [Path(each) for each in model_repository]
@@ -107,7 +110,8 @@ class Server:
 
         Raises:
             ServerError: a model can't be loaded.
-            OSError: the address can't be listened at.
+            OSError: the address can't be listened at, or a certificate can't be read.
+            RuntimeError: gRPC is asked for in a process forked from one that serves it.
             ImportError: an optional package is missing; the message names the extra.
         """
         if self._core is not None:
@@ -120,7 +124,7 @@ class Server:
             raise
         return self
 
-    def _start(self, http_port: int | None, grpc_port: int | None) -> None:
+    def _start(self, http_port: int | None, grpc_port: int | Literal["auto"] | None) -> None:
         # The addresses are taken first, since loading models may take long.
         timeout = self._exit_timeout
         if http_port is not None:
@@ -129,6 +133,8 @@ class Server:
             self._http = HttpListener(
                 self._host, http_port, self._certificate, self._max_input_size, timeout
             )
+        if grpc_port == "auto":
+            grpc_port = 0 if _can_serve_grpc() else None
         if grpc_port is not None:
             from .grpc_listener import GrpcListener
 
@@ -221,6 +227,19 @@ class Server:
         if self._core is None:
             raise RuntimeError("the server is not running")
         raise RuntimeError(f"the server does not serve {protocol}")
+
+
+def _can_serve_grpc() -> bool:
+    if importlib.util.find_spec("grpc") is None:
+        return False
+    from . import grpc_listener
+
+    try:
+        grpc_listener.check_usable()
+    except RuntimeError as error:
+        _log.warning("only HTTP is served: %s", error)
+        return False
+    return True
 
 
 def _check_port(name: str, port: object) -> None:

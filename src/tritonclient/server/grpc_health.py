@@ -8,6 +8,7 @@ Source: gRPC documentation, "GRPC Health Checking Protocol".
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from .. import messages as m
@@ -53,7 +54,8 @@ class Health:
             if status != told:
                 await context.write(status)
                 told = status
-            await asyncio.wait([asyncio.ensure_future(self._closing.wait())], timeout=_LOOK)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _LOOK)
         await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
 
     def _status(self) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -24,12 +25,32 @@ with needs("grpcio"):
 
 T = TypeVar("T")
 
+#: Those that hold an address.
+_listeners: set[GrpcListener] = set()
+#: Whether such were there when this process was forked: grpcio's core does not survive that.
+_inherited = False
+
 _log = logging.getLogger(__name__)
 
 #: Seconds in which calls that were cancelled have to say so to their clients.
 _LAST_WORDS = 0.5
 #: Seconds in which grpcio's own tasks end after its server has stopped.
 _SETTLING = 1.0
+
+
+def check_usable() -> None:
+    """Raise RuntimeError in a process that was forked from one that serves gRPC."""
+    if _inherited:
+        raise RuntimeError("gRPC can't be served in a process forked from one that serves it")
+
+
+def _after_fork() -> None:
+    global _inherited
+    _inherited = _inherited or bool(_listeners)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class GrpcListener:
@@ -41,9 +62,11 @@ class GrpcListener:
 
     Raises:
         OSError: the address can't be listened at, or a certificate can't be read.
+        RuntimeError: this process was forked from one that serves gRPC.
     """
 
     def __init__(self, port: int, options: GrpcOptions, exit_timeout: int) -> None:
+        check_usable()
         host = options.host or "0.0.0.0"
         self._exit_timeout = exit_timeout
         self._credentials = _credentials(options)
@@ -55,6 +78,7 @@ class GrpcListener:
         self._stopping: Future[None] | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="tritonclient-grpc", daemon=True)
+        _listeners.add(self)
         self._thread.start()
         try:
             self.port = self._do(self._bind(host, port, _arguments(options)))
@@ -97,6 +121,7 @@ class GrpcListener:
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        _listeners.discard(self)
         self._server = None  # grpcio ends its own thread with the last of its servers
 
     # On its event loop
