@@ -26,8 +26,7 @@ from tests.server.conftest import ECHO, MODELS, RepositoryMaker
 from tests.server.test_embedded import eventually
 from tritonclient.codec import messages_pb, rpc
 from tritonclient.errors import Internal
-from tritonclient.server import Server
-from tritonclient.server.grpc_options import GrpcOptions
+from tritonclient.server import GrpcOptions, Server
 
 HEALTH = "/grpc.health.v1.Health"
 LIMITLESS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]

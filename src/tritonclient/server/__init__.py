@@ -3,7 +3,7 @@
     from tritonclient.server import Server
 
     with Server("models") as server:
-        ...                     # server.http_url is "http://127.0.0.1:<a free port>"
+        ...         # server.http_url is "http://127.0.0.1:<a free port>", server.grpc_url likewise
 
 It serves ONNX models and Python-backend models on the CPU, needs no container and starts in
 milliseconds. From a shell: `tritonclient serve --model-repository models`.
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .embedded import Server
+    from .grpc_options import GrpcOptions
 
-__all__ = ["Server"]
+__all__ = ["GrpcOptions", "Server"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,4 +27,8 @@ def __getattr__(name: str) -> Any:
         from .embedded import Server
 
         return Server
+    if name == "GrpcOptions":
+        from .grpc_options import GrpcOptions
+
+        return GrpcOptions
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
