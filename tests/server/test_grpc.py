@@ -242,6 +242,17 @@ def test_stopping_cancels_what_takes_too_long(
     assert (place / "model.py.cancelled").exists()
 
 
+def test_stopping_does_not_wait_for_a_request_that_never_ends(repository: RepositoryMaker) -> None:
+    with Server(repository.directory, exit_timeout=0) as server:
+        channel = grpc.insecure_channel(server.grpc_address)
+        forever = threading.Event()
+        half = channel.stream_unary(f"/{rpc.SERVICE}/ModelInfer").future(iter(forever.wait, None))
+        assert asking(channel)("ServerReady").ready
+    with channel, pytest.raises(grpc.RpcError):
+        half.result()
+    forever.set()
+
+
 def test_stopping_waits_for_what_is_in_work(repository: RepositoryMaker) -> None:
     executing = repository.python("slow", SLOW) / "1" / "model.py.executing"
     with Server(repository.directory) as server:

@@ -87,6 +87,8 @@ class Stream:
             InferenceServerException: what is to be the status of the call.
         """
         try:
+            # At first, because grpcio can't end a call while it sends this with a response.
+            await self._context.send_initial_metadata(())
             await asyncio.wait([self._reading])
             if not self._reading.cancelled():
                 self._reading.result()
@@ -104,9 +106,10 @@ class Stream:
             self._reading.cancel()
 
     def _fail(self, error: InferenceServerException) -> None:
-        """End with an error at once."""
-        self._error = error
-        self._end()
+        """End with an error at once, unless the end has come already."""
+        if not self._ended:
+            self._error = error
+            self._end()
 
     def _end(self) -> None:
         self._ended = True
