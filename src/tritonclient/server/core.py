@@ -90,7 +90,7 @@ class InferenceServer:
             )
         self._strict = strict_readiness
         self._closed = False
-        self._repository = Repository(directories)
+        self._repository = Repository(directories, self)
         self._regions = Regions()
         self._trace = TraceSettings(trace_file)
         self._logging = LogSettings()
@@ -216,15 +216,25 @@ class InferenceServer:
             cancelled: set by the caller when nobody reads the responses any more; ends them.
         """
         return Responses(
-            partial(self._model, request), request, self._regions, cancelled or threading.Event()
+            partial(self.model, request.model, request.version),
+            request,
+            self._regions,
+            cancelled or threading.Event(),
         )
 
     def _infer(self, request: m.Infer, cancelled: threading.Event) -> m.InferResponse:
-        return infer(partial(self._model, request), request, self._regions, cancelled)
+        find = partial(self.model, request.model, request.version)
+        return infer(find, request, self._regions, cancelled)
 
-    def _model(self, request: m.Infer) -> Model:
+    def model(self, name: str, version: str = "") -> Model:
+        """A model that is ready, without a version its highest.
+
+        Raises:
+            NotFound: there is none.
+            Unavailable: the server is closed.
+        """
         self._check_open()
-        return self._repository.get(request.model, request.version)
+        return self._repository.get(name, version)
 
     # Model repository
 

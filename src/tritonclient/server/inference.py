@@ -1,19 +1,20 @@
-"""Inference requests as they come over the wire: from bytes to a job, and from answers to bytes."""
+"""Inference requests put to models: those of clients, from bytes to bytes, and those of models."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeAlias
 
 from ..errors import InferenceServerException, Unimplemented
 from ..messages import NO_PARAMETERS, Infer, InferResponse, Parameter
 from . import inputs, outputs
 from .batching import ModelClosed
-from .jobs import Answer, Answers, Call, Job, Sink, Tensor, own
+from .jobs import Answer, AnswerReader, Call, Job, Sink, Tensor, own
 from .model import Model
 from .parameters import check_parameters
 from .shared_memory import Regions
@@ -29,7 +30,25 @@ class DecoupledModel(Unimplemented):
     """A model was asked for one answer that gives any number of them; fronts say who asked."""
 
 
-def start(
+def submit(find: Callable[[], Model], tensors: Sequence[Tensor], call: Call, sink: Sink) -> Job:
+    """Let a model execute what another model asks for.
+
+    Args:
+        find: gives the model; asked again when that was unloaded at the same time.
+
+    Raises:
+        ServerError: there is no such model, or the request does not fit it.
+    """
+    while True:
+        model = find()
+        outputs.check(model, call.outputs)
+        batch_size = inputs.check(model, tensors, call.id)
+        with suppress(ModelClosed):
+            wanted = replace(call, outputs=call.outputs or tuple(model.outputs))
+            return _start(model, tensors, wanted, batch_size, sink)
+
+
+def _start(
     model: Model,
     tensors: Iterable[Tensor],
     call: Call,
@@ -37,11 +56,7 @@ def start(
     sink: Sink,
     decoding: int = 0,
 ) -> Job:
-    """Let a model execute; the tensors are checked, and have the shapes that the world sees.
-
-    Raises:
-        ModelClosed: the model was unloaded meanwhile.
-    """
+    """Let a model execute; the tensors are checked, and have the shapes that the world sees."""
     shaped = [inputs.reshape(model, tensor) for tensor in tensors]
     job = Job(model, shaped, call, batch_size, sink, decoding)
     model.put(job)
@@ -90,7 +105,7 @@ class Inference:
         ]
         decoding = time.monotonic_ns() - begin
         call = Call(request.id, tuple(self._requested), parameters, cancelled)
-        return start(model, tensors, call, batch_size, sink, decoding)
+        return _start(model, tensors, call, batch_size, sink, decoding)
 
     @property
     def decoupled(self) -> bool:
@@ -161,29 +176,29 @@ class Responses(Iterator[StreamItem]):
     ) -> None:
         parameters = dict(request.parameters)
         self._empty_final = bool(parameters.pop(_EMPTY_FINAL, False))
-        self._answers = Answers(cancelled)
         self._request = request
+        self._answers: Iterator[Answer]
         self._inference: Inference | None = None
         self.decoupled = False
         self.ended = False
-        try:
-            self._inference = Inference(
-                find, request, parameters, regions, cancelled, self._answers.put
-            )
+
+        def begin(sink: Sink) -> Job:
+            self._inference = Inference(find, request, parameters, regions, cancelled, sink)
             self.decoupled = self._inference.decoupled
+            return self._inference.job
+
+        try:
+            self._answers = AnswerReader(begin, cancelled)
         except Exception as error:
-            self._answers.put(Answer(error=own(error), final=True))
+            self._answers = iter([Answer(error=own(error), final=True)])
 
     def __next__(self) -> StreamItem:
-        while not self.ended:
-            answer = self._answers.get()
-            if answer is None:
-                self.close()
-                break
+        for answer in self._answers:
             self.ended = answer.final
             item = self._item(answer)
             if item is not None:
                 return item
+        self.ended = True
         raise StopIteration
 
     def _item(self, answer: Answer) -> StreamItem | None:
@@ -205,8 +220,5 @@ class Responses(Iterator[StreamItem]):
     def close(self) -> None:
         """Nobody reads further responses; the model is told so."""
         self.ended = True
-        if self._inference is not None:
-            self._inference.job.abandon()
-
-    def __del__(self) -> None:
-        self.close()
+        if isinstance(self._answers, AnswerReader):
+            self._answers.close()

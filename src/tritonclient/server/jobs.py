@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -150,23 +150,18 @@ class Job:
         self.model.ended()
 
 
-class Answers:
-    """A bounded queue of answers, between the model that gives them and whoever reads them.
+class _Answers:
+    """A bounded queue of answers, between the model that gives them and whoever reads them."""
 
-    Args:
-        cancelled: once it is set, nobody is kept waiting.
-    """
-
-    def __init__(self, cancelled: threading.Event, limit: int = LIMIT) -> None:
+    def __init__(self, cancelled: threading.Event) -> None:
         self._cancelled = cancelled
-        self._limit = limit
         self._waiting: deque[Answer] = deque()
         self._changed = threading.Condition()
 
     def put(self, answer: Answer) -> None:
-        """Add an answer, once there is room; it is dropped when the call was cancelled."""
+        """Add an answer, once there is room or the call was cancelled."""
         with self._changed:
-            while len(self._waiting) >= self._limit and not self._cancelled.is_set():
+            while len(self._waiting) >= LIMIT and not self._cancelled.is_set():
                 self._changed.wait(_LOOK)
             self._waiting.append(answer)
             self._changed.notify_all()
@@ -180,6 +175,42 @@ class Answers:
                 self._changed.wait(_LOOK)
             self._changed.notify_all()
             return self._waiting.popleft()
+
+
+class AnswerReader(Iterator[Answer]):
+    """The answers to a job as they come, to be read by one thread; a slow one slows the model.
+
+    Closing this, or forgetting it, cancels what is still to come.
+
+    Args:
+        begin: makes the job, which is to send its answers to the given sink.
+        cancelled: the job's; once it is set, no more answers are awaited.
+    """
+
+    def __init__(self, begin: Callable[[Sink], Job], cancelled: threading.Event) -> None:
+        self._ended = True  # in case that `begin` fails
+        self._answers = _Answers(cancelled)
+        self._job = begin(self._answers.put)
+        self._ended = False
+
+    def __next__(self) -> Answer:
+        if self._ended:
+            raise StopIteration
+        answer = self._answers.get()
+        if answer is None:
+            self.close()
+            raise StopIteration
+        self._ended = answer.final
+        return answer
+
+    def close(self) -> None:
+        """Nobody reads further answers; the model is told so."""
+        if not self._ended:
+            self._ended = True
+            self._job.abandon()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def own(error: Exception) -> InferenceServerException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .. import messages as m
@@ -127,7 +128,7 @@ def load(source: backends.Source) -> Model:
         # Every version completes a configuration of its own.
         own = config.new()
         own.CopyFrom(source.config)
-        source = backends.Source(source.name, source.version, source.directory, own)
+        source = replace(source, config=own)
         config.check(own)
         backend = backends.find(own.backend)
         if not source.path.exists():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .. import datatypes
 from ..errors import Internal, InvalidArgument
 from ..messages import Infer, InferTensor, RequestedOutput
@@ -10,6 +12,15 @@ from .jobs import Tensor
 from .model import Model
 from .parameters import unsigned
 from .shared_memory import Regions
+
+
+def check(model: Model, names: Iterable[str]) -> None:
+    """Raise InvalidArgument for outputs that the model does not have."""
+    for name in names:
+        if name not in model.outputs:
+            raise InvalidArgument(
+                f"unexpected inference output '{name}' for model '{model.name}'", "400"
+            )
 
 
 def requested(model: Model, request: Infer) -> dict[str, RequestedOutput]:
@@ -22,10 +33,7 @@ def requested(model: Model, request: Infer) -> dict[str, RequestedOutput]:
         return {name: RequestedOutput(name, binary=request.binary) for name in model.outputs}
     for output in request.outputs:
         unsigned("classification", output.classes)
-        if output.name not in model.outputs:
-            raise InvalidArgument(
-                f"unexpected inference output '{output.name}' for model '{model.name}'", "400"
-            )
+        check(model, [output.name])
     return {output.name: output for output in request.outputs}
 
 

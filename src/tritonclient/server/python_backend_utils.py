@@ -1,22 +1,23 @@
 """What a Python-backend `model.py` imports as `triton_python_backend_utils`.
 
 The classes and functions carry the names of Triton's own module, so that models run unchanged.
-Models that call other models (`InferenceRequest.exec`) are not served yet and are told so.
+Each model gets a copy of this module that knows the model and its server, made by `of_model`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import datatypes
+from .. import datatypes, messages
 from ..datatypes import Array
 from .config import DATATYPES
+from .host import Host
 from .python_model_config import ModelConfig
 from .python_request import (
     TRITONSERVER_MEMORY_CPU,
@@ -55,7 +56,6 @@ __all__ = [
     "deserialize_bytes_tensor",
     "get_input_config_by_name",
     "get_input_tensor_by_name",
-    "get_model_dir",
     "get_output_config_by_name",
     "get_output_tensor_by_name",
     "numpy_to_triton_type",
@@ -70,9 +70,6 @@ TRITON_STRING_TO_NUMPY: dict[str, Any] = {
     for name, datatype in DATATYPES.items()
     if datatype != "BF16"
 }
-
-#: Directory of the model's version whose code is running.
-model_directory: ContextVar[str] = ContextVar("model_directory", default="")
 
 
 class Logger:
@@ -178,6 +175,40 @@ def deserialize_bytes_tensor(encoded_tensor: bytes) -> Array:
     return datatypes.unpack_bytes(encoded_tensor, count)
 
 
-def get_model_dir() -> str:
-    """The directory of the version whose code is running."""
-    return model_directory.get()
+# What needs to know the model and its server
+
+
+def of_model(host: Host, directory: str) -> ModuleType:
+    """This module for the code of one model.
+
+    Args:
+        host: the server.
+        directory: that of the model's version.
+    """
+    request = type("InferenceRequest", (InferenceRequest,), {"host": host})
+
+    def get_model_dir() -> str:
+        return directory
+
+    def load_model(
+        model_name: str, config: str | None = None, files: Mapping[str, bytes] | None = None
+    ) -> None:
+        host.handle(messages.LoadModel(model_name, config, files or {}))
+
+    def unload_model(model_name: str, unload_dependents: bool = False) -> None:
+        host.handle(messages.UnloadModel(model_name, unload_dependents))
+
+    def is_model_ready(model_name: str, model_version: str = "") -> bool:
+        return host.handle(messages.IsModelReady(model_name, model_version))
+
+    module = ModuleType("triton_python_backend_utils", __doc__)
+    module.__dict__.update({name: globals()[name] for name in __all__})
+    for each in (request, get_model_dir, load_model, unload_model, is_model_ready):
+        setattr(module, each.__name__, each)
+    return module
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("get_model_dir", "load_model", "unload_model", "is_model_ready"):
+        raise AttributeError(f"{name} is known to those who import this when their model is loaded")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import errors
-from .jobs import Call, Job
+from .. import datatypes, errors
+from ..datatypes import Array
+from .host import Host
+from .jobs import Answer, Call, Job
 from .jobs import Tensor as CoreTensor
+from .python_calls import ModelCall
 from .python_tensor import Tensor, TritonModelException
 
 TRITONSERVER_MEMORY_CPU = 0
@@ -84,29 +88,36 @@ class PreferredMemory:
 
 
 class InferenceRequest:
-    """One request to a model."""
+    """One request to a model, which the server or another model made."""
+
+    #: The server, in the class that a model's code sees.
+    host: ClassVar[Host | None] = None
 
     def __init__(
         self,
-        model_name: str = "",
-        requested_output_names: Sequence[str] = (),
-        inputs: Sequence[Tensor] = (),
         request_id: str = "",
         correlation_id: int | str = 0,
+        inputs: Sequence[Tensor] = (),
+        requested_output_names: Sequence[str] = (),
+        model_name: str = "",
         model_version: int = -1,
         flags: int = 0,
         timeout: int = 0,
         preferred_memory: PreferredMemory | None = None,
         trace: Any = None,
-        parameters: dict[str, Any] | str | None = None,
+        parameters: dict[str, Any] | None = None,
     ) -> None:
         self._model = (model_name, model_version)
         self._inputs = list(inputs)
         self._flags = flags
         self._timeout = timeout
         self._correlation_id = correlation_id
-        values = parameters if isinstance(parameters, dict) else json.loads(parameters or "{}")
-        self._call = Call(request_id, tuple(requested_output_names), values)
+        for value in (parameters or {}).values():
+            if type(value) not in (bool, int, str):
+                raise TritonModelException(
+                    f"Expect parameters values to have type bool/int/str, found type {type(value)}"
+                )
+        self._call = Call(request_id, tuple(requested_output_names), dict(parameters or {}))
         self._sender: InferenceResponseSender | None = None
         self._uses_sender = False
 
@@ -116,7 +127,7 @@ class InferenceRequest:
         call, model = job.call, job.model
         known = call.parameters
         request = cls(
-            model.name,
+            model_name=model.name,
             inputs=[Tensor.of(*tensor) for tensor in job.inputs],
             model_version=model.version,
             correlation_id=known.get("sequence_id", 0),  # type: ignore[arg-type]  # checked before
@@ -183,11 +194,40 @@ class InferenceRequest:
         """Whether the model has asked for the sender, and so is to use it."""
         return self._uses_sender
 
-    def exec(self, decoupled: bool = False) -> Any:
-        raise TritonModelException("models that call other models are not supported by this server")
+    def exec(self, decoupled: bool = False) -> InferenceResponse | Iterator[InferenceResponse]:
+        """Let another model execute this request.
 
-    def async_exec(self, decoupled: bool = False) -> Any:
-        raise TritonModelException("models that call other models are not supported by this server")
+        Args:
+            decoupled: the model may be a decoupled one. The responses are then iterated over; the
+                last may be empty.
+        """
+        call = self._to_model()
+        return map(_response, call.answers()) if decoupled else _response(call.answer())
+
+    def async_exec(self, decoupled: bool = False) -> Awaitable[Any]:
+        """The same, to be awaited in an event loop."""
+        call = self._to_model()
+        if decoupled:
+            return asyncio.ensure_future(_ready(map(_response, call.answers())))
+        return asyncio.ensure_future(_later(call.answer_later()))
+
+    def _to_model(self) -> ModelCall:
+        if self.host is None:
+            raise TritonModelException(
+                "models can be called by requests whose class was imported when the model was "
+                "loaded; import triton_python_backend_utils at the top of the model's file"
+            )
+        parameters = dict(self._call.parameters)
+        if self._correlation_id:
+            parameters["sequence_id"] = self._correlation_id
+        if self._flags & TRITONSERVER_REQUEST_FLAG_SEQUENCE_START:
+            parameters["sequence_start"] = True
+        if self._flags & TRITONSERVER_REQUEST_FLAG_SEQUENCE_END:
+            parameters["sequence_end"] = True
+        if self._timeout:
+            parameters["timeout"] = self._timeout
+        call = Call(self._call.id, self._call.outputs, parameters)
+        return ModelCall(self.host, *self._model, snapshots(self._inputs), call)
 
 
 class InferenceResponse:
@@ -279,8 +319,38 @@ def result(response: InferenceResponse) -> list[CoreTensor] | errors.InferenceSe
     if error is not None:
         kind, status = _STATUS_OF[error.code()]
         return kind(error.message(), status)
-    # Copied, because a model may write to its arrays again while the answer is on its way.
+    return snapshots(response.output_tensors())
+
+
+def snapshots(tensors: Iterable[Tensor]) -> list[CoreTensor]:
+    """Tensors in the server's own terms.
+
+    They are copied, because a model may write to its arrays again while they are on their way.
+    """
     return [
-        CoreTensor(tensor.name(), tensor.triton_dtype(), np.array(tensor._array, order="C"))
-        for tensor in response.output_tensors()
+        CoreTensor(tensor.name(), tensor.triton_dtype(), _copy(tensor._array)) for tensor in tensors
     ]
+
+
+def _copy(array: Array) -> Array:
+    if array.dtype.kind not in "OSU":
+        return np.array(array, order="C")
+    return datatypes.unpack(datatypes.pack_bytes(array), "BYTES", array.shape)
+
+
+async def _ready(responses: Iterator[InferenceResponse]) -> Iterator[InferenceResponse]:
+    return responses
+
+
+async def _later(answer: Awaitable[Answer]) -> InferenceResponse:
+    return _response(await answer)
+
+
+def _response(answer: Answer) -> InferenceResponse:
+    """An answer of the server as a model sees it."""
+    error = answer.error
+    if error is None:
+        return InferenceResponse([Tensor.of(*tensor) for tensor in answer.outputs or ()])
+    codes = (code for code, (kind, _) in _STATUS_OF.items() if isinstance(error, kind))
+    code = next(codes, TritonError.UNKNOWN)
+    return InferenceResponse(error=TritonError(error.message() or "", TritonErrorCode(code)))

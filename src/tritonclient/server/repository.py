@@ -20,6 +20,7 @@ from ..messages import ModelIndex
 from . import config as model_config
 from .backends import Source
 from .config import ModelConfig
+from .host import Host
 from .model import Model, load
 
 _log = logging.getLogger(__name__)
@@ -59,9 +60,14 @@ class ModelStatus:
 
 
 class Repository:
-    """Models in one or several directories; safe to share between threads."""
+    """Models in one or several directories; safe to share between threads.
 
-    def __init__(self, directories: Iterable[Path]) -> None:
+    Args:
+        host: the server, for models that call models.
+    """
+
+    def __init__(self, directories: Iterable[Path], host: Host) -> None:
+        self._host = host
         self._directories = [Path(each).resolve() for each in directories]
         for each in self._directories:
             if not each.is_dir():
@@ -246,7 +252,9 @@ class Repository:
             raise self._poll_failed(name, error) from error
         old = self._entries.get(name, _Entry())
         numbers = _chosen(config, _numbers(directory))
-        versions = {number: _load(Source(name, number, directory, config)) for number in numbers}
+        versions = {
+            number: _load(Source(name, number, directory, config, self._host)) for number in numbers
+        }
         for text in {each.missing for each in versions.values()} - self._reported - {""}:
             self._reported.add(text)
             _log.error("failed to load '%s' and whatever else needs it: %s", name, text)

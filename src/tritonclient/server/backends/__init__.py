@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from ...errors import InferenceServerException
 from ..config import ModelConfig
+from ..host import Host
 from ..jobs import Job, Tensor
 from ..statistics import Stopwatch
 
@@ -42,12 +43,14 @@ class Source:
     Attributes:
         directory: the model's directory, which holds a directory per version.
         config: completed; a backend may complete it further.
+        host: the server, for models that call models.
     """
 
     name: str
     version: int
     directory: Path
     config: ModelConfig
+    host: Host
 
     @property
     def path(self) -> Path:

@@ -15,7 +15,6 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -40,7 +39,7 @@ class PythonBackend:
 
     def complete(self, source: Source) -> None:
         """Let the model complete its configuration, when it has `auto_complete_config`."""
-        with _at_home(source.path):
+        with _at_home(source):
             model_class = _model_class(source)
             if not hasattr(model_class, "auto_complete_config"):
                 return
@@ -66,8 +65,6 @@ class _PythonInstance:
     def __init__(self, source: Source, config: dict[str, Any], name: str) -> None:
         self._name = name
         self._decoupled = pb_utils.using_decoupled_model_transaction_policy(config)
-        # This thread executes nothing but this instance.
-        pb_utils.model_directory.set(str(source.path.parent))
         arguments = {
             "model_config": json.dumps(config, separators=(",", ":")),
             "model_instance_kind": "CPU",
@@ -77,13 +74,13 @@ class _PythonInstance:
             "model_version": str(source.version),
             "model_name": source.name,
         }
-        with _at_home(source.path), _failures():
+        with _at_home(source) as self._utils, _failures():
             self._model = _model_class(source)()
             if hasattr(self._model, "initialize"):
                 self._model.initialize(arguments)
 
     def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
-        requests = [pb_utils.InferenceRequest.of(job) for job in jobs]
+        requests = [self._utils.InferenceRequest.of(job) for job in jobs]
         watch.lap()
         try:
             responses = self._model.execute(requests)
@@ -150,19 +147,22 @@ def _model_class(source: Source) -> Any:
 
 
 @contextlib.contextmanager
-def _at_home(path: Path) -> Iterator[None]:
-    """Make the model's directory importable, and forget afterwards what came from there."""
-    home = str(path.parent)
+def _at_home(source: Source) -> Iterator[Any]:
+    """Make the model's directory importable, and forget afterwards what came from there.
+
+    Gives what the model imports as `triton_python_backend_utils`.
+    """
+    home = str(source.path.parent)
+    utils = pb_utils.of_model(source.host, home)
     with _importing:
-        sys.modules["triton_python_backend_utils"] = pb_utils
+        sys.modules[utils.__name__] = utils
         before, writes = set(sys.modules), sys.dont_write_bytecode
         sys.path.insert(0, home)
         sys.dont_write_bytecode = True  # the repository may be part of a source tree
-        token = pb_utils.model_directory.set(home)
         try:
-            yield
+            yield utils
         finally:
-            pb_utils.model_directory.reset(token)
+            sys.modules[utils.__name__] = pb_utils
             sys.dont_write_bytecode = writes
             sys.path.remove(home)
             for name in set(sys.modules) - before:
