@@ -125,6 +125,10 @@ def complete(config: ModelConfig, name: str, files: Iterable[str]) -> None:
     _complete_backend(config, set(files))
     if config.version_policy.WhichOneof("policy_choice") is None:
         config.version_policy.latest.num_versions = 1
+    if is_ensemble(config):
+        config.model_transaction_policy.SetInParent()
+        check_ensemble(config)
+        return
     optimization = config.optimization
     for kind in ("input_pinned_memory", "output_pinned_memory"):
         if not optimization.HasField(kind):
@@ -172,11 +176,9 @@ def _complete_instances(config: ModelConfig) -> None:
 def check(config: ModelConfig) -> None:
     """Raise ValueError, in Triton's words, for a configuration that can't be served."""
     name = config.name
-    if config.platform == "ensemble" or config.HasField("ensemble_scheduling"):
-        raise ValueError(f"model '{name}' is an ensemble, which this server does not support")
     if config.HasField("sequence_batching"):
         raise ValueError(f"model '{name}' uses sequence batching, which is not supported here")
-    if not config.backend:
+    if not config.backend and not is_ensemble(config):
         raise ValueError(
             f"unexpected platform type '{config.platform}' for {name}"
             if config.platform
@@ -190,6 +192,29 @@ def check(config: ModelConfig) -> None:
     for kind, tensors in (("input", config.input), ("output", config.output)):
         for tensor in tensors:
             _check_tensor(tensor, f"model {kind} '{tensor.name}'", kind, name)
+
+
+def is_ensemble(config: ModelConfig) -> bool:
+    """Whether a model consists of requests to other models."""
+    return bool(config.platform == "ensemble" or config.HasField("ensemble_scheduling"))
+
+
+def check_ensemble(config: ModelConfig) -> None:
+    """Raise ValueError for an ensemble that lacks something."""
+    name = config.name
+    if config.platform != "ensemble":
+        raise ValueError(
+            f"ensemble scheduling can't be set for model '{name}' whose platform is not ensemble"
+        )
+    if not config.ensemble_scheduling.step:
+        raise ValueError(f"must specify 'step' for ensemble '{name}'")
+    for step in config.ensemble_scheduling.step:
+        if not step.model_name:
+            raise ValueError(f"must specify 'model_name' in step of ensemble '{name}'")
+        if not step.input_map:
+            raise ValueError(f"must specify 'input_map' in step of ensemble '{name}'")
+        if not step.output_map:
+            raise ValueError(f"must specify 'output_map' in step of ensemble '{name}'")
 
 
 def _check_tensor(tensor: Any, label: str, kind: str, model: str) -> None:

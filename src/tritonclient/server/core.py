@@ -247,7 +247,7 @@ class InferenceServer:
 
     def _unload(self, request: m.UnloadModel) -> None:
         self._check_explicit()
-        self._repository.unload(request.model)
+        self._repository.unload(request.model, dependents=request.unload_dependents)
 
     def _check_explicit(self) -> None:
         if not self._explicit:

@@ -11,6 +11,7 @@ from .. import messages as m
 from ..codec import messages_pb
 from ..errors import Internal, ServerError
 from . import backends, config
+from .backends import ensemble as backends_ensemble
 from .batching import Queue
 from .jobs import Job, Tensor
 from .statistics import Statistics
@@ -130,13 +131,16 @@ def load(source: backends.Source) -> Model:
         own.CopyFrom(source.config)
         source = replace(source, config=own)
         config.check(own)
-        backend = backends.find(own.backend)
+        ensemble = config.is_ensemble(own)
+        backend = backends.find(backends.ENSEMBLE if ensemble else own.backend)
         if not source.path.exists():
             raise ValueError(f"unable to find '{source.path}' for model '{source.name}'")
         backend.complete(source)
         config.check(own)
         values = messages_pb.to_dict(own)
         labels = _labels(source)
+        if ensemble:
+            labels = {**backends_ensemble.labels(source), **labels}
         return Model(source, values, labels, backend.instances(source, values))
     except (ValueError, OSError) as error:
         raise ServerError(f"Invalid argument: {error}", "400") from error

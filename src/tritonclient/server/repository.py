@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import Internal, InvalidArgument, NotFound, ServerError
 from ..messages import ModelIndex
 from . import config as model_config
-from .backends import Source
+from .backends import Source, ensemble
 from .config import ModelConfig
 from .host import Host
 from .model import Model, load
@@ -80,6 +80,8 @@ class Repository:
         self._reported: set[str] = set()
         self._changing = threading.RLock()
         self._entries: dict[str, _Entry] = {}
+        # Models that were loaded for their own sake, rather than as parts of an ensemble.
+        self._asked_for: set[str] = set()
 
     # Reading
 
@@ -189,19 +191,73 @@ class Repository:
             ServerError: it can't be loaded.
         """
         with self._changing:
-            brought = _write(files) if files else None
-            try:
-                directory = Path(brought.name) if brought else self._find(name)
-                old = self._replace(name, directory, override, brought)
-            except BaseException:
-                if brought is not None:
-                    brought.cleanup()
-                raise
+            old = self._load(name, override, files, [])
+            self._asked_for.add(name)
         # Outside of the lock, since requests in execution may take their time.
         _close(_ready(old).values(), old.files)
 
-    def unload(self, name: str) -> None:
-        """Stop serving a model, as soon as its requests in execution are done."""
+    def _load(
+        self,
+        name: str,
+        override: str | None,
+        files: Mapping[str, bytes] | None,
+        ensembles: list[str],
+    ) -> _Entry:
+        """Load a model; returns what it replaced. `ensembles` are those that it is loaded for."""
+        brought = _write(files) if files else None
+        try:
+            directory = Path(brought.name) if brought else self._find(name)
+            return self._replace(name, directory, override, brought, ensembles)
+        except BaseException:
+            if brought is not None:
+                brought.cleanup()
+            raise
+
+    def _load_steps(self, config: ModelConfig, ensembles: list[str]) -> None:
+        """Load the models that an ensemble needs, as far as they are not there."""
+        for step in config.ensemble_scheduling.step:
+            if step.model_name in ensembles:
+                raise ValueError(
+                    f"circular dependency between ensembles: {' -> '.join(ensembles)} -> "
+                    f"{step.model_name}"
+                )
+            if not _ready(self._entries.get(step.model_name, _Entry())):
+                try:
+                    self._load(step.model_name, None, None, ensembles)
+                except ServerError as error:
+                    _log.error("failed to load '%s': %s", step.model_name, error.message())
+
+    def unload(self, name: str, *, dependents: bool = False) -> None:
+        """Stop serving a model, as soon as its requests in execution are done.
+
+        Args:
+            dependents: with an ensemble, also those of its models that nobody else asked for.
+        """
+        with self._changing:
+            models = self._steps_of(name) if dependents else []
+            self._asked_for.discard(name)
+        self._unload(name)
+        # What consists of it can't go on either.
+        for each in [each for each in self._entries if name in self._steps_of(each)]:
+            self._unload(each)
+        for each in models:
+            with self._changing:
+                wanted = each in self._asked_for or each in self._needed()
+            if not wanted:
+                self._unload(each)
+
+    def _steps_of(self, name: str) -> list[str]:
+        return [
+            step["model_name"]
+            for model in _ready(self._entries.get(name, _Entry())).values()
+            for step in model.config.get("ensemble_scheduling", {}).get("step", ())
+        ]
+
+    def _needed(self) -> set[str]:
+        """The models that loaded ensembles consist of."""
+        return {step for name in self._entries for step in self._steps_of(name)}
+
+    def _unload(self, name: str) -> None:
         with self._changing:
             entry = self._entries.get(name)
             if entry is None:
@@ -240,6 +296,7 @@ class Repository:
         directory: Path,
         override: str | None,
         brought: tempfile.TemporaryDirectory[str] | None,
+        ensembles: list[str],
     ) -> _Entry:
         """Load a model and put it in the place of the old one, which is to be closed then."""
         try:
@@ -248,12 +305,20 @@ class Repository:
                     "Load parameter 'config' must be specified for model file override"
                 )
             config = _configuration(name, directory, override)
+            self._load_steps(config, [*ensembles, name])
         except (ValueError, OSError) as error:
             raise self._poll_failed(name, error) from error
+        if model_config.is_ensemble(config):
+            try:
+                ensemble.check(name, config, self._host)
+            except ValueError as error:
+                text = f"load failed for model '{name}': {error}\n"
+                raise InvalidArgument(text, "400") from error
         old = self._entries.get(name, _Entry())
         numbers = _chosen(config, _numbers(directory))
         versions = {
-            number: _load(Source(name, number, directory, config, self._host)) for number in numbers
+            number: _load_version(Source(name, number, directory, config, self._host))
+            for number in numbers
         }
         for text in {each.missing for each in versions.values()} - self._reported - {""}:
             self._reported.add(text)
@@ -364,7 +429,7 @@ def _chosen(config: ModelConfig, numbers: list[int]) -> list[int]:
     return numbers[-(policy.latest.num_versions or 1) :]
 
 
-def _load(source: Source) -> _Version:
+def _load_version(source: Source) -> _Version:
     try:
         model = load(source)
     except ServerError as error:
