@@ -11,6 +11,7 @@ import logging
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -222,10 +223,8 @@ class Repository:
                     f"{step.model_name}"
                 )
             if not _ready(self._entries.get(step.model_name, _Entry())):
-                try:
+                with suppress(ServerError):  # it is logged, and found missing by `check`
                     self._load(step.model_name, None, None, ensembles)
-                except ServerError as error:
-                    _log.error("failed to load '%s': %s", step.model_name, error.message())
 
     def unload(self, name: str, *, dependents: bool = False) -> None:
         """Stop serving a model, as soon as its requests in execution are done.
