@@ -12,11 +12,19 @@ import grpc
 import numpy as np
 import pytest
 
-from tests.record_vectors.rpc_inference import Json, failing, raw, simple, tensor, typed
+from tests.record_vectors.rpc_inference import (
+    Json,
+    failing,
+    parameters,
+    raw,
+    simple,
+    tensor,
+    typed,
+)
 from tests.record_vectors.rpc_recorder import encode
 from tests.server.conftest import MODELS, RepositoryMaker
 from tests.server.test_embedded import eventually
-from tests.server.test_grpc import PATIENT, asking, fp32, patient, refused
+from tests.server.test_grpc import LIMITLESS, PATIENT, asking, fp32, patient, refused
 from tritonclient.codec import messages_pb, rpc
 from tritonclient.server import Server, grpc_stream
 
@@ -80,14 +88,37 @@ class TritonPythonModel:
 """
 
 
+#: Adds up the values of each sequence.
+SUM = """
+import triton_python_backend_utils as pb_utils
+class TritonPythonModel:
+    sums = {}
+    def execute(self, requests):
+        (request,) = requests
+        if request.flags() & pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_START:
+            self.sums[request.correlation_id()] = 0
+        self.sums[request.correlation_id()] += request.inputs()[0].as_numpy()
+        tensor = pb_utils.Tensor("OUT", self.sums[request.correlation_id()])
+        return [pb_utils.InferenceResponse([tensor])]
+"""
+
+
 @pytest.fixture(scope="module")
 def channel() -> Iterator[grpc.Channel]:
     with Server(MODELS) as server, connect(server) as channel:
         yield channel
 
 
+@pytest.fixture(scope="module", params=["embedded", "triton"])
+def either(request: pytest.FixtureRequest) -> Iterator[grpc.Channel]:
+    """A channel to the embedded server, and to a real Triton."""
+    server = request.getfixturevalue(request.param)
+    with grpc.insecure_channel(server.grpc_url.removeprefix("grpc://"), LIMITLESS) as channel:
+        yield channel
+
+
 def connect(server: Server) -> grpc.Channel:
-    return grpc.insecure_channel(server.grpc_address, [("grpc.max_receive_message_length", -1)])
+    return grpc.insecure_channel(server.grpc_address, LIMITLESS)
 
 
 def stream(channel: grpc.Channel, *requests: Json | bytes, **options: Any) -> list[Any]:
@@ -157,12 +188,12 @@ def values(responses: list[Any]) -> list[int]:
 # Requests and responses
 
 
-def test_many_requests_at_once(channel: grpc.Channel) -> None:
+def test_many_requests_at_once(either: grpc.Channel) -> None:
     requests = [simple(id=str(n)) for n in range(2 * grpc_stream._REQUESTS)]
-    responses = stream(channel, *requests)
+    responses = stream(either, *requests)
     assert sorted(map(id_of, responses), key=int) == [each["id"] for each in requests]
     assert all(map(final, responses))
-    assert stream(channel) == []
+    assert stream(either) == []
 
 
 def test_requests_are_executed_at_the_same_time(repository: RepositoryMaker) -> None:
@@ -177,33 +208,33 @@ def slow(milliseconds: int, id: str) -> Json:
     return raw("slow_identity", inputs, bytes(4), milliseconds.to_bytes(4, "little"), id=id)
 
 
-def test_responses_come_in_the_order_of_their_requests(channel: grpc.Channel) -> None:
+def test_responses_come_in_the_order_of_their_requests(either: grpc.Channel) -> None:
     """Whatever model they are for, and also those that are refused."""
     requests = [slow(300, "1"), slow(0, "2"), simple(id="3"), simple(id="4", model_name="nope")]
     requests += [simple(id=str(n)) for n in range(5, 200)]
-    assert [id_of(each) for each in stream(channel, *requests)] == [str(n) for n in range(1, 200)]
+    assert [id_of(each) for each in stream(either, *requests)] == [str(n) for n in range(1, 200)]
 
 
-def test_decoupled_responses_wait_for_no_others(channel: grpc.Channel) -> None:
-    with Open(channel) as opened:
+def test_decoupled_responses_wait_for_no_others(either: grpc.Channel) -> None:
+    with Open(either) as opened:
         opened.send(slow(300, "slow"), repeat(1, id="decoupled"), simple(id="behind"))
         assert [id_of(opened.receive()) for _ in range(3)] == ["decoupled", "slow", "behind"]
 
 
-def test_decoupled(channel: grpc.Channel) -> None:
-    responses = stream(channel, repeat(1, 2, 3, id="7"))
+def test_decoupled(either: grpc.Channel) -> None:
+    responses = stream(either, repeat(1, 2, 3, id="7"))
     assert values(responses) == [1, 2, 3]
     assert [id_of(each) for each in responses] == ["7"] * 3
     assert not any(map(final, responses))
     asked = {"triton_enable_empty_final_response": {"bool_param": True}}
-    responses = stream(channel, repeat(4, 5, parameters=asked))
+    responses = stream(either, repeat(4, 5, parameters=asked))
     assert list(map(final, responses)) == [False, False, True]
     assert not responses[-1].infer_response.outputs
 
 
-def test_decoupled_requests_take_turns(channel: grpc.Channel) -> None:
+def test_decoupled_requests_take_turns(either: grpc.Channel) -> None:
     """Both responses of the one come between those of the other, which its client sees at once."""
-    with Open(channel) as opened:
+    with Open(either) as opened:
         slow = repeat(1, 2, id="slow")
         slow["raw_input_contents"][1] = np.array([0, 400], "<u4").tobytes()
         opened.send(slow)
@@ -212,8 +243,28 @@ def test_decoupled_requests_take_turns(channel: grpc.Channel) -> None:
         assert [id_of(opened.receive()) for _ in range(3)] == ["quick", "quick", "slow"]
 
 
-def test_a_stream_goes_on_after_an_answer(channel: grpc.Channel) -> None:
-    with Open(channel) as opened:
+def test_sequences(repository: RepositoryMaker) -> None:
+    repository.python("sum", SUM)
+    requests = [
+        fp32("sum", [sequence * n])
+        | {"id": str(sequence), "parameters": parameters(sequence_id=sequence, **flags)}
+        for n in range(1, 100)
+        for sequence in (1, 2, 3)
+        for flags in [{"sequence_start": n == 1, "sequence_end": n == 99}]
+    ]
+    with Server(repository.directory) as server, connect(server) as channel:
+        responses = stream(channel, *requests)
+    for sequence in (1, 2, 3):
+        sums = [
+            float(np.frombuffer(each.infer_response.raw_output_contents[0], "<f4")[0])
+            for each in responses
+            if id_of(each) == str(sequence)
+        ]
+        assert sums == [sequence * n * (n + 1) / 2 for n in range(1, 100)]
+
+
+def test_a_stream_goes_on_after_an_answer(either: grpc.Channel) -> None:
+    with Open(either) as opened:
         for n in range(3):
             opened.send(simple(id=str(n)))
             assert id_of(opened.receive()) == str(n)
@@ -225,11 +276,11 @@ def test_a_stream_goes_on_after_an_answer(channel: grpc.Channel) -> None:
 # Errors
 
 
-def test_errors_in_between(channel: grpc.Channel) -> None:
+def test_errors_in_between(either: grpc.Channel) -> None:
     both = typed(id="wrong") | {"raw_input_contents": [bytes(64)] * 2}
     requests = [simple(id="1"), failing("on purpose", id="failed"), both, simple(id="2")]
     requests.insert(2, simple(model_name="nope", id="unknown"))
-    found = {id_of(each): each for each in stream(channel, *requests)}
+    found = {id_of(each): each for each in stream(either, *requests)}
     assert set(found) == {"1", "2", "failed", "unknown", "wrong"}
     assert "TritonModelException: on purpose" in found["failed"].error_message
     assert found["unknown"].error_message == "Request for unknown model: 'nope' is not found"
