@@ -467,6 +467,23 @@ def test_where_it_is(repository: RepositoryMaker) -> None:
             server.grpc_port  # noqa: B018
 
 
+def test_ipv6(repository: RepositoryMaker) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with Server(repository.directory, host="::1") as server:
+        assert server.grpc_url == f"grpc://[::1]:{server.grpc_port}"
+        with grpc.insecure_channel(server.grpc_address) as channel:
+            assert asking(channel)("ServerReady").ready
+
+
+def test_host_that_is_none(repository: RepositoryMaker) -> None:
+    nowhere = GrpcOptions(host="nowhere.invalid")
+    with pytest.raises(OSError, match=r"can't listen at nowhere\.invalid:0"):
+        Server(repository.directory, grpc=nowhere).start()
+
+
 def test_several_at_once_on_several_event_loops() -> None:
     """The servers' and the clients' loops share one thread of grpcio."""
     failures: list[BaseException] = []

@@ -128,15 +128,14 @@ class GrpcListener:
 
     async def _bind(self, host: str, port: int, arguments: list[tuple[str, int | str]]) -> int:
         self._server = grpc.aio.server(options=arguments)
-        address = f"[{host}]" if ":" in host else socket.gethostbyname(host)
         try:
+            address = f"[{host}]" if ":" in host else socket.gethostbyname(host)
             if self._credentials is None:
-                port = self._server.add_insecure_port(f"{address}:{port}")
-            else:
-                port = self._server.add_secure_port(f"{address}:{port}", self._credentials)
-        except RuntimeError as error:
-            raise OSError(f"can't listen at {address}:{port}: {error}") from error
-        return port
+                return int(self._server.add_insecure_port(f"{address}:{port}"))
+            return int(self._server.add_secure_port(f"{address}:{port}", self._credentials))
+        except (OSError, RuntimeError) as error:
+            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise OSError(f"can't listen at {where}: {error}") from error
 
     async def _serve(self, server: InferenceServer) -> None:
         service = GrpcService(server)
