@@ -13,12 +13,14 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from ..errors import ProtocolError
 
 #: Bytes of a header block, and of the headers in it, that are accepted.
 MAX_BLOCK_SIZE = 64 * 1024
+#: At a block's beginning: the dynamic table has no room from now on.
+NO_TABLE = b"\x20"
 _REMEMBERED_SIZE = 1024
 #: Names of the static table that requests use (RFC 7541, appendix A).
 _INDEX = {":authority": 1, ":path": 4, "content-type": 31, "user-agent": 58}
@@ -29,8 +31,13 @@ _INDEXED = {
     (":scheme", "https"): b"\x87",
 }
 _NAME = re.compile(r":?[0-9a-z_.\-]+\Z")
-_VALUE = re.compile(r"[\x20-\x7e]*\Z")
+#: Spaces at its ends are no part of a value, and peers refuse them (RFC 9113, section 8.2.1).
+_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?\Z")
+_STATUS = re.compile(r"[1-9][0-9]{2}\Z")
 _CODE = re.compile(r"[0-9]{1,3}\Z")
+#: What is received is taken more widely.
+_ANY_NAME = re.compile(r":?[!-9;-@\[-~]+\Z")
+_ANY_VALUE = re.compile(r"[^\0\r\n]*\Z")
 
 
 def encode(headers: Iterable[tuple[str, str]]) -> bytes:
@@ -83,12 +90,14 @@ class Fields(NamedTuple):
         http_status: of an answer's first block, otherwise None.
         code: the gRPC status, if it is there.
         message: the text that comes with it.
+        fault: what is wrong with the headers, "" for nothing.
     """
 
     headers: Mapping[str, str]
     http_status: int | None
     code: int | None
     message: str
+    fault: str = ""
 
     def details(self) -> bytes | None:
         """The server's `google.rpc.Status` message, if it sent one."""
@@ -111,27 +120,39 @@ def _decode(block: bytes) -> Fields:
     decoder = hpack.Decoder(max_header_list_size=MAX_BLOCK_SIZE)
     decoder.header_table_size = 0
     decoder.max_allowed_table_size = 0
-    headers: dict[str, str] = {}
     try:
-        for name, value in decoder.decode(block, raw=True):
-            key, text = name.decode("latin-1"), value.decode("latin-1")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    # IndexError: what some releases of hpack let through for a truncated block.
-    except (hpack.HPACKError, IndexError) as error:
-        raise ProtocolError(f"the answer has an invalid header block: {error}") from error
-    http_status = headers.pop(":status", None)
-    if http_status is not None and not re.fullmatch("[1-9][0-9]{2}", http_status):
-        raise ProtocolError(f"the answer has an invalid status {http_status!r:.40}")
+        return _fields(decoder.decode(block, raw=True))
+    # IndexError and ValueError: what older releases of hpack let through for truncated blocks and
+    # endless numbers.
+    except (hpack.HPACKError, IndexError, ValueError) as error:
+        raise ProtocolError(f"the answer has an invalid header block: {error!s:.200}") from error
+
+
+def _fields(decoded: Iterable[tuple[bytes, bytes]]) -> Fields:
+    headers: dict[str, str] = {}
+    fault = ""
+    for name, value in decoded:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        misplaced = key.startswith(":") and (key != ":status" or bool(headers))
+        if misplaced or not _ANY_NAME.match(key):
+            fault = f"the answer has a header {key!r:.40}, which may not be there"
+        elif not _ANY_VALUE.match(text):
+            fault = f"the answer's header {key!r:.40} holds what no header may"
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    status = headers.pop(":status", None)
+    if status is not None and not _STATUS.match(status):
+        fault = f"the answer has an invalid status {status!r:.40}"
     code = headers.get("grpc-status")
     if code is not None and not _CODE.match(code):
-        raise ProtocolError(f"the answer has an invalid grpc-status {code!r:.40}")
+        fault = f"the answer has an invalid grpc-status {code!r:.40}"
     # Percent-encoded UTF-8; what is no such thing is shown as well as can be.
-    message = unquote(headers.get("grpc-message", ""), errors="replace")
+    message = unquote_to_bytes(headers.get("grpc-message", "").encode("latin-1"))
     return Fields(
         headers,
-        None if http_status is None else int(http_status),
-        None if code is None else int(code),
-        message,
+        None if status is None or fault else int(status),
+        None if code is None or fault else int(code),
+        message.decode("utf-8", "replace"),
+        fault,
     )
 
 

@@ -119,7 +119,9 @@ class Http1:
         "_received",
         "_start",
         "_state",
+        "doubtful",
         "ping_pending",
+        "pings",
         "response",
     )
 
@@ -141,7 +143,8 @@ class Http1:
         self._chunk_left = 0
         self._interim = 0
         self.response: Response | None = None
-        self.ping_pending = False
+        self.ping_pending = self.doubtful = False  # HTTP/1.1 has no pings
+        self.pings = 0
 
     @property
     def reusable(self) -> bool:
@@ -162,7 +165,10 @@ class Http1:
         return False
 
     def ping(self) -> None:
-        """HTTP/1.1 has no pings."""
+        """Nothing."""
+
+    def probe(self) -> None:
+        """Nothing."""
 
     @property
     def length_known(self) -> bool:

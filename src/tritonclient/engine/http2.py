@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..datatypes import Buffer
 from ..errors import (
@@ -35,7 +35,7 @@ from ..errors import (
     ProtocolError,
     ResourceExhausted,
 )
-from .header_block import MAX_BLOCK_SIZE, decode
+from .header_block import MAX_BLOCK_SIZE, NO_TABLE, decode
 from .rpc_stream import (
     PREFIX,
     WINDOW,
@@ -66,7 +66,7 @@ _END_STREAM, _ACK, _END_HEADERS, _PADDED, _HAS_PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x
 _HEADER_TABLE_SIZE, _ENABLE_PUSH, _MAX_CONCURRENT_STREAMS = 1, 2, 3
 _INITIAL_WINDOW_SIZE, _MAX_FRAME_SIZE, _MAX_HEADER_LIST_SIZE = 4, 5, 6
 _ANSWER_ENDS = _END_HEADERS | _END_STREAM
-_CANCEL = 8
+_NO_ERROR, _CANCEL = 0, 8
 _LARGEST_WINDOW = 2**31 - 1
 _LAST_STREAM = 2**31 - 1
 _DEFAULT_WINDOW = 65535
@@ -92,17 +92,40 @@ def _opening() -> bytes:
 _OPENING = _opening()
 
 
+class _Pattern(NamedTuple):
+    """What a small answer looked like: headers, one message, trailers.
+
+    Attributes:
+        message, last, stop: where the message begins, the trailers' frame, and what comes behind.
+        size: of the DATA frame.
+        head: what comes before the message, around the stream's id in two places.
+        tail: what comes behind it, around the id in one.
+    """
+
+    message: int
+    last: int
+    stop: int
+    size: int
+    head: tuple[bytes, bytes, bytes]
+    tail: tuple[bytes, bytes]
+    outcome: Outcome
+
+
 class Http2:
     """One connection's client side.
 
     Args:
-        max_message: largest message accepted, before and after decompression.
+        max_message: largest message accepted, before and after decompression; more than a flow
+            control window can hold, 2 GiB, never is.
 
     Attributes:
         response: the call that ended last, for drivers that make one call at a time.
         streams: the calls in work, by stream id.
         max_streams: how many the server allows at a time.
         ping_pending: whether a ping of ours is unanswered.
+        pings: pings that were sent since a call last sent anything.
+        doubtful: whether nothing has come since `probe`.
+        reusable: whether the connection can carry another call.
     """
 
     __slots__ = (
@@ -122,25 +145,33 @@ class Http2:
         "_header_ends",
         "_header_stream",
         "_idle_frames",
+        "_left_over",
         "_max_frame",
         "_max_message",
         "_next_id",
         "_pad_left",
+        "_pattern",
         "_sending",
         "_start",
         "_stream_window",
         "_window",
+        "doubtful",
         "max_streams",
         "ping_pending",
+        "pings",
         "response",
+        "reusable",
         "streams",
     )
 
     def __init__(self, *, max_message: int = 2**31 - 1) -> None:
-        self._max_message = max_message
+        self._max_message = min(max_message, _LARGEST_WINDOW)
         self.streams: dict[int, RpcStream] = {}
         self.response: RpcStream | None = None
         self.ping_pending = False
+        self.pings = 0
+        self.doubtful = False
+        self.reusable = True
         self._next_id = 1
         self._failure: InferenceServerException | None = None
         self._goaway: str | None = None
@@ -158,7 +189,9 @@ class Http2:
         self._start = self._end = 0
         self._first = True
         self._idle_frames = 0
+        self._pattern: _Pattern | None = None
         self._consumed = 0  # of the connection's own window
+        self._left_over = 0  # what the peer may still send on calls that we ended
         # The DATA frame under way.
         self._data_stream: RpcStream | None = None
         self._data_left = self._pad_left = 0
@@ -172,14 +205,12 @@ class Http2:
     # What drivers ask
 
     @property
-    def reusable(self) -> bool:
-        """Whether the connection can carry another call."""
-        return self._failure is None and self._goaway is None and self._next_id < _LAST_STREAM
-
-    @property
     def pending(self) -> bool:
         """Whether something may be sent now."""
-        return bool(self._control) or (bool(self._sending) and self._window > 0)
+        if self._control or not self._sending:
+            return bool(self._control)
+        # Where there is nothing left but the end, no window is needed.
+        return self._window > 0 or not all(each.out_size for each in self._sending.values())
 
     @property
     def length_known(self) -> bool:
@@ -213,12 +244,17 @@ class Http2:
             raise self._failure or CallRefused(f"the server is going away: {self._goaway}")
         stream_id = self._next_id
         self._next_id += 2
+        if self._next_id >= _LAST_STREAM:
+            self.reusable = False
         stream = RpcStream(
             stream_id, self._stream_window, self._max_message, self._grant, place, single
         )
         self.streams[stream_id] = stream
         self.response = None
-        self._idle_frames = 0
+        self._idle_frames = self.pings = 0
+        if stream_id == 1:
+            # Whatever size of the table the server allows, now or later, ours is not larger.
+            block = NO_TABLE + block
         length = len(block)
         if length > self._max_frame:
             self._send_long_block(stream_id, block)
@@ -232,6 +268,7 @@ class Http2:
             self._control += (head, *payload)
             self._window -= size
             stream.send_window -= size
+            stream.sent_end = True
         else:
             self.send(stream, payload, end=end)
         return stream
@@ -255,6 +292,7 @@ class Http2:
     ) -> None:
         """End a call from our side; harmless when it is over."""
         if self.streams.get(stream.id) is stream:
+            self._left_over += max(0, stream.window)
             self._reset(stream.id, code)
             self._end_stream(stream, result)
 
@@ -267,19 +305,30 @@ class Http2:
     def ping(self) -> None:
         """Ask the peer for a sign of life."""
         self.ping_pending = True
+        self.pings += 1
         self._control.append(_frame(_PING, 0, 0, b"\0\0\0\0\0\0\0\1"))
+
+    def probe(self) -> None:
+        """Ask for a sign of life in a way that servers do not hold against us, as they do pings:
+        by settings that change nothing, and have to be acknowledged.
+        """
+        if not self.doubtful:
+            self.doubtful = True
+            self._control.append(_frame(_SETTINGS, 0, 0))
 
     # Sending
 
     def data_to_send(self, limit: int = _LARGEST_WINDOW) -> list[Buffer]:
-        """What to send now, at most about `limit` bytes for each call; it has to be sent whole."""
+        """What to send now, about `limit` bytes of messages at most; it has to be sent whole."""
         out, self._control, self._control_size = self._control, [], 0
         for stream in list(self._sending.values()) if self._sending else ():
-            if self._window > 0 or not stream.out_size:
-                self._cut_frames(stream, limit, out)
+            if limit > 0 and (self._window > 0 or not stream.out_size):
+                limit -= self._cut_frames(stream, limit, out)
         return out
 
-    def _cut_frames(self, stream: RpcStream, limit: int, out: list[Buffer]) -> None:
+    def _cut_frames(self, stream: RpcStream, limit: int, out: list[Buffer]) -> int:
+        """Add frames of a call; how much of its messages they hold."""
+        begin = limit
         while True:
             left = stream.out_size
             size = min(left, limit, self._max_frame, self._window, stream.send_window)
@@ -287,17 +336,19 @@ class Http2:
                 # Behind the others, which come first next time.
                 del self._sending[stream.id]
                 self._sending[stream.id] = stream
-                return
-            ends = stream.out_ends and size == left
-            flags = _END_STREAM if ends else 0
+                return begin - limit
+            stream.sent_end = stream.out_ends and size == left
+            flags = _END_STREAM if stream.sent_end else 0
             out.append(_FRAME.pack(size >> 8, size & 255, _DATA, flags, stream.id))
             out += stream.cut(size)
             stream.send_window -= size
             self._window -= size
             limit -= size
+            if size:
+                self._idle_frames = self.pings = 0
             if size == left:
                 del self._sending[stream.id]
-                return
+                return begin - limit
 
     def _answer(self, frame: bytes) -> None:
         """Send a frame that answers one of the peer's."""
@@ -310,7 +361,8 @@ class Http2:
         self._control.append(_frame(_WINDOW_UPDATE, 0, stream_id, increment.to_bytes(4, "big")))
 
     def _reset(self, stream_id: int, code: int) -> None:
-        self._answer(_frame(_RST_STREAM, 0, stream_id, code.to_bytes(4, "big")))
+        # Not an answer that the peer could ask for again and again: a call is reset once.
+        self._control.append(_frame(_RST_STREAM, 0, stream_id, code.to_bytes(4, "big")))
 
     # Receiving
 
@@ -342,6 +394,7 @@ class Http2:
         Raises:
             ProtocolError: they are not HTTP/2, or more than the bounds allow.
         """
+        self.doubtful = False
         try:
             if self._direct:
                 self._direct_received(count)
@@ -367,6 +420,7 @@ class Http2:
 
     def fail(self, error: InferenceServerException) -> None:
         """End all calls: the connection is of no further use."""
+        self.reusable = False
         if self._failure is None:
             self._failure = error
         for stream in list(self.streams.values()):
@@ -389,6 +443,9 @@ class Http2:
                 if available and self._first:
                     self._refuse_http1()
                 return
+            pattern = self._pattern
+            if pattern is not None and available >= pattern.stop and self._like_the_last(pattern):
+                continue
             high, low, kind, flags, stream_id = _FRAME.unpack_from(self._buffer, self._start)
             length = high << 8 | low
             stream_id &= 0x7FFFFFFF
@@ -409,6 +466,35 @@ class Http2:
             payload = bytes(memoryview(self._buffer)[begin : begin + length])
             self._start = begin + length
             self._frame_received(kind, flags, stream_id, payload)
+
+    def _like_the_last(self, pattern: _Pattern) -> bool:
+        """Read a whole answer that differs from the last one in its message only."""
+        buffer, start = self._buffer, self._start
+        stream_id = buffer[start + 5 : start + 9]
+        message, last, stop = start + pattern.message, start + pattern.last, start + pattern.stop
+        first, middle, end = pattern.head
+        if buffer[start:message] != b"".join((first, stream_id, middle, stream_id, end)):
+            return False
+        first, end = pattern.tail
+        if buffer[last:stop] != b"".join((first, stream_id, end)):
+            return False
+        stream = self.streams.get(int.from_bytes(stream_id, "big"))
+        if stream is None or not stream.sent_end:
+            return False
+        if not stream.answered(memoryview(buffer[message:last]), pattern.outcome):
+            return False
+        self._answered(stream, stop, pattern.size)
+        return True
+
+    def _answered(self, stream: RpcStream, stop: int, size: int) -> None:
+        """A whole answer was read, up to a position; it has a DATA frame of a size."""
+        self._start = stop
+        self._idle_frames = 0
+        self._consumed += size
+        if self._consumed >= _LARGEST_WINDOW // 2:
+            self._use_window(0)
+        del self.streams[stream.id]
+        self.response = stream
 
     def _whole_answer(self, length: int, stream_id: int) -> bool:
         """Read headers, one message and trailers in one go; False if they are not all there.
@@ -435,13 +521,23 @@ class Http2:
             return False
         outcome = plain_outcome(bytes(buffer[begin:data]), bytes(buffer[last + 9 : stop]))
         message = memoryview(buffer[data + 14 : last])
-        if outcome is None or stream.out_size or not stream.answered(message, outcome):
+        if outcome is None or not stream.sent_end or not stream.answered(message, outcome):
             return False
-        self._start = stop
-        self._idle_frames = 0
-        self._use_window(size)
-        del self.streams[stream_id]
-        self.response = stream
+        start = self._start
+        self._pattern = _Pattern(
+            data + 14 - start,
+            last - start,
+            stop - start,
+            size,
+            (
+                bytes(buffer[start : start + 5]),
+                bytes(buffer[begin : data + 5]),
+                bytes(buffer[data + 9 : data + 14]),
+            ),
+            (bytes(buffer[last : last + 5]), bytes(buffer[last + 9 : stop])),
+            outcome,
+        )
+        self._answered(stream, stop, size)
         return True
 
     def _refuse_http1(self) -> None:
@@ -503,9 +599,14 @@ class Http2:
         self._start = position
         stream = self._known(stream_id)
         if stream is not None:
+            stream.coming = length - padding
             self._guarded(stream, stream.window_used, length)
+        else:
+            self._left_over -= length
+            if self._left_over < 0:
+                raise ProtocolError("the server goes on sending on calls that are over")
         self._use_window(length)
-        if length == padding:
+        if length == padding or stream is None:
             self._idle()
         else:
             self._idle_frames = 0
@@ -549,13 +650,13 @@ class Http2:
     def _data_complete(self) -> None:
         stream, self._data_stream = self._data_stream, None
         if self._data_ends and stream is not None and stream.result is None:
-            stream.ended_without_trailers()
-            self._forget(stream)
+            self._guarded(stream, stream.ended_without_trailers)
+            self._finished(stream)
 
-    def _guarded(self, stream: RpcStream, receive: Callable[[Any], None], argument: Any) -> None:
+    def _guarded(self, stream: RpcStream, receive: Callable[..., None], *arguments: Any) -> None:
         """Let a stream receive; its troubles are not those of the connection."""
         try:
-            receive(argument)
+            receive(*arguments)
         except MessageTooLarge as error:
             size, limit = error.args
             text = f"Received message larger than max ({size} vs. {limit})"
@@ -566,7 +667,15 @@ class Http2:
     def _stop_finished(self, stream: RpcStream) -> None:
         """Reset a stream whose result was told before the peer ended it."""
         if stream.result is not None and stream.id in self.streams:
+            self._left_over += max(0, stream.window)
             self._reset(stream.id, _CANCEL)
+            self._forget(stream)
+
+    def _finished(self, stream: RpcStream) -> None:
+        """Forget a stream that the peer has ended."""
+        if stream.id in self.streams:
+            if not stream.sent_end:
+                self._reset(stream.id, _NO_ERROR)  # answered before all was sent
             self._forget(stream)
 
     # Streams
@@ -622,17 +731,18 @@ class Http2:
         if stream is None:
             self._idle()
             return
-        self._idle_frames = 0
         fields = decode(block)
+        if (fields.http_status or 200) < 200:
+            self._idle()
+        else:
+            self._idle_frames = 0
         try:
             stream.headers_received(fields, end=ends)
         except ProtocolError as error:
             self.cancel(stream, error)
             return
         if stream.result is not None:
-            if stream.out_size or stream.id in self._sending:
-                self._reset(stream.id, 0)  # answered before all was sent
-            self._forget(stream)
+            self._finished(stream)
 
     def _reset_received(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
@@ -665,10 +775,11 @@ class Http2:
     def _ping_received(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 8 or stream_id:
             raise ProtocolError("the server sent an invalid PING frame")
-        self._idle()
-        if flags & _ACK:
+        if flags & _ACK and self.ping_pending:
             self.ping_pending = False
-        else:
+            return
+        self._idle()
+        if not flags & _ACK:
             self._answer(_frame(_PING, _ACK, 0, payload))
 
     def _settings_received(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -704,6 +815,7 @@ class Http2:
         last, code = struct.unpack_from(">LL", payload)
         text = payload[8:200].decode("utf-8", "replace")
         self._goaway = text or f"error code {code}"
+        self.reusable = False
         for stream in list(self.streams.values()):
             if stream.id > last & 0x7FFFFFFF:
                 error = CallRefused(f"the server is going away: {self._goaway}")

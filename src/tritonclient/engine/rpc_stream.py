@@ -31,6 +31,8 @@ _ALIGNMENT = 16
 _PLACED_SIZE = 64 * 1024
 #: How much of an answer that is not gRPC is kept for the error.
 _EXCERPT = 2048
+#: What a message that waits to be taken counts for besides its bytes; it may have none.
+_MESSAGE_COST = 256
 
 #: Where, in a message of which some first bytes are given, the memory should be aligned.
 Place: TypeAlias = Callable[[memoryview], int]
@@ -65,19 +67,34 @@ def frame_message(buffers: Sequence[Buffer], coding: str | None = None) -> list[
     return [PREFIX.pack(coding is not None, sum(map(len, buffers))), *buffers]
 
 
+class _Compressed(NamedTuple):
+    """A message as it came. It is decompressed when it is taken, since the flow control windows
+    bound only what comes.
+    """
+
+    data: memoryview
+    coding: str
+
+
 class RpcStream:
     """One call.
 
     Attributes:
         messages: received and not taken yet.
+        sent_end: whether the peer is told, or will be with the next bytes, that no more comes.
+        coming: bytes of the DATA frame under way that are still to be read.
         result: the outcome once the call is over, or the error that ended it; None before.
         notify: called when a message has come or the call is over.
-        send_window: bytes that may be sent before the peer allows more.
+        window: bytes that the peer may still send.
+        send_window: bytes that may be sent before the peer allows more; after a change of its
+            settings it may be less than nothing.
     """
 
     # Most of what a call begins with is the same for all.
     out_size = 0
     out_ends = False
+    sent_end = False
+    coming = 0
     result: Outcome | InferenceServerException | None = None
     notify: Callable[[], None] | None = None
     _fields: Fields | None = None
@@ -88,7 +105,7 @@ class RpcStream:
     _compressed = False
     _received = 0
     # Flow control: what the peer may still send, and what waits to be taken.
-    _window = WINDOW
+    window = WINDOW
     _queued = 0
 
     def __init__(
@@ -103,7 +120,7 @@ class RpcStream:
         self.id = id
         self.send_window = send_window
         self.out: list[Buffer] = []
-        self.messages: deque[memoryview] = deque()
+        self.messages: deque[memoryview | _Compressed] = deque()
         self._max_message = max_message
         self._grant = grant
         self._place = place
@@ -137,18 +154,34 @@ class RpcStream:
     # What is received
 
     def take(self) -> memoryview:
-        """The next message; the peer may then send more."""
-        message = self.messages.popleft()
-        self._queued -= len(message)
+        """The next message; the peer may then send more.
+
+        Raises:
+            ProtocolError: it can't be decompressed; those behind it are dropped.
+        """
+        message, coding = self.messages.popleft(), None
+        if isinstance(message, _Compressed):
+            message, coding = message
+        self._queued -= len(message) + _MESSAGE_COST
         if self.result is None:
-            self._open_window()
-        return message
+            self._open_window(self.coming)
+        if coding is None:
+            return message
+        try:
+            return decompress(message, coding, self._max_message)
+        except ProtocolError:
+            self.messages.clear()
+            raise
 
     def headers_received(self, fields: Fields, *, end: bool) -> None:
         """Take note of a header block."""
+        if fields.fault:
+            raise ProtocolError(fields.fault)
         if self._fields is not None:
             if not end:
                 raise ProtocolError("the answer has headers between its messages")
+            if fields.http_status is not None:
+                raise ProtocolError("the answer has a second status")
             self.finish(self._outcome(fields))
         elif fields.http_status is None:
             raise ProtocolError("the answer has no status")
@@ -164,8 +197,8 @@ class RpcStream:
 
     def window_used(self, size: int) -> None:
         """Count what the peer sent against its window."""
-        self._window -= size
-        if self._window < 0:
+        self.window -= size
+        if self.window < 0:
             raise ProtocolError("the server sends more than the flow control window allows")
 
     @property
@@ -175,6 +208,7 @@ class RpcStream:
 
     def target_filled(self, count: int) -> None:
         """Take note of bytes that were received right into `target`."""
+        self.coming -= count
         self._received += count
         self._complete()
 
@@ -186,6 +220,7 @@ class RpcStream:
         """
         if self._fields is None:
             raise ProtocolError("the answer's data come before its headers")
+        self.coming -= len(data)
         if self._excerpt is not None:
             self._excerpt += data
             if len(self._excerpt) >= _EXCERPT:
@@ -222,7 +257,7 @@ class RpcStream:
         self._message = self._allocate(length, data)
         self._received = 0
         if length > len(data):
-            self._open_window()
+            self._open_window(self.coming + len(data))
         elif not length:
             self._complete()
         return data
@@ -246,30 +281,35 @@ class RpcStream:
         self._message = None
         if self._single and self.messages:
             raise ProtocolError("more than one message answers a unary call")
+        self._queued += len(message) + _MESSAGE_COST
         if self._compressed:
             assert self._fields is not None
             coding = self._fields.headers.get("grpc-encoding", "identity")
-            message = decompress(message, coding, self._max_message)
-        self.messages.append(message)
-        self._queued += len(message)
+            self.messages.append(_Compressed(message, coding))
+        else:
+            self.messages.append(message)
         if self.notify is not None:
             self.notify()
 
-    def _open_window(self) -> None:
-        """Let the peer send what a reader has room for, and always all of the message it wants."""
+    def _open_window(self, unread: int) -> None:
+        """Let the peer send what a reader has room for, and always all of the message it wants.
+
+        Args:
+            unread: what has come, or is about to, and is not part of a message yet.
+        """
         wanted = WINDOW - self._queued
         urgent = 0
         if self._message is not None and not self.messages:
             urgent = len(self._message) - self._received
             wanted = max(wanted, urgent)
-        increment = wanted - self._window
-        if increment >= WINDOW // 2 or urgent > self._window:
-            self._window += increment
+        increment = wanted - unread - self.window
+        if increment >= WINDOW // 2 or urgent > self.window + unread:
+            self.window += increment
             self._grant(self.id, increment)
 
     def answered(self, message: memoryview, outcome: Outcome) -> bool:
         """Take note of a whole answer at once; False if it has to be read piece by piece."""
-        if self._fields is not None or self.out_ends or len(message) > self._max_message:
+        if self._fields is not None or len(message) > self._max_message:
             return False
         self.messages.append(message)
         self.finish(outcome)
@@ -286,15 +326,16 @@ class RpcStream:
                 self.notify()
 
     def ended_without_trailers(self) -> None:
-        """The peer ended the stream with data, as no gRPC server does."""
-        assert self._fields is not None
-        self.finish(self._outcome(Fields({}, None, None, "")))
+        """The peer ended the stream with data; proxies do so when there are no messages."""
+        if self._fields is None:
+            raise ProtocolError("the answer ends before its headers")
+        self.finish(self._outcome(self._fields))
 
     def _outcome(self, trailers: Fields) -> Outcome | InferenceServerException:
         first = self._fields or trailers
         if trailers.code is None:
             return self._not_grpc(first)
-        if self._message is not None or self._prefix:
+        if not trailers.code and (self._message is not None or self._prefix):
             return ProtocolError("the answer ends inside a message")
         return Outcome(
             trailers.code, trailers.message, trailers.details(), first.headers, trailers.headers

@@ -36,6 +36,7 @@ T = TypeVar("T")
 _PIECE = 256 * 1024
 #: How often a call that servers refuse to begin is sent again.
 _MAX_REFUSALS = 3
+_TOO_LATE = "the deadline passed before the answer was there"
 
 
 class GrpcTransport(LoopTransport["_Pool"]):
@@ -243,7 +244,6 @@ class _Connection(LoopConnection):
         self._scheduled = False
         self._draining: dict[RpcStream, Future[None]] = {}
         self._heard = 0.0  # the loop's time of the last sign of life
-        self._pings = 0
         self._alive_timer: asyncio.TimerHandle | None = None
 
     # What calls do
@@ -308,7 +308,8 @@ class _Connection(LoopConnection):
     def has_room(self) -> bool:
         """Whether another call can be made."""
         engine = self.engine
-        return engine.reusable and len(engine.streams) < engine.max_streams
+        has_room = engine.reusable and len(engine.streams) < engine.max_streams
+        return has_room and not engine.doubtful
 
     def has_input(self) -> bool:
         """Whether something came to the idle connection that the loop has not read yet."""
@@ -319,11 +320,15 @@ class _Connection(LoopConnection):
         return min(self.deadlines.values(), default=math.inf)
 
     def time_out(self, now: float) -> None:
-        for stream, deadline in list(self.deadlines.items()):
-            if deadline <= now:
-                self.forget(stream)
-                text = "the deadline passed before the answer was there"
-                self.cancel(stream, DeadlineExceeded(text))
+        late = [stream for stream, deadline in self.deadlines.items() if deadline <= now]
+        for stream in late:
+            self.forget(stream)
+            self.cancel(stream, DeadlineExceeded(_TOO_LATE))
+        if late and self.engine.doubtful:
+            # Nothing has come since an earlier deadline: nobody is there any more.
+            self._end(ConnectionFailed("the server gives no sign of life"))
+        elif late:
+            self.engine.probe()  # no further calls until something comes
 
     def close(self) -> None:
         self._end(ConnectionFailed("the client was closed"))
@@ -348,8 +353,7 @@ class _Connection(LoopConnection):
             due += settings.timeout
         elif quiet >= settings.time - 0.001:
             wanted = settings.without_calls or not self.idle
-            if wanted and not (settings.max_pings and self._pings >= settings.max_pings):
-                self._pings += 1
+            if wanted and not (settings.max_pings and self.engine.pings >= settings.max_pings):
                 self.engine.ping()
                 self.schedule()
                 due += settings.timeout
@@ -370,8 +374,7 @@ class _Connection(LoopConnection):
         return self.engine.get_buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._keep_alive is not None:
-            self._heard, self._pings = self._loop.time(), 0
+        self._heard = self._loop.time()
         try:
             self.engine.buffer_updated(nbytes)
         except InferenceServerException:

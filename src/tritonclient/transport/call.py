@@ -54,6 +54,8 @@ class Engine(Protocol):
     """A connection's state machine, as drivers of one call at a time see it."""
 
     ping_pending: bool
+    pings: int
+    doubtful: bool
 
     @property
     def response(self) -> Any:
@@ -77,6 +79,7 @@ class Engine(Protocol):
     def abandon(self) -> bool: ...
     def cancel_all(self) -> bool: ...
     def ping(self) -> None: ...
+    def probe(self) -> None: ...
 
 
 class Call(Protocol[T]):

@@ -81,23 +81,26 @@ class Connection:
         settings = self._keep_alive
         if settings is None:
             return self.stream.wait(events, until)
-        pings = 0
+        engine = self.engine
         while True:
-            patience = settings.timeout if self.engine.ping_pending else settings.time
+            patience = settings.timeout if engine.ping_pending else settings.time
             alarm = monotonic() + patience
-            if settings.max_pings and pings >= settings.max_pings and not self.engine.ping_pending:
+            if (
+                settings.max_pings
+                and engine.pings >= settings.max_pings
+                and not engine.ping_pending
+            ):
                 alarm = math.inf
             try:
                 return self.stream.wait(events, min(alarm, until))
             except DeadlineExceeded:
                 if until <= alarm:
                     raise
-            if self.engine.ping_pending:
+            if engine.ping_pending:
                 raise ConnectionFailed(
                     f"keepalive: the server did not answer a ping in {settings.timeout:g} s"
                 )
-            pings += 1
-            self.engine.ping()
+            engine.ping()
             flush()
 
     def _prove_alive(self) -> None:
@@ -112,6 +115,7 @@ class Connection:
         """End the call that is under way; whether the connection can go on."""
         if self._unsent or not self.engine.cancel_all():
             return False
+        self.engine.probe()  # the server may have fallen silent for good
         buffers = self.engine.data_to_send()
         try:
             return not buffers or self.stream.send_some(buffers) == sum(map(len, buffers))
@@ -121,7 +125,7 @@ class Connection:
     def stale(self) -> bool:
         """Whether the idle connection is of no use any more."""
         if not self.stream.has_input():
-            return False
+            return self.engine.doubtful
         try:
             # A server may speak unasked, over HTTP/2 for instance, where it pings.
             while self.engine.reusable:
