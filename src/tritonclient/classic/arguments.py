@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-from ..messages import RESERVED_PARAMETERS, RESERVED_PREFIX
+import numpy as np
+
+from ..errors import InferenceServerException
+from ..messages import RESERVED_PARAMETERS, RESERVED_PREFIX, RegisterCudaSharedMemory
 from ..utils import raise_error
+
+Headers: TypeAlias = "Mapping[str, str] | None"
+NO_SETTINGS: Mapping[str, Any] = {}
 
 
 def check_version(model_version: str) -> None:
@@ -36,15 +43,31 @@ def request_parameters(
     """
     found: dict[str, Any] = {}
     if sequence_id:
-        found["sequence_id"] = sequence_id
+        found["sequence_id"] = _plain(sequence_id)
         found["sequence_start"] = bool(sequence_start)
         found["sequence_end"] = bool(sequence_end)
     if priority:
-        found["priority"] = priority
+        found["priority"] = _plain(priority)
     if timeout is not None:
-        found["timeout"] = timeout
+        found["timeout"] = _plain(timeout)
     for name, value in (parameters or {}).items():
         if name in RESERVED_PARAMETERS or name.startswith(RESERVED_PREFIX):
             raise_error(f'Parameter "{name}" is a reserved parameter and cannot be specified.')
-        found[name] = value
+        found[name] = _plain(value)
     return found
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as one of Python."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def cuda_region(
+    name: str, raw_handle: bytes | str, device_id: int, byte_size: int
+) -> RegisterCudaSharedMemory:
+    """The request that the arguments of `register_cuda_shared_memory` make."""
+    try:
+        handle = base64.b64decode(raw_handle, validate=True)
+    except ValueError as error:
+        raise InferenceServerException(f"the handle is not base64: {error}") from error
+    return RegisterCudaSharedMemory(name, handle, device_id, byte_size)

@@ -23,13 +23,15 @@ class Input:
         datatype: one of the protocol's datatypes, such as "FP32".
     """
 
+    # Programs make inputs for each request, so what all begin with is not set for each.
+    _data: bytes | None = None
+    _binary = True
+    _parameters: Mapping[str, Parameter] = NO_PARAMETERS
+
     def __init__(self, name: str, shape: Sequence[int], datatype: str) -> None:
         self._name = name
         self._shape = shape
         self._datatype = datatype
-        self._data: bytes | None = None
-        self._binary = True
-        self._parameters: Mapping[str, Parameter] = NO_PARAMETERS
 
     def name(self) -> str:
         """The input's name."""
@@ -90,11 +92,12 @@ class Output:
         class_count: return this many best classes instead of the tensor; 0 for the tensor.
     """
 
+    _parameters: Mapping[str, Parameter] = NO_PARAMETERS
+
     def __init__(self, name: str, class_count: int, binary: bool) -> None:
         self._name = name
         self._class_count = class_count
         self._binary = binary
-        self._parameters: Mapping[str, Parameter] = NO_PARAMETERS
 
     def name(self) -> str:
         """The output's name."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from .. import messages as m
 from ..classic.arguments import check_version, request_parameters
+from ..classic.calls import looks, remember
 from ..classic.plugins import InferenceServerClientBase
 from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
@@ -24,11 +25,8 @@ from ._tensors import InferInput, InferRequestedOutput
 from ._utils import _get_inference_request
 
 C = TypeVar("C", bound="RawCall | InferCall")
-Headers: TypeAlias = "Mapping[str, str] | None"
 Query: TypeAlias = "Mapping[str, Any] | None"
-NO_SETTINGS: Mapping[str, Any] = {}
 
-_MAX_REMEMBERED = 256
 #: Headers that frame the message, which is done here; programs may well have kept some of an
 #: earlier call.
 _FRAMING = frozenset(["connection", "content-length", "inference-header-content-length"])
@@ -104,7 +102,7 @@ class HttpClientBase(InferenceServerClientBase):
             or self._plugin is not None
             or self._verbose
         ):
-            key, data = _looks(model_name, model_version, inputs, outputs)
+            key, data = looks(model_name, model_version, inputs, outputs)
             known = self._remembered.get(key)
             if known is not None:
                 return known.with_data(data)
@@ -126,9 +124,7 @@ class HttpClientBase(InferenceServerClientBase):
         )
         call = self._made(InferCall, request, options)
         if key is not None:
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = call.without_data(m.Infer(model_name, (), model_version))
+            remember(self._remembered, key, call, m.Infer(model_name, (), model_version))
         return call
 
     def _made(self, kind: type[C], request: m.Request[Any], options: Options) -> C:
@@ -238,30 +234,3 @@ def _endpoint(url: str, secure: bool) -> Endpoint:
         # HTTP's own ports, as programs for the classic client expect.
         parts = parts._replace(netloc=f"{parts.netloc}:{443 if secure else 80}")
     return parse_url(parts.geturl())
-
-
-def _looks(
-    model: str,
-    version: str,
-    inputs: Sequence[InferInput],
-    outputs: Sequence[InferRequestedOutput] | None,
-) -> tuple[Any, list[Buffer]]:
-    """What a call looks like, or None if it is out of the common, and its data."""
-    data: list[Buffer] = []
-    described: list[Any] = [model, version, len(inputs)]
-    for tensor in inputs:
-        content = tensor._data
-        size = None
-        if content is not None:
-            if not tensor._binary:
-                return None, data
-            size = len(content)
-            data.append(content)
-        described += (tensor._name, tensor._datatype, tuple(tensor._shape), size)
-        if tensor._parameters:
-            described.append(tuple(tensor._parameters.values()))
-    for output in outputs or ():
-        described += (output._name, output._class_count, output._binary)
-        if output._parameters:
-            described.append(tuple(output._parameters.values()))
-    return tuple(described), data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -135,14 +134,3 @@ def statistics(model_name: str, model_version: str) -> m.GetStatistics:
     if model_version and not model_name:
         raise_error("a model version needs a model name")
     return m.GetStatistics(model_name, model_version)
-
-
-def cuda_region(
-    name: str, raw_handle: bytes | str, device_id: int, byte_size: int
-) -> m.RegisterCudaSharedMemory:
-    """The request that the arguments of `register_cuda_shared_memory` make."""
-    try:
-        handle = base64.b64decode(raw_handle, validate=True)
-    except ValueError as error:
-        raise InferenceServerException(f"the handle is not base64: {error}") from error
-    return m.RegisterCudaSharedMemory(name, handle, device_id, byte_size)

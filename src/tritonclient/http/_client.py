@@ -8,12 +8,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import messages as m
-from ..classic.arguments import check_version
+from ..classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
 from ..datatypes import Buffer
 from ..transport.blocking import Transport
 from ..workers import Workers
 from . import _calls
-from ._base import NO_SETTINGS, Headers, HttpClientBase, Query
+from ._base import HttpClientBase, Query
 from ._calls import Answer, InferCall
 from ._calls import raise_if_error as _raise_if_error
 from ._infer_result import InferAsyncRequest, InferResult
@@ -320,7 +320,7 @@ class InferenceServerClient(HttpClientBase):
         query_params: Query = None,
     ) -> None:
         """Let the server open device memory by its CUDA IPC handle, which is given in base64."""
-        request = _calls.cuda_region(name, raw_handle, device_id, byte_size)
+        request = cuda_region(name, raw_handle, device_id, byte_size)
         self._do(request, headers, query_params)
 
     def unregister_cuda_shared_memory(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import messages as m
-from ...classic.arguments import check_version
+from ...classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
 from ...classic.plugins import InferenceServerClientBase
 from ...datatypes import Buffer
 from ...transport.asyncio import HttpTransport
@@ -21,7 +21,7 @@ from .. import (
     Request,
     _calls,
 )
-from .._base import NO_SETTINGS, Headers, HttpClientBase, Query
+from .._base import HttpClientBase, Query
 from .._calls import Answer
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ class InferenceServerClient(HttpClientBase):
         query_params: Query = None,
     ) -> None:
         """Let the server open device memory by its CUDA IPC handle, which is given in base64."""
-        request = _calls.cuda_region(name, raw_handle, device_id, byte_size)
+        request = cuda_region(name, raw_handle, device_id, byte_size)
         await self._do(request, headers, query_params)
 
     async def unregister_cuda_shared_memory(
