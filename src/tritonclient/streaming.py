@@ -10,7 +10,7 @@ from .codec import rpc_infer
 from .datatypes import Buffer
 from .errors import InferenceServerException, ProtocolError, ServerError
 from .inference import InferResult, infer
-from .messages import Infer
+from .messages import Infer, InferResponse
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -38,13 +38,23 @@ def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
 
 def result_of(message: memoryview, url: str) -> InferResult | InferenceServerException:
     """The answer in a message, or the error that it tells of one request."""
+    answer = answer_of(message, url)
+    return InferResult(answer, url) if isinstance(answer, InferResponse) else answer
+
+
+def answer_of(message: memoryview, url: str) -> InferResponse | InferenceServerException:
+    """The same as the codec reads it.
+
+    Raises:
+        ProtocolError: the message is none of a stream's.
+    """
     try:
         answer = rpc_infer.decode_stream_response(message)
     except ValueError as error:
         raise ProtocolError(f"the answer can't be read: {error}", endpoint=url) from error
-    if not answer.error:
-        return InferResult(answer.response, url)
     response = answer.response
+    if not answer.error:
+        return response
     return ServerError(
         answer.error, endpoint=url, model=response.model_name, request_id=response.id
     )

@@ -365,10 +365,15 @@ def decode_response(request: m.Request[T], message: Buffer) -> T:
             return rpc.load(value)  # type: ignore[no-any-return]
         return None if rpc.kind is None else load(rpc.kind, value)  # type: ignore[return-value]
     except ValueError as error:
-        raise errors.ProtocolError(
-            f"the answer to {type(request).__name__} can't be read: {error!s:.500}",
-            debug_details=bytes(memoryview(message)[:500]),
-        ) from error
+        raise unreadable(request, message, error) from error
+
+
+def unreadable(request: m.Request[Any], message: Buffer, error: ValueError) -> errors.ProtocolError:
+    """The error to raise when an answer can't be read because of this one."""
+    return errors.ProtocolError(
+        f"the answer to {type(request).__name__} can't be read: {error!s:.500}",
+        debug_details=bytes(memoryview(message)[:500]),
+    )
 
 
 # Server side
@@ -433,10 +438,20 @@ def _serialized(name: str, value: dict[str, Any]) -> bytes:
 
 
 def _parsed(name: str, data: Buffer) -> dict[str, Any]:
+    return messages_pb.to_dict(parse(name, data))
+
+
+def parse(name: str, data: Buffer) -> Any:
+    """The protobuf message in bytes, by the name of its class.
+
+    Raises:
+        ValueError: the bytes are not such a message.
+        ImportError: protobuf is not installed.
+    """
     with needs("protobuf", "gRPC", "grpc"):
         kind = messages_pb.message(name)
         from google.protobuf.message import DecodeError
     try:
-        return messages_pb.to_dict(kind.FromString(bytes(data)))
+        return kind.FromString(bytes(data))
     except DecodeError as error:
         raise ValueError(f"{name}: {error}") from error

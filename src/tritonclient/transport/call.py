@@ -156,10 +156,13 @@ class Grpcio:
         options: channel arguments, such as `[("grpc.lb_policy_name", "round_robin")]`.
         credentials: a `grpc.ChannelCredentials` object; by default the client's TLS settings are
             used where the URL asks for TLS.
+        target: what to connect to in place of the URL's host, in grpcio's own words, such as
+            "ipv4:10.0.0.1:8001,10.0.0.2:8001".
     """
 
     options: Sequence[tuple[str, Any]] = ()
     credentials: Any = None
+    target: str = ""
 
 
 class Settings(Protocol):
@@ -234,10 +237,19 @@ def check_timeout(timeout: float | None, name: str = "timeout") -> None:
         raise ValueError(f"{name} is {timeout!r}, expected a positive number of seconds, or None")
 
 
+class RequestTooLarge(ValueError):
+    """A request is larger than a client's settings allow."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"the request's {size} bytes exceed max_request_size {limit}")
+        self.size = size
+        self.limit = limit
+
+
 def check_size(size: int, limit: int | None) -> None:
     """Raise when a request is larger than a client's settings allow."""
     if limit is not None and size > limit:
-        raise ValueError(f"the request's {size} bytes exceed max_request_size {limit}")
+        raise RequestTooLarge(size, limit)
 
 
 def unreachable(error: Exception) -> ConnectionFailed:

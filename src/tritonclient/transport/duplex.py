@@ -79,12 +79,35 @@ class Duplex:
         Raises:
             DeadlineExceeded: the server did not take it in time.
         """
+        if not self.post(message):
+            self.drain()
+
+    def post(self, message: Sequence[Buffer]) -> bool:
+        """Send a message as far as that needs no waiting; whether it is on its way.
+
+        If not, `drain` sends what is left, in another thread if need be.
+        """
         framed = frame_message(message, self._coding)
         with self._changed:
             if self._stream.result is None:
                 self._engine.send(self._stream, framed)
-                self._flush()
-        while not self._sent():
+        return self.sent()
+
+    def sent(self) -> bool:
+        """Whether what was posted is on its way and there is room for more, or the stream over."""
+        with self._changed:
+            if self._stream.result is not None:
+                return True
+            self._flush()
+            return not self._unsent and self._stream.out_size < _ROOM
+
+    def drain(self) -> None:
+        """Wait until what was posted is on its way.
+
+        Raises:
+            DeadlineExceeded: the server did not take it in time.
+        """
+        while not self.sent():
             try:
                 self._wait_to_send()
             except DeadlineExceeded as error:
@@ -159,13 +182,6 @@ class Duplex:
                 engine.fail(ConnectionFailed(f"the connection was lost while sending: {error}"))
                 return
             self._unsent = behind(self._unsent, sent)
-
-    def _sent(self) -> bool:
-        with self._changed:
-            if self._stream.result is not None:
-                return True
-            self._flush()
-            return not self._unsent and self._stream.out_size < _ROOM
 
     def _wait_to_send(self) -> None:
         with self._changed:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ..codec import rpc, rpc_infer, rpc_status
 from ..datatypes import Buffer
@@ -21,6 +21,9 @@ from ..errors import InferenceServerException, ProtocolError, ServerError
 from ..messages import Request
 from .call import NO_OPTIONS, KeepAlive, Options, check_limit, check_size
 from .endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -173,19 +176,19 @@ class GrpcCall(Generic[T]):
         # Heads and tensors by turns, with the prefix that frames the message before the first.
         self._payload: Sequence[Buffer] = _framed(encoded.message)
 
-    def without_data(self, request: Request[Any]) -> GrpcCall[T]:
+    def without_data(self, request: Request[Any]) -> Self:
         """What is left when tensors are taken off: the message's heads before each of them."""
         return self._variant(request, self._payload[::2])
 
-    def with_data(self, data: list[Buffer]) -> GrpcCall[T]:
+    def with_data(self, data: list[Buffer]) -> Self:
         """The same call with other tensors, of the same sizes."""
         payload: list[Buffer] = []
         for head, tensor in zip(self._payload, data, strict=True):
             payload += (head, tensor)
         return self._variant(self.request, payload)
 
-    def _variant(self, request: Request[Any], payload: Sequence[Buffer]) -> GrpcCall[T]:
-        call: GrpcCall[T] = object.__new__(GrpcCall)
+    def _variant(self, request: Request[Any], payload: Sequence[Buffer]) -> Self:
+        call = object.__new__(type(self))
         call.request, call._head, call._payload = request, self._head, payload
         return call
 

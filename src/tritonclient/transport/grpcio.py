@@ -23,7 +23,7 @@ from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceSer
 from ..extras import needs
 from ..messages import Request
 from .call import NO_OPTIONS, Call, Grpcio, Options, check_timeout, locate
-from .endpoint import TLS
+from .endpoint import TLS, Endpoint
 from .grpc import GrpcCall, GrpcSettings, check_options, check_outcome
 
 with needs("grpcio", "Grpcio", "grpcio"):
@@ -45,6 +45,7 @@ _LOST = re.compile(
 #: Messages that may wait to be sent before a sender waits.
 _ROOM = 4
 _STREAM = "ModelStreamInfer"
+_LARGEST = 2**31 - 1
 
 
 class GrpcioTransport:
@@ -110,7 +111,8 @@ class Duplex:
     def __init__(
         self, channel: Any, settings: GrpcSettings, options: Options, timeout: float | None
     ) -> None:
-        self._requests: queue.Queue[bytes | None] = queue.Queue(_ROOM)
+        self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._taken = threading.Event()
         self._over = threading.Event()
         self._error: InferenceServerException | None = None
         self._call = channel.stream_stream(settings.path(_STREAM))(
@@ -129,6 +131,7 @@ class Duplex:
                 continue
             if message is None:
                 return
+            self._taken.set()
             yield message
 
     @property
@@ -138,19 +141,28 @@ class Duplex:
 
     def send(self, message: Sequence[Buffer]) -> None:
         """Send a message; waits while several wait to be sent."""
-        self._put(b"".join(message))
+        if not self.post(message):
+            self.drain()
+
+    def post(self, message: Sequence[Buffer]) -> bool:
+        """Send a message without waiting; whether there is room for another."""
+        self._requests.put(b"".join(message))
+        return self.sent()
+
+    def sent(self) -> bool:
+        """Whether there is room for another message, or the stream is over."""
+        return self._over.is_set() or self._requests.qsize() <= _ROOM
+
+    def drain(self) -> None:
+        """Wait until there is room for another message."""
+        while not self.sent():
+            self._taken.clear()
+            if not self.sent():
+                self._taken.wait(0.1)
 
     def end(self) -> None:
         """Tell the server that no more messages will come."""
-        self._put(None)
-
-    def _put(self, message: bytes | None) -> None:
-        while not self._over.is_set():
-            try:
-                self._requests.put(message, timeout=0.1)
-                return
-            except queue.Full:
-                continue
+        self._requests.put(None)
 
     def receive(self, timeout: float | None = None) -> memoryview | None:
         """The next message, or None when the server has ended the stream well."""
@@ -344,9 +356,7 @@ def _translated() -> Iterator[None]:
 def _maker(settings: GrpcSettings, grpcio: Grpcio, tls: TLS) -> Callable[[Any], Any]:
     """A function that makes a channel with `grpc` or `grpc.aio`."""
     endpoint = settings.endpoint
-    target = endpoint.authority if not endpoint.socket_path else f"unix:{endpoint.socket_path}"
-    if ":" not in target.rpartition("]")[2]:
-        target = f"{target}:{endpoint.port}"
+    target = grpcio.target or _target(endpoint)
     options = _channel_options(settings, tls) + [tuple(option) for option in grpcio.options]
     credentials = grpcio.credentials
     if credentials is None and endpoint.secure:
@@ -356,16 +366,23 @@ def _maker(settings: GrpcSettings, grpcio: Grpcio, tls: TLS) -> Callable[[Any], 
     return lambda module: module.secure_channel(target, credentials, options)
 
 
+def _target(endpoint: Endpoint) -> str:
+    if endpoint.socket_path:
+        return f"unix:{endpoint.socket_path}"
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return f"{host}:{endpoint.port}"
+
+
 def _channel_options(settings: GrpcSettings, tls: TLS) -> list[tuple[str, Any]]:
     options: list[tuple[str, Any]] = [
         ("grpc.max_send_message_length", -1),
-        ("grpc.max_receive_message_length", settings.max_response_size),
+        ("grpc.max_receive_message_length", min(settings.max_response_size, _LARGEST)),
     ]
     keep_alive = settings.keep_alive
     if keep_alive is not None:
         options += [
-            ("grpc.keepalive_time_ms", int(min(keep_alive.time * 1000, 2**31 - 1))),
-            ("grpc.keepalive_timeout_ms", int(min(keep_alive.timeout * 1000, 2**31 - 1))),
+            ("grpc.keepalive_time_ms", int(min(keep_alive.time * 1000, _LARGEST))),
+            ("grpc.keepalive_timeout_ms", int(min(keep_alive.timeout * 1000, _LARGEST))),
             ("grpc.keepalive_permit_without_calls", int(keep_alive.without_calls)),
             ("grpc.http2.max_pings_without_data", keep_alive.max_pings),
         ]
