@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.classic.runtimes import Awaiting, Blocking
+from tests.classic.runtimes import Awaiting, Blocking, GrpcAwaiting, GrpcBlocking
 
 
 @pytest.fixture(scope="session", params=["embedded", "triton"])
@@ -20,4 +20,11 @@ def server(request: pytest.FixtureRequest) -> Any:
 def client(request: pytest.FixtureRequest, server: Any) -> Iterator[Any]:
     """A classic client of the server over HTTP, called the same way whatever its runtime."""
     with request.param(server.http_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module", params=[GrpcBlocking, GrpcAwaiting], ids=lambda r: r.kind)
+def grpc_client(request: pytest.FixtureRequest, server: Any) -> Iterator[Any]:
+    """A classic client of the server over gRPC, called the same way whatever its runtime."""
+    with request.param(server.grpc_url) as client:
         yield client

@@ -1,4 +1,4 @@
-"""The classic HTTP clients, blocking and awaited, behind one face."""
+"""The classic clients, blocking and awaited, behind one face."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tritonclient.grpc
+import tritonclient.grpc.aio
 import tritonclient.http
 import tritonclient.http.aio
 from tests import adversity
@@ -19,6 +21,14 @@ def _blocking(url: str, timeout: float, **options: Any) -> Any:
 
 def _awaited(url: str, timeout: float, **options: Any) -> Any:
     return tritonclient.http.aio.InferenceServerClient(bare(url), conn_timeout=timeout, **options)
+
+
+def _grpc_blocking(url: str, timeout: float, **options: Any) -> Any:
+    return tritonclient.grpc.InferenceServerClient(bare(url), **options)
+
+
+def _grpc_awaited(url: str, timeout: float, **options: Any) -> Any:
+    return tritonclient.grpc.aio.InferenceServerClient(bare(url), **options)
 
 
 def bare(url: str) -> str:
@@ -38,6 +48,21 @@ class Awaiting(adversity.Awaiting):
     make = staticmethod(_awaited)
 
 
+class GrpcBlocking(adversity.Blocking):
+    """A `tritonclient.grpc.InferenceServerClient`."""
+
+    make = staticmethod(_grpc_blocking)
+
+
+class GrpcAwaiting(adversity.Awaiting):
+    """A `tritonclient.grpc.aio.InferenceServerClient`, each of whose methods runs a loop."""
+
+    make = staticmethod(_grpc_awaited)
+
+
+both_grpc_runtimes = pytest.mark.parametrize(
+    "runtime", [GrpcBlocking, GrpcAwaiting], ids=lambda r: r.kind
+)
 both_runtimes = pytest.mark.parametrize("runtime", [Blocking, Awaiting], ids=lambda r: r.kind)
 
 
@@ -50,3 +75,15 @@ def make_input(name: str, array: Any, datatype: str, binary_data: bool = True) -
 def pair(a: Any, b: Any, binary_data: bool = True) -> list[InferInput]:
     """The inputs of the model `simple`."""
     return [make_input(f"INPUT{n}", x, "INT32", binary_data) for n, x in enumerate((a, b))]
+
+
+def grpc_input(name: str, array: Any, datatype: str) -> tritonclient.grpc.InferInput:
+    """An input over gRPC that holds an array."""
+    array = np.asarray(array)
+    tensor = tritonclient.grpc.InferInput(name, list(array.shape), datatype)
+    return tensor.set_data_from_numpy(array)
+
+
+def grpc_pair(a: Any, b: Any) -> list[tritonclient.grpc.InferInput]:
+    """The inputs of the model `simple` over gRPC."""
+    return [grpc_input(f"INPUT{n}", x, "INT32") for n, x in enumerate((a, b))]

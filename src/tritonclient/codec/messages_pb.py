@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FileDescriptor
     from google.protobuf.descriptor_pool import DescriptorPool
 
+#: The modules in which programs find the messages of a file; pickles name them.
+_MODULES = {
+    "grpc_service.proto": "tritonclient.grpc.service_pb2",
+    "model_config.proto": "tritonclient.grpc.model_config_pb2",
+}
+
 
 @cache
 def message(name: str) -> Any:
@@ -81,6 +87,7 @@ def _class(descriptor: Descriptor) -> Any:
     else:  # protobuf before 4.22, of which its types know nothing
         factory: Any = message_factory.MessageFactory()
         kind = factory.GetPrototype(descriptor)
+    kind.__module__ = _MODULES.get(descriptor.file.name)
     for nested in descriptor.nested_types:
         if not hasattr(kind, nested.name):  # protobuf in pure Python leaves them out
             setattr(kind, nested.name, message(nested.full_name))

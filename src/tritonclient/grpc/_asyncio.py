@@ -1,0 +1,17 @@
+"""The transport on asyncio, for the awaiting client and for calls that are not waited for."""
+
+from __future__ import annotations
+
+from ..transport.asyncio_grpc import GrpcTransport
+from ._channel import Route
+
+
+def make_transport(route: Route) -> GrpcTransport:
+    """The transport of a client."""
+    settings, tls, grpcio = route
+    if grpcio is None:
+        return GrpcTransport(settings, tls=tls)
+    from ..transport.grpcio import AsyncGrpcioTransport
+
+    # It has the same methods.
+    return AsyncGrpcioTransport(settings, grpcio, tls=tls)  # type: ignore[return-value]

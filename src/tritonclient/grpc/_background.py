@@ -1,0 +1,141 @@
+"""Calls that are not waited for: an event loop on a thread carries them, another thread tells.
+
+One loop carries any number of calls at the same time on few connections, as programs expect that
+send hundreds of requests to a model that batches them. A thread for each call could not.
+
+Callbacks run one after the other on a thread of their own, never on the caller's, whose locks they
+may want, and never on the loop's, which they would hold up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, TypeAlias
+
+from ..errors import InferenceServerException
+from ._asyncio import make_transport
+from ._base import GrpcClientBase, closed
+from ._calls import InferCall
+from ._channel import Route
+from ._errors import cancelled
+from ._infer_result import InferResult
+from ._infer_stream import Callback, call_back
+
+#: What is to be called on the thread of callbacks; None ends it.
+Told: TypeAlias = "queue.SimpleQueue[Callable[[], None] | None]"
+
+
+class Background:
+    """Carries calls in the background; its threads are started when first needed."""
+
+    def __init__(self, route: Route) -> None:
+        self._transport = make_transport(route)
+        self._lock = threading.Lock()
+        self._loop: AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._told: Told = queue.SimpleQueue()
+        self._pid = os.getpid()
+        self._closed = False
+
+    def submit(
+        self, client: GrpcClientBase, call: InferCall, timeout: float | None, callback: Callback
+    ) -> Future[InferResult]:
+        """Make a call for a client, which lives as long as the call at least.
+
+        Returns:
+            A future whose cancelling ends the call.
+        """
+        try:
+            loop = self._running()
+        except RuntimeError:
+            raise closed() from None
+        future = asyncio.run_coroutine_threadsafe(self._carry(client, call, timeout), loop)
+        told = self._told
+        future.add_done_callback(lambda done: told.put(partial(_tell, client, callback, done)))
+        return future
+
+    async def _carry(
+        self, client: GrpcClientBase, call: InferCall, timeout: float | None
+    ) -> InferResult:
+        try:
+            result: InferResult = await self._transport.send(call, timeout)
+            return result
+        except (InferenceServerException, RuntimeError) as error:
+            raise client._failure(error, timeout) from error.__cause__
+
+    def _running(self) -> AbstractEventLoop:
+        if self._loop is not None and self._pid == os.getpid():
+            return self._loop
+        if self._pid != os.getpid():
+            # The parent's threads are not there in a forked child, and its lock may be held.
+            self._pid, self._lock, self._loop = os.getpid(), threading.Lock(), None
+            self._told = queue.SimpleQueue()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the client is closed")
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                self._thread = _start(_run_loop, loop, self._transport, self._told)
+                _start(_run_callbacks, self._told)
+                self._loop = loop
+            return self._loop
+
+    def close(self, *, wait: bool = True) -> None:
+        """Cancel what is under way, and end the threads.
+
+        Args:
+            wait: until all is closed; callbacks may run later still.
+        """
+        with self._lock:
+            self._closed = True
+            loop, self._loop = self._loop, None
+        if loop is not None and self._thread is not None and self._pid == os.getpid():
+            loop.call_soon_threadsafe(loop.stop)
+            if wait:
+                self._thread.join()
+
+
+def _start(function: Callable[..., None], *arguments: Any) -> threading.Thread:
+    # Daemons, so that a program can end while the server is silent.
+    thread = threading.Thread(
+        target=function, args=arguments, name="tritonclient-background", daemon=True
+    )
+    thread.start()
+    return thread
+
+
+def _run_loop(loop: AbstractEventLoop, transport: Any, told: Told) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(transport.close())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+        told.put(None)
+
+
+def _run_callbacks(told: Told) -> None:
+    while (function := told.get()) is not None:
+        function()
+        del function  # it refers to the client
+
+
+def _tell(client: GrpcClientBase, callback: Callback, future: Future[InferResult]) -> None:
+    if future.cancelled():
+        text = "Channel closed!" if client._closed else "Locally cancelled by application!"
+        call_back(callback, None, cancelled(text))
+        return
+    error = future.exception()
+    call_back(callback, None if error else client._shown(future.result()), error)

@@ -1,0 +1,263 @@
+"""What the blocking and the awaiting client have in common: all but the sending."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from operator import index
+from typing import Any, TypeVar
+
+from .. import messages as m
+from ..classic.calls import looks, remember
+from ..classic.plugins import InferenceServerClientBase
+from ..codec import rpc, rpc_infer
+from ..codec.rpc_status import error_of
+from ..datatypes import Buffer
+from ..engine.coding import CODINGS
+from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
+from ..transport.call import NO_OPTIONS, Options, RequestTooLarge, check_size
+from ..transport.grpc import metadata
+from ._calls import InferCall, MessageCall
+from ._channel import KeepAliveOptions, make_route
+from ._errors import cancelled, in_grpcs_words
+from ._infer_result import InferResult
+from ._tensors import InferInput, InferRequestedOutput
+from ._utils import infer_request
+
+C = TypeVar("C", bound="MessageCall | InferCall")
+
+#: Seconds that connecting may take, as with grpcio.
+CONNECT_TIMEOUT = 20.0
+_WORDS = re.compile("(?<=[a-z])(?=[A-Z])")
+#: Methods that are named otherwise than their requests.
+_NAMES = {
+    "get_repository_index": "get_model_repository_index",
+    "get_statistics": "get_inference_statistics",
+}
+
+
+class GrpcClientBase(InferenceServerClientBase):
+    """A client over gRPC, less the sending; for the arguments see `InferenceServerClient`."""
+
+    def __init__(
+        self,
+        url: str,
+        verbose: bool,
+        ssl: bool,
+        root_certificates: str | None,
+        private_key: str | None,
+        certificate_chain: str | None,
+        creds: Any,
+        keepalive_options: KeepAliveOptions | None,
+        channel_args: Iterable[tuple[str, Any]] | None,
+    ) -> None:
+        super().__init__()
+        self._verbose = verbose
+        self._closed = False
+        self._route = make_route(
+            url,
+            ssl,
+            root_certificates,
+            private_key,
+            certificate_chain,
+            creds,
+            keepalive_options,
+            channel_args,
+        )
+        self._settings = self._route.settings
+        self._remembered: dict[Any, InferCall] = {}
+
+    def _message_call(
+        self, request: m.Request[Any], headers: Mapping[Any, Any] | None
+    ) -> MessageCall:
+        options = self._options(headers)
+        call = self._made(MessageCall, request, options)
+        if self._verbose:
+            name = _WORDS.sub("_", type(request).__name__).lower()
+            message = rpc.parse(f"{call.method}Request", call.message())
+            note = ""
+            if isinstance(request, m.LoadModel):
+                note = "override files omitted:\n"
+                for path in [name for name in message.parameters if name != "config"]:
+                    del message.parameters[path]
+            print(_heading(_NAMES.get(name, name), options), f"{note}{message}", sep="\n")
+        return call
+
+    def _infer_call(
+        self,
+        model_name: str,
+        inputs: Sequence[InferInput],
+        model_version: str,
+        outputs: Sequence[InferRequestedOutput] | None,
+        request_id: str,
+        sequence_id: int | str,
+        sequence_start: bool,
+        sequence_end: bool,
+        priority: int,
+        timeout: int | None,
+        headers: Mapping[str, str] | None,
+        compression_algorithm: str | None,
+        parameters: Mapping[str, Any] | None,
+        name: str = "infer",
+    ) -> InferCall:
+        """The call that the arguments of `infer` make.
+
+        What a call of nothing but tensors looks like is remembered, so that a further one like it
+        brings only its data.
+        """
+        key = None
+        if not (
+            request_id
+            or sequence_id
+            or priority
+            or timeout is not None
+            or headers
+            or compression_algorithm
+            or parameters
+            or self._plugin is not None
+            or self._verbose
+        ):
+            key, data = looks(model_name, model_version, inputs, outputs)
+            known = self._remembered.get(key)
+            if known is not None:
+                return known.with_data(data)
+            if not data:
+                key = None  # there is nothing to take off
+        request = infer_request(
+            model_name,
+            inputs,
+            model_version,
+            outputs,
+            request_id,
+            sequence_id,
+            sequence_start,
+            sequence_end,
+            priority,
+            timeout,
+            parameters,
+        )
+        options = self._options(headers, compression_algorithm)
+        call = self._made(InferCall, request, options)
+        if key is not None:
+            remember(self._remembered, key, call, m.Infer(model_name, (), model_version))
+        if self._verbose:
+            message = rpc.parse("ModelInferRequest", call.message())
+            print(_heading(name, options), message, sep="\n")
+        return call
+
+    def _made(self, kind: type[C], request: m.Request[Any], options: Options) -> C:
+        if self._closed:
+            raise closed()
+        try:
+            return kind(request, self._settings, options)
+        except ValueError as error:
+            raise _refused(error) from error
+
+    def _options(
+        self, headers: Mapping[Any, Any] | None, compression_algorithm: str | None = None
+    ) -> Options:
+        coding = compression_algorithm.lower() if compression_algorithm else None
+        if coding is not None and coding not in CODINGS:
+            print(
+                "The provided client-side compression algorithm is not supported... "
+                "using no compression"
+            )
+            coding = None
+        given = {name: _value(name, value) for name, value in self._headers(headers).items()}
+        if not (given or coding):
+            return NO_OPTIONS
+        try:
+            metadata(given)
+        except ValueError as error:
+            raise _refused(error) from error
+        return Options(given, request_compression=coding)
+
+    def _stream_message(
+        self, request: m.Infer, enable_empty_final_response: bool
+    ) -> tuple[Buffer, ...]:
+        """The message that a stream sends for a request."""
+        if enable_empty_final_response:
+            parameters = {**request.parameters, "triton_enable_empty_final_response": True}
+            request = replace(request, parameters=parameters)
+        try:
+            message = rpc_infer.encode_request(request)
+            check_size(sum(map(len, message)), self._settings.max_request_size)
+        except ValueError as error:
+            raise _refused(error) from error
+        if self._verbose:
+            print("async_stream_infer", rpc.parse("ModelInferRequest", b"".join(message)), sep="\n")
+        return message
+
+    def _failure(self, error: Exception, timeout: float | None) -> Exception:
+        """The error to raise when sending fails with this one."""
+        if not isinstance(error, InferenceServerException):
+            return closed() if self._closed else error
+        ours = error.status() is None
+        if self._closed and ours and isinstance(error, (Cancelled, ConnectionFailed)):
+            return cancelled("Channel closed!")
+        if timeout is None and ours and isinstance(error, DeadlineExceeded):
+            text = f"can't connect in {CONNECT_TIMEOUT:g} s"
+            error = ConnectionFailed(text, endpoint=error.endpoint)
+        return in_grpcs_words(error)
+
+    def _shown(self, result: InferResult) -> InferResult:
+        if self._verbose:
+            print(result.get_response())
+        return result
+
+
+def _heading(name: str, options: Options) -> str:
+    return f"{name}, metadata {options.headers.items()}"
+
+
+def _value(name: Any, value: Any) -> Any:
+    """A header's value as gRPC takes it: bytes where the name ends so, otherwise text."""
+    if isinstance(value, bytes):
+        return value if str(name).lower().endswith("-bin") else value.decode("latin-1")
+    return str(value)
+
+
+def _refused(error: ValueError) -> InferenceServerException:
+    """The error to raise for what can't be sent."""
+    if isinstance(error, RequestTooLarge):
+        text = f"Sent message larger than max ({error.size} vs. {error.limit})"
+        return in_grpcs_words(error_of(8, text))
+    return InferenceServerException(str(error))
+
+
+def closed() -> ValueError:
+    """The error of calls to a client that is closed."""
+    return ValueError("Cannot invoke RPC on closed channel!")
+
+
+def seconds(timeout: float | None) -> float | None:
+    """A time limit as transports take it; one of 0 or less is over at once."""
+    if timeout is None or timeout == math.inf:
+        return None
+    return max(float(timeout), 1e-6)
+
+
+def log_settings(settings: Mapping[str, Any]) -> m.UpdateLogSettings:
+    """The request that the arguments of `update_log_settings` make."""
+    return m.UpdateLogSettings({name: _log_value(name, value) for name, value in settings.items()})
+
+
+def _log_value(name: str, value: Any) -> Any:
+    """A setting in the kind that servers want; for "on" programs also give 1."""
+    if isinstance(value, str):
+        return value
+    return index(value) if name == "log_verbose_level" else bool(value)
+
+
+def trace_settings(settings: Mapping[str, Any], model_name: str | None) -> m.UpdateTraceSettings:
+    """The request that the arguments of `update_trace_settings` make."""
+    texts = {name: _texts(value) for name, value in settings.items()}
+    return m.UpdateTraceSettings(texts, model_name or "")
+
+
+def _texts(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    return [str(item) for item in value] if isinstance(value, (list, tuple)) else str(value)

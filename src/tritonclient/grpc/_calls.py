@@ -1,0 +1,35 @@
+"""Calls whose answers are given as the classic clients give them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..codec import rpc
+from ..transport.grpc import GrpcCall
+from ._infer_result import InferResult
+
+
+class MessageCall(GrpcCall[Any]):
+    """A call whose answer is given as a protobuf message."""
+
+    __slots__ = ()
+
+    @property
+    def method(self) -> str:
+        """The procedure's name."""
+        return self.path.rpartition("/")[2]
+
+    def decode(self, message: memoryview) -> Any:
+        try:
+            return rpc.parse(f"{self.method}Response", message)
+        except ValueError as error:
+            raise rpc.unreadable(self.request, message, error) from error
+
+
+class InferCall(GrpcCall[Any]):
+    """A call of a model."""
+
+    __slots__ = ()
+
+    def decode(self, message: memoryview) -> InferResult:
+        return InferResult._of(super().decode(message), message)

@@ -1,0 +1,206 @@
+"""What the arguments of the classic clients make: where the server is, and how to talk to it.
+
+The names of channel arguments are grpcio's. Those that programs use are done by this package's own
+transport; where one is not, or credentials are an object of grpcio, its channel carries the calls.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from ..transport.call import Grpcio, KeepAlive
+from ..transport.endpoint import TLS, Endpoint, parse_url
+from ..transport.grpc import GrpcSettings
+from ..utils import raise_error
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+
+MAX_GRPC_MESSAGE_SIZE = 2**31 - 1
+_NEVER = 2**31 - 1  # milliseconds, to grpcio
+
+_SEND, _RECEIVE = "grpc.max_send_message_length", "grpc.max_receive_message_length"
+_KEEP_ALIVE_TIME, _KEEP_ALIVE_TIMEOUT = "grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms"
+_WITHOUT_CALLS = "grpc.keepalive_permit_without_calls"
+_MAX_PINGS = "grpc.http2.max_pings_without_data"
+_TARGET_NAME, _AUTHORITY = "grpc.ssl_target_name_override", "grpc.default_authority"
+_USER_AGENT = ("grpc.primary_user_agent", "grpc.secondary_user_agent")
+_DONE = {
+    _SEND, _RECEIVE, _KEEP_ALIVE_TIME, _KEEP_ALIVE_TIMEOUT, _WITHOUT_CALLS, _MAX_PINGS,
+    _TARGET_NAME, _AUTHORITY, *_USER_AGENT,
+}  # fmt: skip
+#: Those that tune what is done in another way here: each client has connections of its own, which
+#: are opened anew as soon as they are needed.
+_MEANINGLESS = {
+    "grpc.use_local_subchannel_pool",
+    "grpc.initial_reconnect_backoff_ms",
+    "grpc.min_reconnect_backoff_ms",
+    "grpc.max_reconnect_backoff_ms",
+    "grpc.http2.bdp_probe",
+    "grpc.http2.lookahead_bytes",
+    "grpc.http2.min_time_between_pings_ms",
+    "grpc.http2.min_ping_interval_without_data_ms",
+    "grpc.optimization_target",
+}
+#: Values that ask for what is done anyway.
+_DEFAULTS = {("grpc.enable_retries", 0), ("grpc.enable_http_proxy", 0)} | {
+    ("grpc.lb_policy_name", "pick_first")
+}
+
+_SCHEMES_ABOVE = ("http://", "https://", "grpc://", "grpcs://")
+
+
+class KeepAliveOptions:
+    """When to look whether a silent server still lives, by HTTP/2 pings.
+
+    Attributes:
+        keepalive_time_ms: milliseconds of silence after which a ping is sent; the default, grpcio's
+            largest number, is never.
+        keepalive_timeout_ms: milliseconds that its answer may take.
+        keepalive_permit_without_calls: whether pings are also sent while no call is in work.
+        http2_max_pings_without_data: how many pings may be sent in a row; 0 for any number.
+    """
+
+    def __init__(
+        self,
+        keepalive_time_ms: int = _NEVER,
+        keepalive_timeout_ms: int = 20000,
+        keepalive_permit_without_calls: bool = False,
+        http2_max_pings_without_data: int = 2,
+    ) -> None:
+        self.keepalive_time_ms = keepalive_time_ms
+        self.keepalive_timeout_ms = keepalive_timeout_ms
+        self.keepalive_permit_without_calls = keepalive_permit_without_calls
+        self.http2_max_pings_without_data = http2_max_pings_without_data
+
+
+class Route(NamedTuple):
+    """How to reach a server; `grpcio` is None where that is left to our own transport."""
+
+    settings: GrpcSettings
+    tls: TLS
+    grpcio: Grpcio | None
+
+
+def make_route(
+    url: str,
+    ssl: bool,
+    root_certificates: str | None,
+    private_key: str | None,
+    certificate_chain: str | None,
+    creds: Any,
+    keepalive_options: KeepAliveOptions | None,
+    channel_args: Iterable[tuple[str, Any]] | None,
+) -> Route:
+    """The route that a client's arguments make; see `InferenceServerClient`.
+
+    Raises:
+        InferenceServerException: the URL has a scheme that is none of gRPC's.
+        OSError: a file can't be read; `ssl.SSLError` when it is not what it should be.
+    """
+    given = _arguments(keepalive_options) if channel_args is None else list(channel_args)
+    arguments = dict(given)
+    secure = ssl or creds is not None
+    endpoint = _endpoint(url, secure)
+    others = [pair for pair in given if not _is_done(*pair)]
+    grpcio = None
+    if endpoint is None or others or creds is not None or endpoint.secure != secure:
+        grpcio = Grpcio(given, creds, url)
+    if endpoint is None:
+        endpoint = Endpoint(url, "grpc", secure, "", "", 0)
+    if endpoint.secure != secure:  # TLS on a unix socket, which URLs have no scheme for
+        endpoint = replace(endpoint, secure=secure)
+    name = arguments.get(_TARGET_NAME)
+    authority = arguments.get(_AUTHORITY) or name
+    if authority:
+        endpoint = replace(endpoint, authority=authority)
+    tls = TLS(root_certificates, certificate_chain, private_key, server_name=name or None)
+    if ssl and grpcio is None:
+        tls = TLS(context=_context(tls), server_name=authority or None)
+    # Through grpcio the argument itself does it.
+    agents = [] if grpcio else [arguments[name] for name in _USER_AGENT if arguments.get(name)]
+    settings = GrpcSettings(
+        endpoint,
+        {"user-agent": " ".join(agents)} if agents else {},
+        _limit(arguments.get(_SEND)),
+        _limit(arguments.get(_RECEIVE)) or sys.maxsize,
+        _keep_alive(arguments),
+    )
+    return Route(settings, tls if ssl else TLS(), grpcio)
+
+
+def _arguments(options: KeepAliveOptions | None) -> list[tuple[str, Any]]:
+    options = options or KeepAliveOptions()
+    return [
+        (_SEND, MAX_GRPC_MESSAGE_SIZE),
+        (_RECEIVE, MAX_GRPC_MESSAGE_SIZE),
+        (_KEEP_ALIVE_TIME, options.keepalive_time_ms),
+        (_KEEP_ALIVE_TIMEOUT, options.keepalive_timeout_ms),
+        (_WITHOUT_CALLS, options.keepalive_permit_without_calls),
+        (_MAX_PINGS, options.http2_max_pings_without_data),
+    ]
+
+
+def _is_done(name: str, value: Any) -> bool:
+    return name in _DONE or name in _MEANINGLESS or (name, value) in _DEFAULTS
+
+
+def _limit(size: int | None) -> int | None:
+    return None if size is None or size < 0 else size
+
+
+def _keep_alive(arguments: Mapping[str, Any]) -> KeepAlive | None:
+    time = arguments.get(_KEEP_ALIVE_TIME, _NEVER)
+    if time >= _NEVER:
+        return None
+    timeout = arguments.get(_KEEP_ALIVE_TIMEOUT, 20000)
+    return KeepAlive(
+        time / 1000,
+        math.inf if timeout >= _NEVER else timeout / 1000,
+        bool(arguments.get(_WITHOUT_CALLS, False)),
+        arguments.get(_MAX_PINGS, 2),
+    )
+
+
+def _endpoint(url: str, secure: bool) -> Endpoint | None:
+    """The endpoint of a target of gRPC, or None if it is one for grpcio.
+
+    Source: gRPC documentation, "gRPC Name Resolution".
+    """
+    if not isinstance(url, str):
+        raise TypeError(f"url is {type(url).__name__}, expected str")
+    if url.lower().startswith(_SCHEMES_ABOVE):
+        raise_error("url should not include the scheme")
+    scheme, _, rest = url.partition(":")
+    if scheme == "unix":
+        return parse_url(f"grpc+unix:{quote(rest.removeprefix('//'))}")
+    if scheme in ("dns", "ipv4", "ipv6", "passthrough"):
+        url = rest.removeprefix("///")
+        if "/" in url or "," in url:
+            return None  # a name server, or several addresses
+    elif "://" in url or scheme in ("unix-abstract", "vsock", "xds"):
+        return None
+    if url.count(":") > 1 and not url.startswith("["):
+        url = f"[{url}]"
+    # Without a port, TLS's own, as grpcio has it.
+    if ":" not in url.rpartition("]")[2]:
+        url = f"{url}:443"
+    return parse_url(f"{'grpcs' if secure else 'grpc'}://{url}")
+
+
+def _context(tls: TLS) -> ssl_module.SSLContext:
+    """The `ssl.SSLContext` that trusts what grpcio would.
+
+    Certificates that people made for themselves often lack what is asked of public ones.
+    """
+    import ssl  # takes longer to import than a client without TLS
+
+    context = tls.make_context()
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context

@@ -1,0 +1,357 @@
+"""The classic `InferenceServerClient` over gRPC, blocking."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..classic.arguments import Headers
+from ..errors import InferenceServerException
+from ..transport.blocking import Transport
+from ..transport.call import Options
+from ..transport.grpc import GrpcCall
+from ..utils import raise_error
+from ._admin import AdminClient
+from ._base import CONNECT_TIMEOUT, closed, seconds
+from ._channel import KeepAliveOptions, Route
+from ._context import CallContext
+from ._infer_result import InferResult
+from ._tensors import InferInput, InferRequestedOutput
+from ._utils import infer_request
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ._background import Background
+    from ._infer_stream import Callback, Duplex, _InferStream
+
+__all__ = ["CallContext", "InferenceServerClient", "KeepAliveOptions"]
+
+T = TypeVar("T")
+
+#: Each call that a thread waits for has a connection of its own.
+_MAX_CONNECTIONS = 1024
+
+
+class InferenceServerClient(AdminClient):
+    """A client of an inference server. Any number of threads may share one.
+
+    Methods that ask the server take `headers`, which are sent along as metadata and left as they
+    are, and `client_timeout`, the seconds that the call may take. All raise
+    `InferenceServerException` when the server refuses or can't be reached. With `as_json` answers
+    are dictionaries, in protobuf's JSON form with the fields' own names.
+
+    Args:
+        url: `host:port`, or another target of gRPC such as `unix:/path/of/socket`.
+        verbose: print what is sent and what comes back.
+        ssl: use TLS; without it the three arguments that follow mean nothing.
+        root_certificates: a file of certificate authorities to trust; the system's by default.
+        private_key: a file with the client's own key.
+        certificate_chain: a file with the client's own certificate.
+        creds: a `grpc.ChannelCredentials`, which is used instead; grpcio then carries the calls.
+        keepalive_options: when to look whether a silent server still lives; never by default.
+        channel_args: channel arguments of grpcio, such as
+            `[("grpc.max_receive_message_length", 2**20)]`, which replace `keepalive_options`. Where
+            one is given that this package does not know, grpcio carries the calls.
+
+    Raises:
+        InferenceServerException: the URL has a scheme that is none of gRPC's.
+        OSError: a file can't be read.
+        ImportError: hpack is not installed, or grpcio where it is needed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        verbose: bool = False,
+        ssl: bool = False,
+        root_certificates: str | None = None,
+        private_key: str | None = None,
+        certificate_chain: str | None = None,
+        creds: Any = None,
+        keepalive_options: KeepAliveOptions | None = None,
+        channel_args: Iterable[tuple[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(
+            url,
+            verbose,
+            ssl,
+            root_certificates,
+            private_key,
+            certificate_chain,
+            creds,
+            keepalive_options,
+            channel_args,
+        )
+        self._transport = _transport(self._route)
+        self._stream: _InferStream | None = None
+        self._carrier: Background | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, type: Any, value: Any, traceback: Any) -> None:
+        if type is None:
+            self.close()
+        else:  # nobody waits for answers any more
+            self.stop_stream(cancel_requests=True)
+            self._shut()
+
+    def __del__(self) -> None:
+        # Of a client that was never made whole, or whose modules are going, too.
+        with contextlib.suppress(Exception):
+            self._shut(wait=False)
+
+    def close(self) -> None:
+        """Wait for the stream's responses, see `stop_stream`, then cancel what is under way.
+
+        Later calls fail.
+        """
+        try:
+            self.stop_stream()
+        finally:
+            self._shut()
+
+    def _shut(self, *, wait: bool = True) -> None:
+        self._closed = True
+        self._transport.abort()
+        if self._carrier is not None:
+            self._carrier.close(wait=wait)
+
+    def _send(self, call: GrpcCall[T], client_timeout: float | None) -> T:
+        timeout = seconds(client_timeout)
+        try:
+            return self._transport.send(call, timeout)
+        except (InferenceServerException, RuntimeError) as error:
+            raise self._failure(error, timeout) from error.__cause__
+
+    # Inference
+
+    def infer(
+        self,
+        model_name: str,
+        inputs: Sequence[InferInput],
+        model_version: str = "",
+        outputs: Sequence[InferRequestedOutput] | None = None,
+        request_id: str = "",
+        sequence_id: int | str = 0,
+        sequence_start: bool = False,
+        sequence_end: bool = False,
+        priority: int = 0,
+        timeout: int | None = None,
+        client_timeout: float | None = None,
+        headers: Headers = None,
+        compression_algorithm: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> InferResult:
+        """Run a model.
+
+        Args:
+            model_name: name of the model.
+            inputs: the model's inputs.
+            model_version: version of the model; "" leaves the choice to the server.
+            outputs: what to return; None or none for all outputs.
+            request_id: an id that the server gives back.
+            sequence_id: the sequence that this request belongs to; 0 or "" for none.
+            sequence_start, sequence_end: whether it is the sequence's first or last.
+            priority: 1 is the highest, 0 the model's default.
+            timeout: microseconds that the request may wait in the server's queue.
+            client_timeout: seconds that the call may take.
+            headers: metadata.
+            compression_algorithm: "gzip" or "deflate", to compress what is sent.
+            parameters: further parameters for the model.
+
+        Raises:
+            InferenceServerException: the server refused or can't be reached, or an argument is
+                not what it should be.
+        """
+        call = self._infer_call(
+            model_name,
+            inputs,
+            model_version,
+            outputs,
+            request_id,
+            sequence_id,
+            sequence_start,
+            sequence_end,
+            priority,
+            timeout,
+            headers,
+            compression_algorithm,
+            parameters,
+        )
+        return self._shown(self._send(call, client_timeout))
+
+    def async_infer(
+        self,
+        model_name: str,
+        inputs: Sequence[InferInput],
+        callback: Callback,
+        model_version: str = "",
+        outputs: Sequence[InferRequestedOutput] | None = None,
+        request_id: str = "",
+        sequence_id: int | str = 0,
+        sequence_start: bool = False,
+        sequence_end: bool = False,
+        priority: int = 0,
+        timeout: int | None = None,
+        client_timeout: float | None = None,
+        headers: Headers = None,
+        compression_algorithm: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> CallContext:
+        """Run a model without waiting for it; takes the arguments of `infer`.
+
+        Any number of calls may be under way. Arguments are checked before this returns.
+
+        Args:
+            callback: called with `result` and `error` by name, one of which is None, on a thread of
+                its own.
+
+        Returns:
+            What can cancel the call.
+        """
+        call = self._infer_call(
+            model_name,
+            inputs,
+            model_version,
+            outputs,
+            request_id,
+            sequence_id,
+            sequence_start,
+            sequence_end,
+            priority,
+            timeout,
+            headers,
+            compression_algorithm,
+            parameters,
+            name="async_infer",
+        )
+        future = self._background().submit(self, call, seconds(client_timeout), callback)
+        if self._verbose:
+            print(f"Sent request '{request_id}'" if request_id else "Sent request")
+        return CallContext(future)
+
+    def _background(self) -> Background:
+        with self._lock:
+            if self._carrier is None:
+                from ._background import Background  # only those who use it pay for it
+
+                self._carrier = Background(self._route)
+            return self._carrier
+
+    # Streams
+
+    def start_stream(
+        self,
+        callback: Callback,
+        stream_timeout: float | None = None,
+        headers: Headers = None,
+        compression_algorithm: str | None = None,
+    ) -> None:
+        """Open the client's stream.
+
+        A stream that can't be opened is told to the callback.
+
+        Args:
+            callback: called with `result` and `error` by name, one of which is None, for each
+                response and for the error that ends the stream, on a thread of the stream.
+            stream_timeout: seconds until the stream must have ended, None for no limit.
+
+        Raises:
+            InferenceServerException: there is a stream already.
+        """
+        if self._stream is not None:
+            raise_error(
+                "cannot start another stream with one already running. 'InferenceServerClient' "
+                "supports only a single active stream at a given time."
+            )
+        if self._closed:
+            raise closed()
+        options = self._options(headers, compression_algorithm)
+        timeout = seconds(stream_timeout)
+        from ._infer_stream import _InferStream  # only those who use it pay for it
+
+        stream = self._stream = _InferStream(callback, self._verbose)
+        stream.start(partial(self._open, options, timeout))
+
+    def _open(self, options: Options, timeout: float | None) -> Duplex:
+        try:
+            return self._transport.open(options, timeout)
+        except (InferenceServerException, RuntimeError) as error:
+            raise self._failure(error, timeout) from error.__cause__
+
+    def stop_stream(self, cancel_requests: bool = False) -> None:
+        """Close the client's stream, when all responses have come; harmless when there is none.
+
+        In the callback it does not wait for them. A server that is silent for five minutes is not
+        waited for any longer, and what is left is cancelled.
+
+        Args:
+            cancel_requests: do not wait for responses; the callback is told that.
+        """
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close(cancel_requests)
+
+    def async_stream_infer(
+        self,
+        model_name: str,
+        inputs: Sequence[InferInput],
+        model_version: str = "",
+        outputs: Sequence[InferRequestedOutput] | None = None,
+        request_id: str = "",
+        sequence_id: int | str = 0,
+        sequence_start: bool = False,
+        sequence_end: bool = False,
+        enable_empty_final_response: bool = False,
+        priority: int = 0,
+        timeout: int | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Run a model on the stream; takes the arguments of `infer` that concern the request.
+
+        Args:
+            enable_empty_final_response: let the callback also have the response without outputs
+                that only says that it was a request's last, by its parameter
+                `triton_final_response`.
+
+        Raises:
+            InferenceServerException: there is no stream or it has ended, or an argument is not
+                what it should be.
+        """
+        stream = self._stream
+        if stream is None:
+            raise_error("stream not available, use start_stream() to make one available.")
+        request = infer_request(
+            model_name,
+            inputs,
+            model_version,
+            outputs,
+            request_id,
+            sequence_id,
+            sequence_start,
+            sequence_end,
+            priority,
+            timeout,
+            parameters,
+        )
+        stream.send(self._stream_message(request, enable_empty_final_response))
+        if self._verbose:
+            print(f"enqueued request {request_id} to stream...")
+
+
+def _transport(route: Route) -> Transport:
+    settings, tls, grpcio = route
+    if grpcio is None:
+        return Transport(
+            settings, tls=tls, max_connections=_MAX_CONNECTIONS, connect_timeout=CONNECT_TIMEOUT
+        )
+    from ..transport.grpcio import GrpcioTransport
+
+    # It has the same methods.
+    return GrpcioTransport(settings, grpcio, tls=tls)  # type: ignore[return-value]

@@ -1,0 +1,68 @@
+"""Errors as grpcio tells them, which programs know: each has a status of gRPC, in its words."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from ..codec.rpc_status import error_of
+from ..errors import (
+    Cancelled,
+    ConnectionFailed,
+    DeadlineExceeded,
+    InferenceServerException,
+    ProtocolError,
+    ServerError,
+)
+
+#: The statuses of what goes wrong without a word from the server.
+_STATUSES: tuple[tuple[type[InferenceServerException], str], ...] = (
+    (ConnectionFailed, "UNAVAILABLE"),
+    (DeadlineExceeded, "DEADLINE_EXCEEDED"),
+    (ProtocolError, "INTERNAL"),
+)
+#: How the transports begin to say that there never was a connection.
+_NOT_CONNECTED = ("can't connect", "the TLS handshake failed")
+
+
+def get_error_grpc(rpc_error: Any) -> InferenceServerException:
+    """The exception that stands for a `grpc.RpcError`."""
+    code = rpc_error.code().value[0]
+    return error_of(code, rpc_error.details(), rpc_error.debug_error_string())
+
+
+def raise_error_grpc(rpc_error: Any) -> NoReturn:
+    """Raise the exception that stands for a `grpc.RpcError`."""
+    raise get_error_grpc(rpc_error) from None
+
+
+def in_grpcs_words(error: InferenceServerException) -> InferenceServerException:
+    """The same error with a status and a text as grpcio gives them."""
+    text, status = error.message() or "", error.status()
+    if isinstance(error, ServerError):
+        # The error of one request on a stream has no status.
+        told = type(error)(text, status, _details(status, text))
+        told.endpoint, told.model = error.endpoint, error.model
+        told.request_id = error.request_id
+        return told
+    # Others would tell in their text where they happened, which programs do not expect.
+    if status is not None:
+        return type(error)(text, status, _details(status, text))
+    if isinstance(error, Cancelled):
+        return cancelled("Locally cancelled by application!")
+    status = next(
+        (f"StatusCode.{name}" for kind, name in _STATUSES if isinstance(error, kind)), None
+    )
+    if isinstance(error, DeadlineExceeded):
+        text = "Deadline Exceeded"
+    elif text.startswith(_NOT_CONNECTED):
+        text = f"failed to connect to all addresses; last error: {text} ({error.endpoint})"
+    return type(error)(text, status, error.debug_details() or _details(status, text))
+
+
+def _details(status: str | None, text: str) -> str | None:
+    return None if status is None else f"{status.removeprefix('StatusCode.')}:{text}"
+
+
+def cancelled(text: str) -> Cancelled:
+    """The error of a call that was cancelled here."""
+    return Cancelled(text, "StatusCode.CANCELLED")

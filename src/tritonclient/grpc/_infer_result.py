@@ -1,0 +1,96 @@
+"""Answers to inference over gRPC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..codec import rpc, rpc_infer
+from ..datatypes import Array, Buffer, unpack
+from ..errors import ProtocolError
+from ..extras import needs
+from ..messages import InferResponse
+from ..utils import raise_error
+
+
+class InferResult:
+    """A model's answer.
+
+    Args:
+        result: a message ModelInferResponse.
+    """
+
+    def __init__(self, result: Any) -> None:
+        self._result: Any = result
+        self._message: Buffer = bytearray(result.SerializeToString())
+        self._answer: InferResponse | None = None
+        self._streamed = False
+
+    @classmethod
+    def _of(cls, answer: InferResponse, message: Buffer, streamed: bool = False) -> InferResult:
+        """The result of an answer that was read from a message, of a stream or not."""
+        result: InferResult = object.__new__(cls)
+        result._answer, result._message, result._streamed = answer, message, streamed
+        result._result = None
+        return result
+
+    def as_numpy(self, name: str) -> Array | None:
+        """An output as an array, or None when there is no output of that name.
+
+        Arrays are views of the answer's memory and may be written to. BYTES come as arrays of
+        `bytes`, BF16 as `ml_dtypes.bfloat16` where that package is installed, otherwise as float32.
+
+        Raises:
+            InferenceServerException: the output was written to shared memory, or can't be read.
+        """
+        answer = self._answer
+        if answer is None:
+            answer = self._answer = self._read()
+        for tensor in answer.outputs:
+            if tensor.name == name:
+                if tensor.data is None:
+                    raise_error(f"output '{name}' has no data here: it is in shared memory")
+                try:
+                    return unpack(tensor.data, tensor.datatype, tensor.shape)
+                except ValueError as error:
+                    raise ProtocolError(f"output '{name}' can't be read: {error}") from error
+        return None
+
+    def _read(self) -> InferResponse:
+        try:
+            return rpc_infer.decode_response(self._message)
+        except ValueError as error:
+            raise ProtocolError(f"the answer can't be read: {error}") from error
+
+    def get_output(self, name: str, as_json: bool = False) -> Any:
+        """An output as the message InferOutputTensor, or None when there is no such output.
+
+        Args:
+            as_json: give it as a dictionary.
+        """
+        for output in self.get_response().outputs:
+            if output.name == name:
+                return as_dict(output) if as_json else output
+        return None
+
+    def get_response(self, as_json: bool = False) -> Any:
+        """The answer as the message ModelInferResponse.
+
+        It is made when it is first asked for, and has the tensors' contents as they are by then.
+
+        Args:
+            as_json: give it as a dictionary, in protobuf's JSON form with the fields' own names:
+                numbers of 64 bits are texts, and bytes are base64.
+        """
+        if self._result is None:
+            kind = "ModelStreamInferResponse" if self._streamed else "ModelInferResponse"
+            message = rpc.parse(kind, self._message)
+            self._result = message.infer_response if self._streamed else message
+        return as_dict(self._result) if as_json else self._result
+
+
+def as_dict(message: Any) -> dict[str, Any]:
+    """A message in protobuf's JSON form with the fields' own names."""
+    with needs("protobuf", "gRPC", "grpc"):
+        from google.protobuf import json_format
+
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)

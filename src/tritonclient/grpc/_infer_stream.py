@@ -1,0 +1,235 @@
+"""A stream of inferences with a thread that reads the responses and calls back."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from ..codec import rpc
+from ..datatypes import Buffer
+from ..errors import InferenceServerException
+from ..extras import needs
+from ..messages import InferResponse
+from ..streaming import answer_of
+from ..utils import raise_error
+from ._errors import in_grpcs_words, raise_error_grpc
+from ._infer_result import InferResult
+
+#: Called with `result` and `error` by name, one of which is None.
+Callback: TypeAlias = Callable[..., Any]
+
+#: Seconds that a server may be silent after the last request before it is waited for no longer.
+SILENCE = 300.0
+#: Seconds for the thread to end once the stream has ended: the program's callback may hold it up.
+_ENDING = 5.0
+
+
+class Duplex(Protocol):
+    """A stream as transports give it."""
+
+    def post(self, message: Sequence[Buffer]) -> bool: ...
+    def sent(self) -> bool: ...
+    def drain(self) -> None: ...
+    def end(self) -> None: ...
+    def receive(self, timeout: float | None = None) -> memoryview | None: ...
+    def cancel(self, error: InferenceServerException | None = None) -> None: ...
+
+
+class _InferStream:
+    """Requests go out in the order in which they are sent, and responses to the callback.
+
+    Args:
+        callback: called on the reader's thread with `result` and `error` by name.
+        verbose: print what comes.
+    """
+
+    def __init__(self, callback: Callback, verbose: bool) -> None:
+        self._callback = callback
+        self._verbose = verbose
+        self._active = True
+        self._heard = 0
+        self._duplex: Duplex | None = None
+        self._reader: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._draining = False
+        self._request_queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def start(self, open: Callable[[], Duplex]) -> None:
+        """Open the stream, and read from it; that it can't be opened is told to the callback."""
+        try:
+            self._duplex = open()
+        except InferenceServerException as error:
+            self._active = False
+            self._run(self._call_back, None, in_grpcs_words(error))
+        else:
+            self._run(self._read, self._duplex)
+
+    def _run(self, function: Callable[..., None], *arguments: Any) -> None:
+        self._reader = threading.Thread(
+            target=function, args=arguments, name="tritonclient-stream", daemon=True
+        )
+        self._reader.start()
+        if self._verbose:
+            print("stream started...")
+
+    # Requests
+
+    def send(self, message: Sequence[Buffer]) -> None:
+        """Send a request without waiting for the server to take it.
+
+        Raises:
+            InferenceServerException: the stream has ended.
+        """
+        if not self._active or self._duplex is None:
+            raise_error(
+                "The stream is no longer in valid state, the error detail is reported through "
+                "provided callback. A new stream should be started after stopping the current "
+                "stream."
+            )
+        # What the server does not take at once, another thread sends: the caller may be the one
+        # on whom the reader waits.
+        with self._lock:
+            if not self._duplex.post(message) and not self._draining:
+                self._draining = True
+                threading.Thread(target=self._drain, args=(self._duplex,), daemon=True).start()
+
+    def _drain(self, duplex: Duplex) -> None:
+        while True:
+            with contextlib.suppress(InferenceServerException):  # the reader is told as well
+                duplex.drain()
+            with self._lock:
+                if duplex.sent():
+                    self._draining = False
+                    return
+
+    # Responses
+
+    def _read(self, duplex: Duplex) -> None:
+        try:
+            while (message := duplex.receive()) is not None:
+                self._heard += 1
+                self._deliver(message)
+        except InferenceServerException as error:
+            self._active = False
+            self._call_back(None, in_grpcs_words(error))
+        finally:
+            self._active = False
+            duplex.cancel()  # where the server has said what can't be read
+
+    def _deliver(self, message: memoryview) -> None:
+        if self._verbose:
+            print(rpc.parse("ModelStreamInferResponse", message))
+        answer = answer_of(message, "")
+        if isinstance(answer, InferResponse):
+            self._call_back(InferResult._of(answer, message, streamed=True), None)
+        else:
+            self._call_back(None, answer)
+
+    def _call_back(
+        self, result: InferResult | None, error: InferenceServerException | None
+    ) -> None:
+        call_back(self._callback, result, error)
+
+    # The end
+
+    def close(self, cancel_requests: bool = False, timeout: float | None = SILENCE) -> None:
+        """Send no more, and wait until all responses have come and the callback has had them.
+
+        In the callback it does not wait; the responses go on coming.
+
+        Args:
+            cancel_requests: do not wait for responses; the callback is told that.
+            timeout: seconds that the server may be silent before what is left is cancelled.
+        """
+        duplex, reader = self._duplex, self._reader
+        if duplex is not None:
+            if cancel_requests:
+                duplex.cancel()
+            else:
+                duplex.end()
+        if reader is not None and reader is not threading.current_thread():
+            if not cancel_requests:
+                self._wait(reader, timeout)
+            if duplex is not None:
+                duplex.cancel()
+            reader.join(_ENDING)
+        if self._verbose:
+            print("stream stopped...")
+
+    def _wait(self, reader: threading.Thread, timeout: float | None) -> None:
+        heard = -1
+        while reader.is_alive() and heard != self._heard:
+            heard = self._heard
+            reader.join(timeout)
+
+    # For programs that open the stream themselves, with a stub of grpcio
+
+    def _init_handler(self, response_iterator: Any) -> None:
+        """Read from a stream that was opened with `_RequestIterator(self)`."""
+        self.start(lambda: _StubStream(response_iterator, self._request_queue))
+
+    def _enqueue_request(self, request: Any) -> None:
+        """Let `_RequestIterator` give a message ModelInferRequest; None ends it."""
+        self._request_queue.put(request)
+
+    def _get_request(self) -> Any:
+        return self._request_queue.get()
+
+
+class _RequestIterator(Iterator[Any]):
+    """The requests of a stream, as a stub of grpcio takes them."""
+
+    def __init__(self, stream: _InferStream) -> None:
+        self._stream = stream
+
+    def __next__(self) -> Any:
+        request = self._stream._get_request()
+        if request is None:
+            raise StopIteration
+        return request
+
+
+class _StubStream:
+    """A stream on a stub of grpcio, in place of one of our own."""
+
+    def __init__(self, responses: Any, requests: queue.SimpleQueue[Any]) -> None:
+        self._responses = responses
+        self._requests = requests
+
+    def post(self, message: Sequence[Buffer]) -> bool:
+        self._requests.put(rpc.parse("ModelInferRequest", b"".join(message)))
+        return True
+
+    def sent(self) -> bool:
+        return True
+
+    def drain(self) -> None:
+        pass
+
+    def end(self) -> None:
+        self._requests.put(None)
+
+    def receive(self, timeout: float | None = None) -> memoryview | None:
+        with needs("grpcio", "a stub", "grpcio"):
+            import grpc
+        try:
+            response = next(self._responses, None)
+        except grpc.RpcError as error:
+            raise_error_grpc(error)
+        return None if response is None else memoryview(bytearray(response.SerializeToString()))
+
+    def cancel(self, error: InferenceServerException | None = None) -> None:
+        self._responses.cancel()
+        self.end()
+
+
+def call_back(callback: Callback, result: InferResult | None, error: BaseException | None) -> None:
+    """Tell a program what has come. What it does wrong then is logged, and harms nothing else."""
+    try:
+        callback(result=result, error=error)
+    except Exception:
+        logging.getLogger("tritonclient").exception("the callback %r failed", callback)

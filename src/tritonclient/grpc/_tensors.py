@@ -1,0 +1,76 @@
+"""Inputs and requested outputs over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import TYPE_CHECKING, Any
+
+from ..classic.tensors import Input, Output, pack_array
+from ..codec import rpc, rpc_infer
+from ..messages import NO_PARAMETERS, Infer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ..datatypes import Array
+
+
+class InferInput(Input):
+    """An input: from an array, of which it takes a copy, or from shared memory.
+
+    Args:
+        name: the input's name.
+        shape: its shape, a sequence of numbers, which is copied.
+        datatype: its datatype, such as "FP32".
+    """
+
+    def __init__(self, name: str, shape: Sequence[int], datatype: str) -> None:
+        super().__init__(name, list(map(index, shape)), datatype)
+
+    def set_shape(self, shape: Sequence[int]) -> Self:
+        """Change the shape; returns the input itself."""
+        return super().set_shape(list(map(index, shape)))
+
+    def set_data_from_numpy(self, input_tensor: Array) -> Self:
+        """Take a copy of an array as the input's data; returns the input itself.
+
+        Args:
+            input_tensor: an array of the input's shape and datatype. BYTES take bytes, texts and
+                objects; BF16 takes bfloat16 and float32, which is rounded.
+
+        Raises:
+            InferenceServerException: the array does not fit the input.
+        """
+        self._data = pack_array(input_tensor, self._shape, self._datatype)
+        self._parameters = NO_PARAMETERS
+        return self
+
+    def _get_tensor(self) -> Any:
+        """The input as the message InferInputTensor, which has no data."""
+        tensor = self._tensor()._replace(data=None)
+        return _message_of(Infer("-", (tensor,))).inputs[0]
+
+    def _get_content(self) -> bytes | None:
+        """Its data, or None when it is in shared memory."""
+        return self._data
+
+
+class InferRequestedOutput(Output):
+    """An output to return.
+
+    Args:
+        name: the output's name.
+        class_count: return this many best classes instead of the tensor; 0 for the tensor.
+    """
+
+    def __init__(self, name: str, class_count: int = 0) -> None:
+        super().__init__(name, class_count, True)
+
+    def _get_tensor(self) -> Any:
+        """The output as the message InferRequestedOutputTensor."""
+        return _message_of(Infer("-", (), outputs=(self._requested(),))).outputs[0]
+
+
+def _message_of(request: Infer) -> Any:
+    return rpc.parse("ModelInferRequest", b"".join(rpc_infer.encode_request(request)))

@@ -1,0 +1,193 @@
+"""The classic `InferenceServerClient` over gRPC, awaited; the twin of `tritonclient.grpc`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...classic.arguments import Headers
+from ...classic.plugins import InferenceServerClientBase
+from ...errors import InferenceServerException
+from ...transport.call import Options
+from ...transport.grpc import GrpcCall
+from .. import (
+    MAX_GRPC_MESSAGE_SIZE,
+    InferenceServerClientPlugin,
+    InferInput,
+    InferRequestedOutput,
+    InferResult,
+    KeepAliveOptions,
+    Request,
+    raise_error,
+    raise_error_grpc,
+)
+from .._asyncio import make_transport
+from .._base import closed, seconds
+from ._admin import AsyncAdminClient
+from ._responses import Responses
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ...aio_streaming import Duplex
+    from .. import model_config_pb2 as model_config_pb2
+    from .. import service_pb2 as service_pb2
+    from .. import service_pb2_grpc as service_pb2_grpc
+
+T = TypeVar("T")
+
+__all__ = [
+    "MAX_GRPC_MESSAGE_SIZE",
+    "InferInput",
+    "InferRequestedOutput",
+    "InferResult",
+    "InferenceServerClient",
+    "InferenceServerClientBase",
+    "InferenceServerClientPlugin",
+    "InferenceServerException",
+    "KeepAliveOptions",
+    "Request",
+    "raise_error",
+    "raise_error_grpc",
+]
+
+_LAZY = frozenset(["model_config_pb2", "service_pb2", "service_pb2_grpc"])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return import_module(f"tritonclient.grpc.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
+
+class InferenceServerClient(AsyncAdminClient):
+    """A client of an inference server for coroutines; its methods are those of the blocking one.
+
+    Takes the arguments of `tritonclient.grpc.InferenceServerClient`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        verbose: bool = False,
+        ssl: bool = False,
+        root_certificates: str | None = None,
+        private_key: str | None = None,
+        certificate_chain: str | None = None,
+        creds: Any = None,
+        keepalive_options: KeepAliveOptions | None = None,
+        channel_args: Iterable[tuple[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(
+            url,
+            verbose,
+            ssl,
+            root_certificates,
+            private_key,
+            certificate_chain,
+            creds,
+            keepalive_options,
+            channel_args,
+        )
+        self._transport = make_transport(self._route)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, type: Any, value: Any, traceback: Any) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections, and cancel streams; later calls fail."""
+        self._closed = True
+        await self._transport.close()
+
+    async def _send(self, call: GrpcCall[T], client_timeout: float | None) -> T:
+        timeout = seconds(client_timeout)
+        try:
+            return await self._transport.send(call, timeout)
+        except (InferenceServerException, RuntimeError) as error:
+            raise self._failure(error, timeout) from error.__cause__
+
+    # Inference
+
+    async def infer(
+        self,
+        model_name: str,
+        inputs: Sequence[InferInput],
+        model_version: str = "",
+        outputs: Sequence[InferRequestedOutput] | None = None,
+        request_id: str = "",
+        sequence_id: int | str = 0,
+        sequence_start: bool = False,
+        sequence_end: bool = False,
+        priority: int = 0,
+        timeout: int | None = None,
+        client_timeout: float | None = None,
+        headers: Headers = None,
+        compression_algorithm: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> InferResult:
+        """Run a model; see the blocking client. Cancelling the task cancels the call.
+
+        Raises:
+            InferenceServerException: the server refused or can't be reached, or an argument is
+                not what it should be.
+        """
+        call = self._infer_call(
+            model_name,
+            inputs,
+            model_version,
+            outputs,
+            request_id,
+            sequence_id,
+            sequence_start,
+            sequence_end,
+            priority,
+            timeout,
+            headers,
+            compression_algorithm,
+            parameters,
+        )
+        return self._shown(await self._send(call, client_timeout))
+
+    def stream_infer(
+        self,
+        inputs_iterator: AsyncIterator[Mapping[str, Any]],
+        stream_timeout: float | None = None,
+        headers: Headers = None,
+        compression_algorithm: str | None = None,
+    ) -> Responses:
+        """Run models on a stream, which is opened at once; needs a running event loop.
+
+        Args:
+            inputs_iterator: gives the requests, each a dictionary with the arguments of
+                `async_stream_infer` of the blocking client: `model_name`, `inputs` and others.
+            stream_timeout: seconds until the stream must have ended, None for no limit.
+            headers: metadata.
+            compression_algorithm: "gzip" or "deflate", to compress what is sent.
+
+        Returns:
+            What gives a pair of result and error for each response, one of which is None, and can
+            cancel the stream.
+
+        Raises:
+            InferenceServerException: the headers can't be sent. What ends the stream later, a
+                request that can't be sent for instance, is raised by the iteration.
+        """
+        if self._closed:
+            raise closed()
+        options = self._options(headers, compression_algorithm)
+        timeout = seconds(stream_timeout)
+        return Responses(self, self._open(options, timeout), inputs_iterator)
+
+    async def _open(self, options: Options, timeout: float | None) -> Duplex:
+        try:
+            return await self._transport.open(options, timeout)
+        except (InferenceServerException, RuntimeError) as error:
+            raise self._failure(error, timeout) from error.__cause__

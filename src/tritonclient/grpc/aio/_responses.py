@@ -1,0 +1,147 @@
+"""The responses of a stream of the classic awaiting client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ...codec import rpc
+from ...datatypes import Buffer
+from ...errors import Cancelled, InferenceServerException
+from ...messages import InferResponse
+from ...streaming import answer_of
+from ...utils import raise_error
+from .. import InferResult
+from .._base import GrpcClientBase
+from .._utils import infer_request
+
+if TYPE_CHECKING:
+    from ...aio_streaming import Duplex
+
+Response: TypeAlias = "tuple[InferResult | None, InferenceServerException | None]"
+#: Arguments of a request with their defaults.
+_ARGUMENTS: Mapping[str, Any] = {
+    "model_version": "",
+    "outputs": None,
+    "request_id": "",
+    "sequence_id": 0,
+    "sequence_start": False,
+    "sequence_end": False,
+    "priority": 0,
+    "timeout": None,
+    "parameters": None,
+}
+
+
+class StreamCancelled(Cancelled, asyncio.CancelledError):
+    """The stream was cancelled by its `cancel`, for which programs expect a CancelledError."""
+
+
+class Responses(AsyncIterator["Response"]):
+    """A pair of result and error for each response as they come, one of which is None."""
+
+    def __init__(
+        self,
+        client: GrpcClientBase,
+        opening: Coroutine[Any, Any, Duplex],
+        requests: AsyncIterator[Mapping[str, Any]],
+    ) -> None:
+        self._client = client
+        self._failures: list[Exception] = []  # of taking the next request
+        self._over = False
+        self._cancelled = False
+        self._opening = asyncio.ensure_future(opening)
+        # It holds what it needs rather than this, which may be dropped meanwhile.
+        feeding = _feed(self._opening, requests, _encoder(client), self._failures)
+        self._feeder = asyncio.ensure_future(feeding)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_feeder"):
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self.cancel()
+
+    def cancel(self) -> bool:
+        """End the stream at once; whether it had not ended yet.
+
+        What is then asked of it raises an error that is also an `asyncio.CancelledError`.
+        """
+        opened = self._opening.done() and not self._opening.cancelled()
+        if opened and self._opening.exception() is not None:
+            self._over = True
+        if self._over or self._cancelled or (opened and self._opening.result().ended):
+            return False
+        self._cancelled = True
+        self._feeder.cancel()
+        if opened:
+            self._opening.result().cancel()
+        else:
+            self._opening.cancel()
+        return True
+
+    async def __anext__(self) -> Response:
+        if self._cancelled:
+            raise self._reason(Cancelled(""))
+        try:
+            duplex = await asyncio.shield(self._opening)
+            message = await duplex.receive()
+        except InferenceServerException as error:
+            self._over = True
+            raise self._reason(error) from error.__cause__
+        except asyncio.CancelledError:
+            if not self._opening.cancelled():  # it is this task that is cancelled, not the stream
+                raise
+            raise self._reason(Cancelled("")) from None
+        if message is None:
+            self._over = True
+            raise StopAsyncIteration
+        if self._client._verbose:
+            print(rpc.parse("ModelStreamInferResponse", message))
+        answer = answer_of(message, "")
+        if isinstance(answer, InferResponse):
+            return InferResult._of(answer, message, streamed=True), None
+        return None, answer
+
+    def _reason(self, error: InferenceServerException) -> Exception:
+        """What ended the stream, when it seems to be this error."""
+        if self._failures:
+            return self._failures[0]
+        if self._cancelled:
+            return StreamCancelled("Locally cancelled by application!", "StatusCode.CANCELLED")
+        return self._client._failure(error, 0)
+
+
+def _encoder(client: GrpcClientBase) -> Callable[[Any], tuple[Buffer, ...]]:
+    def encode(given: Any) -> tuple[Buffer, ...]:
+        if not isinstance(given, Mapping):
+            raise_error("inputs_iterator is not yielding a dict")
+        if "model_name" not in given or "inputs" not in given:
+            raise_error("model_name and/or inputs is missing from inputs_iterator's yielded dict")
+        arguments = {name: given.get(name, default) for name, default in _ARGUMENTS.items()}
+        request = infer_request(given["model_name"], given["inputs"], **arguments)
+        return client._stream_message(request, given.get("enable_empty_final_response", False))
+
+    return encode
+
+
+async def _feed(
+    opening: asyncio.Future[Duplex],
+    requests: AsyncIterator[Mapping[str, Any]],
+    encode: Callable[[Any], tuple[Buffer, ...]],
+    failures: list[Exception],
+) -> None:
+    try:
+        duplex = await asyncio.shield(opening)
+    except Exception:
+        return  # the reader is told as well
+    try:
+        async for request in requests:
+            message = encode(request)
+            if duplex.ended:
+                return
+            await duplex.send(message)
+        await duplex.end()
+    except Exception as error:
+        failures.append(error)
+        duplex.cancel()
