@@ -179,7 +179,6 @@ def test_json_that_is_no_configuration_is_refused(text: str) -> None:
         ),
         ("max_batch_size: -1", "must be non-negative"),
         ("instance_group { count: -1 }", "instance group 'it_0' of it must have a count >= 1"),
-        ("sequence_batching { }", "sequence batching, which is not supported"),
         ('platform: "ensemble"', "must specify .step. for ensemble"),
         ('platform: "tensorrt_plan"', "unexpected platform type 'tensorrt_plan' for it"),
     ],

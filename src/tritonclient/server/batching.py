@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from ..errors import Unavailable
 from .jobs import Job
@@ -32,6 +33,10 @@ class Queue:
                 raise ModelClosed(f"model '{job.model.name}' was unloaded", "503")
             self._waiting.append(job)
             self._changed.notify()
+
+    def taker(self, instance: int) -> Callable[[], list[Job]]:
+        """A function that gives an instance what to execute next; here all take from one queue."""
+        return self.take
 
     def take(self) -> list[Job]:
         """What is to be executed next, once there is something; nothing when there never will."""

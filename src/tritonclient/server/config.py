@@ -134,6 +134,7 @@ def complete(config: ModelConfig, name: str, files: Iterable[str]) -> None:
         if not optimization.HasField(kind):
             getattr(optimization, kind).enable = True
     complete_batching(config)
+    _complete_sequences(config)
     _complete_instances(config)
 
 
@@ -157,6 +158,15 @@ def complete_batching(config: ModelConfig) -> None:
             batching.preferred_batch_size.append(config.max_batch_size)
 
 
+def _complete_sequences(config: ModelConfig) -> None:
+    if config.HasField("sequence_batching"):
+        sequences = config.sequence_batching
+        if sequences.WhichOneof("strategy_choice") is None:
+            sequences.direct.SetInParent()
+        if not sequences.max_sequence_idle_microseconds:
+            sequences.max_sequence_idle_microseconds = 1_000_000
+
+
 def _complete_instances(config: ModelConfig) -> None:
     default_count = 2 if config.backend in _TWO_INSTANCES else 1
     if not config.instance_group:
@@ -176,8 +186,6 @@ def _complete_instances(config: ModelConfig) -> None:
 def check(config: ModelConfig) -> None:
     """Raise ValueError, in Triton's words, for a configuration that can't be served."""
     name = config.name
-    if config.HasField("sequence_batching"):
-        raise ValueError(f"model '{name}' uses sequence batching, which is not supported here")
     if not config.backend and not is_ensemble(config):
         raise ValueError(
             f"unexpected platform type '{config.platform}' for {name}"

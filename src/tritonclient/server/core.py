@@ -38,6 +38,7 @@ CONTROL_MODES = ("none", "explicit")
 VERSION = "2.51.0"
 EXTENSIONS = (
     "classification",
+    "sequence",
     "model_repository",
     "model_repository(unload_dependents)",
     "model_configuration",

@@ -14,6 +14,7 @@ from . import backends, config
 from .backends import ensemble as backends_ensemble
 from .batching import Queue
 from .jobs import Job, Tensor
+from .sequences import Sequences
 from .statistics import Statistics
 from .workers import Worker
 
@@ -46,10 +47,14 @@ class Model:
         self.statistics = Statistics()
         self._open = 0
         self._settled = threading.Condition()
-        self._queue = Queue()
+        self._queue: Queue | Sequences
+        if "sequence_batching" in values:
+            self._queue = Sequences(self.name, values, len(makers))
+        else:
+            self._queue = Queue()
         self._workers: list[Worker] = []
-        for make in makers:
-            worker = Worker(self.name, make, self._queue.take, self.statistics)
+        for index, make in enumerate(makers):
+            worker = Worker(self.name, make, self._queue.taker(index), self.statistics)
             try:
                 worker.start()
             except BaseException:
