@@ -205,7 +205,10 @@ class Repository:
         ensembles: list[str],
     ) -> _Entry:
         """Load a model; returns what it replaced. `ensembles` are those that it is loaded for."""
-        brought = _write(files) if files else None
+        try:
+            brought = _write(files) if files else None
+        except OSError as error:
+            raise self._poll_failed(name, error) from error
         try:
             directory = Path(brought.name) if brought else self._find(name)
             return self._replace(name, directory, override, brought, ensembles)
@@ -382,9 +385,8 @@ def _write_file(root: Path, name: str, content: bytes) -> None:
             raise ValueError("it would lie outside of the model's directory")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    except (ValueError, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise InvalidArgument(f"the file {name!r:.200} can't be written: {why}", "400") from error
+    except ValueError as error:
+        raise InvalidArgument(f"the file {name!r:.200} can't be written: {error}", "400") from error
 
 
 def _configuration(name: str, directory: Path, override: str | None) -> ModelConfig:

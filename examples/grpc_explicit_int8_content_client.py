@@ -1,0 +1,52 @@
+"""Uses the generated gRPC API, with small numbers in the messages' typed contents."""
+
+import argparse
+import sys
+
+import grpc
+import numpy as np
+
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+
+def make_request():
+    request = service_pb2.ModelInferRequest(model_name="simple_int8")
+    for name, values in (("INPUT0", range(16)), ("INPUT1", [1] * 16)):
+        tensor = request.inputs.add(name=name, datatype="INT8", shape=[1, 16])
+        tensor.contents.int_contents.extend(values)
+    for name in ("OUTPUT0", "OUTPUT1"):
+        request.outputs.add(name=name)
+    return request
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-v", "--verbose", action="store_true", help="show what is sent")
+    parser.add_argument("-u", "--url", default="localhost:8001", help="the server's address")
+    arguments = parser.parse_args()
+    channel = grpc.insecure_channel(arguments.url)
+    stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+    response = stub.ModelInfer(make_request())
+    sums, differences = (
+        np.frombuffer(data, np.int8).tolist() for data in response.raw_output_contents
+    )
+    for number, total, difference in zip(range(16), sums, differences):
+        print(f"{number} + 1 = {total}")
+        print(f"{number} - 1 = {difference}")
+        if number + 1 != total or number - 1 != difference:
+            sys.exit("error: incorrect sum or difference")
+
+    request = make_request()
+    request.model_version = "wrong_specification"
+    try:
+        stub.ModelInfer(request)
+    except grpc.RpcError as error:
+        if "failed to get model version from specified version string" not in str(error.details()):
+            sys.exit(f"error: the server refused in other words than expected: {error.details()}")
+    else:
+        sys.exit("error: a version that is no number has answered")
+    print("PASS: explicit int8")
+
+
+if __name__ == "__main__":
+    main()
