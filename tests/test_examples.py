@@ -41,6 +41,16 @@ EXPECTED = {
         "largest batch: 8",
         r"inferences: \d+",
     ],
+    "ensemble_image_client": [
+        r'"images/digits/0_0386\.png":',
+        r"    1\.000000 \(0\) = ZERO",
+        "PASS",
+    ],
+    "grpc_image_client": [
+        r"Image 'images/digits/0_0386\.png':",
+        r"    1\.000000 \(0\) = ZERO",
+        "PASS",
+    ],
     "image_client": ["Request 0, batch size 2", r"    1\.000000 \(0\) = ZERO", "PASS"],
     "model_control": [
         "after loading: True",
@@ -60,6 +70,8 @@ EXPECTED = {
     "threads": ["threads: 0 2 4 6 8 10 12 14", "futures: 0 2 4 6 8 10 12 14"],
 }
 ARGUMENTS = {
+    "ensemble_image_client": ["-m", "ensemble_digits", "images/digits/0_0386.png"],
+    "grpc_image_client": ["-m", "digits", "-s", "INCEPTION", "images/digits/0_0386.png"],
     "image_client": ["-m", "digits", "-s", "INCEPTION", "-b", "2", "images/digits/0_0386.png"],
 }
 
@@ -74,7 +86,8 @@ def controllable() -> Iterator[Server]:
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_example(name: str, request: pytest.FixtureRequest) -> None:
     server = "controllable" if name == "model_control" else "embedded"
-    url = request.getfixturevalue(server).http_url
+    running = request.getfixturevalue(server)
+    url = running.grpc_address if name == "grpc_image_client" else running.http_url
     done = subprocess.run(
         [sys.executable, "-W", "error", f"{name}.py", "-u", url, *ARGUMENTS.get(name, [])],
         cwd=EXAMPLES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tritonclient.cli import image_client
+from tritonclient.cli import ensemble_image_client, grpc_image_client, image_client
 from tritonclient.cli.image_client import Batch, Classifier, Job, UsageError
 from tritonclient.cli.images import PixelFormat
 from tritonclient.inference import InferResult
@@ -240,6 +241,61 @@ def test_streaming_shows_what_single_requests_show(
     address = server.grpc_url.removeprefix("grpc://")
     assert classify(address, "-i", "gRPC", *flags, "-c", "3", str(DIGITS)) == 0
     assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize("flags", [[], ["-a"], ["--streaming"]], ids=str)
+def test_the_generated_api_shows_the_same_classes(
+    server: Any, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["-m", "digits", "-s", "INCEPTION", "-b", "8", "-c", "3", str(DIGITS)]
+    assert image_client.main(["-u", server.http_url, *common]) == 0
+    expected = capsys.readouterr().out.splitlines()
+    address = server.grpc_url.removeprefix("grpc://")
+    assert grpc_image_client.main(["-u", address, *flags, *common]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown == [line for line in expected if not line.startswith("Request")]
+
+
+@pytest.mark.parametrize("flags", [[], ["--streaming"]], ids=str)
+def test_the_generated_api_tells_errors(
+    embedded: Any, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = embedded.grpc_address
+    assert grpc_image_client.main(["-u", address, "-m", "nope", *flags, ZERO]) == 1
+    assert "grpc_image_client: error: " in (error := capsys.readouterr().err)
+    assert "unknown model: 'nope'" in error
+    assert grpc_image_client.main(["-u", "127.0.0.1:1", "-m", "digits", *flags, ZERO]) == 1
+    assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_an_ensemble_takes_the_files(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["-m", "ensemble_digits", "-c", "2"]
+    assert ensemble_image_client.main(["-u", url, *flags, str(DIGITS)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "PASS"
+    files = sorted(DIGITS.iterdir())
+    blocks = [lines[start : start + 5] for start in range(0, len(lines) - 1, 5)]
+    for file, (blank, name, output, best, second) in zip(files, blocks, strict=True):
+        assert (blank, name, output) == ("", f'"{file}":', "  [OUTPUT]:")
+        assert best.endswith(f"({file.name[0]}) = {LABELS[int(file.name[0])]}")
+        assert re.match(r"    0\.\d{6} \(\d\) = [A-Z]+$", second)
+
+
+def test_an_ensemble_takes_no_more_than_its_batch(
+    embedded: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(66):
+        shutil.copy(ZERO, tmp_path / f"{number:03}.png")
+    flags = ["-m", "ensemble_digits", str(tmp_path)]
+    assert ensemble_image_client.main(["-u", embedded.http_url, *flags]) == 0
+    output = capsys.readouterr()
+    assert "only the first 64 images" in output.err
+    assert output.out.count("ZERO") == 64
+
+
+def test_an_ensemble_must_take_files(embedded: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ensemble_image_client.main(["-u", embedded.http_url, "-m", "digits", ZERO]) == 1
+    assert "does not take image files" in capsys.readouterr().err
 
 
 def test_an_unreadable_image_ends_the_stream(

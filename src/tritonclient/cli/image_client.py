@@ -14,7 +14,7 @@ import os
 import sys
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ import numpy as np
 from ..aio import AsyncClient
 from ..client import Client
 from ..errors import InferenceServerException, ProtocolError
-from ..inference import InferResult, Tensor
+from ..inference import Classification, InferResult, Tensor
 from ..inference import infer as request
 from ..messages import ModelMetadata, RequestedOutput, TensorMetadata
 from ..model import ModelSpec
@@ -187,7 +187,11 @@ class Job:
         }
 
     def report(self, batch: Batch, result: InferResult) -> str:
-        """An answer as people read it.
+        """An answer as people read it; raises what `shown` does."""
+        return f"Request {batch.number}, batch size {len(batch.files)}\n{self.shown(batch, result)}"
+
+    def shown(self, batch: Batch, result: InferResult) -> str:
+        """The images of a request with their classes.
 
         Raises:
             ProtocolError: it has classes for more or fewer images than were asked about.
@@ -201,13 +205,16 @@ class Job:
                 model=self.model.name,
                 request_id=result.id,
             )
-        lines = [f"Request {batch.number}, batch size {len(batch.files)}"]
+        lines = []
         for file, row in zip(batch.files, rows, strict=True):
-            lines.append(f"Image '{file}':")
-            for best in row:
-                label = f" = {best.label}" if best.label else ""
-                lines.append(f"    {best.value:f} ({best.index}){label}")
+            lines += [f"Image '{file}':", *map(class_line, row)]
         return "\n".join(lines)
+
+
+def class_line(best: Classification) -> str:
+    """A class as people read it."""
+    label = f" = {best.label}" if best.label else ""
+    return f"    {best.value:f} ({best.index}){label}"
 
 
 # Doing it
@@ -221,7 +228,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     url = _url(arguments)
     images.require_pillow()
-    files = images.find(arguments.image_filename, lambda file: _note(f"skipped {file!r}: no image"))
+    files = images.find(arguments.image_filename, lambda file: note(f"skipped {file!r}: no image"))
     if arguments.streaming:
         _classify_streaming(url, arguments, files)
     elif arguments.asynchronous:
@@ -261,7 +268,7 @@ def _classify_streaming(url: str, arguments: argparse.Namespace, files: Sequence
 def _ask_for_job(client: Client, arguments: argparse.Namespace, files: Sequence[str]) -> Job:
     name, version = arguments.model_name, arguments.model_version
     metadata = client.model_metadata(name, version)
-    return _job(arguments, files, metadata, client.model_config(name, version))
+    return make_job(arguments, files, metadata, client.model_config(name, version))
 
 
 async def _classify_async(url: str, arguments: argparse.Namespace, files: Sequence[str]) -> None:
@@ -269,7 +276,7 @@ async def _classify_async(url: str, arguments: argparse.Namespace, files: Sequen
     async with AsyncClient(url) as client:
         metadata = await client.model_metadata(name, version)
         config = await client.model_config(name, version)
-        job = _job(arguments, files, metadata, config)
+        job = make_job(arguments, files, metadata, config)
         under_way: deque[tuple[Batch, asyncio.Task[InferResult]]] = deque()
         try:
             for batch in job.batches():
@@ -293,34 +300,40 @@ async def _report_next(job: Job, under_way: deque[tuple[Batch, asyncio.Task[Infe
     under_way.popleft()
 
 
-def _job(
+def make_job(
     arguments: argparse.Namespace,
     files: Sequence[str],
     metadata: ModelMetadata,
     config: Mapping[str, Any],
 ) -> Job:
+    """What the flags ask for, of the model that metadata and configuration describe."""
     name, version = arguments.model_name, arguments.model_version
     model = Classifier.of(name, version, metadata, config)
     job = Job(model, files, arguments.batch_size, arguments.classes, arguments.scaling)
     job.check()
     if arguments.verbose:
-        _note(f"model {ModelSpec.of(name, version, metadata, config)}")
-        _note(f"images ({len(files)}) become {model.pixels}, {job.scaling} scaling")
+        note(f"model {ModelSpec.of(name, version, metadata, config)}")
+        note(f"images ({len(files)}) become {model.pixels}, {job.scaling} scaling")
     return job
 
 
 def _url(arguments: argparse.Namespace) -> str:
-    """The server's URL; the official program's URLs have no scheme."""
-    protocol = arguments.protocol.lower()
-    if protocol not in ("http", "grpc"):
-        raise UsageError(f"-i {arguments.protocol}: expected HTTP or gRPC")
-    url = arguments.url or {"http": "localhost:8000", "grpc": "localhost:8001"}[protocol]
-    if "://" not in url and not url.startswith(("unix:", "grpc+unix:")):
-        url = f"{protocol}://{url}"
-    elif protocol == "grpc" and not url.startswith("grpc"):
-        raise UsageError(f"-i {arguments.protocol}: the URL {url!r} is not one of gRPC")
+    url = url_of(arguments.protocol, arguments.url)
     if arguments.streaming and not url.startswith("grpc"):
         raise UsageError("Streaming is only allowed with gRPC protocol")
+    return url
+
+
+def url_of(protocol: str, address: str | None) -> str:
+    """The server's URL; the official programs' addresses have no scheme."""
+    scheme = protocol.lower()
+    if scheme not in ("http", "grpc"):
+        raise UsageError(f"-i {protocol}: expected HTTP or gRPC")
+    url = address or {"http": "localhost:8000", "grpc": "localhost:8001"}[scheme]
+    if "://" not in url and not url.startswith(("unix:", "grpc+unix:")):
+        return f"{scheme}://{url}"
+    if scheme == "grpc" and not url.startswith("grpc"):
+        raise UsageError(f"-i {protocol}: the URL {url!r} is not one of gRPC")
     return url
 
 
@@ -329,12 +342,18 @@ def _url(arguments: argparse.Namespace) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    arguments = _parser().parse_args(argv)
+    return execute(run, _parser().parse_args(argv), "image_client")
+
+
+def execute(
+    work: Callable[[argparse.Namespace], None], arguments: argparse.Namespace, name: str
+) -> int:
+    """Do a program's work, and tell what went wrong; returns the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names and labels may hold anything
             stream.reconfigure(errors="backslashreplace")
     try:
-        run(arguments)
+        work(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -345,19 +364,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         if arguments.verbose:
             traceback.print_exc()
-        _note(f"error: {' '.join(str(error).split())}")
+        note(f"error: {' '.join(str(error).split())}", name)
         return 1
     return 0
 
 
-def _note(text: str) -> None:
-    print(f"image_client: {text}", file=sys.stderr)
+def note(text: str, name: str = "image_client") -> None:
+    """Tell something beside the output."""
+    print(f"{name}: {text}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="image_client", description="Classify images with a model on an inference server."
     )
+    add_arguments(parser)
+    parser.add_argument(
+        "-u",
+        "--url",
+        help="the server (localhost:8000 for HTTP, localhost:8001 for gRPC)",
+    )
+    parser.add_argument("-i", "--protocol", default="HTTP", help="HTTP or gRPC (HTTP)")
+    return parser
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `image_client` and `grpc_image_client` have in common."""
     add = parser.add_argument
     add("image_filename", help="an image file, or a folder whose images to classify")
     add("-v", "--verbose", action="store_true", help="tell more, and show where an error arose")
@@ -386,13 +418,6 @@ def _parser() -> argparse.ArgumentParser:
         help="what to do to pixel values: nothing, map them to -1 to 1, or subtract the mean "
         "colour (NONE)",
     )
-    add(
-        "-u",
-        "--url",
-        help="the server (localhost:8000 for HTTP, localhost:8001 for gRPC)",
-    )
-    add("-i", "--protocol", default="HTTP", help="HTTP or gRPC (HTTP)")
-    return parser
 
 
 if __name__ == "__main__":

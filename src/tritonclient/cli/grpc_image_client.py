@@ -1,0 +1,119 @@
+"""`grpc_image_client`: `image_client` on the generated gRPC API, which all languages have.
+
+It uses nothing of this package's clients: a grpcio channel, the stub, and the protocol's messages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .. import messages as m
+from ..codec import rpc
+from ..datatypes import pack
+from ..errors import ConnectionFailed, InferenceServerException, ServerError
+from ..extras import needs
+from ..inference import InferResult
+from . import images
+from .image_client import Batch, Job, add_arguments, execute, make_job, note
+
+NAME = "grpc_image_client"
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do what the flags ask for.
+
+    Raises:
+        UsageError, ImageError, OSError, InferenceServerException: it can't be done.
+    """
+    with needs("grpcio", NAME, "grpcio"):
+        import grpc
+
+    from ..grpc import service_pb2_grpc
+
+    images.require_pillow()
+    files = images.find(arguments.image_filename, lambda file: note(f"skipped {file!r}", NAME))
+    try:
+        with grpc.insecure_channel(arguments.url) as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            job = _job(stub, arguments, files)
+            for batch, response in zip(
+                job.batches(), _responses(stub, job, arguments), strict=True
+            ):
+                print(job.shown(batch, _result(response)))
+    except grpc.RpcError as failure:
+        error: Any = failure  # a call is its own error, which the types do not say
+        text = f"{error.details()} ({arguments.url})"
+        kind = ConnectionFailed if error.code() is grpc.StatusCode.UNAVAILABLE else ServerError
+        raise kind(text, str(error.code())) from failure
+    print("PASS")
+
+
+def _job(stub: Any, arguments: argparse.Namespace, files: Sequence[str]) -> Job:
+    from ..grpc import service_pb2
+
+    name, version = arguments.model_name, arguments.model_version
+    metadata = stub.ModelMetadata(service_pb2.ModelMetadataRequest(name=name, version=version))
+    config = stub.ModelConfig(service_pb2.ModelConfigRequest(name=name, version=version))
+    described: dict[str, Any] = rpc.decode_response(
+        m.GetModelConfig(name), config.SerializeToString()
+    )
+    return make_job(
+        arguments,
+        files,
+        rpc.decode_response(m.GetModelMetadata(name), metadata.SerializeToString()),
+        described,
+    )
+
+
+def _responses(stub: Any, job: Job, arguments: argparse.Namespace) -> Iterator[Any]:
+    """The answers in the order of the requests."""
+    requests = (_request(job, batch) for batch in job.batches())
+    if arguments.streaming:
+        for response in stub.ModelStreamInfer(requests):
+            if response.error_message:
+                raise InferenceServerException(response.error_message)
+            yield response.infer_response
+    elif arguments.asynchronous:
+        futures = [stub.ModelInfer.future(request) for request in requests]
+        for future in futures:
+            yield future.result()
+    else:
+        for request in requests:
+            yield stub.ModelInfer(request)
+
+
+def _request(job: Job, batch: Batch) -> Any:
+    from ..grpc import service_pb2
+
+    model = job.model
+    request = service_pb2.ModelInferRequest(
+        model_name=model.name, model_version=model.version, id=str(batch.number)
+    )
+    ((name, tensor),) = job.inputs(batch).items()
+    request.inputs.add(name=name, datatype=tensor.datatype, shape=tensor.array.shape)
+    request.raw_input_contents.append(bytes(pack(tensor.array, tensor.datatype)))
+    output = request.outputs.add(name=model.output)
+    output.parameters["classification"].int64_param = job.classes
+    return request
+
+
+def _result(response: Any) -> InferResult:
+    data = response.SerializeToString()
+    return InferResult(rpc.decode_response(m.Infer(response.model_name, ()), data))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog=NAME, description="Classify images over the generated gRPC API."
+    )
+    add_arguments(parser)
+    parser.add_argument("-u", "--url", default="localhost:8001", help="the server (localhost:8001)")
+    return execute(run, parser.parse_args(argv), NAME)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
