@@ -34,8 +34,6 @@ DIFFERENCES: dict[str, dict[str, str]] = {
         "failing model with an id": _PATHS,
         "batches that differ": "Triton names the inputs in the order of a hash table",
         "an element out of range": "Triton cuts it off silently",
-        "timeout below zero": "Triton takes it for a very long one",
-        "sequence below zero": "Triton takes it for a large number",
         "a group": "Triton skips what the protocol has not",
         **dict.fromkeys(
             (

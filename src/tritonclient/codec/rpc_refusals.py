@@ -24,8 +24,6 @@ _KINDS = {
     "timeout": ((INT64,), "int64_param."),
     _FINAL: ((BOOL,), "bool_param."),
 }
-#: Triton takes numbers below 0 for these, and means large ones by them, but for the priority.
-_UNSIGNED = ("priority", "timeout", "sequence_id")
 _REGION = "shared_memory_region"
 _SIZE = "shared_memory_byte_size"
 _OFFSET = "shared_memory_offset"
@@ -42,8 +40,8 @@ def check_parameters(parameters: Choices) -> None:
         allowed, kinds = _KINDS.get(name, (_CUSTOM, "int64_param, bool_param, or string_param."))
         if choice.field not in allowed:
             raise refused(f"invalid value type for '{name}' parameter, expected {kinds}")
-        if name in _UNSIGNED and type(choice.value) is int and choice.value < 0:
-            raise refused(f"invalid value for '{name}', expected value >= 0.")
+        if name == "priority" and choice.value < 0:  # type: ignore[operator]
+            raise refused("invalid value for 'priority', expected value >= 0.")
 
 
 def check_memory(name: str, parameters: Choices) -> bool:
