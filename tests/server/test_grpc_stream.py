@@ -263,6 +263,22 @@ def test_sequences(repository: RepositoryMaker) -> None:
         assert sums == [sequence * n * (n + 1) / 2 for n in range(1, 100)]
 
 
+def test_more_sequences_than_their_model_has_room_for(either: grpc.Channel) -> None:
+    """The ninth begins when another has ended, which is later on the same stream."""
+    requests = [
+        raw("simple_sequence", [tensor("INPUT", "INT32", [1, 1])], n.to_bytes(4, "little"))
+        | {"id": str(sequence), "parameters": parameters(sequence_id=sequence, **flags)}
+        for n in range(100)
+        for sequence in range(1, 10)
+        for flags in [{"sequence_start": n == 0, "sequence_end": n == 99}]
+    ]
+    responses = stream(either, *requests)
+    assert not any(each.error_message for each in responses)
+    assert [id_of(each) for each in responses] == [each["id"] for each in requests]
+    # The first response of each is one more than its request.
+    assert values(responses)[:18] == [1] * 18
+
+
 def test_a_stream_goes_on_after_an_answer(either: grpc.Channel) -> None:
     with Open(either) as opened:
         for n in range(3):

@@ -20,7 +20,7 @@ from ..errors import InferenceServerException, InvalidArgument, Unavailable, Uni
 from .core import InferenceServer
 from .extras import needs
 from .grpc_health import Health
-from .grpc_stream import Stream
+from .grpc_stream import Stream, told
 from .inference import DecoupledModel
 
 with needs("grpcio"):
@@ -173,7 +173,7 @@ async def _abort(
     """End a call with an error."""
     code = _CODES[rpc.code_of(error)]
     _log_call(method, code.name, begin)
-    await context.abort(code, _fitting(error.message() or ""))
+    await told(context.abort(code, _fitting(error.message() or "")))
     raise AssertionError("abort returned")
 
 

@@ -4,8 +4,8 @@ Requests are put to their models in the order in which they arrive; each then ha
 waits for its responses. Like Triton, a stream gives responses in the order of their requests, but
 for those of decoupled models, which come when they come.
 
-Both ends are held back: no more is read while much is in work, and a response for a client that
-does not read waits, and lets its model wait.
+Both ends are held back: no more is read while much is in work or waits for its turn, and a
+response for a client that does not read waits, and lets its model wait.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from concurrent.futures import CancelledError, Executor
 from typing import Any
 
@@ -29,11 +29,29 @@ with needs("grpcio"):
 
 _log = logging.getLogger(__name__)
 
-#: Requests of one stream in work at a time, and bytes of requests unless it is only one.
+#: Requests of one stream in work at a time.
 _REQUESTS = 256
+#: Bytes of these, and of responses that wait for their turn, unless there is only one.
 _BYTES = 1 << 26
+#: Seconds that grpcio takes at most to notice that a client is gone.
+_NOTICING = 1
 #: With this in the call's metadata the first error ends the stream, and is its status.
 _ERRORS_END_IT = ("triton_grpc_error", "true")
+
+
+async def told(operation: Awaitable[None]) -> None:
+    """Await what tells a client something; when the client is gone, until the call is cancelled.
+
+    grpcio would log the failed operation. It notices by itself that a client is gone, and cancels
+    the call then, but now and then a moment later.
+    """
+    try:
+        await operation
+    except grpc.aio.AbortError:
+        raise
+    except grpc.aio.BaseError:
+        await asyncio.sleep(_NOTICING)
+        raise
 
 
 class _Request:
@@ -44,7 +62,8 @@ class _Request:
         cancelled: set when nobody wants its responses any more.
         taken: set when its model has it.
         turn: set when it may be answered, or None when it may at any time.
-        answered: set when it has all its responses.
+        waits: whether its response waits for that.
+        answered: set when its response is sent, or there will be none.
     """
 
     def __init__(self, size: int) -> None:
@@ -52,6 +71,7 @@ class _Request:
         self.cancelled = threading.Event()
         self.taken = asyncio.Event()
         self.turn: asyncio.Event | None = None
+        self.waits = False
         self.answered = asyncio.Event()
 
 
@@ -75,6 +95,7 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._writing = asyncio.Lock()
         self._requests: dict[asyncio.Future[None], _Request] = {}
+        self._waiting: dict[asyncio.Task[None], int] = {}
         self._reading = asyncio.ensure_future(self._read())
         self._error: InferenceServerException | None = None
         self._ended = False
@@ -88,11 +109,11 @@ class Stream:
         """
         try:
             # At first, because grpcio can't end a call while it sends this with a response.
-            await self._context.send_initial_metadata(())
+            await told(self._context.send_initial_metadata(()))
             await asyncio.wait([self._reading])
             if not self._reading.cancelled():
                 self._reading.result()
-            while self._requests and not self._ended:
+            while (self._requests or self._waiting) and not self._ended:
                 await self._any_done()
         finally:
             self._end()
@@ -117,13 +138,15 @@ class Stream:
         for work, request in self._requests.items():
             request.cancelled.set()
             work.cancel()  # if it has not begun
+        for task in self._waiting:
+            task.cancel()
 
     # On the event loop
 
     async def _read(self) -> None:
         async for message in self._messages:
             request = _Request(len(message))
-            while self._requests and not self._has_room(request):
+            while (self._requests or self._waiting) and not self._has_room(request):
                 await self._any_done()
             work = self._loop.run_in_executor(self._threads, self._work, message, request)
             del message  # the thread alone keeps it, as long as it is needed
@@ -133,10 +156,11 @@ class Stream:
 
     def _has_room(self, request: _Request) -> bool:
         size = request.size + sum(each.size for each in self._requests.values())
+        size += sum(self._waiting.values())
         return len(self._requests) < _REQUESTS and size <= _BYTES
 
     async def _any_done(self) -> None:
-        await asyncio.wait(self._requests, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*self._requests, *self._waiting], return_when=asyncio.FIRST_COMPLETED)
 
     def _take(self, request: _Request, decoupled: bool) -> None:
         """Read on, and let a request be answered behind the last one."""
@@ -145,19 +169,41 @@ class Stream:
         request.taken.set()
 
     def _done(self, work: asyncio.Future[None]) -> None:
-        self._requests.pop(work).answered.set()
+        request = self._requests.pop(work)
+        if not request.waits:
+            request.answered.set()
         if not work.cancelled() and (error := work.exception()) is not None:
             _log.error("a request of a stream failed in an unforeseen way", exc_info=error)
             self._fail(Internal(f"{type(error).__name__}: {error}"))
 
-    async def _write(self, request: _Request, message: bytes) -> bool:
-        """Send a response when it is its turn; whether the stream takes more."""
-        if request.turn is not None:
-            await request.turn.wait()
+    async def _give(self, request: _Request, message: bytes) -> bool:
+        """Send a response, or let it wait for its turn; whether the stream takes more."""
+        if request.turn is None or request.turn.is_set():
+            await self._write(message)
+        else:
+            # No thread has to wait with it, since it is the only response to its request.
+            request.waits = True
+            task = asyncio.ensure_future(self._write_later(request, request.turn, message))
+            self._waiting[task] = len(message)
+            task.add_done_callback(self._waiting.pop)
+        return not self._ended
+
+    async def _write_later(self, request: _Request, turn: asyncio.Event, message: bytes) -> None:
+        try:
+            await turn.wait()
+            await self._write(message)
+        finally:
+            request.answered.set()
+
+    async def _write(self, message: bytes) -> None:
         async with self._writing:
-            if not self._ended:
+            if self._ended:
+                return
+            try:
                 await self._context.write(message)
-            return not self._ended
+            except grpc.aio.BaseError as error:
+                _log.debug("a response could not be sent: %r", error)
+                self._end()  # the client is gone
 
     # On a thread for each request
 
@@ -189,15 +235,13 @@ class Stream:
             self._loop.call_soon_threadsafe(self._take, request, decoupled)
 
     def _send(self, request: _Request, message: bytes) -> bool:
-        """Wait until a response is on its way; whether the stream takes more."""
+        """Wait until a response is on its way, or waits for its turn; whether to go on."""
         if request.cancelled.is_set():
             return False
+        giving = asyncio.run_coroutine_threadsafe(self._give(request, message), self._loop)
         try:
-            return asyncio.run_coroutine_threadsafe(
-                self._write(request, message), self._loop
-            ).result()
-        except (grpc.aio.BaseError, CancelledError) as error:
-            _log.debug("a response could not be sent: %r", error)
+            return giving.result()
+        except CancelledError:  # the server ends
             return False
 
 
