@@ -10,6 +10,7 @@ import pytest
 
 from tritonclient import InferenceServerException
 
+A = np.ones((1, 16), np.int32)
 VALUES = [11, 7, 5, 3, 2, 0, 1]
 MODELS = ["simple_sequence", "simple_dyna_sequence", "simple_string_dyna_sequence"]
 _numbers = itertools.count(5000)
@@ -98,6 +99,20 @@ def test_a_sequence_must_be_started(client, model, number):
 def test_a_request_must_belong_to_a_sequence(client, model):
     with pytest.raises(InferenceServerException, match="non-zero or non-empty correlation ID"):
         ask(client, model, 1, 0)
+
+
+def test_a_refusal_has_the_same_words(client, number):
+    inputs = {"INPUT": np.ones((1, 1), np.int32)}
+    with pytest.raises(InferenceServerException) as caught:
+        client.infer("simple_sequence", inputs, sequence_id=number, id="mine")
+    assert caught.value.message() == (
+        f"inference request for sequence {number} to model 'simple_sequence' must specify the "
+        "START flag on the first request of the sequence"
+    )
+    with pytest.raises(InferenceServerException) as caught:
+        client.infer("simple", {"INPUT0": A, "INPUT1": A}, sequence_id="x" * 129)
+    text = "string correlation ID cannot be longer than 128 characters"
+    assert caught.value.message() == text
 
 
 def test_an_ended_sequence_is_over(client, number):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +78,45 @@ def serve(repository: RepositoryMaker) -> Iterator[Callable[..., InferenceServer
             return core
 
         yield make
+
+
+class Gate:
+    """Where a model, which runs in the test's process, waits; it tells what it executes."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Any]] = []
+        self._entered = threading.Semaphore(0)
+        self._released = threading.Semaphore(0)
+
+    def execute(self, batch: list[Any]) -> None:
+        """Called by the model: wait to be released."""
+        self.batches.append(batch)
+        self._entered.release()
+        assert self._released.acquire(timeout=30)
+
+    def wait(self) -> None:
+        """Wait until the model executes once more."""
+        assert self._entered.acquire(timeout=30)
+
+    def release(self) -> None:
+        """Let one execution end."""
+        self._released.release()
+
+    def open(self) -> None:
+        """Let all executions end, also those to come."""
+        self._released.release(1000)
+
+
+#: The gate of the test that runs.
+GATES: list[Gate] = []
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """A gate, which models find as the last of `GATES`."""
+    GATES.append(Gate())
+    yield GATES[-1]
+    GATES.pop().open()
 
 
 def fp32(name: str, values: object) -> m.InferTensor:

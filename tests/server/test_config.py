@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,105 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path, text: str, message: st
     backend = "" if "platform" in text else 'backend: "python" '
     with pytest.raises(ValueError, match=message):
         model_config.check(parsed(tmp_path, backend + text))
+
+
+def control(kind: str, values: str) -> str:
+    return f'control_input {{ name: "C" control {{ kind: CONTROL_SEQUENCE_{kind} {values} }} }} '
+
+
+START = control("START", "int32_false_true: [ 0, 1 ]")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "dynamic_batching { preferred_batch_size: 0 }",
+            "dynamic batching preferred size must be positive for it",
+        ),
+        (
+            "dynamic_batching { preferred_batch_size: 5 }",
+            "dynamic batching preferred size must be <= max batch size for it",
+        ),
+        (
+            "dynamic_batching { priority_levels: 2 }",
+            "default priority level must be in range [1, 2] for it",
+        ),
+        (
+            "dynamic_batching { priority_levels: 2 default_priority_level: 1 "
+            "priority_queue_policy { key: 3 value { } } }",
+            "priority queue policy must have priority level in range [1, 2] for it",
+        ),
+        (
+            "sequence_batching { oldest { preferred_batch_size: 0 } }",
+            "sequence batching preferred batch size must be positive for it",
+        ),
+        (
+            "sequence_batching { oldest { preferred_batch_size: 5 } }",
+            "sequence batching preferred batch size must be <= max batch size for it",
+        ),
+        (
+            "sequence_batching { direct { minimum_slot_utilization: 1.5 } }",
+            "sequence batching minimum slot utilization must be in range [0.0, 1.0] for it",
+        ),
+        (
+            "sequence_batching { control_input { } }",
+            "sequence batching control tensor must have a name for it",
+        ),
+        (
+            f"sequence_batching {{ {START} {START} }}",
+            "sequence batching control tensor 'C' is specified for multiple control kinds for it",
+        ),
+        (
+            f"sequence_batching {{ {START} {START.replace('C', 'D', 1)} }}",
+            "sequence batching specifies multiple CONTROL_SEQUENCE_START tensors for it",
+        ),
+        (
+            f"sequence_batching {{ {control('READY', '')} }}",
+            "sequence batching must specify either 'int32_false_true', 'fp32_false_true' or "
+            "'bool_false_true' for CONTROL_SEQUENCE_READY for it",
+        ),
+        (
+            f"sequence_batching {{ {control('END', 'bool_false_true: false')} }}",
+            "sequence batching control 'bool_false_true' must have exactly 2 entries for "
+            "CONTROL_SEQUENCE_END for it",
+        ),
+        (
+            "sequence_batching { "
+            + control("END", "fp32_false_true: [ 0, 1 ] int32_false_true: [ 0, 1 ]")
+            + "}",
+            "sequence batching specifies more than one from 'int32_false_true', 'fp32_false_true' "
+            "and 'bool_false_true' for CONTROL_SEQUENCE_END for it",
+        ),
+        (
+            f"sequence_batching {{ {control('CORRID', 'data_type: TYPE_INT8')} }}",
+            "unexpected data type for control CONTROL_SEQUENCE_CORRID for it. Allowed data types "
+            "are TYPE_UINT64, TYPE_INT64, TYPE_UINT32, TYPE_INT32 and TYPE_STRING",
+        ),
+        (
+            "sequence_batching { "
+            + control("CORRID", "data_type: TYPE_INT32 fp32_false_true: [ 0, 1 ]")
+            + "}",
+            "sequence batching must not specify either 'int32_false_true', 'fp32_false_true' or "
+            "'bool_false_true' for CONTROL_SEQUENCE_CORRID for it",
+        ),
+    ],
+)
+def test_schedulers_that_can_not_be_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        parsed(tmp_path, f'backend: "python" max_batch_size: 4 {text}')
+
+
+def test_schedulers_are_completed(tmp_path: Path) -> None:
+    text = 'backend: "python" max_batch_size: 4 '
+    dynamic = messages_pb.to_dict(parsed(tmp_path, text + "dynamic_batching { }"))
+    assert dynamic["dynamic_batching"]["preferred_batch_size"] == [4]
+    oldest = messages_pb.to_dict(parsed(tmp_path, text + "sequence_batching { oldest { } }"))
+    assert oldest["sequence_batching"]["oldest"]["preferred_batch_size"] == [4]
+    plain = messages_pb.to_dict(parsed(tmp_path, text + "sequence_batching { }"))
+    assert plain["sequence_batching"] == {
+        "max_sequence_idle_microseconds": 1_000_000,
+        "control_input": [],
+        "state": [],
+        "iterative_sequence": False,
+    }

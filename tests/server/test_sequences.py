@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from tritonclient import messages as m
 from tritonclient.errors import InvalidArgument, ServerError
 from tritonclient.inference import InferResult, infer
 from tritonclient.server.core import InferenceServer
+from tritonclient.server.inference import Responses
 
 #: Tells the instance that executes, what it executed before in this sequence, and the controls.
 MODEL = """
@@ -53,15 +53,32 @@ def serve(repository: RepositoryMaker, strategy: str, instances: int = 1) -> Inf
     return InferenceServer([repository.directory])
 
 
-def ask(server: InferenceServer, id: int | str, *, start: bool = False, end: bool = False) -> Any:
-    request = infer(
+def request(id: int | str, *, start: bool = False, end: bool = False) -> m.Infer:
+    return infer(
         "it",
         {"IN": np.array([7], np.int32)},
         sequence_id=id,
         sequence_start=start,
         sequence_end=end,
     )
-    answer: m.InferResponse = server.handle(request)
+
+
+def ask(server: InferenceServer, id: int | str, *, start: bool = False, end: bool = False) -> Any:
+    answer: m.InferResponse = server.handle(request(id, start=start, end=end))
+    return eval(InferResult(answer)["OUT"][0])
+
+
+def begin(
+    server: InferenceServer, id: int | str, *, start: bool = False, end: bool = False
+) -> Responses:
+    """A request that waits for its turn."""
+    return server.stream(request(id, start=start, end=end))
+
+
+def told(responses: Responses) -> Any:
+    """What such a request is answered."""
+    (answer,) = responses
+    assert isinstance(answer, m.InferResponse)
     return eval(InferResult(answer)["OUT"][0])
 
 
@@ -122,12 +139,19 @@ def test_a_new_start_begins_anew_where_it_was(repository: RepositoryMaker) -> No
 def test_sequences_beyond_the_slots_wait(repository: RepositoryMaker) -> None:
     server = serve(repository, "oldest { max_candidate_sequences: 1 }")
     ask(server, 1, start=True)
-    with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(ask, server, 2, start=True)
-        again = pool.submit(ask, server, 2, end=True)
-        assert not waiting.done()
-        ask(server, 1, end=True)
-        assert {waiting.result(30)[1], again.result(30)[1]} == {1, 2}
+    others = [
+        begin(server, 2, start=True),
+        begin(server, 2, end=True),
+        begin(server, 3, start=True),
+    ]
+    executed: list[Any] = []
+    thread = threading.Thread(target=lambda: executed.extend(map(told, others)))
+    thread.start()
+    assert ask(server, 1)[1] == 2
+    assert not executed
+    assert ask(server, 1, end=True)[1] == 3
+    thread.join(30)
+    assert [count for _, count, _ in executed] == [1, 2, 1]
     server.close()
 
 
@@ -141,35 +165,49 @@ def test_idle_sequences_are_given_up(repository: RepositoryMaker) -> None:
     server.close()
 
 
-def test_closing_executes_what_waits(repository: RepositoryMaker) -> None:
-    server = serve(repository, "oldest { max_candidate_sequences: 1 }")
+@pytest.mark.parametrize("strategy", ["oldest { max_candidate_sequences: 1 }", "direct { }"])
+def test_closing_executes_what_waits(repository: RepositoryMaker, strategy: str) -> None:
+    server = serve(repository, strategy)
     ask(server, 1, start=True)
-    begun = threading.Event()
+    waiting = [begin(server, 2, start=True), begin(server, 3, start=True, end=True)]
+    server.close()
+    assert [told(each)[1] for each in waiting] == [1, 1]
 
-    def late() -> Any:
-        begun.set()
-        return ask(server, 2, start=True)
 
-    with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(late)
-        begun.wait()
-        server.close()
-        try:
-            assert waiting.result(30)[1] == 1
-        except ServerError as error:  # it came after the server was closed
-            assert "closed" in str(error) or "not found" in str(error)
+def test_an_id_may_be_used_again_before_its_last_request_is_executed(
+    repository: RepositoryMaker,
+) -> None:
+    server = serve(repository, "direct { }")
+    flags = [(True, False), (False, True), (True, False), (False, True)]
+    waiting = [begin(server, 1, start=start, end=end) for start, end in flags]
+    assert [told(each)[1] for each in waiting] == [1, 2, 3, 4]
+    with pytest.raises(ServerError, match="START flag"):
+        ask(server, 1)
+    server.close()
 
 
 @pytest.mark.parametrize(
-    ("strategy", "text"),
+    ("id", "start", "text"),
     [
-        ('state [ { input_name: "a" output_name: "b" } ]', "implicit state"),
-        (control("C", "CORRID", "data_type: TYPE_FP32"), "expected a whole number or TYPE_STRING"),
-        (control("S", "START", ""), "must specify either 'int32_false_true'"),
+        (0, False, "inference request to model 'it' must specify a non-zero or non-empty "
+         "correlation ID"),
+        ("", False, "inference request to model 'it' must specify a non-zero or non-empty "
+         "correlation ID"),
+        ("x", False, "inference request for sequence x to model 'it' must specify the START flag "
+         "on the first request of the sequence"),
+        ("x" * 129, True, "string correlation ID cannot be longer than 128 characters"),
     ],
-)
-def test_what_is_not_served_is_refused(
-    repository: RepositoryMaker, strategy: str, text: str
+)  # fmt: skip
+def test_what_belongs_to_no_sequence_is_refused(
+    repository: RepositoryMaker, id: int | str, start: bool, text: str
 ) -> None:
-    with pytest.raises(ServerError, match=text):
-        serve(repository, strategy)
+    server = serve(repository, "direct { }")
+    with pytest.raises(ServerError) as caught:
+        ask(server, id, start=start)
+    assert caught.value.message() == text
+    server.close()
+
+
+def test_implicit_state_is_refused(repository: RepositoryMaker) -> None:
+    with pytest.raises(ServerError, match="implicit state"):
+        serve(repository, 'state [ { input_name: "a" output_name: "b" } ]')

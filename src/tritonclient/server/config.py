@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from ..codec import messages_pb
+from . import scheduling
 from .extras import needs
 
 _log = logging.getLogger(__name__)
@@ -133,8 +134,8 @@ def complete(config: ModelConfig, name: str, files: Iterable[str]) -> None:
     for kind in ("input_pinned_memory", "output_pinned_memory"):
         if not optimization.HasField(kind):
             getattr(optimization, kind).enable = True
-    complete_batching(config)
-    _complete_sequences(config)
+    scheduling.check(config)
+    scheduling.complete(config)
     _complete_instances(config)
 
 
@@ -148,23 +149,6 @@ def _complete_backend(config: ModelConfig, files: set[str]) -> None:
         config.platform = _PLATFORM_OF_BACKEND.get(config.backend, "")
     if not config.default_model_filename:
         config.default_model_filename = _FILE_OF_BACKEND.get(config.backend, "")
-
-
-def complete_batching(config: ModelConfig) -> None:
-    """Fill in the preferred batch size of a model that is batched dynamically."""
-    if config.HasField("dynamic_batching") and config.max_batch_size > 0:
-        batching = config.dynamic_batching
-        if not batching.preferred_batch_size:
-            batching.preferred_batch_size.append(config.max_batch_size)
-
-
-def _complete_sequences(config: ModelConfig) -> None:
-    if config.HasField("sequence_batching"):
-        sequences = config.sequence_batching
-        if sequences.WhichOneof("strategy_choice") is None:
-            sequences.direct.SetInParent()
-        if not sequences.max_sequence_idle_microseconds:
-            sequences.max_sequence_idle_microseconds = 1_000_000
 
 
 def _complete_instances(config: ModelConfig) -> None:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+import numpy as np
+
 from ..datatypes import Array
-from ..errors import InferenceServerException, Internal
+from ..errors import Cancelled, InferenceServerException, Internal
 from ..messages import Parameter
 
 if TYPE_CHECKING:
@@ -44,6 +46,11 @@ class Tensor(NamedTuple):
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(map(int, self.array.shape))
+
+    def blank(self) -> Tensor:
+        """A tensor like this without anything in it: zeros, or empty texts."""
+        value = b"" if self.datatype == "BYTES" else 0
+        return self._replace(array=np.full(self.array.shape, value, self.array.dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +92,11 @@ class Job:
         batch_size: 1 for models that don't batch.
         decoding: nanoseconds that were spent on making the inputs.
         queued: when it began to wait, on the monotonic clock in nanoseconds.
+        refusal: why it is not to be executed after all.
     """
 
     __slots__ = (
-        *("model", "inputs", "call", "batch_size", "decoding", "queued"),
+        *("model", "inputs", "call", "batch_size", "decoding", "queued", "refusal"),
         *("_sink", "_lock", "_ended"),
     )
 
@@ -107,9 +115,21 @@ class Job:
         self.batch_size = batch_size
         self.decoding = decoding
         self.queued = time.monotonic_ns()
+        self.refusal: InferenceServerException | None = None
         self._sink = sink
         self._lock = threading.Lock()
         self._ended = False
+
+    @property
+    def layout(self) -> set[tuple[str, tuple[int, ...]]]:
+        """What must be the same of requests that are executed together."""
+        return {(tensor.name, tensor.array.shape[1:]) for tensor in self.inputs}
+
+    def refused(self) -> bool:
+        """Whether it is not to be executed after all; asked when it is its turn."""
+        if self.refusal is None and self.call.cancelled.is_set():
+            self.refusal = Cancelled("request was cancelled", "499")
+        return self.refusal is not None
 
     @property
     def ended(self) -> bool:
@@ -148,6 +168,14 @@ class Job:
             self._ended = True
         self.call.cancelled.set()
         self.model.ended()
+
+
+class Filler(Job):
+    """Stands in a batch where there is no request; nobody is told what it is answered."""
+
+    def __init__(self, like: Job, inputs: Sequence[Tensor]) -> None:
+        super().__init__(like.model, inputs, Call(), 1, lambda answer: None)
+        self._ended = True
 
 
 class _Answers:

@@ -51,7 +51,7 @@ class Model:
         if "sequence_batching" in values:
             self._queue = Sequences(self.name, values, len(makers))
         else:
-            self._queue = Queue()
+            self._queue = Queue(values)
         self._workers: list[Worker] = []
         for index, make in enumerate(makers):
             worker = Worker(self.name, make, self._queue.taker(index), self.statistics)

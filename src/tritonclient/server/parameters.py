@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import Internal, InvalidArgument
+from ..errors import Internal, InvalidArgument, Unimplemented
 from ..messages import RESERVED_PREFIX, Parameter
+
+#: Bytes of a sequence's id.
+LONGEST_ID = 128
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> Mapping[str, Parameter]:
@@ -30,6 +33,10 @@ def _check(name: str, value: Any) -> None:
     elif name == "sequence_id":
         if kind is not str and (kind is not int or value < 0):
             raise unparsable(name, "non-string as string")
+        if kind is str and len(value.encode()) > LONGEST_ID:
+            raise Unimplemented(
+                f"string correlation ID cannot be longer than {LONGEST_ID} characters", "501"
+            )
     elif name.startswith(RESERVED_PREFIX):
         raise InvalidArgument(
             f"parameter keys starting with '{RESERVED_PREFIX}' are reserved for Triton usage and "

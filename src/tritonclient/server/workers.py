@@ -10,9 +10,9 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from ..errors import Cancelled, InferenceServerException
+from ..errors import InferenceServerException
 from .backends import Instance, Maker, Result
-from .jobs import Job, own
+from .jobs import Filler, Job, own
 from .statistics import Statistics, Stopwatch
 
 _log = logging.getLogger(__name__)
@@ -69,7 +69,12 @@ class Worker:
 
     def _execute(self, instance: Instance, taken: Sequence[Job]) -> None:
         watch = Stopwatch()
-        jobs = [job for job in taken if not self._cancelled(job, watch)]
+        jobs = []
+        for job in taken:
+            if job.refusal is None:
+                jobs.append(job)
+            else:
+                self._answer(job, job.refusal, watch)
         if not jobs:
             return
         results: Sequence[Result]
@@ -81,15 +86,8 @@ class Worker:
         batch_size = sum(job.batch_size for job in jobs)
         self._statistics.executed(batch_size, watch.durations(jobs[0].queued, 0))
         for job, result in zip(jobs, results, strict=True):
-            self._answer(job, result, watch)
-
-    def _cancelled(self, job: Job, watch: Stopwatch) -> bool:
-        """Turn away a job that was cancelled while it waited."""
-        if not job.call.cancelled.is_set():
-            return False
-        self._statistics.failed(watch.durations(job.queued, job.decoding))
-        job.send(error=Cancelled("request was cancelled", "499"), final=True)
-        return True
+            if not isinstance(job, Filler):
+                self._answer(job, result, watch)
 
     def _answer(self, job: Job, result: Result, watch: Stopwatch) -> None:
         durations = watch.durations(job.queued, job.decoding)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...datatypes import Array, datatype_of
-from ...errors import Internal, InvalidArgument
-from .. import config as model_config
+from ...errors import Internal, InvalidArgument, ServerError
+from .. import scheduling
 from ..extras import needs
 from ..jobs import Job, Tensor
 from ..statistics import Stopwatch
-from . import Maker, Source
+from . import Maker, Result, Source
 
 _TYPES = {
     "tensor(bool)": "TYPE_BOOL",
@@ -30,6 +32,8 @@ _TYPES = {
     "tensor(double)": "TYPE_FP64",
     "tensor(string)": "TYPE_STRING",
 }
+_log = logging.getLogger(__name__)
+
 #: What Triton sets as the largest batch of a model whose configuration does not say.
 DEFAULT_MAX_BATCH_SIZE = 4
 
@@ -95,7 +99,7 @@ def _complete_batching(config: Any, batches: bool) -> None:
         config.max_batch_size = DEFAULT_MAX_BATCH_SIZE
         if config.WhichOneof("scheduling_choice") is None:
             config.dynamic_batching.SetInParent()
-            model_config.complete_batching(config)
+            scheduling.complete(config)
 
 
 def _fill(tensors: Any, found: Sequence[Any], skip: int) -> None:
@@ -158,20 +162,60 @@ class _OnnxInstance:
         self._session: Any = session
         self._output_names = [tensor.name for tensor in session.get_outputs()]
 
-    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[list[Tensor]]:
-        (job,) = jobs
-        names = [name for name in self._output_names if name in job.call.outputs]
-        feeds = {tensor.name: _feed(tensor) for tensor in job.inputs}
+    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> Sequence[Result]:
+        try:
+            return self._execute(jobs, watch)
+        except ServerError as error:
+            if len(jobs) == 1:
+                raise
+            # Only one of them may be to blame, and which is not told.
+            _log.debug("executing %d requests one by one: %s", len(jobs), error)
+            return [self._alone(job) for job in jobs]
+
+    def _alone(self, job: Job) -> Result:
+        try:
+            return self._execute([job], Stopwatch())[0]
+        except ServerError as error:
+            return error
+
+    def _execute(self, jobs: Sequence[Job], watch: Stopwatch) -> Sequence[Result]:
+        wanted = {name for job in jobs for name in job.call.outputs}
+        names = [name for name in self._output_names if name in wanted]
+        feeds = _together([{each.name: _feed(each) for each in job.inputs} for job in jobs])
         watch.lap()
         try:
             arrays = self._session.run(names, feeds)
         except Exception as error:  # onnxruntime's own classes derive from nothing narrower
             raise Internal(f"onnx runtime error: {error}") from error
         watch.lap()
-        return [[_output(name, array) for name, array in zip(names, arrays, strict=True)]]
+        tensors = [_output(name, array) for name, array in zip(names, arrays, strict=True)]
+        return _apart(tensors, [job.batch_size for job in jobs])
 
     def close(self) -> None:
         self._session = None
+
+
+def _together(feeds: list[dict[str, Array]]) -> dict[str, Array]:
+    """The inputs of several requests as one batch."""
+    if len(feeds) == 1:
+        return feeds[0]
+    return {name: np.concatenate([each[name] for each in feeds]) for name in feeds[0]}
+
+
+def _apart(tensors: list[Tensor], sizes: list[int]) -> list[list[Tensor]]:
+    """The outputs of a batch, by request."""
+    if len(sizes) == 1:
+        return [tensors]
+    for tensor in tensors:
+        if tensor.shape[:1] != (sum(sizes),):
+            raise Internal(
+                f"output '{tensor.name}' has shape {list(tensor.shape)} for a batch of {sum(sizes)}"
+            )
+    ends = list(itertools.accumulate(sizes))
+    return [
+        [tensor._replace(array=tensor.array[end - size : end]) for tensor in tensors]
+        for size, end in zip(sizes, ends, strict=True)
+    ]
 
 
 def _feed(tensor: Tensor) -> Array:

@@ -22,6 +22,7 @@ from ... import errors
 from ...codec import messages_pb
 from .. import config as model_config
 from .. import python_backend_utils as pb_utils
+from .. import scheduling
 from ..jobs import Job
 from ..python_request import InferenceRequest, result
 from ..statistics import Stopwatch
@@ -50,7 +51,7 @@ class PythonBackend:
         if completed is None or completed.as_dict() == values:
             return
         source.config.CopyFrom(model_config.from_json(json.dumps(completed.as_dict())))
-        model_config.complete_batching(source.config)
+        scheduling.complete(source.config)
 
     def instances(self, source: Source, config: dict[str, Any]) -> list[Maker]:
         """One per count of the instance groups."""
