@@ -60,7 +60,9 @@ class InferenceServerException(Exception):
 
     def __str__(self) -> str:
         text = "" if self._msg is None else str(self._msg)
-        return text if self._status is None else f"[{self._status}] {text}".rstrip()
+        if self._status is None:
+            return text
+        return f"[{self._status}] {text}" if text else f"[{self._status}]"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own __reduce__ would pass `args` only; errors cross process borders in pools.

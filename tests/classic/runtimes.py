@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from typing import Any
 
 import numpy as np
@@ -87,3 +89,18 @@ def grpc_input(name: str, array: Any, datatype: str) -> tritonclient.grpc.InferI
 def grpc_pair(a: Any, b: Any) -> list[tritonclient.grpc.InferInput]:
     """The inputs of the model `simple` over gRPC."""
     return [grpc_input(f"INPUT{n}", x, "INT32") for n, x in enumerate((a, b))]
+
+
+class Told:
+    """A callback, and what it was told."""
+
+    def __init__(self) -> None:
+        self.queue: queue.Queue[tuple[Any, Any]] = queue.Queue()
+        self.threads: set[threading.Thread] = set()
+
+    def __call__(self, result: Any, error: Any) -> None:
+        self.threads.add(threading.current_thread())
+        self.queue.put((result, error))
+
+    def get(self) -> tuple[Any, Any]:
+        return self.queue.get(timeout=adversity.PATIENCE)

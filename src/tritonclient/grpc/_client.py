@@ -118,6 +118,7 @@ class InferenceServerClient(AdminClient):
 
     def _shut(self, *, wait: bool = True) -> None:
         self._closed = True
+        self._transport.close()  # tells the server that streams are cancelled
         self._transport.abort()
         if self._carrier is not None:
             self._carrier.close(wait=wait)

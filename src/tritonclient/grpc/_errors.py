@@ -26,6 +26,9 @@ _NOT_CONNECTED = ("can't connect", "the TLS handshake failed")
 
 def get_error_grpc(rpc_error: Any) -> InferenceServerException:
     """The exception that stands for a `grpc.RpcError`."""
+    if hasattr(rpc_error, "cancelled") and rpc_error.cancelled():
+        # Of a call that was cancelled here grpcio knows no more, and would wait for it for ever.
+        return cancelled(rpc_error.details())
     code = rpc_error.code().value[0]
     return error_of(code, rpc_error.details(), rpc_error.debug_error_string())
 

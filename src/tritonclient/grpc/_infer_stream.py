@@ -69,10 +69,7 @@ class _InferStream:
             self._run(self._read, self._duplex)
 
     def _run(self, function: Callable[..., None], *arguments: Any) -> None:
-        self._reader = threading.Thread(
-            target=function, args=arguments, name="tritonclient-stream", daemon=True
-        )
-        self._reader.start()
+        self._reader = _start(function, *arguments)
         if self._verbose:
             print("stream started...")
 
@@ -95,7 +92,7 @@ class _InferStream:
         with self._lock:
             if not self._duplex.post(message) and not self._draining:
                 self._draining = True
-                threading.Thread(target=self._drain, args=(self._duplex,), daemon=True).start()
+                _start(self._drain, self._duplex)
 
     def _drain(self, duplex: Duplex) -> None:
         while True:
@@ -225,6 +222,15 @@ class _StubStream:
     def cancel(self, error: InferenceServerException | None = None) -> None:
         self._responses.cancel()
         self.end()
+
+
+def _start(function: Callable[..., None], *arguments: Any) -> threading.Thread:
+    # Daemons, so that a program can end while the server is silent.
+    thread = threading.Thread(
+        target=function, args=arguments, name="tritonclient-stream", daemon=True
+    )
+    thread.start()
+    return thread
 
 
 def call_back(callback: Callback, result: InferResult | None, error: BaseException | None) -> None:

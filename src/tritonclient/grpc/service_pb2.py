@@ -15,7 +15,8 @@ with needs("protobuf", "tritonclient.grpc.service_pb2", "grpc"):
     _names = public_names("grpc_service.proto")
 
 
-globals().update(_names, __all__=["model__config__pb2", *_names])
+_names["model__config__pb2"] = model__config__pb2
+globals().update(_names, __all__=[*_names])
 
 if TYPE_CHECKING:
 

@@ -49,7 +49,7 @@ class Responses(AsyncIterator["Response"]):
         requests: AsyncIterator[Mapping[str, Any]],
     ) -> None:
         self._client = client
-        self._failures: list[Exception] = []  # of taking the next request
+        self._failures: list[Exception] = []  # what ended the stream
         self._over = False
         self._cancelled = False
         self._opening = asyncio.ensure_future(opening)
@@ -86,22 +86,29 @@ class Responses(AsyncIterator["Response"]):
         try:
             duplex = await asyncio.shield(self._opening)
             message = await duplex.receive()
+            answer = None if message is None else answer_of(message, "")
         except InferenceServerException as error:
-            self._over = True
-            raise self._reason(error) from error.__cause__
+            self._end()
+            self._failures.append(self._reason(error))
+            raise self._failures[0] from error.__cause__
         except asyncio.CancelledError:
             if not self._opening.cancelled():  # it is this task that is cancelled, not the stream
                 raise
             raise self._reason(Cancelled("")) from None
-        if message is None:
-            self._over = True
+        if answer is None or message is None:
+            self._end()
             raise StopAsyncIteration
         if self._client._verbose:
             print(rpc.parse("ModelStreamInferResponse", message))
-        answer = answer_of(message, "")
         if isinstance(answer, InferResponse):
             return InferResult._of(answer, message, streamed=True), None
         return None, answer
+
+    def _end(self) -> None:
+        self._over = True
+        self._feeder.cancel()
+        if not self._opening.exception():
+            self._opening.result().cancel()  # where the server has said what can't be read
 
     def _reason(self, error: InferenceServerException) -> Exception:
         """What ended the stream, when it seems to be this error."""
