@@ -48,7 +48,7 @@ def test_importing_one_is_warned_of(name):
     assert [(str(each.message), each.category) for each in caught][-1] == (text, DeprecationWarning)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "grpc" not in name])
+@pytest.mark.parametrize("name", NAMES)
 def test_they_have_what_the_new_ones_have(name):
     module, _ = imported(name)
     new = importlib.import_module(NAMES[name])
@@ -61,6 +61,10 @@ def test_they_have_what_the_new_ones_have(name):
 def test_star_imports():
     code = """
 from tritonclientutils import *
+from tritongrpcclient import *
+print(KeepAliveOptions.__module__)
+from tritongrpcclient.grpc_service_pb2 import *
+print(ModelInferRequest.__module__)
 from tritonhttpclient import *
 from tritonshmutils.shared_memory import *
 print(np_to_triton_dtype(np.float32), InferenceServerClient.__module__.split(".")[0])
@@ -73,7 +77,13 @@ print(create_shared_memory_region.__module__)
         timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["FP32", "tritonclient", "tritonclient.utils.shared_memory"]
+    assert done.stdout.split() == [
+        "tritonclient.grpc._channel",
+        "tritonclient.grpc.service_pb2",
+        "FP32",
+        "tritonclient",
+        "tritonclient.utils.shared_memory",
+    ]
 
 
 def test_the_warning_names_the_line_that_imports():

@@ -57,6 +57,20 @@ def test_both_http_clients_have_the_same_methods():
     assert blocking == {name: text.replace("async ", "") for name, text in awaited.items()}
 
 
+def test_both_grpc_clients_have_the_same_methods():
+    blocking, awaited = (
+        describe(module)["InferenceServerClient"]
+        for module in ("tritonclient.grpc", "tritonclient.grpc.aio")
+    )
+    for name in ("__enter__", "__exit__", "async_infer"):
+        del blocking[name]
+    for name in ("async_stream_infer", "start_stream", "stop_stream"):
+        del blocking[name]
+    for name in ("__aenter__", "__aexit__", "stream_infer"):
+        del awaited[name]
+    assert blocking == {name: text.replace("async ", "") for name, text in awaited.items()}
+
+
 def _differences(ours, official):
     found = []
     for name, expected in official.items():

@@ -14,6 +14,7 @@ with needs("protobuf", "tritonclient.grpc.service_pb2", "grpc"):
 
     _names = public_names("grpc_service.proto")
 
+from . import model_config_pb2 as model__config__pb2
 
 _names["model__config__pb2"] = model__config__pb2
 globals().update(_names, __all__=[*_names])
