@@ -26,7 +26,10 @@ def main():
     arguments = parser.parse_args()
     channel = grpc.insecure_channel(arguments.url)
     stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-    response = stub.ModelInfer(make_request())
+    request = make_request()
+    if arguments.verbose:
+        print(request)
+    response = stub.ModelInfer(request)
     sums, differences = (
         [int(item) for item in deserialize_bytes_tensor(data)]
         for data in response.raw_output_contents

@@ -14,18 +14,16 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-import tritonclient
-
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = "examples/images/digits"
 LABELS = (ROOT / "models/digits/labels.txt").read_text().split()
-STARTED = "Started HTTPService at "
+STARTED = {"Started GRPCInferenceService at ": "grpc", "Started HTTPService at ": "http"}
 PATIENCE = 60.0  # seconds that any one step may take
 
 
 @contextmanager
-def embedded_server() -> Iterator[str]:
-    """The URL of a server that ends when the block does, however that ends."""
+def embedded_server() -> Iterator[dict[str, str]]:
+    """A server's URLs by protocol; it ends when the block does, however that ends."""
     flags = ["--model-repository", "models", "--http-port", "0", "--grpc-port", "0"]
     flags += ["--http-address", "127.0.0.1", "--grpc-address", "127.0.0.1"]
     command = [sys.executable, "-m", "tritonclient", "serve", *flags]
@@ -41,19 +39,22 @@ def embedded_server() -> Iterator[str]:
                 process.kill()
 
 
-def wait_for(process: subprocess.Popen[str]) -> str:
-    """The URL that a starting server tells, once it is ready."""
+def wait_for(process: subprocess.Popen[str]) -> dict[str, str]:
+    """The URLs that a starting server tells, which it does once it is ready."""
     assert process.stdout is not None
     give_up = threading.Timer(PATIENCE, process.kill)
     give_up.start()
+    urls: dict[str, str] = {}
     try:
         for line in process.stdout:
-            if line.startswith(STARTED):
-                url = "http://" + line.removeprefix(STARTED).strip()
-                with tritonclient.Client(url) as client:
-                    client.wait_until_ready("digits", timeout=PATIENCE)
-                return url
-            print(line, end="")
+            for text, scheme in STARTED.items():
+                if line.startswith(text):
+                    urls[scheme] = f"{scheme}://{line.removeprefix(text).strip()}"
+                    break
+            else:
+                print(line, end="")
+            if len(urls) == len(STARTED):
+                return urls
     finally:
         give_up.cancel()
     raise SystemExit("the server did not start")
@@ -61,10 +62,13 @@ def wait_for(process: subprocess.Popen[str]) -> str:
 
 def image_client(url: str, *arguments: str) -> str:
     """What `image_client` prints."""
-    flags = ["-m", "digits", "-s", "INCEPTION", *arguments]
-    show(f"image_client -u {url.removeprefix('http://')} {' '.join(flags)}")
+    scheme, _, address = url.partition("://")
+    flags = ["-u", address, "-m", "digits", "-s", "INCEPTION", *arguments]
+    if scheme == "grpc":
+        flags = ["-i", "gRPC", *flags]
+    show(f"image_client {' '.join(flags)}")
     done = subprocess.run(
-        [sys.executable, "-m", "tritonclient.cli.image_client", "-u", url, *flags],
+        [sys.executable, "-m", "tritonclient.cli.image_client", *flags],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -92,9 +96,12 @@ def readings(output: str) -> dict[str, str]:
 
 def main() -> int:
     begin = time.perf_counter()
-    with embedded_server() as url:
-        image_client(url, "-c", "3", f"{DIGITS}/8_0905.png")
-        read = readings(image_client(url, "-b", "4", DIGITS))
+    one = ["-c", "3", f"{DIGITS}/8_0905.png"]
+    with embedded_server() as urls:
+        same = image_client(urls["http"], *one) == image_client(urls["grpc"], *one)
+        read = readings(image_client(urls["grpc"], "--streaming", "-b", "4", DIGITS))
+    if not same:
+        raise SystemExit("HTTP and gRPC answer differently")
     right = sum(label == LABELS[int(name[0])] for name, label in read.items())
     print(f"{right} of {len(read)} right, in {time.perf_counter() - begin:.1f} seconds")
     return 0 if read and right == len(read) else 1

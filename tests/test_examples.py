@@ -121,6 +121,7 @@ def test_demo() -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("$ image_client -i gRPC") == 2
     assert done.stdout.splitlines()[-1].startswith("20 of 20 right")
 
 

@@ -245,8 +245,12 @@ def test_streaming_shows_what_single_requests_show(
 
 @pytest.mark.parametrize("flags", [[], ["-a"], ["--streaming"]], ids=str)
 def test_the_generated_api_shows_the_same_classes(
-    server: Any, flags: list[str], capsys: pytest.CaptureFixture[str]
+    server: Any,
+    flags: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(grpc_image_client, "IN_FLIGHT", 2)  # of 3 requests
     common = ["-m", "digits", "-s", "INCEPTION", "-b", "8", "-c", "3", str(DIGITS)]
     assert image_client.main(["-u", server.http_url, *common]) == 0
     expected = capsys.readouterr().out.splitlines()
@@ -305,6 +309,51 @@ def test_an_unreadable_image_ends_the_stream(
     (tmp_path / "b.png").write_bytes(Path(ZERO).read_bytes()[:60])
     assert classify(embedded.grpc_url, "--streaming", str(tmp_path)) == 1
     assert "b.png' can't be read" in capsys.readouterr().err
+    flags = ["-u", embedded.grpc_address, "-m", "digits", "-s", "INCEPTION", "--streaming"]
+    assert grpc_image_client.main([*flags, str(tmp_path)]) == 1
+    output = capsys.readouterr()
+    assert output.out == f"Image '{tmp_path}/a.png':\n    1.000000 (0) = ZERO\n"
+    assert "b.png' can't be read" in output.err
+
+
+MEASURES = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [pb_utils.InferenceResponse([self.measure(request)]) for request in requests]
+
+    def measure(self, request):
+        files = pb_utils.get_input_tensor_by_name(request, "FILE").as_numpy()
+        sizes = [[len(file), file.endswith(bytes(3))] for file in files[:, 0]]
+        return pb_utils.Tensor("SIZE", np.array(sizes, np.float32))
+"""
+MEASURES_CONFIG = """
+backend: "python" max_batch_size: 8
+input [ { name: "FILE" data_type: TYPE_STRING dims: [ 1 ] } ]
+output [ { name: "SIZE" data_type: TYPE_FP32 dims: [ 2 ] } ]
+"""
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_an_ensemble_gets_files_with_all_their_nuls(
+    protocol: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "models/measures/1").mkdir(parents=True)
+    (tmp_path / "models/measures/1/model.py").write_text(MEASURES)
+    (tmp_path / "models/measures/config.pbtxt").write_text(MEASURES_CONFIG)
+    content = Path(ZERO).read_bytes() + bytes(3)
+    (tmp_path / "zero.png").write_bytes(content)
+    with Server(tmp_path / "models") as server:
+        url = getattr(server, f"{protocol}_url")
+        flags = ["-u", url, "-i", protocol, "-m", "measures", "-c", "2"]
+        assert ensemble_image_client.main([*flags, str(tmp_path / "zero.png")]) == 0
+    assert capsys.readouterr().out.splitlines()[3:] == [
+        f"    {len(content)}.000000 (0)",
+        "    1.000000 (1)",
+        "PASS",
+    ]
 
 
 def test_url_without_scheme(embedded: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import messages as m
 from ..codec import rpc
 from ..datatypes import pack
-from ..errors import ConnectionFailed, InferenceServerException, ServerError
+from ..errors import ConnectionFailed, InferenceServerException, ProtocolError, ServerError
 from ..extras import needs
 from ..inference import InferResult
 from . import images
-from .image_client import Batch, Job, add_arguments, execute, make_job, note
+from .image_client import IN_FLIGHT, Batch, Job, add_arguments, execute, make_job, note
 
 NAME = "grpc_image_client"
 
@@ -39,9 +40,11 @@ def run(arguments: argparse.Namespace) -> None:
         with grpc.insecure_channel(arguments.url) as channel:
             stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
             job = _job(stub, arguments, files)
-            for batch, response in zip(
-                job.batches(), _responses(stub, job, arguments), strict=True
-            ):
+            responses = _responses(stub, job, arguments)
+            for batch in job.batches():
+                response = next(responses, None)
+                if response is None:
+                    raise ProtocolError("the stream ended early", endpoint=arguments.url)
                 print(job.shown(batch, _result(response)))
     except grpc.RpcError as failure:
         error: Any = failure  # a call is its own error, which the types do not say
@@ -72,17 +75,35 @@ def _responses(stub: Any, job: Job, arguments: argparse.Namespace) -> Iterator[A
     """The answers in the order of the requests."""
     requests = (_request(job, batch) for batch in job.batches())
     if arguments.streaming:
-        for response in stub.ModelStreamInfer(requests):
-            if response.error_message:
-                raise InferenceServerException(response.error_message)
-            yield response.infer_response
+        yield from _on_one_stream(stub, requests)
     elif arguments.asynchronous:
-        futures = [stub.ModelInfer.future(request) for request in requests]
+        futures: deque[Any] = deque()
+        for request in requests:
+            if len(futures) == IN_FLIGHT:
+                yield futures.popleft().result()
+            futures.append(stub.ModelInfer.future(request))
         for future in futures:
             yield future.result()
     else:
         for request in requests:
             yield stub.ModelInfer(request)
+
+
+def _on_one_stream(stub: Any, requests: Iterator[Any]) -> Iterator[Any]:
+    failures: list[Exception] = []
+
+    def feed() -> Iterator[Any]:
+        try:
+            yield from requests
+        except Exception as failure:  # grpcio would only tell that there was one
+            failures.append(failure)
+
+    for response in stub.ModelStreamInfer(feed()):
+        if response.error_message:
+            raise InferenceServerException(response.error_message)
+        yield response.infer_response
+    if failures:
+        raise failures[0]
 
 
 def _request(job: Job, batch: Batch) -> Any:
