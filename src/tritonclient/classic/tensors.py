@@ -92,6 +92,7 @@ class Output:
         class_count: return this many best classes instead of the tensor; 0 for the tensor.
     """
 
+    _binary = True
     _parameters: Mapping[str, Parameter] = NO_PARAMETERS
 
     def __init__(self, name: str, class_count: int, binary: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..codec import rpc
+from ..codec import rpc, rpc_infer
 from ..transport.grpc import GrpcCall
 from ._infer_result import InferResult
 
@@ -32,4 +32,8 @@ class InferCall(GrpcCall[Any]):
     __slots__ = ()
 
     def decode(self, message: memoryview) -> InferResult:
-        return InferResult._of(super().decode(message), message)
+        try:
+            answer = rpc_infer.decode_response(message)
+        except ValueError as error:
+            raise rpc.unreadable(self.request, message, error) from error
+        return InferResult._of(answer, message)

@@ -19,18 +19,22 @@ class InferResult:
         result: a message ModelInferResponse.
     """
 
+    _result: Any = None
+    _message: Buffer
+    _answer: InferResponse | None = None
+    _streamed = False
+
     def __init__(self, result: Any) -> None:
-        self._result: Any = result
-        self._message: Buffer = bytearray(result.SerializeToString())
-        self._answer: InferResponse | None = None
-        self._streamed = False
+        self._result = result
+        self._message = bytearray(result.SerializeToString())
 
     @classmethod
     def _of(cls, answer: InferResponse, message: Buffer, streamed: bool = False) -> InferResult:
         """The result of an answer that was read from a message, of a stream or not."""
         result: InferResult = object.__new__(cls)
-        result._answer, result._message, result._streamed = answer, message, streamed
-        result._result = None
+        result._answer, result._message = answer, message
+        if streamed:
+            result._streamed = True
         return result
 
     def as_numpy(self, name: str) -> Array | None:

@@ -26,7 +26,10 @@ class InferInput(Input):
     """
 
     def __init__(self, name: str, shape: Sequence[int], datatype: str) -> None:
-        super().__init__(name, list(map(index, shape)), datatype)
+        # Not by way of the base class, since programs make inputs for each request.
+        self._name = name
+        self._shape = list(map(index, shape))
+        self._datatype = datatype
 
     def set_shape(self, shape: Sequence[int]) -> Self:
         """Change the shape; returns the input itself."""
@@ -65,7 +68,8 @@ class InferRequestedOutput(Output):
     """
 
     def __init__(self, name: str, class_count: int = 0) -> None:
-        super().__init__(name, class_count, True)
+        self._name = name
+        self._class_count = class_count
 
     def _get_tensor(self) -> Any:
         """The output as the message InferRequestedOutputTensor."""
