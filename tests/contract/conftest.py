@@ -1,4 +1,4 @@
-"""Runs each test of this folder over {blocking, asyncio} x {embedded, real Triton}."""
+"""Runs each test over {HTTP, gRPC, grpcio} x {blocking, asyncio} x {embedded, real Triton}."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tritonclient import AsyncClient, AsyncModel, AsyncSharedMemory, Client
+from tritonclient import AsyncClient, AsyncModel, AsyncSharedMemory, Client, Grpcio
 
 
 class Blocked:
@@ -61,13 +61,26 @@ def server(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 
 
+@pytest.fixture(scope="session", params=["http", "grpc", "grpcio"])
+def carrier(request: pytest.FixtureRequest) -> str:
+    """What carries the calls: HTTP, gRPC on our own engine, or gRPC through grpcio."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def url(server: Any, carrier: str) -> str:
+    """Where the server is, for what carries the calls."""
+    return str(server.http_url if carrier == "http" else server.grpc_url)
+
+
 @pytest.fixture(scope="session", params=["blocking", "asyncio"])
-def client(request: pytest.FixtureRequest, server: Any, loop: Any) -> Iterator[Any]:
-    """A client of the server over HTTP, called the same way whatever its runtime."""
+def client(request: pytest.FixtureRequest, url: str, carrier: str, loop: Any) -> Iterator[Any]:
+    """A client of the server, called the same way whatever its protocol and runtime."""
+    grpcio = Grpcio() if carrier == "grpcio" else None
     if request.param == "blocking":
-        with Client(server.http_url, timeout=30) as blocking:
+        with Client(url, timeout=30, grpcio=grpcio) as blocking:
             yield blocking
     else:
-        awaited = Blocked(AsyncClient(server.http_url, timeout=30), loop)
+        awaited = Blocked(AsyncClient(url, timeout=30, grpcio=grpcio), loop)
         yield awaited
         awaited.close()
