@@ -83,10 +83,14 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return _FRAME.pack(len(payload) >> 8, len(payload) & 255, kind, flags, stream) + payload
 
 
+def _window_update(stream: int, increment: int) -> bytes:
+    return _frame(_WINDOW_UPDATE, 0, stream, increment.to_bytes(4, "big"))
+
+
 def _opening() -> bytes:
     settings = b"".join([_SETTING.pack(name, value) for name, value in _OUR_SETTINGS.items()])
-    window = (_LARGEST_WINDOW - _DEFAULT_WINDOW).to_bytes(4, "big")
-    return _PREFACE + _frame(_SETTINGS, 0, 0, settings) + _frame(_WINDOW_UPDATE, 0, 0, window)
+    window = _window_update(0, _LARGEST_WINDOW - _DEFAULT_WINDOW)
+    return _PREFACE + _frame(_SETTINGS, 0, 0, settings) + window
 
 
 _OPENING = _opening()
@@ -358,7 +362,7 @@ class Http2:
         self._control.append(frame)
 
     def _grant(self, stream_id: int, increment: int) -> None:
-        self._control.append(_frame(_WINDOW_UPDATE, 0, stream_id, increment.to_bytes(4, "big")))
+        self._control.append(_window_update(stream_id, increment))
 
     def _reset(self, stream_id: int, code: int) -> None:
         # Not an answer that the peer could ask for again and again: a call is reset once.
@@ -601,6 +605,10 @@ class Http2:
         if stream is not None:
             stream.coming = length - padding
             self._guarded(stream, stream.window_used, length)
+            if padding and stream.result is None:
+                # At once, since the window may have been opened for just what a message needs.
+                stream.window += padding
+                self._answer(_window_update(stream_id, padding))
         else:
             self._left_over -= length
             if self._left_over < 0:

@@ -297,10 +297,12 @@ class RpcStream:
         Args:
             unread: what has come, or is about to, and is not part of a message yet.
         """
-        wanted = WINDOW - self._queued
+        message = self._message
+        begun = 0 if message is None else PREFIX_SIZE + self._received
+        wanted = WINDOW - self._queued - begun
         urgent = 0
-        if self._message is not None and not self.messages:
-            urgent = len(self._message) - self._received
+        if message is not None and not self.messages:
+            urgent = len(message) - self._received
             wanted = max(wanted, urgent)
         increment = wanted - unread - self.window
         if increment >= WINDOW // 2 or urgent > self.window + unread:
