@@ -24,6 +24,7 @@ from ..errors import (
     Unimplemented,
 )
 from .inference import Responses, infer
+from .jobs import Flag
 from .model import Model
 from .repository import ModelStatus, Repository, check_version
 from .settings import LogSettings, TraceSettings
@@ -111,7 +112,7 @@ class InferenceServer:
         failures = {}
         for name in dict.fromkeys(names):
             try:
-                self._repository.load(name)
+                self._repository.start(name)
             except ServerError as error:
                 failures[name] = (error.message() or "").strip()
         if not failures or not exit_on_error:
@@ -134,7 +135,7 @@ class InferenceServer:
         """What became of the models."""
         return self._repository.status()
 
-    def handle(self, request: m.Request[T], cancelled: threading.Event | None = None) -> T:
+    def handle(self, request: m.Request[T], cancelled: Flag | None = None) -> T:
         """The answer to a request.
 
         Args:
@@ -204,7 +205,7 @@ class InferenceServer:
 
     # Inference
 
-    def stream(self, request: m.Infer, cancelled: threading.Event | None = None) -> Responses:
+    def stream(self, request: m.Infer, cancelled: Flag | None = None) -> Responses:
         """The responses to a request as they come; a model that isn't decoupled gives one.
 
         Each has the parameter `triton_final_response`, which tells whether it is the last. When
@@ -217,25 +218,23 @@ class InferenceServer:
             cancelled: set by the caller when nobody reads the responses any more; ends them.
         """
         return Responses(
-            partial(self.model, request.model, request.version),
+            partial(self._find, request),
             request,
             self._regions,
             cancelled or threading.Event(),
         )
 
-    def _infer(self, request: m.Infer, cancelled: threading.Event) -> m.InferResponse:
-        find = partial(self.model, request.model, request.version)
+    def _infer(self, request: m.Infer, cancelled: Flag) -> m.InferResponse:
+        find = partial(self._find, request)
         return infer(find, request, self._regions, cancelled)
 
     def model(self, name: str, version: str = "") -> Model:
-        """A model that is ready, without a version its highest.
-
-        Raises:
-            NotFound: there is none.
-            Unavailable: the server is closed.
-        """
-        self._check_open()
+        """A model that is ready, without a version its highest; NotFound when there is none."""
         return self._repository.get(name, version)
+
+    def _find(self, request: m.Infer) -> Model:
+        self._check_open()
+        return self.model(request.model, request.version)
 
     # Model repository
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +13,7 @@ from ..errors import InferenceServerException, Unimplemented
 from ..messages import NO_PARAMETERS, Infer, InferResponse, Parameter
 from . import inputs, outputs
 from .batching import ModelClosed
-from .jobs import Answer, AnswerReader, Call, Job, Sink, Tensor, own
+from .jobs import Answer, AnswerReader, Call, Flag, Job, Sink, Tensor, own
 from .model import Model
 from .parameters import check_parameters
 from .shared_memory import Regions
@@ -81,7 +80,7 @@ class Inference:
         request: Infer,
         parameters: Mapping[str, Parameter],
         regions: Regions,
-        cancelled: threading.Event,
+        cancelled: Flag,
         sink: Sink,
     ) -> None:
         self._request = request
@@ -92,9 +91,7 @@ class Inference:
                 self.job = self._put(parameters, cancelled, sink)
                 return
 
-    def _put(
-        self, parameters: Mapping[str, Parameter], cancelled: threading.Event, sink: Sink
-    ) -> Job:
+    def _put(self, parameters: Mapping[str, Parameter], cancelled: Flag, sink: Sink) -> Job:
         model, request = self._model, self._request
         parameters = check_parameters(parameters)
         self._requested = outputs.requested(model, request)
@@ -130,7 +127,7 @@ class Inference:
 
 
 def infer(
-    find: Callable[[], Model], request: Infer, regions: Regions, cancelled: threading.Event
+    find: Callable[[], Model], request: Infer, regions: Regions, cancelled: Flag
 ) -> InferResponse:
     """Run a model that answers once; the arguments are those of `Inference`.
 
@@ -149,7 +146,6 @@ def infer(
         find_coupled, request, request.parameters, regions, cancelled, answers.put
     )
     answer = answers.get()
-    inference.job.abandon()  # when the model is yet to say that no more answers come
     if answer.error is not None:
         raise answer.error
     return inference.response(answer)
@@ -172,7 +168,7 @@ class Responses(Iterator[StreamItem]):
         find: Callable[[], Model],
         request: Infer,
         regions: Regions,
-        cancelled: threading.Event,
+        cancelled: Flag,
     ) -> None:
         parameters = dict(request.parameters)
         self._empty_final = bool(parameters.pop(_EMPTY_FINAL, False))

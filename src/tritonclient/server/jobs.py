@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,14 @@ LIMIT = 16
 #: Seconds after which whoever waits looks whether the call was cancelled: an event that a front
 #: sets can't wake those who wait for something else.
 _LOOK = 0.05
+
+
+class Flag(Protocol):
+    """What `threading.Event` is to those who only look at it."""
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        ...
 
 
 class Tensor(NamedTuple):
@@ -65,7 +73,7 @@ class Call:
     id: str = ""
     outputs: tuple[str, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    cancelled: Flag = field(default_factory=threading.Event)
 
 
 class Answer(NamedTuple):
@@ -97,7 +105,7 @@ class Job:
 
     __slots__ = (
         *("model", "inputs", "call", "batch_size", "decoding", "queued", "refusal"),
-        *("_sink", "_lock", "_ended"),
+        *("_sink", "_lock", "_ended", "_abandoned", "_settled"),
     )
 
     def __init__(
@@ -119,22 +127,24 @@ class Job:
         self._sink = sink
         self._lock = threading.Lock()
         self._ended = False
+        self._abandoned = False
+        self._settled = False
 
     @property
     def layout(self) -> set[tuple[str, tuple[int, ...]]]:
         """What must be the same of requests that are executed together."""
         return {(tensor.name, tensor.array.shape[1:]) for tensor in self.inputs}
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for further answers."""
+        return self._abandoned or self.call.cancelled.is_set()
+
     def refused(self) -> bool:
         """Whether it is not to be executed after all; asked when it is its turn."""
-        if self.refusal is None and self.call.cancelled.is_set():
+        if self.refusal is None and self.cancelled:
             self.refusal = Cancelled("request was cancelled", "499")
         return self.refusal is not None
-
-    @property
-    def ended(self) -> bool:
-        """Whether the final answer was sent, or nobody waits for one."""
-        return self._ended
 
     def send(
         self,
@@ -157,17 +167,23 @@ class Job:
         try:
             self._sink(Answer(wanted, error, final))
         finally:
-            if final:
-                self.model.ended()
+            # Models that answer once may do so without ever telling that no more comes.
+            if final or not self.model.decoupled:
+                self._settle()
 
     def abandon(self) -> None:
         """Nobody wants further answers."""
         with self._lock:
-            if self._ended:
-                return
+            self._abandoned = self._abandoned or not self._ended
             self._ended = True
-        self.call.cancelled.set()
-        self.model.ended()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Let the model know that it owes nothing more."""
+        with self._lock:
+            settled, self._settled = self._settled, True
+        if not settled:
+            self.model.ended()
 
 
 class Filler(Job):
@@ -175,21 +191,22 @@ class Filler(Job):
 
     def __init__(self, like: Job, inputs: Sequence[Tensor]) -> None:
         super().__init__(like.model, inputs, Call(), 1, lambda answer: None)
-        self._ended = True
+        self._ended = self._settled = True
 
 
 class _Answers:
     """A bounded queue of answers, between the model that gives them and whoever reads them."""
 
-    def __init__(self, cancelled: threading.Event) -> None:
+    def __init__(self, cancelled: Flag) -> None:
         self._cancelled = cancelled
         self._waiting: deque[Answer] = deque()
         self._changed = threading.Condition()
+        self._closed = False
 
     def put(self, answer: Answer) -> None:
-        """Add an answer, once there is room or the call was cancelled."""
+        """Add an answer, once there is room or nobody reads any more."""
         with self._changed:
-            while len(self._waiting) >= LIMIT and not self._cancelled.is_set():
+            while len(self._waiting) >= LIMIT and not self._over():
                 self._changed.wait(_LOOK)
             self._waiting.append(answer)
             self._changed.notify_all()
@@ -198,11 +215,20 @@ class _Answers:
         """The next answer, once there is one; None when the call was cancelled."""
         with self._changed:
             while not self._waiting:
-                if self._cancelled.is_set():
+                if self._over():
                     return None
                 self._changed.wait(_LOOK)
             self._changed.notify_all()
             return self._waiting.popleft()
+
+    def _over(self) -> bool:
+        return self._closed or self._cancelled.is_set()
+
+    def close(self) -> None:
+        """Nobody reads any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
 
 class AnswerReader(Iterator[Answer]):
@@ -215,7 +241,7 @@ class AnswerReader(Iterator[Answer]):
         cancelled: the job's; once it is set, no more answers are awaited.
     """
 
-    def __init__(self, begin: Callable[[Sink], Job], cancelled: threading.Event) -> None:
+    def __init__(self, begin: Callable[[Sink], Job], cancelled: Flag) -> None:
         self._ended = True  # in case that `begin` fails
         self._answers = _Answers(cancelled)
         self._job = begin(self._answers.put)
@@ -235,6 +261,7 @@ class AnswerReader(Iterator[Answer]):
         """Nobody reads further answers; the model is told so."""
         if not self._ended:
             self._ended = True
+            self._answers.close()
             self._job.abandon()
 
     def __del__(self) -> None:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 from .. import messages as m
-from ..codec import messages_pb
-from ..errors import Internal, ServerError
-from . import backends, config
-from .backends import ensemble as backends_ensemble
-from .batching import Queue
+from ..errors import Internal
+from . import config
+from .backends import Maker, Source
 from .jobs import Job, Tensor
-from .sequences import Sequences
 from .statistics import Statistics
 from .workers import Worker
 
 
+class Scheduler(Protocol):
+    """Where jobs wait for their turn."""
+
+    def put(self, job: Job) -> None:
+        """Let a job wait; a ServerError when it may not."""
+
+    def taker(self, instance: int) -> Callable[[], list[Job]]:
+        """A function that gives an instance what to execute next, none when there is no more."""
+        ...
+
+    def close(self) -> None:
+        """Take no more jobs; those that wait are still executed."""
+
+
 class Model:
-    """A version that is ready to execute, made by `load`.
+    """A version that is ready to execute.
 
     Attributes:
         config: the JSON form of its configuration.
@@ -30,10 +40,12 @@ class Model:
 
     def __init__(
         self,
-        source: backends.Source,
+        source: Source,
         values: dict[str, Any],
         labels: dict[str, tuple[str, ...]],
-        makers: list[backends.Maker],
+        statistics: Statistics,
+        scheduler: Scheduler,
+        makers: Iterable[Maker],
     ) -> None:
         self.name = source.name
         self.version = source.version
@@ -44,17 +56,13 @@ class Model:
         self.outputs = {each.name: each for each in config.specifications(source.config.output)}
         self.decoupled: bool = values.get("model_transaction_policy", {}).get("decoupled", False)
         self.labels = labels
-        self.statistics = Statistics()
+        self.statistics = statistics
         self._open = 0
         self._settled = threading.Condition()
-        self._queue: Queue | Sequences
-        if "sequence_batching" in values:
-            self._queue = Sequences(self.name, values, len(makers))
-        else:
-            self._queue = Queue(values)
+        self._scheduler = scheduler
         self._workers: list[Worker] = []
         for index, make in enumerate(makers):
-            worker = Worker(self.name, make, self._queue.taker(index), self.statistics)
+            worker = Worker(self.name, make, scheduler.taker(index), self.statistics)
             try:
                 worker.start()
             except BaseException:
@@ -103,7 +111,7 @@ class Model:
         with self._settled:
             self._open += 1
         try:
-            self._queue.put(job)
+            self._scheduler.put(job)
         except BaseException:
             self.ended()
             raise
@@ -117,43 +125,8 @@ class Model:
 
     def close(self) -> None:
         """Take no more jobs, let those that there are end, and finalize the model."""
-        self._queue.close()
+        self._scheduler.close()
         with self._settled:
             self._settled.wait_for(lambda: not self._open)
         for worker in self._workers:
             worker.finish()
-
-
-def load(source: backends.Source) -> Model:
-    """Load a version of a model.
-
-    Raises:
-        ServerError: it can't be served; the message says why.
-    """
-    try:
-        # Every version completes a configuration of its own.
-        own = config.new()
-        own.CopyFrom(source.config)
-        source = replace(source, config=own)
-        config.check(own)
-        ensemble = config.is_ensemble(own)
-        backend = backends.find(backends.ENSEMBLE if ensemble else own.backend)
-        if not source.path.exists():
-            raise ValueError(f"unable to find '{source.path}' for model '{source.name}'")
-        backend.complete(source)
-        config.check(own)
-        values = messages_pb.to_dict(own)
-        labels = _labels(source)
-        if ensemble:
-            labels = {**backends_ensemble.labels(source), **labels}
-        return Model(source, values, labels, backend.instances(source, values))
-    except (ValueError, OSError) as error:
-        raise ServerError(f"Invalid argument: {error}", "400") from error
-
-
-def _labels(source: backends.Source) -> dict[str, tuple[str, ...]]:
-    return {
-        each.name: tuple((source.directory / each.label_filename).read_text("utf-8").splitlines())
-        for each in config.specifications(source.config.output)
-        if each.label_filename
-    }

@@ -181,7 +181,7 @@ class InferenceRequest:
 
     def is_cancelled(self) -> bool:
         """Whether nobody waits for the answer any more."""
-        return self._call.cancelled.is_set()
+        return self._sender is not None and self._sender.is_cancelled()
 
     def get_response_sender(self) -> InferenceResponseSender:
         """What sends the responses to this request, also after `execute` has returned."""
@@ -310,7 +310,7 @@ class InferenceResponseSender:
 
     def is_cancelled(self) -> bool:
         """Whether nobody waits for further responses."""
-        return self._job.call.cancelled.is_set()
+        return self._job.cancelled
 
 
 def result(response: InferenceResponse) -> list[CoreTensor] | errors.InferenceServerException:

@@ -12,43 +12,21 @@ import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..errors import Internal, InvalidArgument, NotFound, ServerError
 from ..messages import ModelIndex
 from . import config as model_config
-from .backends import Source, ensemble
+from .backends import Source
 from .config import ModelConfig
+from .ensembles import check as check_ensemble
 from .host import Host
-from .model import Model, load
+from .model import Model
+from .model_directory import chosen_versions, is_model, read_configuration, version_numbers, write
+from .versions import Entry, Version, failure_of, load_version
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Version:
-    """One version and what became of it.
-
-    Attributes:
-        model: there only while it is ready.
-        missing: what to say of an optional package that it lacks.
-    """
-
-    state: str
-    reason: str = ""
-    model: Model | None = None
-    missing: str = ""
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A model that was asked for at least once; `files` holds those that a request brought."""
-
-    versions: dict[int, _Version] = field(default_factory=dict)
-    reason: str = ""
-    files: tempfile.TemporaryDirectory[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +51,14 @@ class Repository:
         for each in self._directories:
             if not each.is_dir():
                 raise ValueError(f"failed to stat model repository '{each}': no such directory")
-            if _is_model(each):
+            if is_model(each):
                 raise ValueError(
                     f"'{each}' holds config.pbtxt, so it is a model and not a repository of "
                     f"models; give its parent: '{each.parent}'"
                 )
         self._reported: set[str] = set()
         self._changing = threading.RLock()
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         # Models that were loaded for their own sake, rather than as parts of an ensemble.
         self._asked_for: set[str] = set()
 
@@ -110,7 +88,7 @@ class Repository:
         entry = self._entries.get(name)
         if entry is None:
             raise NotFound(f"Request for unknown model: '{name}' is not found", "404")
-        ready = _ready(entry)
+        ready = entry.ready
         if not ready:
             raise NotFound(f"Request for unknown model: '{name}' has no available versions", "404")
         if not version:
@@ -122,14 +100,14 @@ class Repository:
 
     def versions(self, name: str) -> tuple[str, ...]:
         """The versions of a model that are ready, ascending."""
-        return tuple(map(str, sorted(_ready(self._entries[name]))))
+        return tuple(map(str, sorted(self._entries[name].ready)))
 
     def ready(self) -> list[Model]:
         """All models that are ready, by name and version."""
         return [
             model
             for _, entry in sorted(self._entries.items())
-            for _, model in sorted(_ready(entry).items())
+            for _, model in sorted(entry.ready.items())
         ]
 
     def failed(self) -> bool:
@@ -156,7 +134,7 @@ class Repository:
         rows = []
         # Not those that came with a request, as in Triton.
         for name in self.names():
-            entry = self._entries.get(name, _Entry())
+            entry = self._entries.get(name, Entry())
             rows += [
                 ModelIndex(name, str(number), each.state, each.reason)
                 for number, each in sorted(entry.versions.items())
@@ -179,6 +157,14 @@ class Repository:
 
     # Changing
 
+    def start(self, name: str) -> None:
+        """Load a model unless an ensemble has brought it already."""
+        with self._changing:
+            if self._entry(name).ready:
+                self._asked_for.add(name)
+            else:
+                self.load(name)
+
     def load(
         self, name: str, override: str | None = None, files: Mapping[str, bytes] | None = None
     ) -> None:
@@ -192,10 +178,12 @@ class Repository:
             ServerError: it can't be loaded.
         """
         with self._changing:
-            old = self._load(name, override, files, [])
+            replaced = [self._load(name, override, files, [])]
             self._asked_for.add(name)
+            replaced += self._reload_ensembles(name)
         # Outside of the lock, since requests in execution may take their time.
-        _close(_ready(old).values(), old.files)
+        for old in reversed(replaced):  # ensembles before what they consist of
+            old.close()
 
     def _load(
         self,
@@ -203,15 +191,14 @@ class Repository:
         override: str | None,
         files: Mapping[str, bytes] | None,
         ensembles: list[str],
-    ) -> _Entry:
+    ) -> Entry:
         """Load a model; returns what it replaced. `ensembles` are those that it is loaded for."""
         try:
-            brought = _write(files) if files else None
+            brought = write(files) if files else None
         except OSError as error:
             raise self._poll_failed(name, error) from error
         try:
-            directory = Path(brought.name) if brought else self._find(name)
-            return self._replace(name, directory, override, brought, ensembles)
+            return self._replace(name, override, brought, ensembles)
         except BaseException:
             if brought is not None:
                 brought.cleanup()
@@ -225,9 +212,19 @@ class Repository:
                     f"circular dependency between ensembles: {' -> '.join(ensembles)} -> "
                     f"{step.model_name}"
                 )
-            if not _ready(self._entries.get(step.model_name, _Entry())):
+            if not self._entry(step.model_name).ready:
                 with suppress(ServerError):  # it is logged, and found missing by `check`
                     self._load(step.model_name, None, None, ensembles)
+
+    def _reload_ensembles(self, name: str) -> list[Entry]:
+        """Let those that consist of a model which was loaded use it; returns what they replaced."""
+        replaced = []
+        for each, entry in list(self._entries.items()):
+            if name in entry.steps and (entry.waits or entry.ready):
+                with suppress(ServerError):  # it is logged
+                    old = self._replace(each, entry.override, entry.files, [])
+                    replaced += [replace(old, files=None), *self._reload_ensembles(each)]
+        return replaced
 
     def unload(self, name: str, *, dependents: bool = False) -> None:
         """Stop serving a model, as soon as its requests in execution are done.
@@ -236,48 +233,53 @@ class Repository:
             dependents: with an ensemble, also those of its models that nobody else asked for.
         """
         with self._changing:
-            models = self._steps_of(name) if dependents else []
+            steps = self._entry(name).steps if dependents else frozenset()
             self._asked_for.discard(name)
+            ensembles = self._ensembles_of(name)
+        for each in ensembles:
+            self._unload(each, waits=True)
         self._unload(name)
-        # What consists of it can't go on either.
-        for each in [each for each in self._entries if name in self._steps_of(each)]:
-            self._unload(each)
-        for each in models:
+        for each in sorted(steps):
             with self._changing:
-                wanted = each in self._asked_for or each in self._needed()
+                wanted = each in self._asked_for or self._ensembles_of(each)
             if not wanted:
                 self._unload(each)
 
-    def _steps_of(self, name: str) -> list[str]:
-        return [
-            step["model_name"]
-            for model in _ready(self._entries.get(name, _Entry())).values()
-            for step in model.config.get("ensemble_scheduling", {}).get("step", ())
-        ]
+    def _ensembles_of(self, name: str) -> list[str]:
+        """The loaded ensembles that need a model, each before those of which it consists."""
+        found: list[str] = []
+        for each, entry in self._entries.items():
+            if name in entry.steps and entry.ready:
+                found = [*self._ensembles_of(each), each, *found]
+        return list(dict.fromkeys(found))
 
-    def _needed(self) -> set[str]:
-        """The models that loaded ensembles consist of."""
-        return {step for name in self._entries for step in self._steps_of(name)}
-
-    def _unload(self, name: str) -> None:
+    def _unload(self, name: str, *, waits: bool = False) -> None:
         with self._changing:
             entry = self._entries.get(name)
             if entry is None:
                 return
-            models = list(_ready(entry).values())
             versions = {
-                number: _Version("UNAVAILABLE", "unloaded") if each.model else each
+                number: Version("UNAVAILABLE", "unloaded") if each.model else each
                 for number, each in entry.versions.items()
             }
-            self._entries = {**self._entries, name: _Entry(versions, entry.reason)}
-        _close(models, entry.files)
+            unloaded = replace(entry, versions=versions, waits=waits)
+            if not waits:
+                unloaded.files = None
+            self._entries = {**self._entries, name: unloaded}
+        (replace(entry, files=None) if waits else entry).close()
 
     def close(self) -> None:
-        """Unload everything."""
+        """Unload everything; what executes ends before that which it needs."""
         with self._changing:
-            entries, self._entries = self._entries, {}
-            for entry in entries.values():
-                _close(_ready(entry).values(), entry.files)
+            entries = dict(self._entries)
+            names = [each for name in entries for each in (*self._ensembles_of(name), name)]
+        for name in dict.fromkeys(names):
+            entries[name].close()
+        with self._changing:
+            self._entries = {}
+
+    def _entry(self, name: str) -> Entry:
+        return self._entries.get(name, Entry())
 
     def _find(self, name: str) -> Path:
         # Looked up among the names that are there, so that none can lead out of the repository.
@@ -289,172 +291,56 @@ class Repository:
     def _poll_failed(self, name: str, why: object) -> Internal:
         _log.error("failed to poll model '%s': %s", name, why)
         if name not in self._entries and name in self.names():
-            self._entries = {**self._entries, name: _Entry(reason=str(why))}
+            self._entries = {**self._entries, name: Entry(reason=str(why))}
         return Internal(f"failed to load '{name}', failed to poll from model repository", "500")
 
     def _replace(
         self,
         name: str,
-        directory: Path,
         override: str | None,
         brought: tempfile.TemporaryDirectory[str] | None,
         ensembles: list[str],
-    ) -> _Entry:
+    ) -> Entry:
         """Load a model and put it in the place of the old one, which is to be closed then."""
+        directory = Path(brought.name) if brought else self._find(name)
         try:
             if brought is not None and override is None:
                 raise ValueError(
                     "Load parameter 'config' must be specified for model file override"
                 )
-            config = _configuration(name, directory, override)
+            config = read_configuration(name, directory, override)
             self._load_steps(config, [*ensembles, name])
         except (ValueError, OSError) as error:
             raise self._poll_failed(name, error) from error
         if model_config.is_ensemble(config):
             try:
-                ensemble.check(name, config, self._host)
+                check_ensemble(name, config, self._host)
             except ValueError as error:
                 text = f"load failed for model '{name}': {error}\n"
                 raise InvalidArgument(text, "400") from error
-        old = self._entries.get(name, _Entry())
-        numbers = _chosen(config, _numbers(directory))
+        old = self._entry(name)
+        numbers = chosen_versions(config, version_numbers(directory))
         versions = {
-            number: _load_version(Source(name, number, directory, config, self._host))
+            number: load_version(Source(name, number, directory, config, self._host))
             for number in numbers
         }
         for text in {each.missing for each in versions.values()} - self._reported - {""}:
             self._reported.add(text)
             _log.error("failed to load '%s' and whatever else needs it: %s", name, text)
-        failure = _failure(name, versions)
+        failure = failure_of(name, versions)
         if failure:
             # All or none, as in Triton.
-            versions = {n: _closed(each) for n, each in versions.items()}
-            if not _ready(old):
+            versions = {n: each.closed() for n, each in versions.items()}
+            if not old.ready:
                 reason = "" if versions else "No model version was found"
-                self._entries = {**self._entries, name: _Entry(versions, reason)}
+                self._entries = {**self._entries, name: Entry(versions, reason)}
             raise failure
         # A version that is no longer chosen stays in the index, as unloaded.
-        gone = {n: _Version("UNAVAILABLE", "unloaded") for n in old.versions if n not in versions}
-        self._entries = {**self._entries, name: _Entry({**gone, **versions}, "", brought)}
+        gone = {n: Version("UNAVAILABLE", "unloaded") for n in old.versions if n not in versions}
+        steps = frozenset(step.model_name for step in config.ensemble_scheduling.step)
+        entry = Entry({**gone, **versions}, "", brought, override, steps)
+        self._entries = {**self._entries, name: entry}
         return old
-
-
-def _is_model(directory: Path) -> bool:
-    return (directory / "config.pbtxt").is_file() and all(
-        each.name.isdecimal() or each.name.startswith(".")
-        for each in directory.iterdir()
-        if each.is_dir()
-    )
-
-
-def _closed(version: _Version) -> _Version:
-    if version.model is None:
-        return version
-    version.model.close()
-    return _Version("UNAVAILABLE", "unloaded")
-
-
-def _ready(entry: _Entry) -> dict[int, Model]:
-    return {number: each.model for number, each in entry.versions.items() if each.model}
-
-
-def _close(models: Iterable[Model], files: tempfile.TemporaryDirectory[str] | None) -> None:
-    for model in models:
-        model.close()
-    if files is not None:
-        files.cleanup()
-
-
-def _write(files: Mapping[str, bytes]) -> tempfile.TemporaryDirectory[str]:
-    """Files that a request brought, in a directory of their own."""
-    directory = tempfile.TemporaryDirectory(prefix="tritonclient-model-")
-    root = Path(directory.name).resolve()
-    try:
-        for name, content in files.items():
-            _write_file(root, name, content)
-    except BaseException:
-        directory.cleanup()
-        raise
-    return directory
-
-
-def _write_file(root: Path, name: str, content: bytes) -> None:
-    try:
-        path = (root / name.removeprefix("file:")).resolve()
-        if path == root or not path.is_relative_to(root):
-            raise ValueError("it would lie outside of the model's directory")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except ValueError as error:
-        raise InvalidArgument(f"the file {name!r:.200} can't be written: {error}", "400") from error
-
-
-def _configuration(name: str, directory: Path, override: str | None) -> ModelConfig:
-    """The configuration of a model, completed as far as that goes without its backend."""
-    if override is None:
-        config = model_config.read(directory / "config.pbtxt")
-    else:
-        config = model_config.from_json(override)
-    files = [
-        each.name for number in _numbers(directory) for each in (directory / str(number)).iterdir()
-    ]
-    model_config.complete(config, name, files)
-    if not config.backend and not config.platform:
-        raise ValueError(
-            f"Invalid model name: Could not determine backend for model '{name}' with no backend "
-            "in model configuration. Expected model name of the form 'model.<backend_name>'."
-        )
-    return config
-
-
-def _numbers(directory: Path) -> list[int]:
-    """The numbers of the version directories, ascending."""
-    return sorted(
-        int(each.name)
-        for each in directory.iterdir()
-        if each.is_dir()
-        and each.name.isdecimal()
-        and str(int(each.name)) == each.name
-        and each.name != "0"
-    )
-
-
-def _chosen(config: ModelConfig, numbers: list[int]) -> list[int]:
-    """The versions that the policy serves."""
-    policy: Any = config.version_policy
-    kind = policy.WhichOneof("policy_choice")
-    if kind == "all":
-        return numbers
-    if kind == "specific":
-        return [number for number in numbers if number in policy.specific.versions]
-    return numbers[-(policy.latest.num_versions or 1) :]
-
-
-def _load_version(source: Source) -> _Version:
-    try:
-        model = load(source)
-    except ServerError as error:
-        _log.error("failed to load '%s' version %d: %s", source.name, source.version, error)
-        return _Version("UNAVAILABLE", error.message() or "")
-    except ImportError as error:
-        return _Version("UNAVAILABLE", f"Internal: {error}", missing=str(error))
-    return _Version("READY", model=model)
-
-
-def _failure(name: str, versions: dict[int, _Version]) -> InvalidArgument | None:
-    """The error of a load, when a version is not ready or there are none."""
-    if not versions:
-        text = (
-            f"at least one version must be available under the version policy of model '{name}'\n"
-        )
-    else:
-        failed = [(n, each) for n, each in versions.items() if each.state != "READY"]
-        if not failed:
-            return None
-        text = "".join(
-            f"version {n} is at UNAVAILABLE state: {each.reason};\n" for n, each in failed
-        )
-    return InvalidArgument(f"load failed for model '{name}': {text}", "400")
 
 
 def check_version(version: str) -> None:

@@ -13,8 +13,6 @@ from ..host import Host
 from ..jobs import Job, Tensor
 from ..statistics import Stopwatch
 
-#: Not a backend in Triton's sense, but found like one.
-ENSEMBLE = "ensemble"
 #: What becomes of one job: its outputs, why it failed, or None when the job was sent its answers,
 #: or will be.
 Result: TypeAlias = "Sequence[Tensor] | InferenceServerException | None"
@@ -85,10 +83,6 @@ def find(name: str) -> Backend:
         from .python import PythonBackend
 
         return PythonBackend()
-    if name == ENSEMBLE:
-        from .ensemble import EnsembleBackend
-
-        return EnsembleBackend()
     raise ValueError(
         f"unable to find backend library for backend '{name}', "
         "this server has the backends 'onnxruntime' and 'python'"
