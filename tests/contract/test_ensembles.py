@@ -81,3 +81,16 @@ def test_unloading_takes_along_what_it_brought(client):
     finally:
         for name in (*parts, "ensemble_digits"):
             client.load_model(name)
+
+
+def test_it_comes_and_goes_with_its_models(client):
+    def wait_until(ready):
+        deadline = time.monotonic() + 30
+        while client.is_model_ready("ensemble_digits") != ready:
+            assert time.monotonic() < deadline
+
+    client.unload_model("digits")
+    wait_until(False)
+    client.load_model("digits")
+    wait_until(True)
+    assert client.infer("ensemble_digits", {"INPUT": files(IMAGES[:1])})["OUTPUT"].argmax() == 0
