@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,19 @@ def test_many_requests_at_once(either: grpc.Channel) -> None:
     assert sorted(map(id_of, responses), key=int) == [each["id"] for each in requests]
     assert all(map(final, responses))
     assert stream(either) == []
+
+
+def test_nothing_is_sent_before_the_stream_is_open(
+    channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = grpc_stream.told
+
+    async def told_late(operation: Awaitable[None]) -> None:
+        await asyncio.sleep(0.2)  # responses are there by then
+        await told(operation)
+
+    monkeypatch.setattr(grpc_stream, "told", told_late)
+    assert len(stream(channel, *[simple()] * 3)) == 3
 
 
 def test_requests_are_executed_at_the_same_time(repository: RepositoryMaker) -> None:

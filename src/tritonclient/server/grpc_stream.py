@@ -94,6 +94,7 @@ class Stream:
         self._errors_end_it = _ERRORS_END_IT in map(tuple, context.invocation_metadata() or ())
         self._loop = asyncio.get_running_loop()
         self._writing = asyncio.Lock()
+        self._open = asyncio.Event()
         self._requests: dict[asyncio.Future[None], _Request] = {}
         self._waiting: dict[asyncio.Task[None], int] = {}
         self._reading = asyncio.ensure_future(self._read())
@@ -108,8 +109,10 @@ class Stream:
             InferenceServerException: what is to be the status of the call.
         """
         try:
-            # At first, because grpcio can't end a call while it sends this with a response.
+            # At first, because grpcio can't end a call while it sends this with a response; nor can
+            # it send a response, which would bring this too, while this is on its way.
             await told(self._context.send_initial_metadata(()))
+            self._open.set()
             await asyncio.wait([self._reading])
             if not self._reading.cancelled():
                 self._reading.result()
@@ -144,6 +147,7 @@ class Stream:
     # On the event loop
 
     async def _read(self) -> None:
+        await self._open.wait()
         async for message in self._messages:
             request = _Request(len(message))
             while (self._requests or self._waiting) and not self._has_room(request):
