@@ -303,7 +303,7 @@ def test_cancelling_while_another_task_waits(stuck):
         waiting = asyncio.ensure_future(stream.__anext__())
         await asyncio.to_thread(stuck.wait_for_calls, 1)
         stream.cancel()
-        with pytest.raises(InferenceServerException, match="Locally cancelled"):
+        with pytest.raises(asyncio.CancelledError):
             await waiting
 
     run(stuck, main)
@@ -315,7 +315,7 @@ def test_cancelling_before_it_is_open(stuck):
         waiting = asyncio.ensure_future(stream.__anext__())
         await asyncio.sleep(0)
         assert stream.cancel() is True
-        with pytest.raises(InferenceServerException, match="Locally cancelled"):
+        with pytest.raises(asyncio.CancelledError):
             await waiting
 
     run(stuck, main)
