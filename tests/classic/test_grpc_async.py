@@ -232,6 +232,26 @@ def test_closing_cancels(stuck, told):
         infer(client, told)
 
 
+def test_every_callback_is_called_when_another_thread_closes_the_client(stuck):
+    """Whatever was accepted is told, be it by a hair's breadth."""
+    for _ in range(20):
+        told = Told()
+        client = InferenceServerClient(stuck.address)
+        accepted = 0
+        closing = threading.Thread(target=client.close)
+        for number in range(20):
+            if number == 10:
+                closing.start()
+            try:
+                infer(client, told)
+            except ValueError:
+                break
+            accepted += 1
+        closing.join(PATIENCE)
+        for _ in range(accepted):
+            assert told.get()[1].status() == "StatusCode.CANCELLED"
+
+
 def test_closing_in_a_callback(client, told):
     def callback(result, error):
         client.close()

@@ -52,13 +52,14 @@ class Background:
         Returns:
             A future whose cancelling ends the call.
         """
-        try:
-            loop = self._running()
-        except RuntimeError:
-            raise closed() from None
-        future = asyncio.run_coroutine_threadsafe(self._carry(client, call, timeout), loop)
-        told = self._told
-        future.add_done_callback(lambda done: told.put(partial(_tell, client, callback, done)))
+        if self._pid != os.getpid():
+            # The parent's threads are not there in a forked child, and its lock may be held.
+            self._pid, self._lock, self._loop = os.getpid(), threading.Lock(), None
+            self._told = queue.SimpleQueue()
+        with self._lock:  # the threads must not end before they have the call
+            loop, told = self._running(), self._told
+            future = asyncio.run_coroutine_threadsafe(self._carry(client, call, timeout), loop)
+            future.add_done_callback(lambda done: told.put(partial(_tell, client, callback, done)))
         return future
 
     async def _carry(
@@ -71,21 +72,13 @@ class Background:
             raise client._failure(error, timeout) from error.__cause__
 
     def _running(self) -> AbstractEventLoop:
-        if self._loop is not None and self._pid == os.getpid():
-            return self._loop
-        if self._pid != os.getpid():
-            # The parent's threads are not there in a forked child, and its lock may be held.
-            self._pid, self._lock, self._loop = os.getpid(), threading.Lock(), None
-            self._told = queue.SimpleQueue()
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("the client is closed")
-            if self._loop is None:
-                loop = asyncio.new_event_loop()
-                self._thread = _start(_run_loop, loop, self._transport, self._told)
-                _start(_run_callbacks, self._told)
-                self._loop = loop
-            return self._loop
+        if self._closed:
+            raise closed()
+        if self._loop is None:
+            loop = self._loop = asyncio.new_event_loop()
+            self._thread = _start(_run_loop, loop, self._transport, self._told)
+            _start(_run_callbacks, self._told)
+        return self._loop
 
     def close(self, *, wait: bool = True) -> None:
         """Cancel what is under way, and end the threads.

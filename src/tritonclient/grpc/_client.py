@@ -278,7 +278,11 @@ class InferenceServerClient(AdminClient):
         from ._infer_stream import _InferStream  # only those who use it pay for it
 
         stream = self._stream = _InferStream(callback, self._verbose)
-        stream.start(partial(self._open, options, timeout))
+        try:
+            stream.start(partial(self._open, options, timeout))
+        except BaseException:
+            self._stream = None
+            raise
 
     def _open(self, options: Options, timeout: float | None) -> Duplex:
         try:
