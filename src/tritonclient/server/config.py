@@ -178,6 +178,8 @@ def check(config: ModelConfig) -> None:
         )
     if config.max_batch_size < 0:
         raise ValueError(f"'max_batch_size' must be non-negative value for {name}")
+    if config.batch_input or config.batch_output:
+        raise ValueError(f"model '{name}' has ragged batches, which this server does not make")
     for group in config.instance_group:
         if group.count < 1:
             raise ValueError(f"instance group '{group.name}' of {name} must have a count >= 1")

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import InvalidArgument
 from .batching import ModelClosed, Rule
@@ -102,7 +102,7 @@ class Sequences:
             self._fill_slots()
             self._changed.notify_all()
 
-    def _refuse(self, text: str, sequence: str = "") -> None:
+    def _refuse(self, text: str, sequence: str = "") -> NoReturn:
         raise InvalidArgument(f"inference request {sequence}to model '{self._name}' {text}", "400")
 
     # The lock is held by the callers of these
