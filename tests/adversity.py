@@ -276,14 +276,18 @@ class Proxy(Server):
         harm: what then happens, and after how many bytes of the answer; None for nothing.
             "truncate", "reset" and "stall" end the answer; "split" makes a pause in which the
             client certainly sees what came before, and then passes on the rest.
+        recorded: what client and upstream sent, for each connection.
     """
 
     def __init__(self, upstream: tuple[str, int], harm: tuple[str, int] | None = None) -> None:
         super().__init__([self._relay])
         self._upstream = upstream
         self.harm = harm
+        self.recorded: list[tuple[bytearray, bytearray]] = []
 
     def _relay(self, peer: Peer) -> None:
+        sent, received = bytearray(), bytearray()
+        self.recorded.append((sent, received))
         with socket.create_connection(self._upstream) as upstream:
             passed = 0
             while not self.ending.is_set():
@@ -292,11 +296,13 @@ class Proxy(Server):
                     data = peer.sock.recv(1 << 16)
                     if not data:
                         return
+                    sent += data
                     upstream.sendall(data)
                 if upstream in ready:
                     data = upstream.recv(1 << 16)
                     if not data:
                         return
+                    received += data
                     if not self._pass_on(peer, data, passed):
                         return
                     passed += len(data)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy
 import pytest
 
+from tests import official
 from tests import triton as real_triton
 
 if TYPE_CHECKING:
@@ -50,3 +51,13 @@ def embedded() -> Iterator[Server]:
 
     with Server(MODELS, model_control_mode="explicit", load_models=["*"]) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def official_python() -> str:
+    """The Python of an environment that has the official client."""
+    if reason := official.unavailable_reason():
+        if os.environ.get("CI"):
+            pytest.fail(f"no official client: {reason}")
+        pytest.skip(f"no official client: {reason}")
+    return str(official.ensure_official())

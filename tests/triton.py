@@ -62,8 +62,8 @@ class StartFailed(RuntimeError):
     """Triton did not become ready; the message ends with the tail of its log."""
 
 
-class _PortTaken(Exception):
-    """Somebody took one of the ports between our choosing it and Triton's binding it."""
+class _BadLuck(Exception):
+    """Triton did not start, and may when it is started again."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,10 @@ def start(
             try:
                 server = stack.enter_context(launched)
                 break
-            except _PortTaken:
-                log.info("a port was taken, trying others")
+            except _BadLuck as reason:
+                log.info("starting again: %s", reason)
         else:
-            raise StartFailed(f"no free ports in {START_ATTEMPTS} attempts\n{_tail(log_path)}")
+            raise StartFailed(f"{START_ATTEMPTS} attempts failed\n{_tail(log_path)}")
         yield server
 
 
@@ -199,7 +199,9 @@ def _wait_until_ready(guard: subprocess.Popen[bytes], server: RunningServer) -> 
         exited = guard.poll() is not None
         text = server.log_path.read_text(errors="replace")
         if "already in use" in text:
-            raise _PortTaken
+            raise _BadLuck("somebody took a port between our choosing it and Triton's binding it")
+        if exited and "lock_exception" in text:
+            raise _BadLuck("the Python backend gives up when the machine is overloaded")
         if exited:
             raise StartFailed(f"Triton exited with {guard.returncode}\n{server.log_tail()}")
         if listening in text and _is_ready(server.http_port):

@@ -6,27 +6,16 @@ Each program prints what it gets. What the clients do differently on purpose is 
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests import official
 from tests.triton_installation import clean_environment
 
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
 DEADLINE = 120
-
-
-@pytest.fixture(scope="module")
-def official_python():
-    if reason := official.unavailable_reason():
-        if os.environ.get("CI"):
-            pytest.fail(f"no official client: {reason}")
-        pytest.skip(f"no official client: {reason}")
-    return str(official.ensure_official())
 
 
 def run(python, program, url, *options):
