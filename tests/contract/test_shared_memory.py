@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -47,7 +48,19 @@ def registered(client, size=8192, offset=0):
         try:
             yield name, region
         finally:
-            client.unregister_system_shared_memory(name)
+            unregister(client, name)
+
+
+def unregister(client, name):
+    """Let the server forget a region; Triton holds on to it a moment longer than it answers."""
+    deadline = monotonic() + 10
+    while True:
+        try:
+            return client.unregister_system_shared_memory(name)
+        except tritonclient.InferenceServerException as error:
+            if "it is currently in use" not in str(error) or monotonic() > deadline:
+                raise
+            sleep(0.01)
 
 
 @pytest.fixture
