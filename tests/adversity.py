@@ -196,6 +196,9 @@ class Server:
         self._threads: list[threading.Thread] = []
         self._faults: list[BaseException] = []
         self._listener = socket.socket(family, socket.SOCK_STREAM)
+        if family != getattr(socket, "AF_UNIX", None):
+            # An address of ours may be taken again at once.
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind(address)
         self._listener.listen(128)
         self.address = self._listener.getsockname()
@@ -355,6 +358,9 @@ class Blocking:
     def __exit__(self, *exc_info: object) -> None:
         self.client.close()
 
+    def settle(self) -> None:
+        """Let the client send what it has left to send."""
+
 
 class Awaiting(Blocking):
     """An `AsyncClient`, each of whose methods runs an event loop until it is through."""
@@ -374,6 +380,13 @@ class Awaiting(Blocking):
             return self.loop.run_until_complete(result) if inspect.isawaitable(result) else result
 
         return call if callable(attribute) else attribute
+
+    def settle(self) -> None:
+        async def come_round() -> None:
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+        self.loop.run_until_complete(come_round())
 
     def __exit__(self, *exc_info: object) -> None:
         try:

@@ -145,11 +145,18 @@ class ServedCall:
 
 
 class Http2Peer:
-    """A gRPC server's end of one connection; it raises h2's errors when the client errs."""
+    """A gRPC server's end of one connection; it raises h2's errors when the client errs.
 
-    def __init__(self) -> None:
+    Args:
+        values: settings that hold from the beginning, by their numbers.
+    """
+
+    def __init__(self, values: dict[int, int] | None = None) -> None:
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         self.h2 = h2.connection.H2Connection(config)
+        if values is not None:
+            self.h2.local_settings = h2.settings.Settings(client=False, initial_values=values)
+            self.h2.max_inbound_frame_size = self.h2.local_settings.max_frame_size
         self.h2.initiate_connection()
         self.calls: dict[int, ServedCall] = {}
         self.events: list[Any] = []

@@ -164,10 +164,10 @@ class Http1:
         """False: an exchange can only be ended together with its connection."""
         return False
 
-    def ping(self) -> None:
-        """Nothing."""
+    #: Why the server takes no more calls, which HTTP/1.1 has no way to say.
+    farewell = ""
 
-    def probe(self) -> None:
+    def ping(self) -> None:
         """Nothing."""
 
     @property

@@ -125,10 +125,11 @@ class Http2:
     Attributes:
         response: the call that ended last, for drivers that make one call at a time.
         streams: the calls in work, by stream id.
-        max_streams: how many the server allows at a time.
+        max_streams: how many the server allows at a time; 0 until it has told its settings.
         ping_pending: whether a ping of ours is unanswered.
         pings: pings that were sent since a call last sent anything.
         doubtful: whether nothing has come since `probe`.
+        farewell: why the peer takes no more calls, if it said so.
         reusable: whether the connection can carry another call.
     """
 
@@ -144,7 +145,6 @@ class Http2:
         "_end",
         "_failure",
         "_first",
-        "_goaway",
         "_header_block",
         "_header_ends",
         "_header_stream",
@@ -160,6 +160,7 @@ class Http2:
         "_stream_window",
         "_window",
         "doubtful",
+        "farewell",
         "max_streams",
         "ping_pending",
         "pings",
@@ -178,9 +179,9 @@ class Http2:
         self.reusable = True
         self._next_id = 1
         self._failure: InferenceServerException | None = None
-        self._goaway: str | None = None
+        self.farewell = ""
         # What the peer allows.
-        self.max_streams: float = math.inf
+        self.max_streams: float = 0
         self._max_frame = 16384
         self._window = _DEFAULT_WINDOW
         self._stream_window = _DEFAULT_WINDOW
@@ -245,7 +246,7 @@ class Http2:
             CallRefused: the connection takes no more calls.
         """
         if not self.reusable:
-            raise self._failure or CallRefused(f"the server is going away: {self._goaway}")
+            raise self._failure or CallRefused(f"the server is going away: {self.farewell}")
         stream_id = self._next_id
         self._next_id += 2
         if self._next_id >= _LAST_STREAM:
@@ -301,9 +302,10 @@ class Http2:
             self._end_stream(stream, result)
 
     def cancel_all(self) -> bool:
-        """End all calls from our side; whether the connection can go on."""
+        """End all calls from our side, and `probe`; whether the connection can go on."""
         for stream in list(self.streams.values()):
             self.cancel(stream, Outcome(1, "the call was cancelled", None, {}, {}))
+            self.probe()
         return self.reusable
 
     def ping(self) -> None:
@@ -415,7 +417,7 @@ class Http2:
         Raises:
             ConnectionFailed: calls were in work.
         """
-        reason = f": {self._goaway}" if self._goaway else ""
+        reason = f": {self.farewell}" if self.farewell else ""
         busy = bool(self.streams)
         error = ConnectionFailed(f"the server closed the connection{reason}")
         self.fail(error)
@@ -554,6 +556,7 @@ class Http2:
         if kind != _SETTINGS or flags & _ACK:
             raise ProtocolError("the answer is not HTTP/2: it does not begin with settings")
         self._first = False
+        self.max_streams = math.inf
 
     def _refuse_http1_frame(self) -> None:
         if self._buffer[self._start : self._start + 5] == b"HTTP/":
@@ -822,9 +825,9 @@ class Http2:
         self._idle()
         last, code = struct.unpack_from(">LL", payload)
         text = payload[8:200].decode("utf-8", "replace")
-        self._goaway = text or f"error code {code}"
+        self.farewell = text or f"error code {code}"
         self.reusable = False
         for stream in list(self.streams.values()):
             if stream.id > last & 0x7FFFFFFF:
-                error = CallRefused(f"the server is going away: {self._goaway}")
+                error = CallRefused(f"the server is going away: {self.farewell}")
                 self._end_stream(stream, error)

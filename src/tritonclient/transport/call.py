@@ -65,6 +65,11 @@ class Engine(Protocol):
     def reusable(self) -> bool: ...
 
     @property
+    def farewell(self) -> str:
+        """Why the server takes no more calls, if it said so."""
+        ...
+
+    @property
     def pending(self) -> bool:
         """Whether there is something to send besides what starting a call gave."""
         ...
@@ -79,7 +84,6 @@ class Engine(Protocol):
     def abandon(self) -> bool: ...
     def cancel_all(self) -> bool: ...
     def ping(self) -> None: ...
-    def probe(self) -> None: ...
 
 
 class Call(Protocol[T]):
@@ -250,6 +254,13 @@ def check_size(size: int, limit: int | None) -> None:
     """Raise when a request is larger than a client's settings allow."""
     if limit is not None and size > limit:
         raise RequestTooLarge(size, limit)
+
+
+def lost(engine: Engine, error: object) -> ConnectionFailed:
+    """The error to raise when the connection breaks off with this one."""
+    if engine.farewell:
+        return ConnectionFailed(f"the server closed the connection: {engine.farewell}")
+    return ConnectionFailed(f"the connection was lost: {error}")
 
 
 def unreachable(error: Exception) -> ConnectionFailed:

@@ -16,8 +16,14 @@ from typing import cast
 from ..datatypes import Buffer
 from ..engine.http2 import Http2
 from ..engine.rpc_stream import frame_message
-from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
-from .call import Options, gather
+from ..errors import (
+    Cancelled,
+    ConnectionFailed,
+    DeadlineExceeded,
+    InferenceServerException,
+    ProtocolError,
+)
+from .call import Options, gather, lost
 from .grpc import GrpcSettings, check_options, check_outcome, open_stream
 from .polling import IN, OUT, poller
 from .pool import Connection, Pool, seconds_left
@@ -131,10 +137,7 @@ class Duplex:
         while True:
             with self._changed:
                 if self._stream.messages:
-                    message = self._stream.take()
-                    if not self._released:
-                        self._flush()  # the window may have been opened
-                    return message
+                    return self._take()
                 result = self._stream.result
                 if result is not None:
                     self._release()
@@ -149,6 +152,16 @@ class Duplex:
                     late = DeadlineExceeded(f"no response came within {timeout:g} s")
                 self.cancel(late)
                 raise late from None
+
+    def _take(self) -> memoryview:
+        try:
+            message = self._stream.take()
+        except ProtocolError as error:
+            self.cancel(error)
+            raise
+        if not self._released:
+            self._flush()  # the window may have been opened
+        return message
 
     def cancel(self, error: InferenceServerException | None = None) -> None:
         """End the stream at once, from any thread; harmless when it has ended."""
@@ -244,7 +257,7 @@ class Duplex:
         except InferenceServerException:
             pass  # the stream tells
         except OSError as error:
-            engine.fail(ConnectionFailed(f"the connection was lost: {error}"))
+            engine.fail(lost(engine, error))
 
     # The end; the lock is held
 

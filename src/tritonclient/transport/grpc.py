@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Names that say how a message is carried; letting a caller set them would break it.
-_OWN_NAMES = frozenset(["te", "content-type", "connection", "host", "content-length"])
+_OWN_NAMES = {
+    *("te", "content-type", "content-length", "host", "connection", "proxy-connection"),
+    *("keep-alive", "transfer-encoding", "upgrade"),
+}
 _ACCEPTED = "identity, deflate, gzip"
 
 _encode = lru_cache(maxsize=512)(encode)
@@ -124,6 +127,7 @@ def _field(name: str, value: str | bytes) -> tuple[str, str | bytes]:
     elif not isinstance(value, str):
         raise TypeError(f"header {name!r} is {value!r:.60}, expected a text")
     else:
+        value = value.strip(" ")  # which gRPC lets us do, and HTTP/2 wants
         encode([(name, value)])  # checks the characters
     return name, value
 

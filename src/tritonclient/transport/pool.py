@@ -14,7 +14,7 @@ from typing import Any
 
 from ..datatypes import Buffer
 from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
-from .call import Engine, KeepAlive, Settings, check_limit, check_timeout, gather, note
+from .call import Engine, KeepAlive, Settings, check_limit, check_timeout, gather, lost, note
 from .endpoint import TLS
 from .polling import IN, OUT
 from .sockets import Stream, behind, connect
@@ -64,7 +64,7 @@ class Connection:
                 whole = False  # each part of a large piece is a sign of life
             count = self.stream.receive(buffer, deadline, whole)
         except OSError as error:
-            raise _lost(error) from error
+            raise self._lost(error) from error
         self._feed(count)
 
     def wait(self, events: int, until: float, flush: Callable[[], object]) -> int:
@@ -112,11 +112,13 @@ class Connection:
         self._used = now
 
     def leave(self) -> bool:
-        """End the call that is under way; whether the connection can go on."""
+        """End the call that is under way; whether the connection can go on.
+
+        It can not before there is a sign of life, see `stale`: the server may be silent for good.
+        """
         if self._unsent or not self.engine.cancel_all():
             return False
-        self.engine.probe()  # the server may have fallen silent for good
-        buffers = self.engine.data_to_send()
+        buffers = gather(self.engine.data_to_send())
         try:
             return not buffers or self.stream.send_some(buffers) == sum(map(len, buffers))
         except OSError:
@@ -139,7 +141,7 @@ class Connection:
             return True
         except InferenceServerException:
             return True
-        return not self.engine.reusable
+        return self.engine.doubtful or not self.engine.reusable
 
     def _feed(self, count: int) -> None:
         if count:
@@ -171,7 +173,7 @@ class Connection:
         except BlockingIOError:
             return False
         except OSError as error:
-            raise _lost(error) from error
+            raise self._lost(error) from error
         self._feed(count)
         # What was not sent can't be any more, so the connection is of no further use.
         return self.engine.response is not None and self.engine.abandon()
@@ -184,19 +186,16 @@ class Connection:
             raise ConnectionFailed(f"the connection was lost while sending: {error}") from error
         self.engine.abandon()
 
+    def _lost(self, error: OSError) -> InferenceServerException:
+        # Our own errors are OSErrors as well.
+        return error if isinstance(error, InferenceServerException) else lost(self.engine, error)
+
     def close(self) -> None:
         self.stream.close()
 
     def abort(self) -> None:
         """End the connection under the call that uses it, in whatever thread."""
         self.stream.shut_down()
-
-
-def _lost(error: OSError) -> InferenceServerException:
-    # Our own errors are OSErrors as well.
-    if isinstance(error, InferenceServerException):
-        return error
-    return ConnectionFailed(f"the connection was lost: {error}")
 
 
 class Pool:

@@ -1,0 +1,480 @@
+"""Sharing one gRPC client: threads, tasks, loops, forks, restarts, and what is left afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import math
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import h2.events
+import numpy as np
+import pytest
+
+from tests.adversity import (
+    PATIENCE,
+    both_runtimes,
+    ignore,
+    no_hang,
+    signal_to,
+    stall,
+)
+from tests.grpc_adversity import (
+    GrpcServer,
+    answer,
+    answer_calls,
+    check,
+    greet,
+    greet_with,
+    infer,
+    quick,
+    read_call,
+    serve,
+    session,
+)
+from tests.test_pool import BUSY, FORK
+from tritonclient import (
+    AsyncClient,
+    Client,
+    ConnectionFailed,
+    DeadlineExceeded,
+    InferenceServerException,
+    KeepAlive,
+)
+from tritonclient.messages import IsServerReady
+
+LIMITS = pytest.mark.parametrize("limit", [1, 4, 100])
+
+
+@pytest.fixture
+def server():
+    with serve() as server:
+        yield server
+
+
+# Threads and tasks
+
+
+@LIMITS
+def test_threads_share_a_client(server, limit):
+    def work(thread):
+        for call in range(25):
+            number = 1000 * thread + call
+            check(infer(client, number), number)
+
+    with Client(server.url, max_connections=limit, timeout=PATIENCE) as client:
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(work, range(16)))
+    assert server.connections <= min(limit, 16)
+    assert len(server.calls) == 16 * 25
+
+
+@LIMITS
+def test_tasks_share_a_client(server, limit):
+    """A connection carries as many as the server allows, which is a hundred by default."""
+
+    async def main():
+        async with AsyncClient(server.url, max_connections=limit, timeout=PATIENCE) as client:
+
+            async def one(number):
+                check(await infer(client, number), number)
+
+            await asyncio.gather(*map(one, range(200)))
+
+    asyncio.run(main())
+    assert server.connections == min(limit, 2)
+
+
+def test_prepared_call_is_shared(server):
+    with Client(server.url, timeout=PATIENCE) as client, ThreadPoolExecutor(8) as threads:
+        call = client.prepare("echo", {"IN": np.full(3, 5)}, id="5")
+        for result in threads.map(lambda _: client.infer_prepared(call), range(40)):
+            check(result, 5)
+
+
+def test_any_task_can_be_cancelled():
+    """Of many that wait for one connection, each hands its turn on."""
+
+    async def main(cancelled):
+        async with AsyncClient(server.url, max_connections=1, timeout=PATIENCE) as client:
+            tasks = [asyncio.create_task(infer(client, n)) for n in range(6)]
+            for _ in range(cancelled):
+                await asyncio.sleep(0)
+            tasks[cancelled % 6].cancel()
+            for number, task in enumerate(tasks):
+                if number == cancelled % 6:
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
+                else:
+                    check(await task, number)
+
+    with GrpcServer([greet_with({3: 1}), answer_calls()]) as server:
+        for cancelled in range(30):
+            with no_hang():
+                asyncio.run(main(cancelled))
+
+
+def test_close_while_others_wait():
+    begun = threading.Event()
+
+    async def main(server):
+        client = AsyncClient(server.url, max_connections=1, timeout=PATIENCE)
+        tasks = [asyncio.create_task(infer(client, n)) for n in range(4)]
+        assert await asyncio.to_thread(begun.wait, PATIENCE)
+        await client.close()
+        results = await asyncio.wait_for(asyncio.gather(*tasks[1:], return_exceptions=True), 10)
+        assert all(isinstance(result, RuntimeError) for result in results)
+        tasks[0].cancel()
+        await asyncio.gather(tasks[0], return_exceptions=True)
+
+    script = [greet_with({3: 1}), read_call, signal_to(begun), stall]
+    with GrpcServer(script) as server:
+        asyncio.run(main(server))
+
+
+@both_runtimes
+def test_closed_client(server, runtime):
+    with runtime(server.url) as client:
+        check(infer(client))
+        client.close()
+        client.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            infer(client)
+        assert server.peers[0].gone.wait(PATIENCE)
+
+
+# Event loops
+
+
+def test_several_runs(server):
+    client = AsyncClient(server.url, timeout=PATIENCE)  # made outside any loop
+    for number in range(3):
+
+        async def main(number=number):
+            check(await infer(client, number), number)
+            check(await infer(client, number), number)
+
+        asyncio.run(main())
+        assert server.peers[number].gone.wait(PATIENCE)  # not left open by an ended loop
+    assert server.connections == 3
+    asyncio.run(client.close())
+    gc.collect()
+
+
+def test_two_loops_at_once(server):
+    client = AsyncClient(server.url, timeout=PATIENCE, max_connections=2)
+    together = threading.Barrier(2, timeout=PATIENCE)
+
+    async def main(thread):
+        await asyncio.get_running_loop().run_in_executor(None, together.wait)
+        for call in range(50):
+            number = thread * 1000 + call
+            check(await infer(client, number), number)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda thread: asyncio.run(main(thread)), range(2)))
+    assert server.connections == 2
+
+
+# Forks
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("first", ["", BUSY], ids=["idle", "busy"])
+def test_fork(server, first):
+    script = FORK.replace("    FIRST\n", first)
+    done = subprocess.run(
+        [sys.executable, "-c", script, server.url], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+    # Parent and child never share a connection.
+    by_connection = {}
+    for index, _, message in server.calls:
+        by_child = b"\x1a\x031" in message  # ids from 100 to 199
+        by_connection.setdefault(index, set()).add(by_child)
+    assert all(len(kinds) == 1 for kinds in by_connection.values())
+    assert any(kinds == {True} for kinds in by_connection.values())
+
+
+# Keep-alive
+
+
+def pings(server):
+    """Pings that the server received."""
+    return sum(
+        isinstance(event, h2.events.PingReceived)
+        for peer in server.peers
+        for event in session(peer).http2.events
+    )
+
+
+def until_pings(count):
+    """Answer whatever HTTP/2 asks until so many pings have come."""
+
+    def action(peer):
+        while pings(peer.server) < count:
+            session(peer).receive()
+
+    return action
+
+
+@both_runtimes
+def test_a_peer_that_fell_silent_is_noticed(runtime):
+    settings = KeepAlive(time=0.05, timeout=0.1)
+    with GrpcServer([greet, read_call, ignore], [greet, answer_calls()]) as server:
+        with runtime(server.url, timeout=None, keep_alive=settings) as client:
+            with no_hang(), pytest.raises(ConnectionFailed, match="keepalive") as caught:
+                infer(client)
+            assert (caught.value.endpoint, caught.value.model) == (server.url, "echo")
+            check(infer(client))
+
+
+@both_runtimes
+def test_pings_keep_a_long_call_alive(runtime):
+    settings = KeepAlive(time=0.02, timeout=PATIENCE, max_pings=0)
+    script = [greet, read_call, until_pings(5), answer(), answer_calls()]
+    with GrpcServer(script) as server:
+        with runtime(server.url, timeout=PATIENCE, keep_alive=settings) as client:
+            check(infer(client))
+            assert pings(server) >= 5
+        assert server.connections == 1
+
+
+@both_runtimes
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_pings_without_messages_are_limited(runtime, most):
+    """Servers hang up on clients that ping too often, so the number is kept to."""
+    settings = KeepAlive(time=0.01, timeout=PATIENCE, max_pings=most)
+    script = [greet, read_call, answer_calls(at_once=2)]
+    with GrpcServer(script) as server:
+        with runtime(server.url, timeout=PATIENCE, keep_alive=settings) as client:
+            for number in range(1, 4):
+                with pytest.raises(DeadlineExceeded):
+                    infer(client, timeout=0.2)  # time for many pings
+                assert pings(server) == most * number
+                client.settle()
+
+
+def test_pings_without_calls():
+    settings = KeepAlive(time=0.02, timeout=PATIENCE, without_calls=True, max_pings=0)
+    reached = threading.Event()
+
+    async def main(server):
+        async with AsyncClient(server.url, keep_alive=settings) as client:
+            check(await infer(client))
+            assert await asyncio.to_thread(reached.wait, PATIENCE)
+
+    script = [greet, read_call, answer(), until_pings(3), signal_to(reached), answer_calls()]
+    with GrpcServer(script) as server:
+        asyncio.run(main(server))
+
+
+def test_a_silent_idle_connection_is_closed():
+    settings = KeepAlive(time=0.02, timeout=0.05, without_calls=True)
+
+    async def main(server):
+        async with AsyncClient(server.url, keep_alive=settings) as client:
+            check(await infer(client))
+            await asyncio.to_thread(gone.wait, PATIENCE)
+            check(await infer(client))
+
+    gone = threading.Event()
+    script = [greet, read_call, answer(), _until_closed(gone)]
+    with GrpcServer(script, [greet, answer_calls()]) as server:
+        asyncio.run(main(server))
+        assert gone.is_set()
+
+
+def _until_closed(event):
+    def action(peer):
+        peer.wait_until_gone()
+        event.set()
+
+    return action
+
+
+def test_a_blocking_client_looks_at_what_was_idle_for_long():
+    """What lies between may have forgotten the connection without telling."""
+    settings = KeepAlive(time=0.05, timeout=0.1)
+    script = [greet, read_call, answer(), ignore]
+    with GrpcServer(script, [greet, answer_calls()]) as server:
+        with Client(server.url, timeout=None, keep_alive=settings) as client:
+            check(infer(client))
+            threading.Event().wait(0.1)
+            with no_hang(), pytest.raises(ConnectionFailed, match="keepalive"):
+                infer(client)
+            assert client.ask(IsServerReady()) is True
+
+
+@pytest.mark.parametrize("values", [{"time": 0}, {"timeout": -1}, {"time": math.nan}])
+def test_seconds_that_are_none(values):
+    with pytest.raises(ValueError, match="expected a positive number of seconds"):
+        KeepAlive(**values)
+
+
+# A server that comes and goes
+
+
+@both_runtimes
+def test_a_server_that_is_restarted(runtime):
+    """In the middle of calls: failures of the right kind, no hang, and all is well afterwards."""
+    with serve() as server:
+        url, address = server.url, server.address
+        client = runtime(url, timeout=PATIENCE)
+        check(infer(client))
+    with client:
+        for _ in range(3):
+            with no_hang(), pytest.raises(ConnectionFailed):
+                infer(client)
+            with GrpcServer([greet, answer_calls()], address=address):
+                for number in range(20):
+                    check(infer(client, number), number)
+
+
+def test_a_server_that_is_restarted_under_load():
+    failures, successes = [], []
+    over = threading.Event()
+
+    def work(client, thread):
+        number = thread * 1_000_000
+        while not over.is_set():
+            number += 1
+            try:
+                check(infer(client, number), number)
+                successes.append(number)
+            except InferenceServerException as error:
+                failures.append(error)
+
+    with serve() as server:
+        address = server.address
+        client = Client(server.url, timeout=PATIENCE)
+        threads = [threading.Thread(target=work, args=(client, n)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        _grow(successes, 200)
+    for _ in range(3):
+        _grow(failures, 50)
+        with GrpcServer([greet, answer_calls()], address=address):
+            _grow(successes, 200)
+    over.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    client.close()
+    assert all(isinstance(error, ConnectionFailed) for error in failures)
+
+
+def _grow(results, count):
+    """Wait until there are so many more."""
+    goal = len(results) + count
+    pause = threading.Event()
+    with no_hang():
+        while len(results) < goal:
+            pause.wait(0.005)
+
+
+def test_tasks_of_a_server_that_is_restarted():
+    async def work(client, first, over, failures, successes):
+        number = first
+        while not over.is_set():
+            number += 1
+            try:
+                check(await infer(client, number), number)
+                successes.append(number)
+            except InferenceServerException as error:
+                failures.append(error)
+                await asyncio.sleep(0.001)
+
+    async def main():
+        failures, successes = [], []
+        over = asyncio.Event()
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(serve())
+            client = AsyncClient(server.url, timeout=PATIENCE)
+            tasks = [
+                asyncio.create_task(work(client, n * 1_000_000, over, failures, successes))
+                for n in range(16)
+            ]
+            await asyncio.to_thread(_grow, successes, 200)
+        for _ in range(3):
+            await asyncio.to_thread(_grow, failures, 50)
+            with GrpcServer([greet, answer_calls()], address=server.address):
+                await asyncio.to_thread(_grow, successes, 200)
+        over.set()
+        await asyncio.gather(*tasks)
+        await client.close()
+        assert all(isinstance(error, ConnectionFailed) for error in failures)
+
+    asyncio.run(main())
+
+
+# Nothing is left
+
+
+LEFTOVERS = """
+import asyncio, gc, os, resource, sys, threading
+import numpy as np
+from tritonclient import AsyncClient, Client
+
+IN = {"IN": np.arange(3)}
+
+def used():
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
+    return (
+        pages * resource.getpagesize() >> 10,
+        len(gc.get_objects()),
+        len(os.listdir("/proc/self/fd")),
+        threading.active_count(),
+    )
+
+def blocking(client, calls):
+    for _ in range(calls):
+        assert client.infer("echo", IN)["OUT"][2] == 2
+
+async def awaiting(client, calls, at_once):
+    async def work(count):
+        for _ in range(count):
+            assert (await client.infer("echo", IN))["OUT"][2] == 2
+    await asyncio.gather(*[work(calls // at_once) for _ in range(at_once)])
+
+async def main():
+    async with AsyncClient(sys.argv[1]) as client:
+        await measure(lambda calls: awaiting(client, calls, calls))
+
+async def measure(run):
+    await run(10_000)
+    before = used()
+    await run(10_000)
+    after = used()
+    print(*(b - a for a, b in zip(before, after)))
+
+with Client(sys.argv[1]) as client:
+    async def run(calls):
+        blocking(client, calls)
+    asyncio.run(measure(run))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no /proc here")
+def test_ten_thousand_calls_leave_nothing():
+    """One after the other, and all at once."""
+    with GrpcServer([quick]) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", LEFTOVERS, server.url], capture_output=True, text=True
+        )
+    assert done.stderr == ""
+    for line in done.stdout.splitlines():
+        kibibytes, objects, descriptors, threads = map(int, line.split())
+        # Ten thousand tasks at once leave holes in the heap, which later ones fill.
+        assert kibibytes < 16_000
+        assert objects < 100
+        assert (descriptors, threads) == (0, 0)
+    assert len(done.stdout.splitlines()) == 2
