@@ -42,6 +42,7 @@ __all__ = [
     "build_once",
     "cache_directory",
     "describe",
+    "free_ports",
     "make_environment",
     "start",
     "unavailable_reason",
@@ -95,9 +96,15 @@ class RunningServer:
 
 @contextmanager
 def start(
-    repository: Path, *, control_mode: str = "none", extra_args: Sequence[str] = ()
+    repository: Path,
+    *,
+    control_mode: str = "none",
+    extra_args: Sequence[str] = (),
+    ports: Sequence[int] | None = None,
 ) -> Iterator[RunningServer]:
-    """Serve a model repository until the block ends; every port is a free one on 127.0.0.1.
+    """Serve a model repository until the block ends, on 127.0.0.1.
+
+    The ports, for HTTP, gRPC and metrics, are free ones unless they are given.
 
     Triton runs in a temporary folder of its own, which is where a relative file name in
     `extra_args` (of a trace, say) leads.
@@ -108,7 +115,9 @@ def start(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="triton-")))
         for attempt in range(START_ATTEMPTS):
             log_path = folder / f"triton-{attempt}.log"
-            launched = _launch(installation, repository, log_path, arguments)
+            launched = _launch(
+                installation, repository, log_path, arguments, ports or free_ports(3)
+            )
             try:
                 server = stack.enter_context(launched)
                 break
@@ -121,9 +130,13 @@ def start(
 
 @contextmanager
 def _launch(
-    installation: Installation, repository: Path, log_path: Path, arguments: Sequence[str]
+    installation: Installation,
+    repository: Path,
+    log_path: Path,
+    arguments: Sequence[str],
+    ports: Sequence[int],
 ) -> Iterator[RunningServer]:
-    http_port, grpc_port, metrics_port = _free_ports(3)
+    http_port, grpc_port, metrics_port = ports
     # A name of its own, so that what the Python backend leaves behind can be told and removed.
     prefix = f"tritonclient_tests_{os.getpid()}_{http_port}_"
     command = (
@@ -152,8 +165,7 @@ def _launch(
     assert guard.stdout is not None
     try:
         pid = int(guard.stdout.readline())
-        ports = (http_port, grpc_port, metrics_port)
-        server = RunningServer(*ports, pid, log_path, repository)
+        server = RunningServer(http_port, grpc_port, metrics_port, pid, log_path, repository)
         _wait_until_ready(guard, server)
         yield server
     finally:
@@ -180,7 +192,8 @@ def _server_environment(installation: Installation) -> dict[str, str]:
     return environment
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody uses now."""
     with ExitStack() as stack:  # all held at once, so that they differ
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

@@ -13,8 +13,9 @@ import pytest
 
 import tritonclient
 from tests.classic.runtimes import grpc_input, grpc_pair
-from tests.contract.test_admin import MODEL_FILE, eventually
+from tests.contract.test_admin import MODEL_FILE
 from tests.contract.test_infer import SCALARS
+from tests.waiting import eventually
 from tritonclient.grpc import (
     InferenceServerException,
     InferInput,

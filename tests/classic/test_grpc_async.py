@@ -18,7 +18,7 @@ import tritonclient
 from tests.adversity import PATIENCE, free_port, no_hang
 from tests.classic.grpc_server import GrpcServer, answer, array_of, failed, simple
 from tests.classic.runtimes import Told, grpc_input, grpc_pair
-from tests.contract.test_admin import eventually
+from tests.waiting import eventually
 from tritonclient.grpc import InferenceServerClient, InferenceServerException
 from tritonclient.grpc._client import CallContext
 

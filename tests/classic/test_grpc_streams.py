@@ -17,7 +17,7 @@ from tests import adversity
 from tests.adversity import PATIENCE, free_port, no_hang
 from tests.classic.grpc_server import GrpcServer, array_of, failed, simple_stream, streamed
 from tests.classic.runtimes import Told, grpc_input, grpc_pair
-from tests.contract.test_admin import eventually
+from tests.waiting import eventually
 from tritonclient.grpc import (
     InferenceServerClient,
     InferenceServerException,

@@ -14,8 +14,9 @@ import pytest
 
 import tritonclient
 from tests.classic.runtimes import make_input, pair
-from tests.contract.test_admin import MODEL_FILE, eventually
+from tests.contract.test_admin import MODEL_FILE
 from tests.contract.test_infer import SCALARS
+from tests.waiting import eventually
 from tritonclient.http import (
     InferenceServerClient,
     InferenceServerException,

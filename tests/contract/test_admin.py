@@ -11,17 +11,10 @@ import numpy as np
 import pytest
 
 import tritonclient
+from tests.waiting import eventually
 from tritonclient.messages import SystemSharedMemoryRegion, TensorMetadata
 
 A = np.arange(16, dtype=np.int32).reshape(1, 16)
-
-
-def eventually(condition, seconds=20):
-    """Wait until a condition holds, which a server may reach a moment after it answered."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition never came true"
-        time.sleep(0.01)
 
 
 def test_health(client):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.waiting import eventually
 from tritonclient import InferenceServerException, RequestedOutput
 
 IMAGES = sorted((Path(__file__).parents[2] / "examples/images/digits").glob("*.png"))
@@ -84,13 +85,8 @@ def test_unloading_takes_along_what_it_brought(client):
 
 
 def test_it_comes_and_goes_with_its_models(client):
-    def wait_until(ready):
-        deadline = time.monotonic() + 30
-        while client.is_model_ready("ensemble_digits") != ready:
-            assert time.monotonic() < deadline
-
     client.unload_model("digits")
-    wait_until(False)
+    eventually(lambda: not client.is_model_ready("ensemble_digits"), 30)
     client.load_model("digits")
-    wait_until(True)
+    eventually(lambda: client.is_model_ready("ensemble_digits"), 30)
     assert client.infer("ensemble_digits", {"INPUT": files(IMAGES[:1])})["OUTPUT"].argmax() == 0

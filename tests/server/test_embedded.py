@@ -11,8 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.server.conftest import MODELS, RepositoryMaker
+from tests.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.errors import Internal
 from tritonclient.server import Server
@@ -34,14 +33,6 @@ def ready(server: Server) -> bool:
         return response.status == 200
     finally:
         connection.close()
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds, which other threads bring about."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def active_threads() -> int:

@@ -23,7 +23,7 @@ import trustme
 from tests.record_vectors.rpc_inference import raw, simple, tensor
 from tests.record_vectors.rpc_recorder import encode
 from tests.server.conftest import ECHO, MODELS, RepositoryMaker
-from tests.server.test_embedded import eventually
+from tests.waiting import eventually
 from tritonclient.codec import messages_pb, rpc
 from tritonclient.errors import Internal
 from tritonclient.server import GrpcOptions, Server
