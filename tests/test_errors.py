@@ -91,6 +91,13 @@ def test_an_error_can_be_raised_and_caught():
         raise DeadlineExceeded("words")
 
 
+def test_arguments_are_those_that_were_given():
+    assert InferenceServerException("words").args == ("words",)
+    assert repr(NotFound("words", "404")) == "NotFound('words', '404')"
+    assert NotFound("words", None, "more").args == ("words", None, "more")
+    assert InferenceServerException(None).args == (None,)
+
+
 def test_an_error_without_words():
     assert str(InferenceServerException(None)) == ""
-    assert str(InferenceServerException(None, "404")) == "[404]"
+    assert str(InferenceServerException(None, "404")) == "[404] "

@@ -37,7 +37,18 @@ LAYERS = [
     },
     {"client", "aio"},
     {""},  # tritonclient itself: the public names
-    {"classic", "http", "grpc", "utils", "server", "perf"},
+    {
+        "classic",
+        "http",
+        "grpc",
+        "utils",
+        "_auth",
+        "_client",
+        "_plugin",
+        "_request",
+        "server",
+        "perf",
+    },
     {"cli", "__main__"},
 ]
 IO = {

@@ -28,6 +28,8 @@ class InferenceServerException(Exception):
         request_id: the id of the request, or "".
     """
 
+    __module__ = "tritonclient.utils"  # where programs import it from, and tracebacks place it
+
     def __init__(
         self,
         msg: str | None,
@@ -38,7 +40,10 @@ class InferenceServerException(Exception):
         model: str = "",
         request_id: str = "",
     ) -> None:
-        super().__init__(msg, status, debug_details)
+        given: tuple[Any, ...] = (msg, status, debug_details)
+        while len(given) > 1 and given[-1] is None:
+            given = given[:-1]
+        super().__init__(*given)
         self._msg = msg
         self._status = status
         self._debug_details = debug_details
@@ -60,9 +65,7 @@ class InferenceServerException(Exception):
 
     def __str__(self) -> str:
         text = "" if self._msg is None else str(self._msg)
-        if self._status is None:
-            return text
-        return f"[{self._status}] {text}" if text else f"[{self._status}]"
+        return text if self._status is None else f"[{self._status}] {text}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own __reduce__ would pass `args` only; errors cross process borders in pools.

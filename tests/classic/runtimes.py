@@ -62,6 +62,8 @@ class GrpcAwaiting(adversity.Awaiting):
     make = staticmethod(_grpc_awaited)
 
 
+#: What the calls of a closed client raise over gRPC, blocking or awaiting.
+CLOSED = r"^(Cannot invoke RPC on closed channel!|Channel is closed\.)$"
 both_grpc_runtimes = pytest.mark.parametrize(
     "runtime", [GrpcBlocking, GrpcAwaiting], ids=lambda r: r.kind
 )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import pickle
 
+import grpc
 import numpy as np
 import pytest
 
-import tritonclient
 from tests.adversity import PATIENCE, free_port
 from tests.classic.grpc_server import GrpcServer, answer, failed, simple_stream, streamed
-from tests.classic.runtimes import grpc_input, grpc_pair
+from tests.classic.runtimes import CLOSED, grpc_input, grpc_pair
 from tritonclient.grpc import InferenceServerException, service_pb2
 from tritonclient.grpc.aio import InferenceServerClient
 
@@ -251,7 +252,11 @@ def test_errors_of_the_server():
         with pytest.raises(InferenceServerException) as caught:
             await stream.__anext__()
         assert str(caught.value) == "[StatusCode.INTERNAL] oops"
-        assert isinstance(caught.value, tritonclient.Internal)
+        # Programs know grpcio's own error here.
+        assert isinstance(caught.value, grpc.aio.AioRpcError)
+        assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.INTERNAL, "oops")
+        copy = pickle.loads(pickle.dumps(caught.value))
+        assert (type(copy), str(copy)) == (InferenceServerException, str(caught.value))
         assert stream.cancel() is False
 
     with GrpcServer(ModelStreamInfer=failed("INTERNAL", "oops")) as server:
@@ -368,7 +373,7 @@ def test_closing_the_client(stuck):
         with pytest.raises(InferenceServerException) as caught:
             await stream.__anext__()
         assert str(caught.value) == "[StatusCode.CANCELLED] Channel closed!"
-        with pytest.raises(ValueError, match="Cannot invoke RPC on closed channel!"):
+        with pytest.raises(ValueError, match=CLOSED):
             client.stream_infer(endless())
 
     run(stuck, main)
@@ -381,7 +386,7 @@ def test_what_can_not_be_read():
         yield response
 
     async def main(client):
-        with pytest.raises(tritonclient.ProtocolError) as caught:
+        with pytest.raises(InferenceServerException) as caught:
             async for _ in client.stream_infer(each(request())):
                 pass
         assert caught.value.status() == "StatusCode.INTERNAL"
@@ -412,8 +417,7 @@ def test_verbose(server, capsys):
 
     run(server, main)
     shown = capsys.readouterr().out
-    assert shown.startswith('async_stream_infer\nmodel_name: "simple"\n')
-    assert "infer_response {" in shown
+    assert shown.startswith("infer_response {\n")  # the official client does not show requests
 
 
 def test_many_streams(server):

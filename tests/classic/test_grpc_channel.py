@@ -15,7 +15,7 @@ import trustme
 import tritonclient
 from tests.adversity import PATIENCE, no_hang
 from tests.classic.grpc_server import GrpcServer, answer, simple, simple_stream
-from tests.classic.runtimes import Told, both_grpc_runtimes, grpc_pair
+from tests.classic.runtimes import CLOSED, Told, both_grpc_runtimes, grpc_pair
 from tritonclient.grpc import InferenceServerClient, InferenceServerException, KeepAliveOptions
 from tritonclient.grpc._channel import make_route
 from tritonclient.transport.blocking import Transport
@@ -172,7 +172,7 @@ def test_limits_of_size(runtime, server):
                 with pytest.raises(InferenceServerException) as caught:
                     check(client)
                 assert str(caught.value) == f"[StatusCode.RESOURCE_EXHAUSTED] {text}"
-                assert isinstance(caught.value, tritonclient.ResourceExhausted)
+                assert type(caught.value) is InferenceServerException
 
 
 def test_a_limit_of_size_on_a_stream(server):
@@ -248,7 +248,7 @@ def test_calls_through_grpcio(runtime, server):
             client.is_server_live()
         assert str(caught.value) == "[StatusCode.UNIMPLEMENTED] Method not implemented!"
         client.close()
-        with pytest.raises(ValueError, match="Cannot invoke RPC on closed channel!"):
+        with pytest.raises(ValueError, match=CLOSED):
             check(client)
     assert server.calls[1].metadata["a"] == "b"
     assert server.calls[0].metadata["user-agent"].startswith("mine/1 ")

@@ -25,7 +25,7 @@ import tritonclient.utils
 from tests import adversity
 from tests.adversity import PATIENCE, free_port, no_hang
 from tests.classic.grpc_server import METHODS, GrpcServer, answer, failed, simple
-from tests.classic.runtimes import GrpcBlocking, both_grpc_runtimes, grpc_pair
+from tests.classic.runtimes import CLOSED, GrpcBlocking, both_grpc_runtimes, grpc_pair
 from tritonclient.grpc import (
     InferenceServerClient,
     InferenceServerException,
@@ -243,7 +243,7 @@ def test_all_procedures_are_used():
 
 
 @both_grpc_runtimes
-@pytest.mark.parametrize("algorithm", ["gzip", "DEFLATE", None, ""])
+@pytest.mark.parametrize("algorithm", ["gzip", "DEFLATE", None])
 def test_compression(server, runtime, algorithm, capsys):
     with runtime(server.url) as client:
         check(infer(client, compression_algorithm=algorithm))
@@ -251,9 +251,10 @@ def test_compression(server, runtime, algorithm, capsys):
 
 
 @both_grpc_runtimes
-def test_unknown_compression_is_told_and_left_out(server, runtime, capsys):
+@pytest.mark.parametrize("algorithm", ["br", ""])
+def test_unknown_compression_is_told_and_left_out(server, runtime, algorithm, capsys):
     with runtime(server.url) as client:
-        check(infer(client, compression_algorithm="br"))
+        check(infer(client, compression_algorithm=algorithm))
     text = "The provided client-side compression algorithm is not supported... "
     assert capsys.readouterr().out == f"{text}using no compression\n"
 
@@ -377,17 +378,10 @@ def test_basic_auth(server, runtime):
 
 @both_grpc_runtimes
 @pytest.mark.parametrize(
-    ("code", "kind"),
-    [
-        ("INVALID_ARGUMENT", tritonclient.InvalidArgument),
-        ("UNAVAILABLE", tritonclient.Unavailable),
-        ("INTERNAL", tritonclient.Internal),
-        ("UNKNOWN", tritonclient.Unknown),
-        ("CANCELLED", tritonclient.Cancelled),
-        ("DEADLINE_EXCEEDED", tritonclient.DeadlineExceeded),
-    ],
+    "code",
+    ["INVALID_ARGUMENT", "UNAVAILABLE", "INTERNAL", "UNKNOWN", "CANCELLED", "DEADLINE_EXCEEDED"],
 )
-def test_refusals(runtime, code, kind):
+def test_refusals(runtime, code):
     refuse = failed(code, "no: \u00fc")
     with GrpcServer(ModelInfer=refuse, ServerLive=refuse) as server, runtime(server.url) as client:
         for ask in (infer, lambda c: c.is_server_live()):
@@ -398,7 +392,7 @@ def test_refusals(runtime, code, kind):
             assert error.message() == "no: \u00fc"
             assert error.status() == f"StatusCode.{code}"
             assert error.debug_details() == f"{code}:no: \u00fc"
-            assert type(error) is kind
+            assert type(error) is InferenceServerException  # programs ask for it with `==`
             assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
@@ -422,7 +416,7 @@ def test_nobody_listens(runtime):
             assert error.message().startswith("failed to connect to all addresses; last error: ")
             assert f"127.0.0.1:{port}" in error.message()
             assert error.debug_details() == f"UNAVAILABLE:{error.message()}"
-            assert isinstance(error, ConnectionRefusedError)
+            assert type(error) is InferenceServerException
 
 
 @both_grpc_runtimes
@@ -432,7 +426,7 @@ def test_a_connection_that_is_lost(runtime):
             with pytest.raises(InferenceServerException) as caught:
                 infer(client)
     assert caught.value.status() == "StatusCode.UNAVAILABLE"
-    assert isinstance(caught.value, ConnectionError)
+    assert type(caught.value) is InferenceServerException
 
 
 @both_grpc_runtimes
@@ -442,7 +436,7 @@ def test_a_server_that_does_not_speak_grpc(runtime):
             with pytest.raises(InferenceServerException) as caught:
                 infer(client)
     assert caught.value.status() == "StatusCode.INTERNAL"
-    assert isinstance(caught.value, tritonclient.ProtocolError)
+    assert type(caught.value) is InferenceServerException
 
 
 @both_grpc_runtimes
@@ -486,7 +480,7 @@ def test_a_closed_client(server, runtime):
         client.close()
         client.close()
         for ask in (infer, lambda c: c.is_server_live(), lambda c: infer(c, request_id="1")):
-            with pytest.raises(ValueError, match="Cannot invoke RPC on closed channel!"):
+            with pytest.raises(ValueError, match=CLOSED):
                 ask(client)
     assert len(server.calls) == 1
 
@@ -644,7 +638,8 @@ def test_errors_of_grpcio():
         with pytest.raises(grpc.RpcError) as caught:
             stub.ServerLive(service_pb2.ServerLiveRequest())
     error = utils.get_error_grpc(caught.value)
-    assert (type(error), str(error)) == (tritonclient.NotFound, "[StatusCode.NOT_FOUND] not here")
+    assert type(error) is InferenceServerException
+    assert str(error) == "[StatusCode.NOT_FOUND] not here"
     assert error.debug_details() == caught.value.debug_error_string()
     with pytest.raises(InferenceServerException, match="not here"):
         tritonclient.grpc.raise_error_grpc(caught.value)

@@ -12,7 +12,6 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-import tritonclient
 from tests.classic.runtimes import make_input, pair
 from tests.contract.test_admin import MODEL_FILE
 from tests.contract.test_infer import SCALARS
@@ -411,7 +410,7 @@ def test_refusals(client):
         with pytest.raises(InferenceServerException, match=text) as caught:
             client.infer("simple", inputs)
         assert caught.value.status() == "400"
-        assert isinstance(caught.value, tritonclient.InvalidArgument)
+        assert type(caught.value) is InferenceServerException  # programs ask for it with `==`
     with pytest.raises(InferenceServerException, match="unknown model") as caught:
         client.infer("nope", pair(A, ONES))
     assert (caught.value.status(), caught.value.model) == ("404", "nope")

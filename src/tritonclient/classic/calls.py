@@ -6,7 +6,7 @@ only its data; see `tritonclient.calls`, which does it for the modern client.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from ..datatypes import Buffer
@@ -15,6 +15,7 @@ from ..transport.call import Call
 from .tensors import Input, Output
 
 C = TypeVar("C", bound="Call[Any]")
+T = TypeVar("T")
 
 _MAX_REMEMBERED = 256
 
@@ -24,6 +25,11 @@ def remember(remembered: dict[Any, C], key: Any, call: C, request: Infer) -> Non
     if len(remembered) >= _MAX_REMEMBERED:
         remembered.clear()
     remembered[key] = call.without_data(request)  # type: ignore[assignment]
+
+
+def listed(items: Iterable[T]) -> Sequence[T]:
+    """The items of whatever gives them, a generator too, so that they can be gone through twice."""
+    return items if isinstance(items, (list, tuple)) else list(items)
 
 
 def looks(

@@ -70,9 +70,12 @@ class InferenceServerClientBase:
     def _headers(self, headers: Mapping[Any, Any] | None) -> dict[Any, Any]:
         """The headers to send: those given, after the plugin has seen a copy of them."""
         request = Request(dict(headers or {}))
+        self._call_plugin(request)
+        return request.headers
+
+    def _call_plugin(self, request: Request) -> None:
         if self._plugin is not None:
             self._plugin(request)
-        return request.headers
 
 
 class BasicAuth(InferenceServerClientPlugin):

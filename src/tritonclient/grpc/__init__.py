@@ -24,8 +24,9 @@ from ..utils import struct as struct
 from ..utils import triton_to_np_dtype as triton_to_np_dtype
 from ._channel import MAX_GRPC_MESSAGE_SIZE as MAX_GRPC_MESSAGE_SIZE
 from ._client import InferenceServerClient, KeepAliveOptions
+from ._infer_input import InferInput
 from ._infer_result import InferResult
-from ._tensors import InferInput, InferRequestedOutput
+from ._requested_output import InferRequestedOutput
 from ._utils import raise_error_grpc as raise_error_grpc
 
 if TYPE_CHECKING:

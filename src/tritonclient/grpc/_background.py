@@ -24,7 +24,7 @@ from ._asyncio import make_transport
 from ._base import GrpcClientBase, closed
 from ._calls import InferCall
 from ._channel import Route
-from ._errors import cancelled
+from ._errors import get_cancelled_error
 from ._infer_result import InferResult
 from ._infer_stream import Callback, call_back
 
@@ -73,7 +73,7 @@ class Background:
 
     def _running(self) -> AbstractEventLoop:
         if self._closed:
-            raise closed()
+            raise closed(waited_for=False)
         if self._loop is None:
             loop = self._loop = asyncio.new_event_loop()
             self._thread = _start(_run_loop, loop, self._transport, self._told)
@@ -128,7 +128,7 @@ def _run_callbacks(told: Told) -> None:
 def _tell(client: GrpcClientBase, callback: Callback, future: Future[InferResult]) -> None:
     if future.cancelled():
         text = "Channel closed!" if client._closed else "Locally cancelled by application!"
-        call_back(callback, None, cancelled(text))
+        call_back(callback, None, get_cancelled_error(text))
         return
     error = future.exception()
     call_back(callback, None if error else client._shown(future.result()), error)

@@ -10,21 +10,21 @@ from operator import index
 from typing import Any, TypeVar
 
 from .. import messages as m
-from ..classic.calls import looks, remember
+from ..classic.calls import listed, looks, remember
 from ..classic.plugins import InferenceServerClientBase
 from ..codec import rpc, rpc_infer
 from ..codec.rpc_status import error_of
 from ..datatypes import Buffer
-from ..engine.coding import CODINGS
 from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ..transport.call import NO_OPTIONS, Options, RequestTooLarge, check_size
 from ..transport.grpc import metadata
 from ._calls import InferCall, MessageCall
 from ._channel import KeepAliveOptions, make_route
-from ._errors import cancelled, in_grpcs_words
+from ._errors import get_cancelled_error, in_grpcs_words
+from ._infer_input import InferInput
 from ._infer_result import InferResult
-from ._tensors import InferInput, InferRequestedOutput
-from ._utils import infer_request
+from ._requested_output import InferRequestedOutput
+from ._utils import coding_of, infer_request
 
 C = TypeVar("C", bound="MessageCall | InferCall")
 
@@ -107,6 +107,8 @@ class GrpcClientBase(InferenceServerClientBase):
         What a call of nothing but tensors looks like is remembered, so that a further one like it
         brings only its data.
         """
+        inputs = listed(inputs)
+        outputs = None if outputs is None else listed(outputs)
         key = None
         if not (
             request_id
@@ -114,7 +116,7 @@ class GrpcClientBase(InferenceServerClientBase):
             or priority
             or timeout is not None
             or headers
-            or compression_algorithm
+            or compression_algorithm is not None
             or parameters
             or self._plugin is not None
             or self._verbose
@@ -149,7 +151,7 @@ class GrpcClientBase(InferenceServerClientBase):
 
     def _made(self, kind: type[C], request: m.Request[Any], options: Options) -> C:
         if self._closed:
-            raise closed()
+            raise self._closed_error()
         try:
             return kind(request, self._settings, options)
         except ValueError as error:
@@ -158,13 +160,7 @@ class GrpcClientBase(InferenceServerClientBase):
     def _options(
         self, headers: Mapping[Any, Any] | None, compression_algorithm: str | None = None
     ) -> Options:
-        coding = compression_algorithm.lower() if compression_algorithm else None
-        if coding is not None and coding not in CODINGS:
-            print(
-                "The provided client-side compression algorithm is not supported... "
-                "using no compression"
-            )
-            coding = None
+        coding = coding_of(compression_algorithm)
         given = {name: _value(name, value) for name, value in self._headers(headers).items()}
         if not (given or coding):
             return NO_OPTIONS
@@ -186,21 +182,22 @@ class GrpcClientBase(InferenceServerClientBase):
             check_size(sum(map(len, message)), self._settings.max_request_size)
         except ValueError as error:
             raise _refused(error) from error
-        if self._verbose:
-            print("async_stream_infer", rpc.parse("ModelInferRequest", b"".join(message)), sep="\n")
         return message
 
     def _failure(self, error: Exception, timeout: float | None) -> Exception:
         """The error to raise when sending fails with this one."""
         if not isinstance(error, InferenceServerException):
-            return closed() if self._closed else error
+            return self._closed_error() if self._closed else error
         ours = error.status() is None
         if self._closed and ours and isinstance(error, (Cancelled, ConnectionFailed)):
-            return cancelled("Channel closed!")
+            return get_cancelled_error("Channel closed!")
         if timeout is None and ours and isinstance(error, DeadlineExceeded):
             text = f"can't connect in {CONNECT_TIMEOUT:g} s"
             error = ConnectionFailed(text, endpoint=error.endpoint)
         return in_grpcs_words(error)
+
+    def _closed_error(self) -> ValueError:
+        return closed()
 
     def _shown(self, result: InferResult) -> InferResult:
         if self._verbose:
@@ -227,9 +224,10 @@ def _refused(error: ValueError) -> InferenceServerException:
     return InferenceServerException(str(error))
 
 
-def closed() -> ValueError:
-    """The error of calls to a client that is closed."""
-    return ValueError("Cannot invoke RPC on closed channel!")
+def closed(*, waited_for: bool = True) -> ValueError:
+    """The error of calls to a client that is closed, in the words of grpcio's channels."""
+    how = " on closed channel!" if waited_for else ": Channel closed!"
+    return ValueError(f"Cannot invoke RPC{how}")
 
 
 def seconds(timeout: float | None) -> float | None:

@@ -9,6 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..classic.arguments import Headers
+from ..classic.plugins import InferenceServerClientBase
+from ..codec import rpc
 from ..errors import InferenceServerException
 from ..transport.blocking import Transport
 from ..transport.call import Options
@@ -16,10 +18,11 @@ from ..transport.grpc import GrpcCall
 from ..utils import raise_error
 from ._admin import AdminClient
 from ._base import CONNECT_TIMEOUT, closed, seconds
-from ._channel import KeepAliveOptions, Route
+from ._channel import MAX_GRPC_MESSAGE_SIZE, KeepAliveOptions, Route
 from ._context import CallContext
+from ._infer_input import InferInput
 from ._infer_result import InferResult
-from ._tensors import InferInput, InferRequestedOutput
+from ._requested_output import InferRequestedOutput
 from ._utils import infer_request
 
 if TYPE_CHECKING:
@@ -28,7 +31,18 @@ if TYPE_CHECKING:
     from ._background import Background
     from ._infer_stream import Callback, Duplex, _InferStream
 
-__all__ = ["CallContext", "InferenceServerClient", "KeepAliveOptions"]
+__all__ = [
+    "INT32_MAX",
+    "MAX_GRPC_MESSAGE_SIZE",
+    "CallContext",
+    "InferResult",
+    "InferenceServerClient",
+    "InferenceServerClientBase",
+    "KeepAliveOptions",
+]
+
+#: What programs know as "never" for `keepalive_time_ms`.
+INT32_MAX = 2**31 - 1
 
 T = TypeVar("T")
 
@@ -216,6 +230,8 @@ class InferenceServerClient(AdminClient):
         Returns:
             What can cancel the call.
         """
+        if self._closed:
+            raise closed(waited_for=False)
         call = self._infer_call(
             model_name,
             inputs,
@@ -272,7 +288,7 @@ class InferenceServerClient(AdminClient):
                 "supports only a single active stream at a given time."
             )
         if self._closed:
-            raise closed()
+            raise closed(waited_for=False)
         options = self._options(headers, compression_algorithm)
         timeout = seconds(stream_timeout)
         from ._infer_stream import _InferStream  # only those who use it pay for it
@@ -345,7 +361,11 @@ class InferenceServerClient(AdminClient):
             timeout,
             parameters,
         )
-        stream.send(self._stream_message(request, enable_empty_final_response))
+        message = self._stream_message(request, enable_empty_final_response)
+        if self._verbose:
+            shown = rpc.parse("ModelInferRequest", b"".join(message))
+            print("async_stream_infer", shown, sep="\n")
+        stream.send(message)
         if self._verbose:
             print(f"enqueued request {request_id} to stream...")
 

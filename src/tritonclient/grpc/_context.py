@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import DeadlineExceeded
-from ._errors import cancelled
+from ._errors import get_cancelled_error
 from ._infer_result import InferResult
 
 
@@ -43,6 +43,6 @@ class CallContext:
         if not wait([self._future], timeout).done:
             raise DeadlineExceeded("the inference response was not there in time")
         if self._future.cancelled():
-            raise cancelled("Locally cancelled by application!")
+            raise get_cancelled_error()
         result: InferResult = self._future.result()
         return result

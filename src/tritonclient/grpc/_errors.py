@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from ..classic.errors import plain
 from ..codec.rpc_status import error_of
 from ..errors import (
     Cancelled,
@@ -28,9 +29,9 @@ def get_error_grpc(rpc_error: Any) -> InferenceServerException:
     """The exception that stands for a `grpc.RpcError`."""
     if hasattr(rpc_error, "cancelled") and rpc_error.cancelled():
         # Of a call that was cancelled here grpcio knows no more, and would wait for it for ever.
-        return cancelled(rpc_error.details())
+        return get_cancelled_error(rpc_error.details())
     code = rpc_error.code().value[0]
-    return error_of(code, rpc_error.details(), rpc_error.debug_error_string())
+    return plain(error_of(code, rpc_error.details(), rpc_error.debug_error_string()))
 
 
 def raise_error_grpc(rpc_error: Any) -> NoReturn:
@@ -41,17 +42,11 @@ def raise_error_grpc(rpc_error: Any) -> NoReturn:
 def in_grpcs_words(error: InferenceServerException) -> InferenceServerException:
     """The same error with a status and a text as grpcio gives them."""
     text, status = error.message() or "", error.status()
-    if isinstance(error, ServerError):
+    if isinstance(error, ServerError) or status is not None:
         # The error of one request on a stream has no status.
-        told = type(error)(text, status, _details(status, text))
-        told.endpoint, told.model = error.endpoint, error.model
-        told.request_id = error.request_id
-        return told
-    # Others would tell in their text where they happened, which programs do not expect.
-    if status is not None:
-        return type(error)(text, status, _details(status, text))
+        return plain(error, text, status, _details(status, text))
     if isinstance(error, Cancelled):
-        return cancelled("Locally cancelled by application!")
+        return get_cancelled_error()
     status = next(
         (f"StatusCode.{name}" for kind, name in _STATUSES if isinstance(error, kind)), None
     )
@@ -59,13 +54,14 @@ def in_grpcs_words(error: InferenceServerException) -> InferenceServerException:
         text = "Deadline Exceeded"
     elif text.startswith(_NOT_CONNECTED):
         text = f"failed to connect to all addresses; last error: {text} ({error.endpoint})"
-    return type(error)(text, status, error.debug_details() or _details(status, text))
+    return plain(error, text, status, error.debug_details() or _details(status, text))
 
 
 def _details(status: str | None, text: str) -> str | None:
     return None if status is None else f"{status.removeprefix('StatusCode.')}:{text}"
 
 
-def cancelled(text: str) -> Cancelled:
+def get_cancelled_error(msg: str | None = None) -> InferenceServerException:
     """The error of a call that was cancelled here."""
-    return Cancelled(text, "StatusCode.CANCELLED")
+    text = msg or "Locally cancelled by application!"
+    return InferenceServerException(text, "StatusCode.CANCELLED")

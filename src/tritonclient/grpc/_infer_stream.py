@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from ..classic.errors import plain
 from ..codec import rpc
 from ..datatypes import Buffer
 from ..errors import InferenceServerException
@@ -124,7 +125,7 @@ class _InferStream:
         if isinstance(answer, InferResponse):
             self._call_back(InferResult._of(answer, message, streamed=True), None)
         else:
-            self._call_back(None, answer)
+            self._call_back(None, plain(answer))
 
     def _call_back(
         self, result: InferResult | None, error: InferenceServerException | None

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import index
 from typing import Any
 
 from ..classic.arguments import check_version, request_parameters
 from ..codec import rpc, rpc_infer
+from ..codec.checks import check_name
+from ..engine.coding import CODINGS
 from ..errors import InferenceServerException
+from ..extras import needs
 from ..messages import Infer
 from ..utils import raise_error
-from ._errors import get_error_grpc, raise_error_grpc
-from ._tensors import InferInput, InferRequestedOutput
+from ._errors import get_cancelled_error, get_error_grpc, raise_error_grpc
+from ._infer_input import InferInput
+from ._requested_output import InferRequestedOutput
 
-__all__ = ["_get_inference_request", "get_error_grpc", "infer_request", "raise_error_grpc"]
+__all__ = [
+    "_get_inference_request",
+    "_grpc_compression_type",
+    "get_cancelled_error",
+    "get_error_grpc",
+    "infer_request",
+    "raise_error_grpc",
+]
 
 
 def infer_request(
@@ -35,8 +47,14 @@ def infer_request(
         InferenceServerException: one of them is not what it should be.
     """
     check_version(model_version)
+    check_name("request_id", request_id or "", required=False)
     given = request_parameters(
-        sequence_id, sequence_start, sequence_end, priority, timeout, parameters
+        sequence_id if isinstance(sequence_id, str) else _number(sequence_id or 0),
+        sequence_start,
+        sequence_end,
+        index(priority or 0),
+        None if timeout is None else _number(timeout),
+        parameters,
     )
     for name in parameters or ():
         if not isinstance(given[name], (str, bool, int, float)):
@@ -50,6 +68,21 @@ def infer_request(
         request_id,
         given,
     )
+
+
+def _number(value: Any) -> int:
+    """A number for a field of 64 bits, where a negative one stands for its two's complement."""
+    number = index(value)
+    return number + (1 << 64) if -(1 << 63) <= number < 0 else number
+
+
+def coding_of(compression_algorithm: str | None) -> str | None:
+    """The coding that a name stands for in any case; None, and a line to the user, for others."""
+    name = None if compression_algorithm is None else compression_algorithm.lower()
+    if name is None or name in CODINGS:
+        return name
+    print("The provided client-side compression algorithm is not supported... using no compression")
+    return None
 
 
 def _get_inference_request(
@@ -84,3 +117,11 @@ def _get_inference_request(
     except ValueError as error:
         raise InferenceServerException(str(error)) from error
     return rpc.parse("ModelInferRequest", b"".join(message))
+
+
+def _grpc_compression_type(algorithm_str: str | None) -> Any:
+    """The `grpc.Compression` for the name of an algorithm, of those who use a stub of grpcio."""
+    with needs("grpcio", "grpc.Compression", "grpcio"):
+        from grpc import Compression
+    name = coding_of(algorithm_str)
+    return Compression.NoCompression if name is None else Compression[name.capitalize()]

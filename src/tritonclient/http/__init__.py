@@ -21,8 +21,9 @@ from ..utils import serialized_byte_size as serialized_byte_size
 from ..utils import struct as struct
 from ..utils import triton_to_np_dtype as triton_to_np_dtype
 from ._client import InferenceServerClient
+from ._infer_input import InferInput
 from ._infer_result import InferAsyncRequest, InferResult
-from ._tensors import InferInput, InferRequestedOutput
+from ._requested_output import InferRequestedOutput
 
 __all__ = [
     "InferAsyncRequest",

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from .. import messages as m
 from ..classic.arguments import check_version, request_parameters
-from ..classic.calls import looks, remember
+from ..classic.calls import listed, looks, remember
 from ..classic.plugins import InferenceServerClientBase
 from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
@@ -20,8 +20,9 @@ from ..transport.endpoint import Endpoint, parse_url
 from ..transport.http import HttpSettings
 from ..utils import raise_error
 from ._calls import Answer, InferCall, Raw, RawCall
+from ._infer_input import InferInput
 from ._infer_result import InferResult
-from ._tensors import InferInput, InferRequestedOutput
+from ._requested_output import InferRequestedOutput
 from ._utils import _get_inference_request
 
 C = TypeVar("C", bound="RawCall | InferCall")
@@ -87,6 +88,8 @@ class HttpClientBase(InferenceServerClientBase):
         What a call of nothing but tensors looks like is remembered, so that a further one like it
         brings only its data.
         """
+        inputs = listed(inputs)
+        outputs = None if outputs is None else listed(outputs)
         check_version(model_version)
         key = None
         if not (

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from .. import messages as m
 from ..classic.arguments import check_version
+from ..classic.errors import plain
 from ..codec import rest
 from ..datatypes import Buffer
 from ..engine.http1 import Response
@@ -92,7 +93,8 @@ def raise_if_error(response: Any) -> None:
         InferenceServerException: the status is no success.
     """
     if not 200 <= response.status_code < 300:
-        raise rest.error_of(rest.HttpResponse(response.status_code, {}, (response.read(),)))
+        answer = rest.HttpResponse(response.status_code, {}, (response.read(),))
+        raise plain(rest.error_of(answer))
 
 
 def json_of(answer: Any, kind: type[K]) -> K:

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import messages as m
 from ..classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
+from ..classic.errors import plain
 from ..datatypes import Buffer
+from ..errors import ServerError
 from ..transport.blocking import Transport
 from ..workers import Workers
 from . import _calls
 from ._base import HttpClientBase, Query
 from ._calls import Answer, InferCall
 from ._calls import raise_if_error as _raise_if_error
+from ._infer_input import InferInput
 from ._infer_result import InferAsyncRequest, InferResult
-from ._tensors import InferInput, InferRequestedOutput
+from ._requested_output import InferRequestedOutput
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -388,7 +391,7 @@ class InferenceServerClient(HttpClientBase):
             response_compression_algorithm,
             parameters,
         )
-        return self._shown_result(self._transport.send(call))
+        return self._shown_result(self._send(call))
 
     def async_infer(
         self,
@@ -434,5 +437,8 @@ class InferenceServerClient(HttpClientBase):
         return InferAsyncRequest(self._workers.submit(self._send, call), self._verbose)
 
     def _send(self, call: InferCall) -> InferResult:
-        result: InferResult = self._transport.send(call)
-        return result
+        try:
+            result: InferResult = self._transport.send(call)
+            return result
+        except ServerError as error:
+            raise plain(error) from None

@@ -8,7 +8,8 @@ from typing import Any
 from ..classic.arguments import request_parameters
 from ..codec.rest_infer import HEAD_LENGTH, encode_request
 from ..messages import Infer
-from ._tensors import InferInput, InferRequestedOutput
+from ._infer_input import InferInput
+from ._requested_output import InferRequestedOutput
 
 
 def _get_inference_request(

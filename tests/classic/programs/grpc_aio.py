@@ -95,4 +95,15 @@ async def main(url):
             print("cancelled")
 
 
+async def aloud(url):
+    async with grpcclient.InferenceServerClient(url, verbose=True) as client:
+        await client.is_model_ready("simple", headers={"a": "b"})
+        await client.infer("simple", pair(1), request_id="7")
+        async for result, error in client.stream_infer(
+            each({"model_name": "simple", "inputs": pair(1)}), headers={"c": "d"}
+        ):
+            print(result.get_response().id, error)
+
+
 asyncio.run(main(sys.argv[1]))
+asyncio.run(aloud(sys.argv[1]))

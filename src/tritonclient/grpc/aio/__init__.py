@@ -23,7 +23,7 @@ from .. import (
     raise_error_grpc,
 )
 from .._asyncio import make_transport
-from .._base import closed, seconds
+from .._base import seconds
 from ._admin import AsyncAdminClient
 from ._responses import Responses
 
@@ -48,8 +48,11 @@ __all__ = [
     "InferenceServerException",
     "KeepAliveOptions",
     "Request",
+    "model_config_pb2",
     "raise_error",
     "raise_error_grpc",
+    "service_pb2",
+    "service_pb2_grpc",
 ]
 
 _LAZY = frozenset(["model_config_pb2", "service_pb2", "service_pb2_grpc"])
@@ -113,6 +116,9 @@ class InferenceServerClient(AsyncAdminClient):
             return await self._transport.send(call, timeout)
         except (InferenceServerException, RuntimeError) as error:
             raise self._failure(error, timeout) from error.__cause__
+
+    def _closed_error(self) -> ValueError:
+        return ValueError("Channel is closed.")  # in the words of grpcio's own awaiting channels
 
     # Inference
 
@@ -181,7 +187,7 @@ class InferenceServerClient(AsyncAdminClient):
                 request that can't be sent for instance, is raised by the iteration.
         """
         if self._closed:
-            raise closed()
+            raise self._closed_error()
         options = self._options(headers, compression_algorithm)
         timeout = seconds(stream_timeout)
         return Responses(self, self._open(options, timeout), inputs_iterator)

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ...classic.errors import plain
 from ...codec import rpc
 from ...datatypes import Buffer
 from ...errors import Cancelled, InferenceServerException
@@ -16,6 +17,7 @@ from ...utils import raise_error
 from .. import InferResult
 from .._base import GrpcClientBase
 from .._utils import infer_request
+from ._errors import with_grpcios
 
 if TYPE_CHECKING:
     from ...aio_streaming import Duplex
@@ -102,7 +104,7 @@ class Responses(AsyncIterator["Response"]):
             print(rpc.parse("ModelStreamInferResponse", message))
         if isinstance(answer, InferResponse):
             return InferResult._of(answer, message, streamed=True), None
-        return None, answer
+        return None, plain(answer)
 
     def _end(self) -> None:
         self._over = True
@@ -116,7 +118,8 @@ class Responses(AsyncIterator["Response"]):
             return self._failures[0]
         if self._cancelled:
             return StreamCancelled("Locally cancelled by application!", "StatusCode.CANCELLED")
-        return self._client._failure(error, 0)
+        failure = self._client._failure(error, 0)
+        return with_grpcios(failure) if isinstance(failure, InferenceServerException) else failure
 
 
 def _encoder(client: GrpcClientBase) -> Callable[[Any], tuple[Buffer, ...]]:

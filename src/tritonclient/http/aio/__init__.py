@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import messages as m
 from ...classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
+from ...classic.errors import plain
 from ...classic.plugins import InferenceServerClientBase
 from ...datatypes import Buffer
+from ...errors import ServerError
 from ...transport.asyncio import HttpTransport
 from ...transport.endpoint import TLS
 from .. import (
@@ -352,4 +354,8 @@ class InferenceServerClient(HttpClientBase):
             response_compression_algorithm,
             parameters,
         )
-        return self._shown_result(await self._transport.send(call, self._timeout))
+        try:
+            result = await self._transport.send(call, self._timeout)
+        except ServerError as error:
+            raise plain(error) from None
+        return self._shown_result(result)

@@ -1,4 +1,4 @@
-"""Inputs and requested outputs over HTTP, where tensors may also travel as JSON."""
+"""Inputs over HTTP, where tensors may also travel as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..classic.tensors import Input, Output, pack_array
+from ..classic.tensors import Input, pack_array
 from ..codec import rest_infer
 from ..datatypes import pack_bytes
 from ..messages import NO_PARAMETERS, Infer
@@ -51,28 +51,11 @@ class InferInput(Input):
 
     def _get_tensor(self) -> dict[str, Any]:
         """The input as it stands in the request's JSON."""
-        return _json_of(Infer("", (self._tensor(),)), "inputs")
+        return json_of(Infer("", (self._tensor(),)), "inputs")
 
     def _get_binary_data(self) -> bytes | None:
         """What follows the request's JSON for the input, or None when nothing does."""
         return self._data if self._binary else None
-
-
-class InferRequestedOutput(Output):
-    """An output to return.
-
-    Args:
-        name: the output's name.
-        binary_data: False to have the elements returned as JSON.
-        class_count: return this many best classes instead of the tensor; 0 for the tensor.
-    """
-
-    def __init__(self, name: str, binary_data: bool = True, class_count: int = 0) -> None:
-        super().__init__(name, class_count, binary_data)
-
-    def _get_tensor(self) -> dict[str, Any]:
-        """The output as it stands in the request's JSON."""
-        return _json_of(Infer("", (), outputs=(self._requested(),)), "outputs")
 
 
 def _for_json(array: Array, packed: bytes, datatype: str) -> bytes:
@@ -100,6 +83,7 @@ def _text(item: Any) -> str:
         )
 
 
-def _json_of(request: Infer, kind: str) -> dict[str, Any]:
+def json_of(request: Infer, kind: str) -> dict[str, Any]:
+    """The first of the inputs or outputs of a request, as it stands in its JSON."""
     _, body = rest_infer.encode_request(request)
     return json.loads(bytes(body[0]))[kind][0]  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Inputs and requested outputs over gRPC."""
+"""Inputs over gRPC."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from ..classic.tensors import Input, Output, pack_array
+from ..classic.tensors import Input, pack_array
 from ..codec import rpc, rpc_infer
 from ..messages import NO_PARAMETERS, Infer
 
@@ -52,29 +52,13 @@ class InferInput(Input):
     def _get_tensor(self) -> Any:
         """The input as the message InferInputTensor, which has no data."""
         tensor = self._tensor()._replace(data=None)
-        return _message_of(Infer("-", (tensor,))).inputs[0]
+        return message_of(Infer("-", (tensor,))).inputs[0]
 
     def _get_content(self) -> bytes | None:
         """Its data, or None when it is in shared memory."""
         return self._data
 
 
-class InferRequestedOutput(Output):
-    """An output to return.
-
-    Args:
-        name: the output's name.
-        class_count: return this many best classes instead of the tensor; 0 for the tensor.
-    """
-
-    def __init__(self, name: str, class_count: int = 0) -> None:
-        self._name = name
-        self._class_count = class_count
-
-    def _get_tensor(self) -> Any:
-        """The output as the message InferRequestedOutputTensor."""
-        return _message_of(Infer("-", (), outputs=(self._requested(),))).outputs[0]
-
-
-def _message_of(request: Infer) -> Any:
+def message_of(request: Infer) -> Any:
+    """A request as the message ModelInferRequest."""
     return rpc.parse("ModelInferRequest", b"".join(rpc_infer.encode_request(request)))

@@ -1,0 +1,40 @@
+"""Errors of streams, which are also those of grpcio for programs that expect them."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import Any
+
+from ...classic.errors import plain
+from ...errors import InferenceServerException
+
+
+def with_grpcios(error: InferenceServerException) -> InferenceServerException:
+    """What ended a stream, which is a `grpc.aio.AioRpcError` too where grpcio is imported.
+
+    Programs that handle such errors import it.
+    """
+    grpcio = sys.modules.get("grpc")
+    if grpcio is None or error.status() is None:
+        return error
+    failed: InferenceServerException = _kind(grpcio)(error)
+    return failed
+
+
+@cache
+def _kind(grpcio: Any) -> Any:
+    class StreamFailed(InferenceServerException, grpcio.aio.AioRpcError):  # type: ignore[misc]
+        """The server or the network ended the stream."""
+
+        def __init__(self, error: InferenceServerException) -> None:
+            details = error.debug_details()
+            super().__init__(error.message(), error.status(), details, endpoint=error.endpoint)
+            self._code = grpcio.StatusCode[str(error.status()).removeprefix("StatusCode.")]
+            self._initial_metadata = self._trailing_metadata = None
+            self._details, self._debug_error_string = error.message(), details
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return plain(self).__reduce__()  # this class can't be found by its name
+
+    return StreamFailed

@@ -1,0 +1,26 @@
+"""Requested outputs over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..classic.tensors import Output
+from ..messages import Infer
+from ._infer_input import json_of
+
+
+class InferRequestedOutput(Output):
+    """An output to return.
+
+    Args:
+        name: the output's name.
+        binary_data: False to have the elements returned as JSON.
+        class_count: return this many best classes instead of the tensor; 0 for the tensor.
+    """
+
+    def __init__(self, name: str, binary_data: bool = True, class_count: int = 0) -> None:
+        super().__init__(name, class_count, binary_data)
+
+    def _get_tensor(self) -> dict[str, Any]:
+        """The output as it stands in the request's JSON."""
+        return json_of(Infer("", (), outputs=(self._requested(),)), "outputs")
