@@ -131,7 +131,8 @@ def server_messages(draw):
     for piece in cut(body, draw(st.lists(st.integers(0, 400), max_size=4))):
         if piece:
             wire += server.send(h11.Data(data=piece))
-    trailers = draw(HEADERS) if b"chunked" in wire and framing != "length" else []
+    chunked = b"\r\nTransfer-Encoding: chunked\r\n" in wire
+    trailers = draw(HEADERS) if chunked and framing != "length" else []
     wire += server.send(h11.EndOfMessage(headers=trailers))
     return wire, status, headers, body, server.our_state is not h11.MUST_CLOSE
 
@@ -390,6 +391,15 @@ def test_largest_head():
     head += b"a" * (http1.MAX_HEAD_SIZE - len(head))
     assert play([head + b"\r\n\r\n"])[0][0] == 200
     assert play([head + b"a\r\n\r\n"])[0] is ProtocolError
+
+
+@pytest.mark.parametrize("end", [b"b", b"\1"])
+@pytest.mark.parametrize("begin", [OK, CHUNKED + b"0\r\n"], ids=["header", "trailer"])
+def test_blanks_take_no_time(begin, end):
+    # Were this cubic in the number of blanks, the test would not end.
+    blanks = b" " * (30_000 if begin == OK else 2_000)
+    outcome = play([begin + b"A:" + blanks + b"b" + blanks + end + b"\r\n\r\n"])
+    assert (outcome[0] is ProtocolError) == (end == b"\1")
 
 
 def test_number_of_interim_answers():

@@ -38,7 +38,8 @@ MAX_INTERIM_RESPONSES = 20
 _ALIGNMENT = 16
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\Z")
-_HEADER = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\Z")
+#: The blanks around a value are stripped afterwards, as a pattern would try all ways to share them.
+_HEADER = re.compile(rb"(" + _TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)\Z")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\Z")
 _MAX_CHUNK_LINE = 4096
 _METHOD = re.compile(r"[A-Z]+\Z")
@@ -409,7 +410,7 @@ def _parse_head(head: bytes, offset_header: str) -> _Head:
         field = _HEADER.match(line)
         if field is None:
             raise ProtocolError(f"the answer has an invalid header {line!r:.80}")
-        name, value = field[1].decode("ascii").lower(), field[2].decode("latin-1")
+        name, value = field[1].decode("ascii").lower(), field[2].strip(b" \t").decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     status = int(match[2])
     length, chunked = _framing(status, headers, old=match[1] == b"0")
