@@ -108,6 +108,15 @@ def test_what_is_no_message(data, text):
             list(wire.fields(each))
 
 
+def test_messages_of_one_field_are_one_message():
+    one, other = b"\x08\x01", memoryview(b"\x12\x01x")
+    assert wire.merged([other]) is other
+    assert list(wire.fields(wire.merged([one, other]))) == [*wire.fields(one), *wire.fields(other)]
+    # Each has to be a message, whatever they are together.
+    with pytest.raises(ValueError, match="ends inside field 1"):
+        wire.merged([b"\x09\x01\x01\x01", b"\x10\x01\x10\x01\x10"])
+
+
 @pytest.mark.parametrize("data", [b"\x80", b"\x01\xff", b"\x80" * 10 + b"\x01"])
 def test_what_are_no_packed_numbers(data):
     with pytest.raises(ValueError, match="number"):

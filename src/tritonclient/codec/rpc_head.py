@@ -187,10 +187,9 @@ def _read_tensor(message: Buffer, index: int) -> Tensor:
                 _read_parameter(payload, parameters)
             elif number == 5:
                 contents.append(payload)
+        joined = bytes(wire.merged(contents)) if contents else None
     except ValueError as error:
         raise ValueError(f"tensor {name!r} at index {index}: {error}") from error
-    # Messages that stand one behind the other are one message.
-    joined = b"".join(contents) if contents else None
     return Tensor(name, datatype, tuple(sizes), parameters, joined)
 
 

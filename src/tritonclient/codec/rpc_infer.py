@@ -245,9 +245,7 @@ def decode_stream_response(message: Buffer) -> InferStreamResponse:
             answers.append(payload)
     if not answers:
         return InferStreamResponse(error)
-    # Messages that stand one behind the other are one message.
-    answer = answers[0] if len(answers) == 1 else b"".join(answers)
-    return InferStreamResponse(error, decode_response(answer))
+    return InferStreamResponse(error, decode_response(wire.merged(answers)))
 
 
 def data_offset(prefix: Buffer, *, stream: bool = False) -> int:

@@ -7,7 +7,7 @@ Source: protobuf documentation, "Encoding". Groups, which proto3 has not, are re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -109,6 +109,20 @@ def fields(data: Buffer) -> Iterator[tuple[int, int, Buffer]]:
         if position > size:
             raise ValueError(f"the message ends inside field {number}")
         yield number, kind, data[start:position]
+
+
+def merged(messages: Sequence[Buffer]) -> Buffer:
+    """What a field means that stands several times in a message: its messages are one message.
+
+    Raises:
+        ValueError: one of them is not a message, although all of them joined might be one.
+    """
+    if len(messages) == 1:
+        return messages[0]
+    for each in messages:
+        for _ in fields(each):
+            pass
+    return b"".join(messages)
 
 
 def unsigned(payload: Buffer) -> int:
