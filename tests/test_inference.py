@@ -329,6 +329,9 @@ def test_no_classes(text):
         result(InferTensor("A", "BYTES", (1,), _texts(text))).classes("A")
     with pytest.raises(ProtocolError, match="'A' is no classification"):
         result(InferTensor("A", "INT8", (1,), b"\1")).classes("A")
+    # There may be more of its elements than numpy could have objects, if there were any.
+    with pytest.raises(ProtocolError, match="'A' is no classification"):
+        result(InferTensor("A", "INT8", (0, 2**62), b"")).classes("A")
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

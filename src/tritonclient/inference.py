@@ -415,6 +415,8 @@ class InferResult(Mapping[str, Array]):
             ProtocolError: the output is not a classification.
         """
         texts = self[name]
+        if texts.dtype != object:
+            raise self._error(f"output {name!r} is no classification: it holds {texts.dtype}")
         classes: Array = np.empty(texts.shape, object)
         for position, text in np.ndenumerate(texts):
             classes[position] = self._classification(name, text)

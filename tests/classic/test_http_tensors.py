@@ -384,6 +384,7 @@ def test_texts_that_are_none():
         (answer(NUMBERS, data=bytes(8))[0], 10_000),
         (answer({**NUMBERS, "shape": [3]}, data=bytes(8))[0], answer({**NUMBERS, "shape": [3]})[1]),
         (answer({"name": "n", "datatype": "INT8", "shape": [1], "data": ["x"]})[0], None),
+        (answer({"name": "n", "datatype": "BYTES", "shape": [0, 2**62], "data": []})[0], None),
     ],
 )
 def test_what_is_no_answer(body, length):

@@ -140,12 +140,14 @@ def _texts(tensor: InferTensor) -> Array:
     texts: Array = np.empty(items.size, object)
     try:
         texts[:] = [item.decode() for item in items]
+        return texts.reshape(tensor.shape)
     except UnicodeDecodeError as error:
         raise_error(
             "Failed to encode using UTF-8. Please use binary_data=True, if you want to pass a "
             f"byte array. UnicodeError: {error}"
         )
-    return texts.reshape(tensor.shape)
+    except ValueError as error:  # a shape without elements that is too large for numpy
+        raise ProtocolError(f"output '{tensor.name}' can't be read: {error}") from error
 
 
 class InferAsyncRequest:
