@@ -138,7 +138,20 @@ def test_broken_rules_end_the_connection(wire):
             engine.start(REQUEST)
 
 
-@pytest.mark.parametrize("line", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"HTTP/1.0 400 No\r\n\r\n"])
+def test_an_answer_like_the_last_that_interrupts_headers():
+    for size in (1, 1000):
+        engine, (*_, interrupted, answered) = begin(4)
+        wire = answer() + answer(stream=3) + head(5, flags=0) + answer(stream=7)
+        with pytest.raises(ProtocolError, match="interrupts a header block"):
+            for start in range(0, len(wire), size):
+                feed(engine, wire[start : start + size])
+        assert isinstance(interrupted.result, ProtocolError)
+        assert isinstance(answered.result, ProtocolError)
+
+
+@pytest.mark.parametrize(
+    "line", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"HTTP/1.0 400 No\r\n\r\n", b"HTTP/1.", b"HTTP/"]
+)
 def test_the_port_of_http_is_recognised(line):
     for pieces in ([line], [line[i : i + 1] for i in range(len(line))]):
         engine, (stream,) = begin(greeted=False)

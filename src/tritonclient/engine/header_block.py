@@ -38,6 +38,8 @@ _CODE = re.compile(r"[0-9]{1,3}\Z")
 #: What is received is taken more widely.
 _ANY_NAME = re.compile(r":?[!-9;-@\[-~]+\Z")
 _ANY_VALUE = re.compile(r"[^\0\r\n]*\Z")
+#: Where a block lay in our memory, which hpack tells in some of its errors.
+_ADDRESS = re.compile(r"(:| from) <memory at \w+>")
 
 
 def encode(headers: Iterable[tuple[str, str]]) -> bytes:
@@ -125,7 +127,8 @@ def _decode(block: bytes) -> Fields:
     # IndexError and ValueError: what older releases of hpack let through for truncated blocks and
     # endless numbers.
     except (hpack.HPACKError, IndexError, ValueError) as error:
-        raise ProtocolError(f"the answer has an invalid header block: {error!s:.200}") from error
+        text = _ADDRESS.sub("", str(error))
+        raise ProtocolError(f"the answer has an invalid header block: {text:.200}") from error
 
 
 def _fields(decoded: Iterable[tuple[bytes, bytes]]) -> Fields:

@@ -547,20 +547,15 @@ class Http2:
         return True
 
     def _refuse_http1(self) -> None:
-        begin = bytes(self._buffer[self._start : self._end])
-        if b"HTTP/1.1 "[: len(begin)] == begin and len(begin) > 4:
+        if self._buffer[self._start : min(self._end, self._start + 5)] == b"HTTP/":
             raise ProtocolError("the server answers with HTTP/1; is this its port for HTTP?")
 
     def _check_first(self, kind: int, flags: int) -> None:
-        self._refuse_http1_frame()
+        self._refuse_http1()
         if kind != _SETTINGS or flags & _ACK:
             raise ProtocolError("the answer is not HTTP/2: it does not begin with settings")
         self._first = False
         self.max_streams = math.inf
-
-    def _refuse_http1_frame(self) -> None:
-        if self._buffer[self._start : self._start + 5] == b"HTTP/":
-            raise ProtocolError("the server answers with HTTP/1; is this its port for HTTP?")
 
     def _frame_received(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if self._header_block is not None and (
@@ -725,6 +720,7 @@ class Http2:
             self._header_block, self._header_stream = bytearray(block), stream_id
             self._header_ends = ends
             self._idle_frames = 0
+            self._pattern = None  # what interrupts the block is not to be read as an answer
 
     def _continuation_received(self, flags: int, payload: bytes) -> None:
         if self._header_block is None:
