@@ -320,7 +320,7 @@ def test_json_floats_too_large_are_infinite(datatype):
         (b'{"error":"words","detail":"other"}', "words"),
         (b'{"error":{"code":1}}', '{"error":{"code":1}}'),
         (b'{"error":""}', '{"error":""}'),
-        (b"", "empty answer"),
+        (b"", "client received an empty response from the server."),
         (b"<html>page</html>", "<html>page</html>"),
         (b"\xff\xfe", "\ufffd\ufffd"),
         (b"x" * 2000, "x" * 500 + "..."),

@@ -417,4 +417,4 @@ def test_a_broken_compressed_answer():
 
 def test_verbose_prints_the_json(capsys):
     InferResult.from_response_body(answer(id="shown")[0], verbose=True)
-    assert "'shown'" in capsys.readouterr().out
+    assert '"shown"' in capsys.readouterr().out

@@ -363,11 +363,15 @@ _STATUS_ERRORS: dict[int, type[errors.InferenceServerException]] = {
 }
 
 
+#: What the official client says of an answer without a body, word by word.
+_NO_TEXT = "client received an empty response from the server."
+
+
 def error_of(response: HttpResponse) -> errors.InferenceServerException:
     """The error that an answer with an error status stands for."""
     kind = _STATUS_ERRORS.get(response.status, errors.ServerError)
     text = excerpt(response.body)
-    message = _error_text(response) or text or "empty answer"
+    message = _error_text(response) or text or _NO_TEXT
     if 300 <= response.status < 400 and "location" in response.headers:
         message = f"redirected to {response.headers['location']}, which is not followed"
     return kind(message, str(response.status), text)

@@ -46,7 +46,7 @@ def dumps(value: Any) -> bytes:
 def encode_request(request: Infer) -> tuple[Mapping[str, str], tuple[Buffer, ...]]:
     """Headers and body of an inference request; tensor data is passed on, not copied."""
     id = f'"id":{_encoder.encode(request.id)},' if request.id else ""
-    inputs = ",".join(map(_tensor, request.inputs))
+    inputs = ",".join(map(_input, request.inputs))
     outputs = ",".join(map(_output, request.outputs))
     requested = f',"outputs":[{outputs}]' if outputs else ""
     parameters: Mapping[str, Parameter] = request.parameters
@@ -78,14 +78,15 @@ def _assemble(
     return headers, (head, *data)
 
 
-def _tensor(tensor: InferTensor) -> str:
+def _input(tensor: InferTensor) -> str:
+    return _tensor(tensor, is_input=True)
+
+
+def _tensor(tensor: InferTensor, is_input: bool = False) -> str:
+    name, datatype, shape = tensor.name, tensor.datatype, tensor.shape
     if tensor.binary and tensor.data is not None and not tensor.parameters:
-        return _binary_tensor(tensor.name, tensor.datatype, tensor.shape, len(tensor.data))
-    description: dict[str, Any] = {
-        "name": tensor.name,
-        "datatype": tensor.datatype,
-        "shape": tensor.shape,
-    }
+        return _binary_tensor(name, datatype, shape, len(tensor.data), is_input)
+    description = _description(name, datatype, shape, is_input)
     parameters = dict(tensor.parameters)
     if tensor.data is not None and tensor.binary:
         parameters["binary_data_size"] = len(tensor.data)
@@ -97,9 +98,20 @@ def _tensor(tensor: InferTensor) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _binary_tensor(name: str, datatype: str, shape: tuple[int, ...], size: int) -> str:
-    description = {"name": name, "datatype": datatype, "shape": shape}
+def _binary_tensor(
+    name: str, datatype: str, shape: tuple[int, ...], size: int, is_input: bool
+) -> str:
+    description = _description(name, datatype, shape, is_input)
     return _encoder.encode({**description, "parameters": {"binary_data_size": size}})
+
+
+def _description(
+    name: str, datatype: str, shape: tuple[int, ...], is_input: bool
+) -> dict[str, Any]:
+    # The members' order is that of the official client and of Triton, whose JSON programs print.
+    if is_input:
+        return {"name": name, "shape": shape, "datatype": datatype}
+    return {"name": name, "datatype": datatype, "shape": shape}
 
 
 def _output(output: RequestedOutput) -> str:

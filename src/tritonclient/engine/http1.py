@@ -52,11 +52,21 @@ _NOTHING = memoryview(b"")
 _NO_PARTS = bytearray()  # stands in where nothing is collected
 
 
+class Headers(dict[str, str]):
+    """Headers by their names in lower case.
+
+    Attributes:
+        sent: the same by the names that the server wrote.
+    """
+
+    sent: Mapping[str, str]
+
+
 class Response(NamedTuple):
     """An answer. Header names are in lower case; `body` has its content coding removed."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Headers
     body: memoryview
 
 
@@ -75,7 +85,7 @@ _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_EOF, _CLOSED = _State
 
 class _Head(NamedTuple):
     status: int
-    headers: Mapping[str, str]
+    headers: Headers
     length: int | None
     chunked: bool
     keep_alive: bool
@@ -137,7 +147,7 @@ class Http1:
         self._buffer = bytearray(RECEIVE_SIZE)
         self._start = self._end = 0  # the part of the buffer that is received and not yet read
         self._state = _IDLE
-        self._head = _Head(0, {}, None, False, True, 0)
+        self._head = _Head(0, Headers(), None, False, True, 0)
         self._body = _NOTHING
         self._received = 0
         self._parts = _NO_PARTS
@@ -405,13 +415,17 @@ def _parse_head(head: bytes, offset_header: str) -> _Head:
     match = _STATUS_LINE.match(status_line)
     if match is None:
         raise ProtocolError(f"the answer is not HTTP/1: it begins with {status_line!r:.80}")
-    headers: dict[str, str] = {}
+    headers = Headers()
+    written: dict[str, str] = {}
     for line in lines:
         field = _HEADER.match(line)
         if field is None:
             raise ProtocolError(f"the answer has an invalid header {line!r:.80}")
-        name, value = field[1].decode("ascii").lower(), field[2].strip(b" \t").decode("latin-1")
+        written_name, value = field[1].decode("ascii"), field[2].strip(b" \t").decode("latin-1")
+        name = written_name.lower()
+        written.setdefault(name, written_name)
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    headers.sent = {written[name]: value for name, value in headers.items()}
     status = int(match[2])
     length, chunked = _framing(status, headers, old=match[1] == b"0")
     text = headers.get(offset_header, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -116,9 +115,12 @@ class InferenceServerClient(AdminClient):
             self._shut()
 
     def __del__(self) -> None:
-        # Of a client that was never made whole, or whose modules are going, too.
-        with contextlib.suppress(Exception):
+        # Of a client that was never made whole, or whose modules are gone already, too; with them
+        # goes contextlib.
+        try:  # noqa: SIM105
             self._shut(wait=False)
+        except Exception:
+            pass
 
     def close(self) -> None:
         """Wait for the stream's responses, see `stop_stream`, then cancel what is under way.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from .. import messages as m
@@ -13,13 +13,13 @@ from ..classic.calls import listed, looks, remember
 from ..classic.plugins import InferenceServerClientBase
 from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
-from ..engine.coding import CODINGS
+from ..engine.coding import CODINGS, compress
 from ..errors import InferenceServerException
 from ..transport.call import NO_OPTIONS, Options
 from ..transport.endpoint import Endpoint, parse_url
 from ..transport.http import HttpSettings
 from ..utils import raise_error
-from ._calls import Answer, InferCall, Raw, RawCall
+from ._calls import InferCall, Raw, RawCall, encode_request
 from ._infer_input import InferInput
 from ._infer_result import InferResult
 from ._requested_output import InferRequestedOutput
@@ -33,6 +33,15 @@ Query: TypeAlias = "Mapping[str, Any] | None"
 _FRAMING = frozenset(["connection", "content-length", "inference-header-content-length"])
 
 
+class Post(NamedTuple):
+    """What `_post` is given."""
+
+    request_uri: str
+    request_body: bytes
+    headers: Mapping[str, Any] | None
+    query_params: Query
+
+
 class HttpClientBase(InferenceServerClientBase):
     """A client over HTTP, less the sending.
 
@@ -41,9 +50,18 @@ class HttpClientBase(InferenceServerClientBase):
         secure: whether to use TLS.
     """
 
+    #: What is said of calls when the client is closed.
+    _CLOSED: ClassVar[str]
+    #: A client's method to post something, and again, to tell whether a program replaced it.
+    _post: Any
+    _own_post: ClassVar[Any]
+
     def __init__(self, url: str, verbose: bool, secure: bool) -> None:
         super().__init__()
         self._verbose = verbose
+        self._closed = False
+        # What `verbose` shows in front of each path.
+        self._shown_url = ""
         self._settings = HttpSettings(_endpoint(url, secure), max_response_size=sys.maxsize)
         self._remembered: dict[Any, InferCall] = {}
 
@@ -55,15 +73,21 @@ class HttpClientBase(InferenceServerClientBase):
         headers: Mapping[Any, Any] | None,
         query_params: Mapping[str, Any] | None,
     ) -> RawCall:
-        options = self._options(headers, query_params)
-        if isinstance(body, str):
-            body = body.encode()
+        self._check_open()
+        given = self._headers(headers)
+        options = self._options(given, query_params)
         framing = {"Content-Type": "application/json"} if body else {}
-        for name, value in (headers or {}).items():
-            if name.lower() == HEAD_LENGTH.lower():
-                framing[HEAD_LENGTH] = str(value)
-        raw = Raw(method, f"/{uri}", framing, (body,) if body else ())
-        return self._made(RawCall, raw, options)
+        for name, value in given.items():
+            if _text(name).lower() == HEAD_LENGTH.lower():
+                framing = {"Content-Type": "application/octet-stream", HEAD_LENGTH: _text(value)}
+        data = body.encode() if isinstance(body, str) else body
+        raw = Raw(method, f"/{uri}", framing, (data,) if data else ())
+        call = self._made(RawCall, raw, options)
+        if self._verbose:
+            print(f"{method} {self._shown_url}{call.target()}, headers {given}")
+            if method == "POST":
+                print(body)
+        return call
 
     def _infer_call(
         self,
@@ -82,14 +106,16 @@ class HttpClientBase(InferenceServerClientBase):
         request_compression_algorithm: str | None,
         response_compression_algorithm: str | None,
         parameters: Mapping[str, Any] | None,
-    ) -> InferCall:
-        """The call that the arguments of `infer` make.
+    ) -> InferCall | Post:
+        """The call that the arguments of `infer` make, or what to give to `_post` instead.
 
         What a call of nothing but tensors looks like is remembered, so that a further one like it
         brings only its data.
         """
+        self._check_open()
         inputs = listed(inputs)
         outputs = None if outputs is None else listed(outputs)
+        seen = self._is_seen()
         check_version(model_version)
         key = None
         if not (
@@ -103,7 +129,7 @@ class HttpClientBase(InferenceServerClientBase):
             or response_compression_algorithm
             or parameters
             or self._plugin is not None
-            or self._verbose
+            or seen
         ):
             key, data = looks(model_name, model_version, inputs, outputs)
             known = self._remembered.get(key)
@@ -119,8 +145,16 @@ class HttpClientBase(InferenceServerClientBase):
                 sequence_id, sequence_start, sequence_end, priority, timeout, parameters
             ),
         )
+        if seen:
+            return _as_post(
+                request,
+                headers,
+                query_params,
+                request_compression_algorithm,
+                response_compression_algorithm,
+            )
         options = self._options(
-            headers,
+            self._headers(headers),
             query_params,
             request_compression_algorithm,
             response_compression_algorithm,
@@ -135,18 +169,27 @@ class HttpClientBase(InferenceServerClientBase):
             call = kind(request, self._settings, options)
         except ValueError as error:
             raise InferenceServerException(str(error)) from error
-        if self._verbose:
-            print(call.text())
         return call
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError(self._CLOSED)
+
+    def _is_seen(self) -> bool:
+        """Whether inferences go by way of `_post`: to be shown, or to a program's own."""
+        if self._verbose or "_post" in self.__dict__:
+            return True
+        kind = type(self)
+        return kind._post is not kind._own_post
+
+    @staticmethod
     def _options(
-        self,
-        headers: Mapping[Any, Any] | None,
+        headers: Mapping[Any, Any],
         query_params: Mapping[str, Any] | None,
         request_compression: str | None = None,
         response_compression: str | None = None,
     ) -> Options:
-        given = {_text(k): _text(v) for k, v in self._headers(headers).items()}
+        given = {_text(name): _text(value) for name, value in headers.items()}
         for name in given:
             if name.lower() == "transfer-encoding":
                 raise_error(
@@ -154,11 +197,7 @@ class HttpClientBase(InferenceServerClientBase):
                     "client library. Use raw HTTP request libraries or the C++ client instead for "
                     "this header."
                 )
-        for algorithm in (request_compression, response_compression):
-            if algorithm and algorithm not in CODINGS:
-                raise_error(
-                    f"compression algorithm '{algorithm}' is not one of {', '.join(CODINGS)}"
-                )
+        _check_compression(request_compression, response_compression)
         if not (given or query_params or request_compression or response_compression):
             return NO_OPTIONS
         return Options(
@@ -212,17 +251,38 @@ class HttpClientBase(InferenceServerClientBase):
             response_body, verbose, header_length, content_encoding
         )
 
-    # What `verbose` shows
-
-    def _shown_answer(self, answer: Answer) -> Answer:
+    def _show(self, *shown: Any) -> None:
+        """Print something if `verbose` asks for it."""
         if self._verbose:
-            print(answer.status_code, answer.read())
-        return answer
+            print(*shown)
 
-    def _shown_result(self, result: InferResult) -> InferResult:
-        if self._verbose:
-            print(result.get_response())
-        return result
+
+def _as_post(
+    request: m.Infer,
+    headers: Mapping[str, Any] | None,
+    query_params: Query,
+    request_compression: str | None,
+    response_compression: str | None,
+) -> Post:
+    """An inference in the words of `_post`."""
+    _check_compression(request_compression, response_compression)
+    encoded = encode_request(request)
+    body = b"".join(encoded.body)
+    given = dict(headers or {})
+    if request_compression:
+        given["Content-Encoding"] = request_compression
+        body = compress((body,), request_compression)
+    if response_compression:
+        given["Accept-Encoding"] = response_compression
+    if HEAD_LENGTH in encoded.headers:
+        given[HEAD_LENGTH] = int(encoded.headers[HEAD_LENGTH])
+    return Post(encoded.path.lstrip("/"), body, given or headers, query_params)
+
+
+def _check_compression(*algorithms: str | None) -> None:
+    for algorithm in algorithms:
+        if algorithm and algorithm not in CODINGS:
+            raise_error(f"compression algorithm '{algorithm}' is not one of {', '.join(CODINGS)}")
 
 
 def _text(value: Any) -> str:

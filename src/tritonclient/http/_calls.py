@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from .. import messages as m
@@ -12,35 +13,92 @@ from ..classic.arguments import check_version
 from ..classic.errors import plain
 from ..codec import rest
 from ..datatypes import Buffer
-from ..engine.http1 import Response
+from ..engine.http1 import Headers, Response
 from ..errors import InferenceServerException, ProtocolError
 from ..transport.http import HttpCall
 from ..utils import raise_error
 from ._infer_result import InferResult
 
 K = TypeVar("K")
-T = TypeVar("T")
+
+
+class SentHeaders(Mapping[str, str]):
+    """An answer's headers, by the names that the server wrote; looked up by names in any case."""
+
+    def __init__(self, headers: Headers) -> None:
+        self._headers = headers
+
+    def __getitem__(self, name: str) -> str:
+        return self._headers[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._headers.sent)
+
+    def __len__(self) -> int:
+        return len(self._headers)
 
 
 class Answer:
-    """An answer, whatever it says.
+    """An answer, whatever it says. Its body is no longer encoded, whatever the headers say.
 
     Attributes:
         status_code: HTTP's status.
+        headers: its headers.
     """
 
     def __init__(self, response: Response) -> None:
         self.status_code = response.status
-        self._headers = response.headers
+        self.headers = SentHeaders(response.headers)
         self._body = response.body
 
+    def __repr__(self) -> str:
+        # What `verbose` shows looks as it always did.
+        headers = dict(self.headers)
+        return f"<HTTPSocketPoolResponse status={self.status_code} headers={headers}>"
+
     def get(self, header: str, default: Any = None) -> Any:
-        """The value of a header, or `default`."""
-        return self._headers.get(header.lower(), default)
+        """The value of a header, or `default`; as if there were none that tells a coding."""
+        if header.lower() == "content-encoding":
+            return default
+        return self.headers.get(header, default)
 
     def read(self, length: int | None = None) -> bytes:
         """The body, or its first `length` bytes."""
         return bytes(self._body[:length])
+
+
+class AwaitedAnswer:
+    """An answer as the awaited client gives it.
+
+    Attributes:
+        status: HTTP's status.
+        headers: its headers.
+    """
+
+    def __init__(self, answer: Answer, url: str) -> None:
+        self.status = answer.status_code
+        self.headers = answer.headers
+        self._answer = answer
+        self._url = url
+
+    def __repr__(self) -> str:
+        known = HTTPStatus._value2member_map_.get(self.status)
+        reason = known.phrase if isinstance(known, HTTPStatus) else ""
+        headers = ", ".join(f"{name!r}: {value!r}" for name, value in self.headers.items())
+        first = f"<ClientResponse({self._url}) [{self.status} {reason}]>"
+        return f"{first}\n<CIMultiDictProxy({headers})>\n"
+
+    async def read(self) -> bytes:
+        """The body."""
+        return self._answer.read()
+
+    async def text(self) -> str:
+        """The body as text."""
+        return self._answer.read().decode()
+
+    async def json(self) -> Any:
+        """The body's JSON value."""
+        return json.loads(self._answer.read())
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -53,15 +111,7 @@ class Raw(m.Request[Answer]):
     body: tuple[Buffer, ...]
 
 
-class _Call(HttpCall[T]):
-    __slots__ = ()
-
-    def text(self) -> str:
-        """What is sent, to be shown."""
-        return f"{self._head.decode('latin-1').rstrip()}\n{b''.join(self._body)!r}"
-
-
-class RawCall(_Call[Answer]):
+class RawCall(HttpCall[Answer]):
     """A call whose answer is not looked into."""
 
     __slots__ = ()
@@ -73,8 +123,12 @@ class RawCall(_Call[Answer]):
     def finish(self, response: Response) -> Answer:
         return Answer(response)
 
+    def target(self) -> str:
+        """The path and the query that it asks for."""
+        return self._head.split(b" ", 2)[1].decode("ascii")
 
-class InferCall(_Call[Any]):
+
+class InferCall(HttpCall[Any]):
     """A call of a model."""
 
     __slots__ = ()
@@ -83,29 +137,22 @@ class InferCall(_Call[Any]):
         return InferResult._of(super().finish(response), response.headers, response.body)
 
 
-def raise_if_error(response: Any) -> None:
+def raise_if_error(status: int, body: Buffer) -> None:
     """Raise what an answer with an error status stands for.
 
-    Args:
-        response: something with a `status_code` and `read()`.
-
     Raises:
         InferenceServerException: the status is no success.
     """
-    if not 200 <= response.status_code < 300:
-        answer = rest.HttpResponse(response.status_code, {}, (response.read(),))
-        raise plain(rest.error_of(answer))
+    if not 200 <= status < 300:
+        raise plain(rest.error_of(rest.HttpResponse(status, {}, (body,))))
 
 
-def json_of(answer: Any, kind: type[K]) -> K:
-    """The JSON value of an answer, which must be of a kind.
+def json_of(body: bytes, kind: type[K]) -> K:
+    """The JSON value of an answer's body, which must be of a kind.
 
     Raises:
-        InferenceServerException: the status is no success.
         ProtocolError: the value is of another kind.
     """
-    raise_if_error(answer)
-    body = answer.read()
     try:
         value = json.loads(body)
         if not isinstance(value, kind):
@@ -121,13 +168,39 @@ def json_of(answer: Any, kind: type[K]) -> K:
 # Requests
 
 
-def encode(request: m.Request[Any]) -> tuple[str, str, Buffer]:
-    """Method, URI and body of a request."""
+def encode_request(request: m.Request[Any]) -> rest.HttpRequest:
+    """A request in the words of HTTP, or the classic exception that tells what is wrong with it."""
     try:
-        encoded = rest.encode_request(request)
+        return rest.encode_request(request)
     except ValueError as error:
         raise InferenceServerException(str(error)) from error
-    return encoded.method, encoded.path.lstrip("/"), encoded.body[0] if encoded.body else b""
+
+
+def encode(request: m.Request[Any]) -> tuple[str, str, str]:
+    """Method, URI and body of a request."""
+    encoded = encode_request(request)
+    body = b"".join(encoded.body).decode()
+    if isinstance(request, m.GetRepositoryIndex):
+        body = ""  # which asks for all, as "{}" does, and is what the official client sends
+    return encoded.method, encoded.path.lstrip("/"), body
+
+
+def done(request: m.Request[None]) -> str:
+    """What `verbose` tells of a request that was carried out."""
+    match request:
+        case m.LoadModel(model=model):
+            return f"Loaded model '{model}'"
+        case m.UnloadModel(model=model):
+            return f"Unloaded model '{model}'"
+        case m.RegisterSystemSharedMemory(name=name):
+            return f"Registered system shared memory with name '{name}'"
+        case m.RegisterCudaSharedMemory(name=name):
+            return f"Registered cuda shared memory with name '{name}'"
+    kind = "system" if isinstance(request, m.UnregisterSystemSharedMemory) else "cuda"
+    name = getattr(request, "name", "")
+    if name:
+        return f"Unregistered {kind} shared memory with name '{name}'"
+    return f"Unregistered all {kind} shared memory regions"
 
 
 def statistics(model_name: str, model_version: str) -> m.GetStatistics:

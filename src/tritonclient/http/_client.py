@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,9 +14,8 @@ from ..errors import ServerError
 from ..transport.blocking import Transport
 from ..workers import Workers
 from . import _calls
-from ._base import HttpClientBase, Query
+from ._base import HttpClientBase, Post, Query
 from ._calls import Answer, InferCall
-from ._calls import raise_if_error as _raise_if_error
 from ._infer_input import InferInput
 from ._infer_result import InferAsyncRequest, InferResult
 from ._requested_output import InferRequestedOutput
@@ -30,6 +28,20 @@ if TYPE_CHECKING:
 __all__ = ["InferenceServerClient", "_raise_if_error"]
 
 K = TypeVar("K")
+
+
+def _raise_if_error(response: Any) -> None:
+    """Raise what an answer with an error status stands for.
+
+    Args:
+        response: something with a `status_code` and `read()`.
+
+    Raises:
+        InferenceServerException: the status is no success.
+    """
+    status: int = response.status_code
+    if not 200 <= status < 300:
+        _calls.raise_if_error(status, response.read())
 
 
 class InferenceServerClient(HttpClientBase):
@@ -59,6 +71,8 @@ class InferenceServerClient(HttpClientBase):
     Raises:
         InferenceServerException: the URL has a scheme.
     """
+
+    _CLOSED = "connection pool closed"
 
     def __init__(
         self,
@@ -100,44 +114,62 @@ class InferenceServerClient(HttpClientBase):
         self.close()
 
     def __del__(self) -> None:
-        # Of a client that was never made whole, or whose modules are going, too.
-        with contextlib.suppress(Exception):
+        # Of a client that was never made whole, or whose modules are gone already, too; with them
+        # goes contextlib.
+        try:
             self._workers.close(wait=False)
             self._transport.close()
+        except Exception:
+            pass
 
     def close(self) -> None:
         """Wait for what `async_infer` has sent, then close all connections; later calls fail."""
         self._workers.close()
+        self._closed = True
         self._transport.close()
 
     # How everything is asked
 
     def _get(self, request_uri: str, headers: Headers, query_params: Query) -> Answer:
         call = self._raw_call("GET", request_uri, b"", headers, query_params)
-        return self._shown_answer(self._transport.send(call))
+        answer: Answer = self._transport.send(call)
+        self._show(answer)
+        return answer
 
     def _post(
         self, request_uri: str, request_body: Buffer | str, headers: Headers, query_params: Query
     ) -> Answer:
         call = self._raw_call("POST", request_uri, request_body, headers, query_params)
-        return self._shown_answer(self._transport.send(call))
+        answer: Answer = self._transport.send(call)
+        self._show(answer)
+        return answer
 
-    def _ask(self, request: m.Request[Any], headers: Headers, query_params: Query) -> Answer:
+    _own_post = _post
+
+    def _ask(self, request: m.Request[Any], headers: Headers, query_params: Query) -> Any:
         method, uri, body = _calls.encode(request)
+        # By name, as programs' own `_get` and `_post` may expect.
         if method == "GET":
-            return self._get(uri, headers, query_params)
-        return self._post(uri, body, headers, query_params)
+            return self._get(request_uri=uri, headers=headers, query_params=query_params)
+        return self._post(
+            request_uri=uri, request_body=body, headers=headers, query_params=query_params
+        )
 
     def _is(self, request: m.Request[bool], headers: Headers, query_params: Query) -> bool:
-        return self._ask(request, headers, query_params).status_code == 200
+        return bool(self._ask(request, headers, query_params).status_code == 200)
 
     def _do(self, request: m.Request[None], headers: Headers, query_params: Query) -> None:
         _raise_if_error(self._ask(request, headers, query_params))
+        self._show(_calls.done(request))
 
     def _read(
         self, kind: type[K], request: m.Request[Any], headers: Headers, query_params: Query
     ) -> K:
-        return _calls.json_of(self._ask(request, headers, query_params), kind)
+        answer = self._ask(request, headers, query_params)
+        _raise_if_error(answer)
+        body = answer.read()
+        self._show(body)
+        return _calls.json_of(body, kind)
 
     # Health
 
@@ -391,7 +423,7 @@ class InferenceServerClient(HttpClientBase):
             response_compression_algorithm,
             parameters,
         )
-        return self._shown_result(self._send(call))
+        return self._send(call, self._verbose)
 
     def async_infer(
         self,
@@ -434,11 +466,22 @@ class InferenceServerClient(HttpClientBase):
             parameters,
         )
         # By way of a method, so that the client outlives what it is to send.
-        return InferAsyncRequest(self._workers.submit(self._send, call), self._verbose)
+        future = self._workers.submit(self._send, call)
+        if self._verbose:
+            from concurrent.futures import wait
 
-    def _send(self, call: InferCall) -> InferResult:
-        try:
-            result: InferResult = self._transport.send(call)
-            return result
-        except ServerError as error:
-            raise plain(error) from None
+            # What is shown of a quick answer comes first, as it does with the official client.
+            wait([future], 0.01)
+            print(f"Sent request '{request_id}'" if request_id else "Sent request")
+        return InferAsyncRequest(future, self._verbose)
+
+    def _send(self, call: InferCall | Post, verbose: bool = False) -> InferResult:
+        if isinstance(call, InferCall):
+            try:
+                result: InferResult = self._transport.send(call)
+                return result
+            except ServerError as error:
+                raise plain(error) from None
+        answer = self._post(**call._asdict())
+        _raise_if_error(answer)
+        return InferResult(answer, verbose)

@@ -51,7 +51,7 @@ class InferInput(Input):
 
     def _get_tensor(self) -> dict[str, Any]:
         """The input as it stands in the request's JSON."""
-        return json_of(Infer("", (self._tensor(),)), "inputs")
+        return {**json_of(Infer("", (self._tensor(),)), "inputs"), "shape": self._shape}
 
     def _get_binary_data(self) -> bytes | None:
         """What follows the request's JSON for the input, or None when nothing does."""

@@ -43,7 +43,7 @@ class InferResult:
         answer = rest.decode_response(_ANY, rest.HttpResponse(200, headers, (body,)))
         self._take(answer, headers, body)
         if verbose:
-            print(self.get_response())
+            print(self._head())
 
     @classmethod
     def from_response_body(
@@ -112,10 +112,17 @@ class InferResult:
     def get_response(self) -> dict[str, Any]:
         """The answer's JSON."""
         if self._response is None:
-            length = self._headers.get(_head_length)
-            head = memoryview(self._body)[: None if length is None else int(length)]
-            self._response = json.loads(bytes(head).decode("utf-8", "surrogateescape"))
+            self._response = json.loads(self._head().decode("utf-8", "surrogateescape"))
         return self._response or {}
+
+    @property
+    def _result(self) -> dict[str, Any]:
+        # Programs look there.
+        return self.get_response()
+
+    def _head(self) -> bytes:
+        length = self._headers.get(_head_length)
+        return bytes(memoryview(self._body)[: None if length is None else int(length)])
 
 
 class _Body:
@@ -180,5 +187,5 @@ class InferAsyncRequest:
             raise_error("failed to obtain inference response")
         result = self._future.result()
         if self._verbose:
-            print(result.get_response())
+            print(result._head())
         return result

@@ -9,6 +9,7 @@ from ... import messages as m
 from ...classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
 from ...classic.errors import plain
 from ...classic.plugins import InferenceServerClientBase
+from ...codec.rest_infer import HEAD_LENGTH
 from ...datatypes import Buffer
 from ...errors import ServerError
 from ...transport.asyncio import HttpTransport
@@ -24,7 +25,7 @@ from .. import (
     _calls,
 )
 from .._base import HttpClientBase, Query
-from .._calls import Answer
+from .._calls import AwaitedAnswer, InferCall, RawCall
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -62,6 +63,8 @@ class InferenceServerClient(HttpClientBase):
         InferenceServerException: the URL has a scheme.
     """
 
+    _CLOSED = "Session is closed"
+
     def __init__(
         self,
         url: str,
@@ -72,6 +75,7 @@ class InferenceServerClient(HttpClientBase):
         ssl_context: ssl_module.SSLContext | bool | None = None,
     ) -> None:
         super().__init__(url, verbose, ssl)
+        self._shown_url = f"{'https' if ssl else 'http'}://{self._settings.endpoint.authority}"
         if isinstance(ssl_context, bool) or ssl_context is None:
             tls = TLS(verify=ssl_context is not False)
         else:
@@ -87,36 +91,51 @@ class InferenceServerClient(HttpClientBase):
 
     async def close(self) -> None:
         """Close all connections; later calls fail."""
+        self._closed = True
         await self._transport.close()
 
     # How everything is asked
 
-    async def _get(self, request_uri: str, headers: Headers, query_params: Query) -> Answer:
+    async def _get(self, request_uri: str, headers: Headers, query_params: Query) -> AwaitedAnswer:
         call = self._raw_call("GET", request_uri, b"", headers, query_params)
-        return self._shown_answer(await self._transport.send(call, self._timeout))
+        return await self._answer(call)
 
     async def _post(
         self, request_uri: str, request_body: Buffer | str, headers: Headers, query_params: Query
-    ) -> Answer:
+    ) -> AwaitedAnswer:
         call = self._raw_call("POST", request_uri, request_body, headers, query_params)
-        return self._shown_answer(await self._transport.send(call, self._timeout))
+        return await self._answer(call)
 
-    async def _ask(self, request: m.Request[Any], headers: Headers, query_params: Query) -> Answer:
+    _own_post = _post
+
+    async def _answer(self, call: RawCall) -> AwaitedAnswer:
+        answer = await self._transport.send(call, self._timeout)
+        awaited = AwaitedAnswer(answer, self._shown_url + call.target())
+        self._show(awaited)
+        return awaited
+
+    async def _ask(self, request: m.Request[Any], headers: Headers, query_params: Query) -> Any:
         method, uri, body = _calls.encode(request)
+        # By name, as programs' own `_get` and `_post` may expect.
         if method == "GET":
-            return await self._get(uri, headers, query_params)
-        return await self._post(uri, body, headers, query_params)
+            return await self._get(request_uri=uri, headers=headers, query_params=query_params)
+        return await self._post(
+            request_uri=uri, request_body=body, headers=headers, query_params=query_params
+        )
 
     async def _is(self, request: m.Request[bool], headers: Headers, query_params: Query) -> bool:
-        return (await self._ask(request, headers, query_params)).status_code == 200
+        return bool((await self._ask(request, headers, query_params)).status == 200)
 
     async def _do(self, request: m.Request[None], headers: Headers, query_params: Query) -> None:
-        _calls.raise_if_error(await self._ask(request, headers, query_params))
+        await _body_of(await self._ask(request, headers, query_params))
+        self._show(_calls.done(request))
 
     async def _read(
         self, kind: type[K], request: m.Request[Any], headers: Headers, query_params: Query
     ) -> K:
-        return _calls.json_of(await self._ask(request, headers, query_params), kind)
+        body = await _body_of(await self._ask(request, headers, query_params))
+        self._show(body)
+        return _calls.json_of(body, kind)
 
     # Health
 
@@ -354,8 +373,22 @@ class InferenceServerClient(HttpClientBase):
             response_compression_algorithm,
             parameters,
         )
-        try:
-            result = await self._transport.send(call, self._timeout)
-        except ServerError as error:
-            raise plain(error) from None
-        return self._shown_result(result)
+        if isinstance(call, InferCall):
+            try:
+                result: InferResult = await self._transport.send(call, self._timeout)
+                return result
+            except ServerError as error:
+                raise plain(error) from None
+        answer = await self._post(**call._asdict())
+        body = await _body_of(answer)
+        length = answer.headers.get(HEAD_LENGTH)
+        return InferResult.from_response_body(
+            body, self._verbose, None if length is None else int(length)
+        )
+
+
+async def _body_of(answer: Any) -> bytes:
+    """The body of an answer, unless it is an error, which is raised."""
+    body: bytes = await answer.read()
+    _calls.raise_if_error(answer.status, body)
+    return body
