@@ -39,7 +39,7 @@ from tritonclient.engine.coding import compress
 from tritonclient.engine.header_block import encode
 from tritonclient.engine.http2 import Http2
 from tritonclient.engine.rpc_stream import WINDOW, CallRefused, Outcome, frame_message
-from tritonclient.errors import Cancelled, ConnectionFailed
+from tritonclient.errors import Cancelled, ConnectionFailed, ProtocolError
 
 REQUEST = encode(
     [
@@ -369,6 +369,29 @@ def test_both_windows_in_odd_steps():
         windows[which] += increment
         feed(engine, window_update(increment, which))
     assert received == message(content)
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_the_window_is_opened_behind_an_answer(chunk):
+    """As servers do for what they have read, so that a connection serves any number of calls."""
+    engine, _ = started()
+    for stream_id in range(1, 21, 2):
+        stream = engine.start(REQUEST, frame_message([bytes(10_000)]))
+        assert len(sent(engine)) > 10_000  # all of it
+        wire = answer(b"%05d" % stream_id, stream_id) + window_update(10_005)
+        for begin in range(0, len(wire), chunk):
+            feed(engine, wire[begin : begin + chunk])
+        assert bytes(stream.take()) == b"%05d" % stream_id
+
+
+@pytest.mark.parametrize("increment", [0, 2**31 - 1])
+def test_a_window_is_opened_wrongly_behind_an_answer(increment):
+    engine, (first, second) = started(b"a", b"b")
+    feed(engine, answer(b"hello", first.id))
+    with pytest.raises(ProtocolError, match=f"opens a window by {increment} bytes"):
+        feed(engine, answer(b"there", second.id) + window_update(increment))
+    assert bytes(second.take()) == b"there"
+    assert not engine.reusable
 
 
 def test_streams_take_turns():

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .datatypes import Buffer, view
+from .datatypes import Buffer, is_wire
 from .inference import TensorLike, infer
 from .messages import Infer, InferResponse, RequestedOutput
 from .options import InferOptions, split
@@ -48,7 +48,8 @@ class InferCalls:
         arguments, carrying = split(options)
         request = infer(model, inputs, version=version, outputs=outputs, **arguments)
         call = self._prepare(request, carrying)
-        if key is not None:
+        # Only arrays whose memory is what is sent; of others a look does not tell what they hold.
+        if key is not None and all(map(is_wire, inputs.values())):
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()
             self._remembered[key] = call.without_data(Infer(model, (), version))
@@ -67,9 +68,11 @@ def _looks(
         return None, data
     described: list[Any] = [model, version, outputs and tuple(outputs)]
     for name, array in inputs.items():
-        buffer = view(array) if type(array) is np.ndarray else None
-        if buffer is None:
+        if type(array) is not np.ndarray:
             return None, data
         described += (name, array.dtype, array.shape)
-        data.append(buffer)
+        try:
+            data.append(array.data.cast("B"))
+        except (TypeError, ValueError):  # it is not contiguous, or has no plain memory
+            return None, data
     return tuple(described), data

@@ -116,11 +116,10 @@ def pack(array: Array, datatype: str) -> Buffer:
     return np.asarray(array).data.cast("B")  # masked arrays have another `data`
 
 
-def view(array: Array) -> Buffer | None:
-    """An array's own memory, if that is what its wire bytes are; else None."""
-    if array.dtype in _BY_DTYPE and array.flags.c_contiguous and array.size and array.ndim:
-        return array.data.cast("B")
-    return None
+def is_wire(array: Any) -> bool:
+    """Whether an array's own memory is its wire bytes, so that `pack` gives a view of it."""
+    plain = type(array) is np.ndarray and array.dtype in _BY_DTYPE
+    return plain and array.flags.c_contiguous and array.size > 0 and array.ndim > 0
 
 
 def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:
@@ -134,16 +133,18 @@ def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:
     Raises:
         ValueError: the bytes do not fill the shape exactly.
     """
-    count = element_count(shape)
     if datatype == "BYTES":
-        return unpack_bytes(data, count).reshape(shape)
+        return unpack_bytes(data, element_count(shape)).reshape(shape)
     dtype = NUMPY[datatype]
-    if len(data) != count * dtype.itemsize:
+    try:
+        array: Array = np.ndarray(shape, dtype, data)
+    except (TypeError, ValueError):  # there are fewer bytes
+        array = np.empty(0)
+    if array.nbytes != len(data):
         raise ValueError(
             f"{len(data)} bytes for a {datatype} tensor of shape {list(shape)}, "
-            f"expected {count * dtype.itemsize}"
+            f"expected {element_count(shape) * dtype.itemsize}"
         )
-    array: Array = np.ndarray(shape, dtype, data)
     if not array.flags.aligned:
         array = array.copy()
     if datatype == "BF16":

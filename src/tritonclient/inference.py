@@ -356,7 +356,7 @@ class InferResult(Mapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         array = self._arrays.get(name)
         if array is None:
-            array = self._arrays[name] = self._read(self.output(name))
+            array = self._arrays[name] = self._read(self._tensors.get(name) or self.output(name))
         return array
 
     def _read(self, tensor: InferTensor) -> Array:

@@ -27,14 +27,14 @@ class Layout(NamedTuple):
         fixed: what is the same in all such messages: beginnings, ends and bytes.
         id_start, id_end: where the id stands; both 0 when there is none.
         response: the answer without id and outputs.
-        outputs: the outputs without data, with beginning and end of theirs.
+        outputs: name, datatype and shape of the outputs, and where their data begin and end.
     """
 
     fixed: tuple[tuple[int, int, bytes], ...]
     id_start: int
     id_end: int
     response: InferResponse
-    outputs: tuple[tuple[InferTensor, int, int], ...]
+    outputs: tuple[tuple[str, str, tuple[int, ...], int, int], ...]
 
     def fits(self, view: memoryview) -> bool:
         """Whether a message, of the same length, is laid out like this."""
@@ -49,15 +49,15 @@ class Layout(NamedTuple):
         Raises:
             ValueError: its id is not UTF-8.
         """
+        _, id_start, id_end, (model, version, _, parameters, _), placed = self
         outputs = []
-        for (name, datatype, shape, _, _, _), start, end in self.outputs:
+        for name, datatype, shape, start, end in placed:
             values = (name, datatype, shape, view[start:end], NO_PARAMETERS, True)
             outputs.append(_make(InferTensor, values))
-        name, version, _, parameters, _ = self.response
-        id = str(view[self.id_start : self.id_end], "utf-8") if self.id_end else ""
+        id = str(view[id_start:id_end], "utf-8") if id_end else ""
         # A copy, since the layout is remembered.
         given = dict(parameters) if parameters else NO_PARAMETERS
-        answer: InferResponse = _make(InferResponse, (name, version, id, given, tuple(outputs)))
+        answer: InferResponse = _make(InferResponse, (model, version, id, given, tuple(outputs)))
         return answer
 
 
@@ -87,7 +87,7 @@ def remember_layout(view: memoryview, parts: Parts, response: InferResponse) -> 
         _, start = wire.read_varint(view, end + 1)
         fixed.append((end, start, bytes(view[end:start])))
         end = start + len(data)
-        placed.append((output._replace(data=None), start, end))
+        placed.append((output.name, output.datatype, output.shape, start, end))
     # A copy, since the caller may change what it was given.
     common = response._replace(id="", parameters=dict(response.parameters), outputs=())
     layout = Layout(tuple(fixed), id_start, id_end, common, tuple(placed))

@@ -58,7 +58,7 @@ _MAX_CONTINUATIONS = 64
 _DIRECT_SIZE = 16 * 1024
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_FRAME = struct.Struct(">HBBBL")  # length in two parts, type, flags, stream
+_FRAME = struct.Struct(">LBL")  # length and type, flags, stream
 _SETTING = struct.Struct(">HL")
 _DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS = 0, 1, 2, 3, 4
 _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 5, 6, 7, 8, 9
@@ -70,6 +70,8 @@ _NO_ERROR, _CANCEL = 0, 8
 _LARGEST_WINDOW = 2**31 - 1
 _LAST_STREAM = 2**31 - 1
 _DEFAULT_WINDOW = 65535
+#: How a frame begins that opens the connection's window.
+_OPENS_WINDOW = _FRAME.pack(4 << 8 | _WINDOW_UPDATE, 0, 0)
 _OUR_SETTINGS = {
     _HEADER_TABLE_SIZE: 0,
     _ENABLE_PUSH: 0,
@@ -80,7 +82,7 @@ _OUR_SETTINGS = {
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    return _FRAME.pack(len(payload) >> 8, len(payload) & 255, kind, flags, stream) + payload
+    return _FRAME.pack(len(payload) << 8 | kind, flags, stream) + payload
 
 
 def _window_update(stream: int, increment: int) -> bytes:
@@ -264,12 +266,12 @@ class Http2:
         if length > self._max_frame:
             self._send_long_block(stream_id, block)
         else:
-            head = _FRAME.pack(length >> 8, length & 255, _HEADERS, _END_HEADERS, stream_id)
+            head = _FRAME.pack(length << 8 | _HEADERS, _END_HEADERS, stream_id)
             self._control += (head, block)
         size = sum(map(len, payload))
         if end and size <= min(self._window, self._stream_window, self._max_frame):
             # Small enough to go as it is, without waiting for its turn.
-            head = _FRAME.pack(size >> 8, size & 255, _DATA, _END_STREAM, stream_id)
+            head = _FRAME.pack(size << 8 | _DATA, _END_STREAM, stream_id)
             self._control += (head, *payload)
             self._window -= size
             stream.send_window -= size
@@ -345,7 +347,7 @@ class Http2:
                 return begin - limit
             stream.sent_end = stream.out_ends and size == left
             flags = _END_STREAM if stream.sent_end else 0
-            out.append(_FRAME.pack(size >> 8, size & 255, _DATA, flags, stream.id))
+            out.append(_FRAME.pack(size << 8 | _DATA, flags, stream.id))
             out += stream.cut(size)
             stream.send_window -= size
             self._window -= size
@@ -452,8 +454,8 @@ class Http2:
             pattern = self._pattern
             if pattern is not None and available >= pattern.stop and self._like_the_last(pattern):
                 continue
-            high, low, kind, flags, stream_id = _FRAME.unpack_from(self._buffer, self._start)
-            length = high << 8 | low
+            word, flags, stream_id = _FRAME.unpack_from(self._buffer, self._start)
+            length, kind = word >> 8, word & 255
             stream_id &= 0x7FFFFFFF
             if self._first:
                 self._check_first(kind, flags)
@@ -476,20 +478,24 @@ class Http2:
     def _like_the_last(self, pattern: _Pattern) -> bool:
         """Read a whole answer that differs from the last one in its message only."""
         buffer, start = self._buffer, self._start
-        stream_id = buffer[start + 5 : start + 9]
-        message, last, stop = start + pattern.message, start + pattern.last, start + pattern.stop
-        first, middle, end = pattern.head
-        if buffer[start:message] != b"".join((first, stream_id, middle, stream_id, end)):
+        message, last, stop, size, (first, middle, end), (rest, close), outcome = pattern
+        if start:
+            message, last, stop = start + message, start + last, start + stop
+        stream_id = bytes(buffer[start + 5 : start + 9])
+        if buffer[start:message] != first + stream_id + middle + stream_id + end:
             return False
-        first, end = pattern.tail
-        if buffer[last:stop] != b"".join((first, stream_id, end)):
+        if buffer[last:stop] != rest + stream_id + close:
             return False
         stream = self.streams.get(int.from_bytes(stream_id, "big"))
         if stream is None or not stream.sent_end:
             return False
-        if not stream.answered(memoryview(buffer[message:last]), pattern.outcome):
+        if not stream.answered(memoryview(buffer[message:last]), outcome):
             return False
-        self._answered(stream, stop, pattern.size)
+        self._answered(stream, stop, size)
+        if self._end - stop == 13 and buffer[stop : stop + 9] == _OPENS_WINDOW:
+            # What often comes right behind, for what we sent.
+            self._start = self._end
+            self._window_received(0, bytes(buffer[stop + 9 : stop + 13]))
         return True
 
     def _answered(self, stream: RpcStream, stop: int, size: int) -> None:
@@ -512,14 +518,14 @@ class Http2:
         data = begin + length
         if data + 23 > end or self._header_block is not None:
             return False
-        high, low, kind, flags, data_stream = _FRAME.unpack_from(buffer, data)
-        size = high << 8 | low
+        word, flags, data_stream = _FRAME.unpack_from(buffer, data)
+        size = word >> 8
         last = data + 9 + size
-        if kind or flags or data_stream != stream_id or last + 9 > end:
+        if word & 255 or flags or data_stream != stream_id or last + 9 > end:
             return False
-        high, low, kind, flags, last_stream = _FRAME.unpack_from(buffer, last)
-        stop = last + 9 + low
-        if kind != _HEADERS or flags != _ANSWER_ENDS or last_stream != stream_id or high:
+        word, flags, last_stream = _FRAME.unpack_from(buffer, last)
+        stop = last + 9 + (word >> 8)
+        if word & 255 != _HEADERS or flags != _ANSWER_ENDS or last_stream != stream_id:
             return False
         compressed, message_size = PREFIX.unpack_from(buffer, data + 9)
         stream = self.streams.get(stream_id)

@@ -162,6 +162,8 @@ class RpcStream:
         message, coding = self.messages.popleft(), None
         if isinstance(message, _Compressed):
             message, coding = message
+        elif self.result is not None:
+            return message
         self._queued -= len(message) + _MESSAGE_COST
         if self.result is None:
             self._open_window(self.coming)

@@ -186,9 +186,8 @@ class GrpcCall(Generic[T]):
 
     def with_data(self, data: list[Buffer]) -> Self:
         """The same call with other tensors, of the same sizes."""
-        payload: list[Buffer] = []
-        for head, tensor in zip(self._payload, data, strict=True):
-            payload += (head, tensor)
+        payload = data * 2
+        payload[::2], payload[1::2] = self._payload, data
         return self._variant(self.request, payload)
 
     def _variant(self, request: Request[Any], payload: Sequence[Buffer]) -> Self:
