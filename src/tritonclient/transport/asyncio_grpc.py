@@ -119,7 +119,7 @@ async def _exchange(
     stream = call.begin(connection.engine, timeout)
     answer = connection.expect(stream, deadline)
     pool.watch(deadline)
-    connection.schedule()
+    connection.send_call()
     try:
         await answer
         return call.finish(stream)

@@ -99,6 +99,13 @@ class GrpcConnection(LoopConnection):
         """Call a function when the loop comes round."""
         self._loop.call_soon(function, *arguments)
 
+    def send_call(self) -> None:
+        """Send a call that has begun, at once where no other could go with it."""
+        if len(self.engine.streams) == 1:
+            self._flush()
+        else:
+            self.schedule()
+
     def schedule(self) -> None:
         """Send what there is to send, together with what other calls have by then."""
         if not self._scheduled:
