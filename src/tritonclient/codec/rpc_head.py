@@ -98,14 +98,14 @@ def split(view: memoryview, raw: int) -> Parts:
     raw_tag = raw << 3 | wire.DELIMITED
     while position < size and (tag := view[position]) < raw_tag and tag & 7 == wire.DELIMITED:
         at = position
-        length, start = wire.read_varint(view, position + 1)
+        length, start = wire.read_varint(view, position + 1, wire.MAX_PREFIX)
         position = start + length
         if tag >> 3 == _ID:
             id_at, id_start, id_end = at, start, position
     end = position
     contents: list[Buffer] = []
     while position < size and view[position] == raw_tag:
-        length, start = wire.read_varint(view, position + 1)
+        length, start = wire.read_varint(view, position + 1, wire.MAX_PREFIX)
         position = start + length
         contents.append(view[start:position])
     if position != size:

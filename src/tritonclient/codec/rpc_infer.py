@@ -234,7 +234,7 @@ def decode_stream_response(message: Buffer) -> InferStreamResponse:
     """
     view = memoryview(message)
     if len(view) and view[0] == _ANSWER << 3 | wire.DELIMITED:
-        length, start = wire.read_varint(view, 1)
+        length, start = wire.read_varint(view, 1, wire.MAX_PREFIX)
         if start + length == len(view):  # the common case: an answer, and nothing else
             return InferStreamResponse("", decode_response(view[start:]))
     error, answers = "", []

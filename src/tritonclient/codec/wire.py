@@ -19,6 +19,8 @@ VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
 _MASK = (1 << 64) - 1
 _FIXED = {FIXED64: 8, FIXED32: 4}
 _MAX_VARINT = 10  # bytes; 64 bits by seven
+#: Bytes of a tag or a length that protobuf takes, whatever number they stand for.
+MAX_PREFIX = 5
 
 
 # Writing
@@ -64,25 +66,25 @@ def text(number: int, value: str) -> bytes:
 # Reading
 
 
-def read_varint(data: Buffer, position: int) -> tuple[int, int]:
+def read_varint(data: Buffer, position: int, most: int = _MAX_VARINT) -> tuple[int, int]:
     """The varint at a position, and the position behind it.
 
     Raises:
-        ValueError: the data ends inside it, or it is longer than any number of 64 bits.
+        ValueError: the data ends inside it, or it has more bytes than may be.
     """
     try:
         octet = data[position]
         if octet < 0x80:
             return octet, position + 1
         value = octet & 0x7F
-        for index in range(1, _MAX_VARINT):
+        for index in range(1, most):
             octet = data[position + index]
             value |= (octet & 0x7F) << 7 * index
             if octet < 0x80:
                 return value & _MASK, position + index + 1
     except IndexError:
         raise ValueError("the message ends inside a number") from None
-    raise ValueError(f"a number takes more than {_MAX_VARINT} bytes")
+    raise ValueError(f"a number takes more than {most} bytes")
 
 
 def fields(data: Buffer) -> Iterator[tuple[int, int, Buffer]]:
@@ -93,12 +95,12 @@ def fields(data: Buffer) -> Iterator[tuple[int, int, Buffer]]:
     """
     position, size = 0, len(data)
     while position < size:
-        head, start = read_varint(data, position)
+        head, start = read_varint(data, position, MAX_PREFIX)
         number, kind = head >> 3, head & 7
         if not 0 < number < 1 << 29:
             raise ValueError(f"a field has the number {number}")
         if kind == DELIMITED:
-            length, start = read_varint(data, start)
+            length, start = read_varint(data, start, MAX_PREFIX)
             position = start + length
         elif kind == VARINT:
             _, position = read_varint(data, start)
