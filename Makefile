@@ -4,7 +4,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check fix bench docs clean
+# Seconds for each target of `make fuzz`.
+TIME ?= 60
+
+.PHONY: help demo test check fix bench docs fuzz clean
 .NOTPARALLEL:
 
 help:
@@ -14,6 +17,7 @@ help:
 	@echo "make fix    correct the style"
 	@echo "make docs   run the code in the documentation"
 	@echo "make bench  measure speed beside the official client"
+	@echo "make fuzz   feed what reads a peer's bytes with what breaks it; TIME=60 seconds for each target"
 	@echo "make clean  remove what these made"
 
 demo: .venv/.test
@@ -39,14 +43,17 @@ docs: .venv/.test
 bench: .venv/.test
 	@$(BIN)/python -m benchmarks
 
+fuzz: .venv/.fuzz
+	@$(BIN)/python -m fuzzing --time $(TIME) $(ARGS)
+
 clean:
-	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .fuzz .mypy_cache .ruff_cache .hypothesis
 
 # The dependency groups of pyproject.toml, installed once and again whenever that file changes.
 # pip is upgraded first because --group needs 25.1. Its output is shown only when it fails.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.venv/.test .venv/.check: .venv/.%: pyproject.toml
+.venv/.test .venv/.check .venv/.fuzz: .venv/.%: pyproject.toml
 	@echo "Installing what 'make $*' needs into .venv, which may take a minute"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && \
