@@ -9,11 +9,13 @@ from ..codec.rpc_status import error_of
 from ..errors import (
     Cancelled,
     ConnectionFailed,
+    ConnectionRefused,
     DeadlineExceeded,
     InferenceServerException,
     ProtocolError,
     ServerError,
 )
+from ..transport.endpoint import parse_url
 
 #: The statuses of what goes wrong without a word from the server.
 _STATUSES: tuple[tuple[type[InferenceServerException], str], ...] = (
@@ -53,8 +55,24 @@ def in_grpcs_words(error: InferenceServerException) -> InferenceServerException:
     if isinstance(error, DeadlineExceeded):
         text = "Deadline Exceeded"
     elif text.startswith(_NOT_CONNECTED):
-        text = f"failed to connect to all addresses; last error: {text} ({error.endpoint})"
+        reason = _refusal(error) or f"{text} ({error.endpoint})"
+        text = f"failed to connect to all addresses; last error: {reason}"
     return plain(error, text, status, error.debug_details() or _details(status, text))
+
+
+def _refusal(error: InferenceServerException) -> str | None:
+    """What grpcio says when nobody listens at an address; None where only its name is known."""
+    if not (isinstance(error, ConnectionRefused) and error.endpoint):
+        return None
+    endpoint = parse_url(error.endpoint)
+    host = "127.0.0.1" if endpoint.host == "localhost" else endpoint.host
+    if ":" in host:
+        host = f"ipv6:%5B{host}%5D"
+    elif host.replace(".", "").isdigit():
+        host = f"ipv4:{host}"
+    else:
+        return None
+    return f"UNKNOWN: {host}:{endpoint.port}: Failed to connect to remote host: Connection refused"
 
 
 def _details(status: str | None, text: str) -> str | None:

@@ -70,9 +70,10 @@ try:
 except ValueError as error:
     print("closed", error)
 
-nobody = grpcclient.InferenceServerClient("127.0.0.1:1")
-for function in (nobody.is_server_live, lambda: nobody.infer("simple", pair())):
-    try:
-        function()
-    except InferenceServerException as error:
-        print(error.status(), error.message().startswith("failed to connect to all addresses; "))
+for url in ("127.0.0.1:1", "ipv4:127.0.0.1:1", "[::1]:1"):
+    nobody = grpcclient.InferenceServerClient(url)
+    for function in (nobody.is_server_live, lambda c=nobody: c.infer("simple", pair())):
+        try:
+            function()
+        except InferenceServerException as error:
+            print(error)

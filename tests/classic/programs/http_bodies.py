@@ -16,7 +16,7 @@ for binary in (True, False):
     body, length = InferenceServerClient.generate_request_body(
         inputs, outputs=outputs, request_id="7", parameters={"mine": 1}
     )
-    print(type(body).__name__, length is None)
+    print(body, length)
     request = urllib.request.Request(f"http://{sys.argv[1]}/v2/models/simple/infer", data=body)
     request.add_header("Content-Type", "application/octet-stream")
     if length is not None:
