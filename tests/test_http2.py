@@ -39,7 +39,7 @@ from tritonclient.engine.coding import compress
 from tritonclient.engine.header_block import encode
 from tritonclient.engine.http2 import Http2
 from tritonclient.engine.rpc_stream import WINDOW, CallRefused, Outcome, frame_message
-from tritonclient.errors import Cancelled, ConnectionFailed, ProtocolError
+from tritonclient.errors import CallLeftOver, Cancelled, ConnectionFailed, ProtocolError
 
 REQUEST = encode(
     [
@@ -523,7 +523,7 @@ def test_going_away_in_two_steps():
     with pytest.raises(CallRefused, match="going away: error code 0"):
         engine.start(REQUEST)
     feed(engine, goaway(3, 11, b"max age"))
-    assert [type(stream.result) for stream in streams] == [type(None)] * 2 + [CallRefused]
+    assert [type(stream.result) for stream in streams] == [type(None)] * 2 + [CallLeftOver]
     assert streams[2].result.message() == "the server is going away: max age"
     feed(engine, answer(b"one", 1) + answer(b"two", 3))
     assert [bytes(stream.take()) for stream in streams[:2]] == [b"one", b"two"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from . import flows
 from . import messages as m
 from .calls import InferCalls
-from .errors import ConnectionFailed, DeadlineExceeded
+from .errors import ConnectionFailed, DeadlineExceeded, Unavailable
 from .inference import InferResult, TensorLike
 from .model import ModelSpec
 from .options import (
@@ -300,7 +300,7 @@ class AsyncClient:
     async def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
         try:
             return await self.ask(request, **call)
-        except (ConnectionFailed, DeadlineExceeded):
+        except (ConnectionFailed, DeadlineExceeded, Unavailable):
             return False
 
     async def wait_until_ready(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from . import flows
 from . import messages as m
 from .calls import InferCalls
-from .errors import ConnectionFailed, DeadlineExceeded
+from .errors import ConnectionFailed, DeadlineExceeded, Unavailable
 from .inference import InferResult, TensorLike
 from .model import ModelSpec
 from .options import (
@@ -374,7 +374,7 @@ class Client:
     def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
         try:
             return self.ask(request, **call)
-        except (ConnectionFailed, DeadlineExceeded):
+        except (ConnectionFailed, DeadlineExceeded, Unavailable):
             return False
 
     def wait_until_ready(

@@ -105,6 +105,10 @@ class CallRefused(ConnectionFailed):
     """The server did not begin the call, so that it can be sent again on another connection."""
 
 
+class CallLeftOver(CallRefused):
+    """The same, but it began others before it ended the connection: trying again gets on."""
+
+
 class DeadlineExceeded(_LocalError, TimeoutError):
     """The call's deadline passed before its answer came."""
 

@@ -21,6 +21,9 @@ from ..errors import ProtocolError
 MAX_BLOCK_SIZE = 64 * 1024
 #: At a block's beginning: the dynamic table has no room from now on.
 NO_TABLE = b"\x20"
+#: A literal that is to be added to that table, which just stays empty. Nginx closes the connection
+#: over names that are not when it refuses a stream.
+_ADDED = 0x40
 _REMEMBERED_SIZE = 1024
 #: Names of the static table that requests use (RFC 7541, appendix A).
 _INDEX = {":authority": 1, ":path": 4, "content-type": 31, "user-agent": 58}
@@ -58,10 +61,10 @@ def encode(headers: Iterable[tuple[str, str]]) -> bytes:
             continue
         index = _INDEX.get(name)
         if index is None:
-            block.append(0)
+            block.append(_ADDED)
             _append_text(block, name)
         else:
-            _append_integer(block, 0, 4, index)
+            _append_integer(block, _ADDED, 6, index)
         _append_text(block, value)
     return bytes(block)
 

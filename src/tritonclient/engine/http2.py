@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 from ..datatypes import Buffer
 from ..errors import (
+    CallLeftOver,
     CallRefused,
     ConnectionFailed,
     InferenceServerException,
@@ -826,10 +827,11 @@ class Http2:
             raise ProtocolError("the server sent an invalid GOAWAY frame")
         self._idle()
         last, code = struct.unpack_from(">LL", payload)
+        last &= 0x7FFFFFFF
         text = payload[8:200].decode("utf-8", "replace")
         self.farewell = text or f"error code {code}"
         self.reusable = False
         for stream in list(self.streams.values()):
-            if stream.id > last & 0x7FFFFFFF:
-                error = CallRefused(f"the server is going away: {self.farewell}")
-                self._end_stream(stream, error)
+            if stream.id > last:
+                kind = CallLeftOver if last else CallRefused
+                self._end_stream(stream, kind(f"the server is going away: {self.farewell}"))

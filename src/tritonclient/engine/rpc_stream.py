@@ -31,6 +31,9 @@ _ALIGNMENT = 16
 _PLACED_SIZE = 64 * 1024
 #: How much of an answer that is not gRPC is kept for the error.
 _EXCERPT = 2048
+#: gRPC's own mapping (its document "HTTP to gRPC Status Code Mapping"), and what proxies say of
+#: messages that are too large for them.
+_CODES = {400: 13, 401: 16, 403: 7, 404: 12, 413: 8, 429: 14, 502: 14, 503: 14, 504: 14}
 #: What a message that waits to be taken counts for besides its bytes; it may have none.
 _MESSAGE_COST = 256
 
@@ -356,10 +359,7 @@ class RpcStream:
             return ProtocolError(
                 f"the answer is not gRPC: its content-type is {kind!r}", None, text
             )
-        # gRPC's own mapping (its document "HTTP to gRPC Status Code Mapping").
-        code = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}.get(
-            first.http_status or 0, 2
-        )
+        code = _CODES.get(first.http_status or 0, 2)
         return Outcome(code, message, text.encode() or None, first.headers, {})
 
 

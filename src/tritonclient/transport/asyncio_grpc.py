@@ -11,6 +11,7 @@ from typing import TypeVar
 from ..datatypes import Buffer
 from ..engine.rpc_stream import RpcStream, frame_message
 from ..errors import (
+    CallLeftOver,
     CallRefused,
     Cancelled,
     ConnectionFailed,
@@ -26,7 +27,7 @@ from .grpc import GrpcCall, GrpcSettings, check_options, check_outcome, open_str
 
 T = TypeVar("T")
 
-#: How often a call that servers refuse to begin is sent again.
+#: How often a call is sent again that servers refuse to begin, and any other with it.
 _MAX_REFUSALS = 3
 
 
@@ -71,8 +72,8 @@ class GrpcTransport(LoopTransport[GrpcPool]):
                 reused = connection.used
                 try:
                     return await _exchange(pool, connection, call, timeout, deadline)
-                except CallRefused:
-                    refusals += 1
+                except CallRefused as error:
+                    refusals += not isinstance(error, CallLeftOver)
                     if refusals > _MAX_REFUSALS:
                         raise
                     note("%s: the call was refused; sending it again", self._url)

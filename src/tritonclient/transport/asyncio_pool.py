@@ -79,8 +79,10 @@ class Connector(Generic[C]):
             # The network has a timeout of its own, whose error has a number.
             if isinstance(error, (asyncio.TimeoutError, TimeoutError)) and not error.args:
                 raise DeadlineExceeded("the deadline passed while connecting") from error
-            if isinstance(error, ssl.SSLError):
-                raise ConnectionFailed(f"the TLS handshake failed: {error}") from error
+            # asyncio has no words for a server that hangs up.
+            if isinstance(error, ssl.SSLError) or (self._context and not str(error)):
+                reason = str(error) or "the server closed the connection"
+                raise ConnectionFailed(f"the TLS handshake failed: {reason}") from error
             raise unreachable(error) from error
 
     async def _connect(self, loop: AbstractEventLoop) -> C:

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import (
+    CallLeftOver,
     CallRefused,
     Cancelled,
     ConnectionFailed,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: How often a call that servers refuse to begin is sent again.
+#: How often a call is sent again that servers refuse to begin, and any other with it.
 _MAX_REFUSALS = 3
 
 
@@ -76,8 +77,8 @@ class Transport:
             while True:
                 try:
                     return self._exchange(connection, call, timeout, deadline)
-                except CallRefused:
-                    refusals += 1
+                except CallRefused as error:
+                    refusals += not isinstance(error, CallLeftOver)
                     if refusals > _MAX_REFUSALS:
                         raise
                     note("%s: the call was refused; sending it again", self._url)
@@ -100,7 +101,7 @@ class Transport:
             answer = call.finish(connection.exchange(buffers, deadline))
         except BaseException as error:
             # Where other calls than this can go on, its end need not be the connection's.
-            mild = isinstance(error, (DeadlineExceeded, Cancelled, ProtocolError))
+            mild = isinstance(error, (CallRefused, DeadlineExceeded, Cancelled, ProtocolError))
             if call.trusts(error) or (mild and connection.leave()):
                 self._pool.release(connection)
             else:
