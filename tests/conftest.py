@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import pytest
 
 from tests import official
 from tests import triton as real_triton
+from tritonclient import TLS, Client
 
 if TYPE_CHECKING:
+    import trustme
+
     from tritonclient.server import Server
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -51,6 +55,60 @@ def embedded() -> Iterator[Server]:
 
     with Server(MODELS, model_control_mode="explicit", load_models=["*"]) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Who signs the certificates of proxies."""
+    import trustme
+
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with that authority's own certificate."""
+    path = tmp_path_factory.mktemp("authority") / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def grpc_proxy(
+    embedded: Server, authority: trustme.CA, ca_file: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], tuple[str, dict[str, Any]]]]:
+    """A function that gives the URL of a proxy in front of the embedded server, by its program and
+    name such as "nginx plain", and the options that clients of it need.
+    """
+    from tests import grpc_proxies
+
+    urls: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+
+        def proxy(way: str) -> tuple[str, dict[str, Any]]:
+            program, _, name = way.partition(" ")
+            if way not in urls:
+                directory = tmp_path_factory.mktemp(program)
+                upstream = embedded.grpc_address
+                served = grpc_proxies.serve(directory, program, name, upstream, authority)
+                urls[way] = stack.enter_context(served).url
+            return urls[way], {"tls": TLS(ca_file=ca_file)} if name.startswith("tls") else {}
+
+        yield proxy
+
+
+@pytest.fixture
+def executed(embedded: Server) -> Iterator[Callable[[], int]]:
+    """A function that tells how often the model "simple" was executed since it was last called."""
+    with Client(embedded.grpc_url) as client:
+        before = client.statistics("simple")[0].execution_count
+
+        def executed() -> int:
+            nonlocal before
+            last, before = before, client.statistics("simple")[0].execution_count
+            return before - last
+
+        yield executed
 
 
 @pytest.fixture(scope="session")

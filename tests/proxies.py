@@ -16,7 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -132,15 +132,15 @@ _HAPROXY_LISTENERS = ("plain", "closing", "idle", "tls")
 def nginx(directory: Path, upstream: str, authority: trustme.CA) -> Iterator[dict[str, str]]:
     """Nginx in front of `upstream`; "host:port" of each listener by its name."""
     program = find("nginx")
-    with _sockets(_NGINX_LISTENERS) as sockets, _nobody() as nobody:
-        addresses = _addresses(sockets)
+    with listeners(_NGINX_LISTENERS) as sockets, nobody() as refusing:
+        addresses = addresses_of(sockets)
         config = directory / "nginx.conf"
         config.write_text(
             _NGINX.format(
                 directory=directory,
                 upstream=upstream,
-                nobody=nobody,
-                certificate=_certificate(directory, authority),
+                nobody=refusing,
+                certificate=certificate(directory, authority),
                 keepalive_requests=KEEPALIVE_REQUESTS,
                 small_body=SMALL_BODY,
                 # Root's workers would else become somebody who may not write here.
@@ -151,7 +151,7 @@ def nginx(directory: Path, upstream: str, authority: trustme.CA) -> Iterator[dic
         # Nginx takes over the listeners named here, as it does when it is upgraded in service.
         inherited = "".join(f"{each.fileno()};" for each in sockets.values())
         command = [program, "-p", str(directory), "-c", str(config), "-e", "stderr"]
-        with _running(command, directory, sockets, {"NGINX": inherited}):
+        with running(command, directory, sockets, {"NGINX": inherited}, _check(addresses)):
             yield addresses
 
 
@@ -159,18 +159,19 @@ def nginx(directory: Path, upstream: str, authority: trustme.CA) -> Iterator[dic
 def haproxy(directory: Path, upstream: str, authority: trustme.CA) -> Iterator[dict[str, str]]:
     """Haproxy in front of `upstream`; "host:port" of each listener by its name."""
     program = find("haproxy")
-    with _sockets(_HAPROXY_LISTENERS) as sockets, _nobody() as nobody:
-        addresses = _addresses(sockets)
+    with listeners(_HAPROXY_LISTENERS) as sockets, nobody() as refusing:
+        addresses = addresses_of(sockets)
         config = directory / "haproxy.cfg"
         config.write_text(
             _HAPROXY.format(
                 upstream=upstream,
-                nobody=nobody,
-                certificate=_certificate(directory, authority),
+                nobody=refusing,
+                certificate=certificate(directory, authority),
                 **{name: each.fileno() for name, each in sockets.items()},
             )
         )
-        with _running([program, "-db", "-f", str(config)], directory, sockets, {}):
+        command = [program, "-db", "-f", str(config)]
+        with running(command, directory, sockets, {}, _check(addresses)):
             yield addresses
 
 
@@ -187,14 +188,15 @@ def find(program: str) -> str:
 
 
 @contextlib.contextmanager
-def _running(
+def running(
     command: list[str],
     directory: Path,
     sockets: Mapping[str, socket.socket],
     environment: Mapping[str, str],
-) -> Iterator[None]:
+    check: Callable[[], None],
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A proxy that takes over sockets and then passes a check."""
     log = directory / "log"
-    address = _addresses(sockets)["plain"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -211,14 +213,21 @@ def _running(
         for each in sockets.values():
             each.close()
         try:
-            assert get(address, "/v2/health/ready") == (200, b"")
+            check()
         except (OSError, http.client.HTTPException) as error:
             pytest.fail(f"{command[0]} does not serve: {error}\n{log.read_text()}")
-        yield
+        yield process
     finally:
         # All of its session, since a nginx that is killed leaves its worker behind.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _check(addresses: Mapping[str, str]) -> Callable[[], None]:
+    def check() -> None:
+        assert get(addresses["plain"], "/v2/health/ready") == (200, b"")
+
+    return check
 
 
 def get(address: str, path: str) -> tuple[int, bytes]:
@@ -230,7 +239,8 @@ def get(address: str, path: str) -> tuple[int, bytes]:
 
 
 @contextlib.contextmanager
-def _sockets(names: tuple[str, ...]) -> Iterator[dict[str, socket.socket]]:
+def listeners(names: Sequence[str]) -> Iterator[dict[str, socket.socket]]:
+    """Listening sockets by their names."""
     with contextlib.ExitStack() as stack:
         sockets = {}
         for name in names:
@@ -241,14 +251,15 @@ def _sockets(names: tuple[str, ...]) -> Iterator[dict[str, socket.socket]]:
 
 
 @contextlib.contextmanager
-def _nobody() -> Iterator[str]:
+def nobody() -> Iterator[str]:
     """An address that refuses and that nobody else can get: bound and not listening."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield _address(bound)
 
 
-def _addresses(sockets: Mapping[str, socket.socket]) -> dict[str, str]:
+def addresses_of(sockets: Mapping[str, socket.socket]) -> dict[str, str]:
+    """The "host:port" of each."""
     return {name: _address(each) for name, each in sockets.items()}
 
 
@@ -256,7 +267,8 @@ def _address(sock: socket.socket) -> str:
     return "{}:{}".format(*sock.getsockname())
 
 
-def _certificate(directory: Path, authority: trustme.CA) -> Path:
+def certificate(directory: Path, authority: trustme.CA) -> Path:
+    """A file with a certificate for 127.0.0.1 and its key."""
     path = directory / "certificate.pem"
     issued = authority.issue_cert("127.0.0.1")
     issued.private_key_and_cert_chain_pem.write_to_path(str(path))

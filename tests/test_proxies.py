@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import trustme
 
 from tests import proxies
 from tests.adversity import PATIENCE, both_runtimes, no_hang
@@ -30,18 +29,6 @@ LARGE = np.random.default_rng(7).standard_normal(2 << 20).astype(np.float32)
 TEXTS = np.array([b"", b"a\0b", "ä€".encode(), b"x" * 100_000, *[b"%d" % n for n in range(5000)]])
 TEXTS = TEXTS.astype(object)
 A = np.arange(16, dtype=np.int32)[None]
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def ca_file(authority, tmp_path_factory):
-    path = tmp_path_factory.mktemp("authority") / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
 
 
 @pytest.fixture(scope="module")
