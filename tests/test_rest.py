@@ -241,6 +241,18 @@ def _example(kind):
     return kind(**{name: given.get(name, 0) for name in needed})
 
 
+def test_nulls_stand_for_what_is_left_out():
+    # That is how KServe's servers write their answers.
+    answer = (
+        b'{"model_name":"m","model_version":null,"id":null,"parameters":null,"outputs":'
+        b'[{"name":"X","datatype":"INT32","shape":[1],"parameters":null,"data":[3]}]}'
+    )
+    response = rest.HttpResponse(200, {}, (memoryview(answer),))
+    decoded = rest.decode_response(m.Infer("m", ()), response)
+    assert (decoded.model_version, decoded.id, dict(decoded.parameters)) == ("", "", {})
+    assert InferResult(decoded)["X"].tolist() == [3]
+
+
 @pytest.mark.parametrize(
     "parameters",
     ['"binary_data_size": 5', '"binary_data_size": 0'],

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from tests.adversity import Server, answer_all, http
 from tests.classic.runtimes import make_input
 from tritonclient.datatypes import NUMPY
 from tritonclient.http import (
@@ -413,6 +414,37 @@ def test_a_broken_compressed_answer():
     body, length = answer(NUMBERS, data=bytes(8))
     for coding in ("gzip", "deflate"):
         refused(InferResult.from_response_body, b"\0" + body, False, length, coding)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "data"),
+    [
+        ("INT32", [1.5, 2]),
+        ("INT8", [300, 1]),
+        ("INT32", ["1", "2"]),
+        ("BOOL", ["true", ""]),
+        ("FP32", ["x", "y"]),
+        ("FP32", [1]),
+        ("FP32", 1),
+    ],
+)
+def test_json_that_would_lose_something_is_refused(datatype, data):
+    output = {"name": "t", "datatype": datatype, "shape": [2], "data": data}
+    body = json.dumps({"model_name": "m", "outputs": [output]}).encode()
+    with pytest.raises(InferenceServerException, match="can't be read"):
+        InferResult.from_response_body(body)
+
+
+def test_loose_json_over_a_connection():
+    # That the answer breaks the protocol is no reason to close it.
+    output = b'{"name":"t","datatype":"INT32","shape":[2],"data":[1.0,2.0]}'
+    body = b'{"model_name":"m","outputs":[' + output + b"]}"
+    with Server([answer_all(http(body))]) as server:
+        with InferenceServerClient(server.url.removeprefix("http://")) as client:
+            for _ in range(2):
+                array = client.infer("m", []).as_numpy("t")
+                assert (array.dtype, array.tolist()) == (np.int32, [1, 2])
+        assert server.connections == 1
 
 
 def test_verbose_prints_the_json(capsys):

@@ -225,7 +225,7 @@ def _tensors(
 
 def _parse_answer(head: bytes) -> _Head:
     # Triton writes BYTES that are no text into its JSON as they are; this keeps them.
-    value = json.loads(head.decode("utf-8", "surrogateescape"))
+    value = _without_nulls(json.loads(head.decode("utf-8", "surrogateescape")))
     if isinstance(value, dict) and not {"model_name", "outputs"} & value.keys():
         raise ValueError("neither 'model_name' nor 'outputs' is there")
     members = {
@@ -235,12 +235,20 @@ def _parse_answer(head: bytes) -> _Head:
         "parameters": _member(value, "parameters", dict, {}),
     }
     "".join([members["model_name"], members["model_version"], members["id"]]).encode()
+    value["outputs"] = list(map(_without_nulls, _member(value, "outputs", list, [])))
     outputs = _describe(value, "outputs")
     for output in outputs:
         output.name.encode()  # only data may hold what is no text
         if output.size is not None:
             check_size(output.name, output.datatype, output.shape, output.size)
     return _Head(members, outputs)
+
+
+def _without_nulls(value: Any) -> Any:
+    """A value without the members that are null, as KServe's servers write what they leave out."""
+    if not isinstance(value, dict):
+        return value
+    return {name: member for name, member in value.items() if member is not None}
 
 
 _read_answer = lru_cache(maxsize=256)(_parse_answer)

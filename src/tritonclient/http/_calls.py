@@ -134,7 +134,14 @@ class InferCall(HttpCall[Any]):
     __slots__ = ()
 
     def finish(self, response: Response) -> InferResult:
-        return InferResult._of(super().finish(response), response.headers, response.body)
+        try:
+            answer = super().finish(response)
+        except ProtocolError:
+            loose = InferResult._loosely(response.headers, response.body)
+            if loose is None:
+                raise
+            return loose
+        return InferResult._of(answer, response.headers, response.body)
 
 
 def raise_if_error(status: int, body: Buffer) -> None:

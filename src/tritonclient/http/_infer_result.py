@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..datatypes import Array, Buffer, element_count, unpack, unpack_bytes
 from ..engine.coding import CODINGS, decompress
 from ..errors import ProtocolError
 from ..messages import Infer, InferResponse, InferTensor
-from ..utils import raise_error
+from ..utils import raise_error, triton_to_np_dtype
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -36,12 +37,22 @@ class InferResult:
         InferenceServerException: it is not an answer of the protocol.
     """
 
+    # The outputs of an answer that breaks the protocol, see `_take_loosely`.
+    _loose: Mapping[str, Array] = MappingProxyType({})
+
     def __init__(self, response: Any, verbose: bool) -> None:
-        body = _decoded(response.read(), response.get("Content-Encoding"))
+        body = response.read()
+        if isinstance(body, str):
+            body = body.encode()
+        body = _decoded(body, response.get("Content-Encoding"))
         length = response.get(HEAD_LENGTH)
         headers = {} if length is None else {_head_length: str(length)}
-        answer = rest.decode_response(_ANY, rest.HttpResponse(200, headers, (body,)))
-        self._take(answer, headers, body)
+        try:
+            answer = rest.decode_response(_ANY, rest.HttpResponse(200, headers, (body,)))
+            self._take(answer, headers, body)
+        except ProtocolError:
+            if not self._take_loosely(headers, body):
+                raise
         if verbose:
             print(self._head())
 
@@ -73,14 +84,40 @@ class InferResult:
         result._take(answer, headers, body)
         return result
 
+    @classmethod
+    def _loosely(cls, headers: Mapping[str, str], body: Buffer) -> InferResult | None:
+        """What can be made of an answer that breaks the protocol, or None."""
+        result: InferResult = object.__new__(cls)
+        return result if result._take_loosely(headers, body) else None
+
     def _take(self, answer: InferResponse, headers: Mapping[str, str], body: Buffer) -> None:
         self._headers = headers
         self._body = body
-        self._tensors = {tensor.name: tensor for tensor in answer.outputs}
+        # The first of a name counts.
+        self._tensors = {tensor.name: tensor for tensor in reversed(answer.outputs)}
         self._response: dict[str, Any] | None = None
         for tensor in answer.outputs:
             if not tensor.binary and tensor.datatype == "BYTES" and tensor.data is not None:
                 _texts(tensor)  # tells at once when they are none
+
+    def _take_loosely(self, headers: Mapping[str, str], body: Buffer) -> bool:
+        """Take what numpy can read in an answer of nothing but JSON; tell whether that is all.
+
+        Servers other than Triton write 1.0 for an integer, null for a float that is no number, and
+        names of datatypes of their own. Programs know these as numpy makes arrays of them.
+        """
+        self._headers, self._body, self._response = headers, body, None
+        self._tensors = {}
+        loose: dict[str, Array] = {}
+        self._loose = loose
+        if _head_length in headers:
+            return False
+        try:
+            for output in self.get_response()["outputs"]:
+                loose.setdefault(output["name"], _loose_array(output))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return False
+        return True
 
     def as_numpy(self, name: str) -> Array | None:
         """An output as an array, or None when there is no output of that name.
@@ -94,7 +131,7 @@ class InferResult:
         """
         tensor = self._tensors.get(name)
         if tensor is None:
-            return None
+            return self._loose.get(name)
         if tensor.data is None:
             raise_error(f"output '{name}' has no data here: it is in shared memory")
         if tensor.datatype == "BYTES" and not tensor.binary:
@@ -139,6 +176,16 @@ class _Body:
 def _decoded(body: Buffer, coding: str | None) -> Buffer:
     # What else there may be is left as it is, as it always was.
     return decompress(body, coding, sys.maxsize) if coding in CODINGS else body
+
+
+def _loose_array(output: Mapping[str, Any]) -> Array:
+    data = output["data"]
+    if not isinstance(data, list):
+        raise TypeError("no list")
+    array: Array = np.array(data, triton_to_np_dtype(output["datatype"]))
+    if array.dtype.kind in "iub" and not np.array_equal(array, np.array(data)):
+        raise ValueError("what can't be converted without a loss is an error")
+    return array.reshape(output["shape"])
 
 
 def _texts(tensor: InferTensor) -> Array:
