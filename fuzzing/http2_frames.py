@@ -151,9 +151,12 @@ def check(data: bytes) -> None:
             continue
         frame = _frame(choices)
         where = choices.number()
+        last = steps[-1]
         if kind == len(_ACTIONS):  # in the middle of the frame
             action = (_ACTIONS[choices.below(len(_ACTIONS))], choices.number())
             steps += [frame[:where], action, frame[where:]]
+        elif isinstance(last, bytes) and where < 128:  # received together with the one before
+            steps[-1] = last + frame
         else:
             steps.append(frame)
     compare(steps, size)
@@ -200,11 +203,15 @@ def seeds() -> Iterator[bytes]:
     data = _script(h2.DATA, 0, 1, b"\3")
     yield b"\0" + _HEAD + data + b"\3\0" + _TRAILERS
     yield b"\0" + _HEAD + data + data
-    for number, stream in enumerate((1, 3, 5)):
-        head = _script(h2.HEADERS, h2.END_HEADERS, stream, b"\1")
-        end = _script(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, b"\2")
-        answer = head + _script(h2.DATA, 0, stream, b"\3") + end
-        yield b"\0\0\1" + answer + bytes([3, number]) + answer
+    answers = [
+        _script(h2.HEADERS, h2.END_HEADERS, stream, b"\1")
+        + _script(h2.DATA, 0, stream, b"\3")
+        + _script(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, b"\2")
+        for stream in (1, 3, 5, 7)
+    ]
+    window = _script(h2.WINDOW_UPDATE, 0, 0, _raw(b"\0\0\0\1"))
+    yield b"\0" + b"\0\3" * 2 + b"".join(answers) + window
+    yield b"\0" + b"\0\3" * 2 + window.join(answers) + window + b"\3\0\3\1"
     large = _script(h2.DATA, 0, 1, b"\x08\x00\xff\xff" + b"\x07\xff\xff")
     yield b"\0" + _HEAD + large + b"\3\0" + _TRAILERS
     yield b"\0" + _HEAD + b"\6" + large[1:-1] + b"\x40\2\0" + _TRAILERS
