@@ -129,7 +129,7 @@ class Connection:
 
 
 def _size(message: Any) -> int:
-    return len(message if isinstance(message, memoryview) else message.data)
+    return len(message if isinstance(message, memoryview | bytes) else message.data)
 
 
 def compare(steps: list[Step], size: int) -> None:

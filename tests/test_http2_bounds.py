@@ -264,6 +264,30 @@ def _messages_until_the_end(piece):
     raise AssertionError
 
 
+@pytest.mark.parametrize("size", [0, 1, 20])
+@pytest.mark.parametrize("flags", [0, 1], ids=["plain", "compressed"])
+def test_small_messages_that_nobody_takes(size, flags):
+    """They take up some times their size, however small they are."""
+    engine = Http2()
+    feed(engine, HELLO)
+    stream = engine.start(REQUEST, end=False, single=False)
+    feed(engine, head())
+    messages, part = message(bytes(size), flags) * 600, WINDOW // 8
+    tracemalloc.start()
+    try:
+        for _ in range(part // len(messages)):
+            feed(engine, data(messages))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(stream.messages) == part // len(messages) * 600
+    assert held < 20 * part
+    if not flags:
+        taken = stream.take()
+        assert taken == bytes(size)
+        assert not taken.readonly
+
+
 def test_data_on_a_call_that_was_given_up():
     """What may have been under way is put up with, and not a byte more."""
     engine, (stream,) = begin()

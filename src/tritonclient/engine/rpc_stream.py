@@ -36,6 +36,9 @@ _EXCERPT = 2048
 _CODES = {400: 13, 401: 16, 403: 7, 404: 12, 413: 8, 429: 14, 502: 14, 503: 14, 504: 14}
 #: What a message that waits to be taken counts for besides its bytes; it may have none.
 _MESSAGE_COST = 256
+#: Messages up to this size wait behind others as bytes; a view takes hundreds of bytes more, of which
+#: a window of small messages would make hundreds of megabytes.
+_SMALL_SIZE = 256
 
 #: Where, in a message of which some first bytes are given, the memory should be aligned.
 Place: TypeAlias = Callable[[memoryview], int]
@@ -75,7 +78,7 @@ class _Compressed(NamedTuple):
     bound only what comes.
     """
 
-    data: memoryview
+    data: memoryview | bytes
     coding: str
 
 
@@ -123,7 +126,7 @@ class RpcStream:
         self.id = id
         self.send_window = send_window
         self.out: list[Buffer] = []
-        self.messages: deque[memoryview | _Compressed] = deque()
+        self.messages: deque[memoryview | bytes | _Compressed] = deque()
         self._max_message = max_message
         self._grant = grant
         self._place = place
@@ -162,16 +165,15 @@ class RpcStream:
         Raises:
             ProtocolError: it can't be decompressed; those behind it are dropped.
         """
-        message, coding = self.messages.popleft(), None
-        if isinstance(message, _Compressed):
-            message, coding = message
-        elif self.result is not None:
-            return message
+        waiting = self.messages.popleft()
+        if isinstance(waiting, memoryview) and self.result is not None:
+            return waiting
+        message, coding = waiting if isinstance(waiting, _Compressed) else (waiting, None)
         self._queued -= len(message) + _MESSAGE_COST
         if self.result is None:
             self._open_window(self.coming)
         if coding is None:
-            return message
+            return memoryview(bytearray(message)) if isinstance(message, bytes) else message
         try:
             return decompress(message, coding, self._max_message)
         except ProtocolError:
@@ -287,12 +289,14 @@ class RpcStream:
         if self._single and self.messages:
             raise ProtocolError("more than one message answers a unary call")
         self._queued += len(message) + _MESSAGE_COST
+        small = bool(self.messages) and len(message) <= _SMALL_SIZE
+        kept: memoryview | bytes = bytes(message) if small else message
         if self._compressed:
             assert self._fields is not None
             coding = self._fields.headers.get("grpc-encoding", "identity")
-            self.messages.append(_Compressed(message, coding))
+            self.messages.append(_Compressed(kept, coding))
         else:
-            self.messages.append(message)
+            self.messages.append(kept)
         if self.notify is not None:
             self.notify()
 
