@@ -220,6 +220,14 @@ def test_any_answer(kind, value, garbage, status, data):
                 assert error.message()
 
 
+@pytest.mark.parametrize("row", ['"bc"', '{"b":1,"c":2}', "null"])
+def test_values_beside_lists(row):
+    output = f'{{"name":"X","datatype":"BYTES","shape":[3],"data":[["a"],{row}]}}'
+    body = f'{{"model_name":"m","outputs":[{output}]}}'.encode()
+    with pytest.raises(errors.ProtocolError, match="beside lists"):
+        rest.decode_response(m.Infer("m", ()), rest.HttpResponse(200, {}, (body,)))
+
+
 @EVERY
 def test_deeply_nested_answer(kind):
     deep = b"[" * 200_000

@@ -320,6 +320,9 @@ def _array_of(datatype: str, values: list[Any], count: int) -> Array:
 
 def _flat(values: list[Any]) -> list[Any]:
     while values and isinstance(values[0], list):
+        for row in values:
+            if not isinstance(row, list):
+                raise ValueError(f"it holds {row!r:.40} beside lists")
         values = [item for row in values for item in row]
     return values
 
