@@ -36,8 +36,8 @@ _EXCERPT = 2048
 _CODES = {400: 13, 401: 16, 403: 7, 404: 12, 413: 8, 429: 14, 502: 14, 503: 14, 504: 14}
 #: What a message that waits to be taken counts for besides its bytes; it may have none.
 _MESSAGE_COST = 256
-#: Messages up to this size wait behind others as bytes; a view takes hundreds of bytes more, of which
-#: a window of small messages would make hundreds of megabytes.
+#: Messages up to this size wait behind others as bytes; a view takes hundreds of bytes more, and a
+#: window full of small messages hundreds of megabytes.
 _SMALL_SIZE = 256
 
 #: Where, in a message of which some first bytes are given, the memory should be aligned.
