@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 import struct
 import sys
 import zlib
@@ -433,6 +434,19 @@ def test_json_that_would_lose_something_is_refused(datatype, data):
     body = json.dumps({"model_name": "m", "outputs": [output]}).encode()
     with pytest.raises(InferenceServerException, match="can't be read"):
         InferResult.from_response_body(body)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "data"), [("INT32", [1, 2]), ("INT32", [1.0, 2.0]), ("BYTES", ["1", "2"])]
+)
+def test_results_travel(datatype, data):
+    output = {"name": "t", "datatype": datatype, "shape": [2], "data": data}
+    body = json.dumps({"model_name": "m", "outputs": [output]}).encode()
+    result = InferResult.from_response_body(body)
+    again = pickle.loads(pickle.dumps(result))
+    assert again.as_numpy("t").dtype == result.as_numpy("t").dtype
+    np.testing.assert_array_equal(again.as_numpy("t"), result.as_numpy("t"))
+    assert again.get_response() == result.get_response()
 
 
 def test_loose_json_over_a_connection():

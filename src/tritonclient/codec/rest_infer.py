@@ -21,6 +21,7 @@ from ..datatypes import DATATYPES, NUMPY, Array, Buffer, check, element_count, p
 from ..errors import InvalidArgument
 from ..messages import (
     NO_PARAMETERS,
+    RESERVED_PARAMETERS,
     Infer,
     InferResponse,
     InferTensor,
@@ -51,7 +52,9 @@ def encode_request(request: Infer) -> tuple[Mapping[str, str], tuple[Buffer, ...
     requested = f',"outputs":[{outputs}]' if outputs else ""
     parameters: Mapping[str, Parameter] = request.parameters
     if not request.outputs and request.binary:
-        parameters = {**parameters, "binary_data_output": True}
+        # Behind the protocol's own and before the caller's, where the official client puts it.
+        own = {name: parameters[name] for name in RESERVED_PARAMETERS if name in parameters}
+        parameters = {**own, "binary_data_output": True, **parameters}
     rest = f',"parameters":{_encoder.encode(dict(parameters))}' if parameters else ""
     head = f'{{{id}"inputs":[{inputs}]{requested}{rest}}}'
     return _assemble(head.encode(), request.inputs)

@@ -46,13 +46,7 @@ class InferResult:
             body = body.encode()
         body = _decoded(body, response.get("Content-Encoding"))
         length = response.get(HEAD_LENGTH)
-        headers = {} if length is None else {_head_length: str(length)}
-        try:
-            answer = rest.decode_response(_ANY, rest.HttpResponse(200, headers, (body,)))
-            self._take(answer, headers, body)
-        except ProtocolError:
-            if not self._take_loosely(headers, body):
-                raise
+        self._read({} if length is None else {_head_length: str(length)}, body)
         if verbose:
             print(self._head())
 
@@ -89,6 +83,23 @@ class InferResult:
         """What can be made of an answer that breaks the protocol, or None."""
         result: InferResult = object.__new__(cls)
         return result if result._take_loosely(headers, body) else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Its tensors are views of its body.
+        body = bytes(self._body)
+        return {**self.__dict__, "_headers": dict(self._headers), "_body": body, "_tensors": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._read(self._headers, self._body)
+
+    def _read(self, headers: Mapping[str, str], body: Buffer) -> None:
+        try:
+            answer = rest.decode_response(_ANY, rest.HttpResponse(200, headers, (body,)))
+            self._take(answer, headers, body)
+        except ProtocolError:
+            if not self._take_loosely(headers, body):
+                raise
 
     def _take(self, answer: InferResponse, headers: Mapping[str, str], body: Buffer) -> None:
         self._headers = headers

@@ -198,13 +198,14 @@ def get_contents_as_numpy(
 
     Raises:
         TypeError: the region is too small.
-        SharedMemoryException: the region is destroyed, ends before the offset, or holds no such
+        SharedMemoryException: the region is destroyed, the offset is negative, or there is no such
             BYTES tensor.
     """
     region = shm_handle._mapped()
     dtype = np.dtype(datatype)
     try:
-        data = region.view(offset)
+        # Behind the end there is nothing, which numpy finds too small for whatever it is.
+        data = region.view(min(offset, region.byte_size))
         if dtype.kind in "OSU":
             count = element_count(shape)
             return unpack_bytes(data[: leading_bytes(data, count)], count).reshape(shape)

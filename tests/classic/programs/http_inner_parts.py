@@ -54,7 +54,8 @@ for options in ({}, {"binary_data": False}):
         result = client.infer(
             "simple", inputs, outputs=[output], request_compression_algorithm="deflate"
         )
-        print(isinstance(result, InferResult), result._result, result.as_numpy("OUTPUT0"))
+        for one in (result, copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+            print(isinstance(one, InferResult), one._result, one.as_numpy("OUTPUT0"))
         print(client.async_infer("simple", inputs).get_result().as_numpy("OUTPUT1"), client.count)
     try:
         client.is_server_live()

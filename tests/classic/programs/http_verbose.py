@@ -31,6 +31,7 @@ for binary in (True, False):
     client.infer("simple", inputs, request_id="7", headers={"x-mine": "1"})
     client.infer("simple", inputs, "1", outputs, response_compression_algorithm="gzip")
     print(*client.generate_request_body(inputs, outputs, sequence_id=3, parameters={"a": "b"}))
+print(client.generate_request_body(inputs, sequence_id=3, timeout=4, parameters={"a": "b"}))
 client.async_infer("simple", inputs, outputs=outputs).get_result()
 for call in (
     lambda: client.infer("nope", inputs),
