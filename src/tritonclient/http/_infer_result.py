@@ -193,7 +193,8 @@ def _loose_array(output: Mapping[str, Any]) -> Array:
     data = output["data"]
     if not isinstance(data, list):
         raise TypeError("no list")
-    array: Array = np.array(data, triton_to_np_dtype(output["datatype"]))
+    with np.errstate(over="ignore"):  # too large a float is an infinity
+        array: Array = np.array(data, triton_to_np_dtype(output["datatype"]))
     if array.dtype.kind in "iub" and not np.array_equal(array, np.array(data)):
         raise ValueError("what can't be converted without a loss is an error")
     return array.reshape(output["shape"])
