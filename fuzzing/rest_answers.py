@@ -12,7 +12,6 @@ from fuzzing.rest_requests import EXCHANGES
 from tritonclient import errors, http
 from tritonclient import messages as m
 from tritonclient.codec import rest
-from tritonclient.datatypes import Buffer
 from tritonclient.inference import InferResult
 
 _HEAD_LENGTH = "inference-header-content-length"
@@ -39,7 +38,10 @@ def check(data: bytes) -> None:
     status = _STATUSES[choices.below(len(_STATUSES))]
     length = choices.number(2)
     headers = {_HEAD_LENGTH: str(length)} if length < 0xFFFF else {}
-    response = rest.HttpResponse(status, headers, (choices.rest(),))
+    body = choices.rest()
+    response = rest.HttpResponse(status, headers, (body,))
+    if isinstance(request, m.Infer):
+        _read_classic(body, length if headers else None)
     try:
         answer = rest.decode_response(request, response)
     except errors.InferenceServerException as error:
@@ -48,7 +50,6 @@ def check(data: bytes) -> None:
         return
     if isinstance(answer, m.InferResponse):
         read_arrays(answer)
-        _read_classic(answer, response.body[0], length if headers else None)
     try:
         written = rest.encode_response(request, answer)
     except ValueError:
@@ -70,16 +71,29 @@ def read_arrays(answer: m.InferResponse) -> None:
     repr(result)
 
 
-def _read_classic(answer: m.InferResponse, body: Buffer, length: int | None) -> None:
+def _read_classic(body: bytes, length: int | None) -> None:
     with suppress(errors.InferenceServerException):
         result = http.InferResult.from_response_body(body, False, length)
-        for output in answer.outputs:
+        for output in result.get_response().get("outputs", []):
             with suppress(errors.InferenceServerException):
-                result.as_numpy(output.name)
-            assert result.get_output(output.name) is not None
+                result.as_numpy(output["name"])
+            assert result.get_output(output["name"]) is not None
+
+
+#: Data that other servers than Triton write.
+_LOOSE = (
+    b'"datatype":"INT64","shape":[2],"data":[1.0,2]',
+    b'"datatype":"FP16","shape":[1,2],"data":[[null,1e9]]',
+    b'"datatype":"fp32","shape":[2],"data":["NaN",true]',
+    b'"datatype":"BYTES","shape":[0,2],"data":[]',
+    b'"datatype":"BF16","shape":[],"data":[-1]',
+)
 
 
 def seeds() -> Iterator[bytes]:
+    infer = bytes([_KINDS.index(m.Infer), 0, 0xFF, 0xFF])
+    for data in _LOOSE:
+        yield infer + b'{"model_name":"m","outputs":[{"name":"X",' + data + b"}]}"
     for exchange in EXCHANGES:
         response = response_of(exchange)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import atheris
 
@@ -11,5 +12,6 @@ with atheris.instrument_imports(include=["tritonclient", "hpack"]):
 
     target = fuzzing.load(sys.argv.pop(1))
 
+warnings.simplefilter("error")
 atheris.Setup(sys.argv, target.check)
 atheris.Fuzz()
