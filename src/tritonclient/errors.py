@@ -44,6 +44,7 @@ class InferenceServerException(Exception):
         while len(given) > 1 and given[-1] is None:
             given = given[:-1]
         super().__init__(*given)
+        self.args = given  # of which an OSError would keep two
         self._msg = msg
         self._status = status
         self._debug_details = debug_details

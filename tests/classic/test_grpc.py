@@ -411,5 +411,6 @@ def test_deadlines(grpc_client):
             grpc_client.infer("slow_identity", inputs, client_timeout=seconds)
         assert str(caught.value) == "[StatusCode.DEADLINE_EXCEEDED] Deadline Exceeded"
         assert caught.value.debug_details() == "DEADLINE_EXCEEDED:Deadline Exceeded"
-        assert type(caught.value) is InferenceServerException
+        assert type(caught.value) == InferenceServerException  # noqa: E721
+        assert isinstance(caught.value, TimeoutError)
     assert grpc_client.is_server_live(client_timeout=float("inf"))

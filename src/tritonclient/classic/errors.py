@@ -4,7 +4,48 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import InferenceServerException
+from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
+
+
+class _Equal(type):
+    """Classes that equal `InferenceServerException`, since programs ask for it by `type(error) ==`
+    and would take an error of a class below it for a result.
+    """
+
+    def __eq__(cls, other: object) -> bool:
+        return cls is other or other is InferenceServerException
+
+    __hash__ = type.__hash__
+
+    def __init__(cls, *definition: Any) -> None:
+        super().__init__(*definition)
+        cls.__name__ = cls.__qualname__ = InferenceServerException.__name__
+        cls.__module__ = InferenceServerException.__module__
+
+
+class _ConnectionFailed(InferenceServerException, ConnectionError, metaclass=_Equal):
+    """The server could not be reached, or the connection was lost."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _connection_failed, *super().__reduce__()[1:]
+
+
+class _DeadlineExceeded(InferenceServerException, TimeoutError, metaclass=_Equal):
+    """The answer did not come in time."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _deadline_exceeded, *super().__reduce__()[1:]
+
+
+# What pickle finds by its name.
+
+
+def _connection_failed(*arguments: Any) -> _ConnectionFailed:
+    return _ConnectionFailed(*arguments)
+
+
+def _deadline_exceeded(*arguments: Any) -> _DeadlineExceeded:
+    return _DeadlineExceeded(*arguments)
 
 
 def plain(
@@ -13,13 +54,19 @@ def plain(
     status: str | None = None,
     details: Any = None,
 ) -> InferenceServerException:
-    """An error of the base class itself, which is what programs compare the type of an error with.
+    """An error whose type is `InferenceServerException` to all that programs ask of it.
 
-    It says the same as the one given, or this text with this status and these details.
+    It says the same as the one given, or this text with this status and these details. When it
+    tells of a lost connection or a deadline, it is a `ConnectionError` or `TimeoutError` as well.
     """
     if text is None:
         text, status, details = error.message(), error.status(), error.debug_details()
-    return InferenceServerException(
+    kind: type[InferenceServerException] = InferenceServerException
+    if isinstance(error, ConnectionFailed):
+        kind = _ConnectionFailed
+    elif isinstance(error, DeadlineExceeded):
+        kind = _DeadlineExceeded
+    return kind(
         text,
         status,
         details,

@@ -64,7 +64,7 @@ def slow(milliseconds):
 
 
 def show(error):
-    print(type(error) == InferenceServerException, type(error) is InferenceServerException)  # noqa: E721
+    print(type(error) == InferenceServerException)  # noqa: E721
     print(type(error).__module__, type(error).__name__, error)
 
 
@@ -83,7 +83,7 @@ client.stop_stream()
 try:
     grpcclient.InferenceServerClient("127.0.0.1:1").is_server_live()
 except InferenceServerException as error:
-    print(type(error) is InferenceServerException, error.status())
+    print(type(error) == InferenceServerException, error.status())  # noqa: E721
 print(InferenceServerException("a").args, repr(InferenceServerException("a", "b")))
 print([str(InferenceServerException(*each)) for each in (("a",), ("a", "b"), ("", "b"))])
 
