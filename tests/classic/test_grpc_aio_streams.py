@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import pickle
+import sys
 
 import grpc
 import numpy as np
@@ -15,6 +16,7 @@ from tests.classic.grpc_server import GrpcServer, answer, failed, simple_stream,
 from tests.classic.runtimes import CLOSED, grpc_input, grpc_pair
 from tritonclient.grpc import InferenceServerException, service_pb2
 from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.grpc.aio._errors import with_grpcios
 
 A = np.arange(16, dtype=np.int32).reshape(1, 16)
 ONES = np.ones((1, 16), np.int32)
@@ -261,6 +263,13 @@ def test_errors_of_the_server():
 
     with GrpcServer(ModelStreamInfer=failed("INTERNAL", "oops")) as server:
         run(server, main)
+
+
+def test_errors_where_grpcio_is_not_imported(monkeypatch):
+    error = InferenceServerException("oops", "StatusCode.INTERNAL")
+    assert with_grpcios(error) is not error
+    monkeypatch.delitem(sys.modules, "grpc")
+    assert with_grpcios(error) is error
 
 
 def test_nobody_listens():

@@ -329,6 +329,34 @@ def test_numbers_of_numpy(server, runtime):
 
 
 @both_grpc_runtimes
+def test_negative_numbers(server, runtime):
+    with runtime(server.url) as client:
+        infer(client, sequence_id=-5, timeout=-1)
+        for options in ({"priority": -1}, {"sequence_id": -(2**63) - 1}):
+            with pytest.raises(InferenceServerException, match="does not fit"):
+                infer(client, **options)
+        for options in ({"sequence_id": 1.5}, {"priority": "1"}, {"timeout": "1"}):
+            with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+                infer(client, **options)
+        with pytest.raises(TypeError, match="request_id is 5, expected a text"):
+            infer(client, request_id=5)
+    (call,) = server.calls
+    assert call.request.parameters["sequence_id"].int64_param == -5
+    assert call.request.parameters["timeout"].int64_param == -1
+
+
+@both_grpc_runtimes
+def test_inputs_and_outputs_from_generators(server, runtime):
+    with runtime(server.url) as client:
+        for _ in range(2):
+            outputs = iter([InferRequestedOutput("OUTPUT0")])
+            check(client.infer("simple", iter(grpc_pair(A, ONES)), outputs=outputs))
+        for inputs in (None, grpc_pair(A, ONES)[0]):
+            with pytest.raises(TypeError, match="is not iterable"):
+                client.infer("simple", inputs)
+
+
+@both_grpc_runtimes
 @pytest.mark.parametrize("headers", [{"a b": "x"}, {"te": "x"}, {"a": "\u00e4"}, {"grpc-x": "1"}])
 def test_headers_that_can_not_be_sent(server, runtime, headers):
     with runtime(server.url) as client:
@@ -639,6 +667,25 @@ def test_requests_as_messages():
     assert list(request.raw_input_contents) == [A.tobytes(), ONES.tobytes()]
     with pytest.raises(InferenceServerException, match="does not fit"):
         utils._get_inference_request("m", [], "", "", None, 0, 0, 0, 0, None, {"a": 2**70})
+
+
+def test_the_stub_of_a_client(server):
+    request = utils._get_inference_request(
+        "simple", grpc_pair(A, ONES), "", "", None, 0, False, False, 0, None, None
+    )
+    with InferenceServerClient(server.address) as client:
+        answer = client._client_stub.ModelInfer(request, timeout=PATIENCE)
+        check(tritonclient.grpc.InferResult(answer))
+        stub = client._client_stub
+    with pytest.raises(ValueError, match="closed channel"):
+        stub.ModelInfer(request)
+
+    async def main():
+        async with tritonclient.grpc.aio.InferenceServerClient(server.address) as client:
+            answer = await client._client_stub.ModelInfer(request, timeout=PATIENCE)
+            check(tritonclient.grpc.InferResult(answer))
+
+    asyncio.run(main())
 
 
 def test_errors_of_grpcio():

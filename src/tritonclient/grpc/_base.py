@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property, partial
 from operator import index
 from typing import Any, TypeVar
 
@@ -16,7 +17,8 @@ from ..codec import rpc, rpc_infer
 from ..codec.rpc_status import error_of
 from ..datatypes import Buffer
 from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
-from ..transport.call import NO_OPTIONS, Options, RequestTooLarge, check_size
+from ..extras import needs
+from ..transport.call import NO_OPTIONS, Grpcio, Options, RequestTooLarge, check_size
 from ..transport.grpc import metadata
 from ._calls import InferCall, MessageCall
 from ._channel import KeepAliveOptions, make_route
@@ -41,6 +43,8 @@ _NAMES = {
 class GrpcClientBase(InferenceServerClientBase):
     """A client over gRPC, less the sending; for the arguments see `InferenceServerClient`."""
 
+    _awaited = False
+
     def __init__(
         self,
         url: str,
@@ -56,7 +60,7 @@ class GrpcClientBase(InferenceServerClientBase):
         super().__init__()
         self._verbose = verbose
         self._closed = False
-        self._route = make_route(
+        arguments = (
             url,
             ssl,
             root_certificates,
@@ -64,10 +68,31 @@ class GrpcClientBase(InferenceServerClientBase):
             certificate_chain,
             creds,
             keepalive_options,
-            channel_args,
+            None if channel_args is None else tuple(channel_args),
         )
+        self._route = make_route(*arguments)
+        self._by_grpcio = partial(make_route, *arguments, through_grpcio=True)
         self._settings = self._route.settings
         self._remembered: dict[Any, InferCall] = {}
+
+    # For programs that call the procedures themselves
+
+    @cached_property
+    def _channel(self) -> Any:
+        """A channel of grpcio to the same server."""
+        with needs("grpcio", "a stub", "grpcio"):
+            from ..transport.grpcio import make_channel
+        settings, tls, grpcio = self._by_grpcio()
+        return make_channel(settings, tls, grpcio or Grpcio(), awaited=self._awaited)
+
+    @cached_property
+    def _client_stub(self) -> Any:
+        """The server's procedures as functions of messages."""
+        from .service_pb2_grpc import GRPCInferenceServiceStub
+
+        return GRPCInferenceServiceStub(self._channel)
+
+    # Calls
 
     def _message_call(
         self, request: m.Request[Any], headers: Mapping[Any, Any] | None

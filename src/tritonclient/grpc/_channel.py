@@ -96,8 +96,13 @@ def make_route(
     creds: Any,
     keepalive_options: KeepAliveOptions | None,
     channel_args: Iterable[tuple[str, Any]] | None,
+    *,
+    through_grpcio: bool = False,
 ) -> Route:
     """The route that a client's arguments make; see `InferenceServerClient`.
+
+    Args:
+        through_grpcio: let grpcio carry the calls, whatever the arguments are.
 
     Raises:
         InferenceServerException: the URL has a scheme that is none of gRPC's.
@@ -109,7 +114,13 @@ def make_route(
     endpoint = _endpoint(url, secure)
     others = [pair for pair in given if not _is_done(*pair)]
     grpcio = None
-    if endpoint is None or others or creds is not None or endpoint.secure != secure:
+    if (
+        through_grpcio
+        or endpoint is None
+        or others
+        or creds is not None
+        or endpoint.secure != secure
+    ):
         grpcio = Grpcio(given, creds, url)
     if endpoint is None:
         endpoint = Endpoint(url, "grpc", secure, "", "", 0)

@@ -138,6 +138,8 @@ class InferenceServerClient(AdminClient):
         self._transport.abort()
         if self._carrier is not None:
             self._carrier.close(wait=wait)
+        if channel := vars(self).get("_channel"):
+            channel.close()
 
     def _send(self, call: GrpcCall[T], client_timeout: float | None) -> T:
         timeout = seconds(client_timeout)

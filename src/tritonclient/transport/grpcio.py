@@ -353,6 +353,11 @@ def _translated() -> Iterator[None]:
         check_outcome(Outcome(code, text, details, {}, {}))
 
 
+def make_channel(settings: GrpcSettings, tls: TLS, grpcio: Grpcio, *, awaited: bool) -> Any:
+    """A channel as these transports open it, of `grpc` or `grpc.aio`."""
+    return _maker(settings, grpcio, tls)(grpc.aio if awaited else grpc)
+
+
 def _maker(settings: GrpcSettings, grpcio: Grpcio, tls: TLS) -> Callable[[Any], Any]:
     """A function that makes a channel with `grpc` or `grpc.aio`."""
     endpoint = settings.endpoint

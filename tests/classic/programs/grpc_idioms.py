@@ -87,6 +87,13 @@ except InferenceServerException as error:
 print(InferenceServerException("a").args, repr(InferenceServerException("a", "b")))
 print([str(InferenceServerException(*each)) for each in (("a",), ("a", "b"), ("", "b"))])
 
+# The client's own stub.
+call = partial(
+    client._client_stub.ModelReady, grpcclient.service_pb2.ModelReadyRequest(name="nope")
+)
+print(call(timeout=5).ready, call.args)
+grpc.channel_ready_future(client._channel).result(timeout=5)
+
 # Arguments.
 for options in (
     {"sequence_id": -1},
@@ -119,6 +126,7 @@ async def main():
         yield {"model_name": model, "inputs": list(inputs)}
 
     client = aioclient.InferenceServerClient(url)
+    print(await client._client_stub.ServerLive(aioclient.service_pb2.ServerLiveRequest()))
     for requests, options in (
         (one("slow_identity", slow(500)), {"stream_timeout": 0.1}),
         (one("nope", pair()), {"headers": {"triton_grpc_error": "true"}}),

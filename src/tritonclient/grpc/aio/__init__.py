@@ -74,6 +74,8 @@ class InferenceServerClient(AsyncAdminClient):
     Takes the arguments of `tritonclient.grpc.InferenceServerClient`.
     """
 
+    _awaited = True
+
     def __init__(
         self,
         url: str,
@@ -109,6 +111,8 @@ class InferenceServerClient(AsyncAdminClient):
         """Close all connections, and cancel streams; later calls fail."""
         self._closed = True
         await self._transport.close()
+        if channel := vars(self).get("_channel"):
+            await channel.close()
 
     async def _send(self, call: GrpcCall[T], client_timeout: float | None) -> T:
         timeout = seconds(client_timeout)
