@@ -92,7 +92,6 @@ call = partial(
     client._client_stub.ModelReady, grpcclient.service_pb2.ModelReadyRequest(name="nope")
 )
 print(call(timeout=5).ready, call.args)
-grpc.channel_ready_future(client._channel).result(timeout=5)
 
 # Arguments.
 for options in (
