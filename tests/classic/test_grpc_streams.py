@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,7 @@ from tests.adversity import PATIENCE, free_port, no_hang
 from tests.classic.grpc_server import GrpcServer, array_of, failed, simple_stream, streamed
 from tests.classic.runtimes import Told, grpc_input, grpc_pair
 from tests.waiting import eventually
+from tritonclient.codec.rpc import SERVICE
 from tritonclient.grpc import (
     InferenceServerClient,
     InferenceServerException,
@@ -492,6 +494,23 @@ def test_what_can_not_be_read_ends_the_stream(told):
             assert error.status() == "StatusCode.INTERNAL"
             client.stop_stream()
         assert server.cancelled.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_is_no_message_ends_the_stream(told, verbose):
+    import grpc
+
+    method = grpc.stream_stream_rpc_method_handler(lambda requests, context: iter([b"\xff"]))
+    handler = grpc.method_handlers_generic_handler(SERVICE, {"ModelStreamInfer": method})
+    with ThreadPoolExecutor() as threads, no_hang():
+        server = grpc.server(threads, handlers=[handler])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        with InferenceServerClient(f"127.0.0.1:{port}", verbose=verbose) as client:
+            client.start_stream(told)
+            result, error = told.get()
+            assert (result, error.status()) == (None, "StatusCode.INTERNAL")
+        server.stop(None).wait(PATIENCE)
 
 
 # Clients that go

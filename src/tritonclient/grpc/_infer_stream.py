@@ -119,9 +119,9 @@ class _InferStream:
             duplex.cancel()  # where the server has said what can't be read
 
     def _deliver(self, message: memoryview) -> None:
+        answer = answer_of(message, "")
         if self._verbose:
             print(rpc.parse("ModelStreamInferResponse", message))
-        answer = answer_of(message, "")
         if isinstance(answer, InferResponse):
             self._call_back(InferResult._of(answer, message, streamed=True), None)
         else:
