@@ -13,6 +13,7 @@ from tritonclient import errors, http
 from tritonclient import messages as m
 from tritonclient.codec import rest
 from tritonclient.inference import InferResult
+from tritonclient.model import ModelSpec
 
 _HEAD_LENGTH = "inference-header-content-length"
 _STATUSES = (200, 400, 404, 503, 302, 401)
@@ -50,6 +51,9 @@ def check(data: bytes) -> None:
         return
     if isinstance(answer, m.InferResponse):
         read_arrays(answer)
+    elif isinstance(request, m.GetModelConfig):
+        with suppress(errors.ProtocolError):
+            ModelSpec.of("m", "1", m.ModelMetadata("m"), answer)
     try:
         written = rest.encode_response(request, answer)
     except ValueError:

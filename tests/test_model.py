@@ -119,6 +119,7 @@ def test_no_such_model(runtime):
         {"max_batch_size": "many"},
         {"max_batch_size": None},
         {"max_batch_size": []},
+        {"max_batch_size": float("inf")},
     ],
 )
 def test_strange_configuration(config):

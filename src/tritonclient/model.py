@@ -42,7 +42,7 @@ class ModelSpec:
             described = config.get("input", [])
             optional = frozenset(str(t.get("name")) for t in described if t.get("optional"))
             largest = int(config.get("max_batch_size", 0))
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
             raise ProtocolError(f"the configuration can't be read: {error}", model=name) from error
         return cls(name, version, inputs, outputs, largest, optional)
 
