@@ -11,7 +11,7 @@ from ...classic.errors import plain
 from ...classic.plugins import InferenceServerClientBase
 from ...codec.rest_infer import HEAD_LENGTH
 from ...datatypes import Buffer
-from ...errors import ServerError
+from ...errors import ConnectionFailed, DeadlineExceeded, ServerError
 from ...transport.asyncio import HttpTransport
 from ...transport.endpoint import TLS
 from .. import (
@@ -26,6 +26,7 @@ from .. import (
 )
 from .._base import HttpClientBase, Query
 from .._calls import AwaitedAnswer, InferCall, RawCall
+from ._errors import also_known
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -109,10 +110,18 @@ class InferenceServerClient(HttpClientBase):
     _own_post = _post
 
     async def _answer(self, call: RawCall) -> AwaitedAnswer:
-        answer = await self._transport.send(call, self._timeout)
+        answer = await self._send(call)
         awaited = AwaitedAnswer(answer, self._shown_url + call.target())
         self._show(awaited)
         return awaited
+
+    async def _send(self, call: RawCall | InferCall) -> Any:
+        try:
+            return await self._transport.send(call, self._timeout)
+        except ServerError as error:
+            raise plain(error) from None
+        except (ConnectionFailed, DeadlineExceeded) as error:
+            raise also_known(error, self._settings.endpoint) from error.__cause__
 
     async def _ask(self, request: m.Request[Any], headers: Headers, query_params: Query) -> Any:
         method, uri, body = _calls.encode(request)
@@ -374,11 +383,8 @@ class InferenceServerClient(HttpClientBase):
             parameters,
         )
         if isinstance(call, InferCall):
-            try:
-                result: InferResult = await self._transport.send(call, self._timeout)
-                return result
-            except ServerError as error:
-                raise plain(error) from None
+            result: InferResult = await self._send(call)
+            return result
         answer = await self._post(**call._asdict())
         body = await _body_of(answer)
         length = answer.headers.get(HEAD_LENGTH)

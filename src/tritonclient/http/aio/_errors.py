@@ -1,0 +1,57 @@
+"""Failures of the network, which are also aiohttp's and asyncio's for programs that expect them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
+from ...transport.endpoint import Endpoint
+
+#: How the transport begins to say that there never was a connection.
+_NOT_CONNECTED = ("can't connect", "the TLS handshake failed")
+
+
+def also_known(
+    error: ConnectionFailed | DeadlineExceeded, endpoint: Endpoint
+) -> InferenceServerException:
+    """The same error, which is an `asyncio.TimeoutError` or an `aiohttp.ClientError` as well.
+
+    Programs that handle aiohttp's errors import it; without it these are what they were.
+    """
+    aiohttp = sys.modules.get("aiohttp")
+    kind: Any = type(error)
+    if isinstance(error, DeadlineExceeded):
+        if issubclass(asyncio.TimeoutError, TimeoutError):  # since Python 3.11
+            return error
+        kind = _both(kind, asyncio.TimeoutError)
+    elif aiohttp is None:
+        return error
+    elif str(error.message()).startswith(_NOT_CONNECTED):
+        kind = _both(kind, aiohttp.ClientConnectorError)
+    else:
+        kind = _both(kind, aiohttp.ServerDisconnectedError)
+    known: Any = kind(
+        error.message(), error.status(), error.debug_details(),
+        endpoint=error.endpoint, model=error.model, request_id=error.request_id,
+    )  # fmt: skip
+    # From where aiohttp's error tells what it could not connect to.
+    known._os_error = error.__cause__ or error
+    known._conn_key = SimpleNamespace(host=endpoint.host, port=endpoint.port, ssl=endpoint.secure)
+    failed: InferenceServerException = known
+    return failed
+
+
+@cache
+def _both(ours: Any, theirs: Any) -> Any:
+    def reduce(self: Any) -> tuple[Any, ...]:
+        kept = ours(self.message(), self.status(), self.debug_details())
+        kept.endpoint, kept.model, kept.request_id = self.endpoint, self.model, self.request_id
+        reduced: tuple[Any, ...] = kept.__reduce__()
+        return reduced  # a class made here can't be found by its name
+
+    members = {"__doc__": ours.__doc__, "__module__": ours.__module__, "__reduce__": reduce}
+    return type(ours.__name__, (ours, theirs), members)
