@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import gc
 import json
 import pickle
@@ -343,6 +344,7 @@ def test_ports_are_those_of_http():
     for url, secure, authority in (
         ("localhost", False, "localhost"),
         ("localhost/a/b/", False, "localhost"),
+        ("localhost:", False, "localhost"),
         ("localhost", True, "localhost"),
         ("localhost:8000", True, "localhost:8000"),
         ("[::1]:8000/x", False, "[::1]:8000"),
@@ -352,6 +354,12 @@ def test_ports_are_those_of_http():
         assert endpoint.authority == authority
         assert endpoint.port == (8000 if "8000" in url else 443 if secure else 80)
         assert not endpoint.base_path.endswith("/")
+
+
+@pytest.mark.parametrize("url", [None, 8000, b"localhost:8000"])
+def test_urls_are_texts(url):
+    with pytest.raises(TypeError, match="expected a text"):
+        InferenceServerClient(url)
 
 
 @pytest.mark.parametrize("url", ["", "/a", "localhost:abc", "localhost?x=1"])
@@ -383,6 +391,7 @@ def test_nobody_listens(runtime):
             with pytest.raises(InferenceServerException, match="can't connect") as caught:
                 ask(client)
             assert isinstance(caught.value, ConnectionRefusedError)
+            assert caught.value.errno == errno.ECONNREFUSED
             assert caught.value.status() is None
 
 

@@ -290,10 +290,12 @@ def _text(value: Any) -> str:
 
 
 def _endpoint(url: str, secure: bool) -> Endpoint:
+    if not isinstance(url, str):
+        raise TypeError(f"url is {url!r}, expected a text")
     if "://" in url:
         raise_error("url should not include the scheme")
     parts = urlsplit(f"{'https' if secure else 'http'}://{url}")
     if parts.port is None:
         # HTTP's own ports, as programs for the classic client expect.
-        parts = parts._replace(netloc=f"{parts.netloc}:{443 if secure else 80}")
+        parts = parts._replace(netloc=f"{parts.netloc.removesuffix(':')}:{443 if secure else 80}")
     return parse_url(parts.geturl())

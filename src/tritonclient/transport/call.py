@@ -266,7 +266,9 @@ def lost(engine: Engine, error: object) -> ConnectionFailed:
 def unreachable(error: Exception) -> ConnectionFailed:
     """The error to raise when connecting fails with this one."""
     kind = ConnectionRefused if isinstance(error, ConnectionRefusedError) else ConnectionFailed
-    return kind(f"can't connect: {error}")
+    failed = kind(f"can't connect: {error}")
+    failed.errno = getattr(error, "errno", None)
+    return failed
 
 
 def locate(error: InferenceServerException, url: str, request: Request[Any]) -> None:
