@@ -13,6 +13,7 @@ from tests import h2peer as h2
 from tests.test_http2_bounds import BROKEN
 
 from fuzzing import Choices
+from tritonclient.codec.rpc_infer import data_offset
 from tritonclient.engine.header_block import MAX_BLOCK_SIZE, encode
 from tritonclient.engine.http2 import MAX_PENDING_CONTROL, RECEIVE_SIZE, Http2
 from tritonclient.engine.rpc_stream import WINDOW, Outcome, RpcStream, frame_message
@@ -85,7 +86,9 @@ class Connection:
         payload = frame_message([bytes(choice * 10)])
         end, single = bool(choice & 1), bool(choice & 2)
         try:
-            self._calls.append(self._engine.start(_REQUEST, payload, end=end, single=single))
+            self._calls.append(
+                self._engine.start(_REQUEST, payload, end=end, single=single, place=data_offset)
+            )
         except InferenceServerException as error:
             self._seen.append(repr(error))
 

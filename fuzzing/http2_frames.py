@@ -89,7 +89,7 @@ def seeds() -> Iterator[bytes]:
     window = _script(h2.WINDOW_UPDATE, 0, 0, _raw(b"\0\0\0\1"))
     yield b"\0" + b"\0\3" * 2 + b"".join(answers) + window
     yield b"\0" + b"\0\3" * 2 + window.join(answers) + window + b"\3\0\3\1"
-    large = _script(h2.DATA, 0, 1, b"\x08\x00\xff\xff" + b"\x07\xff\xff")
+    large = _script(h2.DATA, 0, 1, b"\x08\x01\x00\x00" + b"\x07\xff\xff" + _raw(b"."))
     yield b"\0" + _HEAD + large + b"\3\0" + _TRAILERS
     yield b"\0" + _HEAD + b"\6" + large[1:-1] + b"\x40\2\0" + _TRAILERS
     packed = compress([b"hello"], "gzip")

@@ -145,7 +145,24 @@ def _check_other(request: m.Request[Any], data: bytes) -> None:
     assert plain(rpc.decode_response(request, written)) == plain(answer)
 
 
+#: Typed contents, which Triton does not answer with.
+_TYPED = (
+    ("BOOL", {"bool_contents": [True, False]}),
+    ("INT8", {"int_contents": [-1, 127]}),
+    ("INT64", {"int64_contents": [-1, 2**62]}),
+    ("UINT16", {"uint_contents": [0, 65535]}),
+    ("UINT64", {"uint64_contents": [1, 2**64 - 1]}),
+    ("FP32", {"fp32_contents": [0.5, float("nan")]}),
+    ("FP64", {"fp64_contents": [0.5, float("inf")]}),
+    ("BYTES", {"bytes_contents": [b"", b"text"]}),
+)
+
+
 def seeds() -> Iterator[bytes]:
+    infer = bytes([_METHODS.index("ModelInfer"), 0, 9, 1])
+    for datatype, contents in _TYPED:
+        output = {"name": "X", "datatype": datatype, "shape": [2], "contents": contents}
+        yield infer + ANSWER(model_name="m", outputs=[output]).SerializeToString()
     for call in CALLS:
         for message in call.responses:
             yield bytes([_METHODS.index(call.method), 0, 9, 1]) + message
