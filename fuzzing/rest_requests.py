@@ -35,6 +35,8 @@ def check(data: bytes) -> None:
     except errors.ServerError as error:
         rest.encode_error(error)
         return
+    if any(path.startswith("file:") for path in getattr(request, "files", ())):
+        return  # which a client takes for the protocol's own prefix
     try:
         written = rest.encode_request(request)
     except (ValueError, TypeError):

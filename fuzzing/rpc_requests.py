@@ -31,6 +31,8 @@ def check(data: bytes) -> None:
         _check_meaning(request, REQUEST.FromString(message))
     if getattr(request, "settings", None) == {}:
         return  # an update of nothing is the same message as a question
+    if any(path.startswith("file:") for path in getattr(request, "files", ())):
+        return  # which a client takes for the protocol's own prefix
     try:
         written = b"".join(rpc.encode_request(request).message)
     except (ValueError, TypeError):
