@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from ..datatypes import Buffer
-from ..engine.rpc_stream import RpcStream, frame_message
+from ..engine.rpc_stream import Outcome
 from ..errors import (
     CallLeftOver,
     CallRefused,
@@ -21,14 +21,11 @@ from ..errors import (
 )
 from .asyncio_grpc_pool import GrpcConnection, GrpcPool
 from .asyncio_pool import LoopTransport
-from .call import NO_OPTIONS, Options, check_timeout, locate, note
+from .call import MAX_REFUSALS, NO_OPTIONS, Options, check_timeout, locate, note
 from .endpoint import TLS
-from .grpc import GrpcCall, GrpcSettings, check_options, check_outcome, open_stream
+from .grpc import GrpcCall, GrpcSettings, StreamOpening, check_outcome
 
 T = TypeVar("T")
-
-#: How often a call is sent again that servers refuse to begin, and any other with it.
-_MAX_REFUSALS = 3
 
 
 class GrpcTransport(LoopTransport[GrpcPool]):
@@ -74,13 +71,13 @@ class GrpcTransport(LoopTransport[GrpcPool]):
                     return await _exchange(pool, connection, call, timeout, deadline)
                 except CallRefused as error:
                     refusals += not isinstance(error, CallLeftOver)
-                    if refusals > _MAX_REFUSALS:
+                    if refusals > MAX_REFUSALS:
                         raise
                     note("%s: the call was refused; sending it again", self._url)
                 except ConnectionFailed:
                     # A server may close an idle connection just as a request is on its way.
                     refusals += 1
-                    if not (reused and call.idempotent) or refusals > _MAX_REFUSALS:
+                    if not (reused and call.idempotent) or refusals > MAX_REFUSALS:
                         raise
                     note("%s: the idle connection was lost; asking again", self._url)
         except InferenceServerException as error:
@@ -93,19 +90,18 @@ class GrpcTransport(LoopTransport[GrpcPool]):
         Args:
             timeout: seconds from now until the stream must have ended; None for no limit.
         """
-        check_options(options)
         check_timeout(timeout)
+        opening = StreamOpening(self._grpc, options, timeout)
         loop = asyncio.get_running_loop()
         deadline = math.inf if timeout is None else loop.time() + timeout
         pool = self._pool(loop)
         try:
             connection = pool.take() or await pool.acquire(deadline)
-            stream = open_stream(connection.engine, self._grpc, options, timeout)
+            duplex = Duplex(pool, connection, opening, deadline)
         except InferenceServerException as error:
             error.endpoint = self._url
             raise
         pool.watch(deadline)
-        duplex = Duplex(pool, connection, stream, deadline, options.request_compression)
         pool.duplexes.add(duplex)
         return duplex
 
@@ -142,16 +138,23 @@ class Duplex:
         self,
         pool: GrpcPool,
         connection: GrpcConnection,
-        stream: RpcStream,
+        opening: StreamOpening,
         deadline: float,
-        coding: str | None,
     ) -> None:
         self._pool = pool
-        self._connection = connection
-        self._stream = stream
-        self._coding = coding
+        self._opening = opening
+        self._deadline = deadline
         self._news: Future[None] | None = None
-        connection.begin(stream, self._notify, deadline)
+        self._begin(connection)
+
+    def _begin(
+        self,
+        connection: GrpcConnection,
+        result: Outcome | InferenceServerException | None = None,
+    ) -> None:
+        self._connection = connection
+        self._stream = self._opening.begin(connection.engine, result)
+        connection.begin(self._stream, self._notify, self._deadline)
         connection.schedule()
 
     def _notify(self) -> None:
@@ -166,16 +169,20 @@ class Duplex:
     @property
     def ended(self) -> bool:
         """Whether the server has ended the stream, or it was cancelled."""
-        return self._stream.result is not None
+        result = self._stream.result
+        return result is not None and not self._opening.refused(result)
 
     async def send(self, message: Sequence[Buffer]) -> None:
         """Send a message; returns when it is on its way and there is room for another."""
-        self._connection.engine.send(self._stream, frame_message(message, self._coding))
+        framed = self._opening.frame(message)
+        self._opening.sent(framed)
+        self._connection.engine.send(self._stream, framed)
         self._connection.schedule()
         await self._connection.drained(self._stream)
 
     async def end(self) -> None:
         """Tell the server that no more messages will come."""
+        self._opening.end()
         self._connection.engine.send(self._stream, (), end=True)
         self._connection.schedule()
 
@@ -185,19 +192,34 @@ class Duplex:
         Args:
             timeout: seconds that it may take; when they are over the stream is cancelled.
         """
-        stream = self._stream
-        while not stream.messages:
-            if stream.result is not None:
-                check_outcome(stream.result)
+        while not self._stream.messages:
+            result = self._stream.result
+            if result is None:
+                await self._wait(timeout)
+            elif self._opening.refused(result):
+                await self._begin_again(timeout)
+            else:
+                check_outcome(result)
                 return None
-            await self._wait(timeout)
+        self._opening.answered()
         try:
-            message = stream.take()
+            message = self._stream.take()
         except ProtocolError as error:
             self.cancel(error)
             raise
         self._connection.schedule()  # the window may have been opened
         return message
+
+    async def _begin_again(self, timeout: float | None) -> None:
+        until = math.inf if timeout is None else asyncio.get_running_loop().time() + timeout
+        try:
+            connection = await self._pool.acquire(min(until, self._deadline))
+        except InferenceServerException as error:
+            self.cancel(error)
+            raise
+        result = self._stream.result
+        if self._opening.refused(result):  # still: not cancelled, and not too much sent
+            self._begin(connection, result)
 
     async def _wait(self, timeout: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -214,4 +236,7 @@ class Duplex:
 
     def cancel(self, error: InferenceServerException | None = None) -> None:
         """End the stream at once; harmless when it has ended."""
-        self._connection.cancel(self._stream, error or Cancelled("the stream was cancelled"))
+        error = error or Cancelled("the stream was cancelled")
+        if self._opening.refused(self._stream.result):
+            self._stream.result = error
+        self._connection.cancel(self._stream, error)

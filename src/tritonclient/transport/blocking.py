@@ -17,7 +17,7 @@ from ..errors import (
     ProtocolError,
 )
 from ..messages import Request
-from .call import NO_OPTIONS, Call, Options, Settings, check_timeout, locate, note
+from .call import MAX_REFUSALS, NO_OPTIONS, Call, Options, Settings, check_timeout, locate, note
 from .endpoint import TLS
 from .pool import Connection, Pool
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from .duplex import Duplex
 
 T = TypeVar("T")
-
-#: How often a call is sent again that servers refuse to begin, and any other with it.
-_MAX_REFUSALS = 3
 
 
 class Transport:
@@ -79,7 +76,7 @@ class Transport:
                     return self._exchange(connection, call, timeout, deadline)
                 except CallRefused as error:
                     refusals += not isinstance(error, CallLeftOver)
-                    if refusals > _MAX_REFUSALS:
+                    if refusals > MAX_REFUSALS:
                         raise
                     note("%s: the call was refused; sending it again", self._url)
                 except ConnectionFailed:

@@ -16,6 +16,8 @@ from .endpoint import Endpoint
 
 T = TypeVar("T")
 
+#: How often a call is sent again that servers refuse to begin, and any other with it.
+MAX_REFUSALS = 3
 _JOIN_BELOW = 16 * 1024
 
 

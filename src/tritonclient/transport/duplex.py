@@ -15,7 +15,7 @@ from typing import cast
 
 from ..datatypes import Buffer
 from ..engine.http2 import Http2
-from ..engine.rpc_stream import frame_message
+from ..engine.rpc_stream import Outcome
 from ..errors import (
     Cancelled,
     ConnectionFailed,
@@ -24,7 +24,7 @@ from ..errors import (
     ProtocolError,
 )
 from .call import Options, gather, lost
-from .grpc import GrpcSettings, check_options, check_outcome, open_stream
+from .grpc import GrpcSettings, StreamOpening, check_outcome
 from .polling import IN, OUT, poller
 from .pool import Connection, Pool, seconds_left
 from .sockets import behind, wait
@@ -50,24 +50,29 @@ class Duplex:
         timeout: float | None,
         deadline: float,
     ) -> None:
-        check_options(options)
-        self._coding = options.request_compression
+        self._opening = StreamOpening(settings, options, timeout)
         self._deadline = deadline
         self._pool = pool
-        self._connection: Connection = pool.acquire(deadline)
-        self._engine = cast(Http2, self._connection.engine)
-        self._socket = self._connection.stream
-        self._writable = poller(self._socket.sock)  # one of its own, since the reader waits too
         self._changed = threading.Condition()
         self._reading = False
-        self._released = False
-        self._unsent: list[Buffer] = []
+        self._begin(pool.acquire(deadline))
+
+    def _begin(
+        self, connection: Connection, result: Outcome | InferenceServerException | None = None
+    ) -> None:
         try:
-            self._stream = open_stream(self._engine, settings, options, timeout)
             with self._changed:
+                self._connection = connection
+                self._engine = cast(Http2, connection.engine)
+                self._socket = connection.stream
+                # One of its own, since the reader waits too.
+                self._writable = poller(self._socket.sock)
+                self._released = False
+                self._unsent: list[Buffer] = []
+                self._stream = self._opening.begin(self._engine, result)
                 self._flush()
         except BaseException:
-            self._pool.discard(self._connection)
+            self._pool.discard(connection)
             raise
 
     # What callers do
@@ -75,7 +80,8 @@ class Duplex:
     @property
     def ended(self) -> bool:
         """Whether the server has ended the stream, or it was cancelled."""
-        return self._stream.result is not None
+        result = self._stream.result
+        return result is not None and not self._opening.refused(result)
 
     def send(self, message: Sequence[Buffer]) -> None:
         """Send a message; returns when it is on its way and there is room for another.
@@ -93,8 +99,9 @@ class Duplex:
 
         If not, `drain` sends what is left, in another thread if need be.
         """
-        framed = frame_message(message, self._coding)
+        framed = self._opening.frame(message)
         with self._changed:
+            self._opening.sent(framed)
             if self._stream.result is None:
                 self._engine.send(self._stream, framed)
         return self.sent()
@@ -123,6 +130,7 @@ class Duplex:
     def end(self) -> None:
         """Tell the server that no more messages will come."""
         with self._changed:
+            self._opening.end()
             if self._stream.result is None:
                 self._engine.send(self._stream, (), end=True)
                 self._flush()
@@ -141,11 +149,15 @@ class Duplex:
                 result = self._stream.result
                 if result is not None:
                     self._release()
-            if result is not None:
+                refused = self._opening.refused(result)
+            if result is not None and not refused:
                 check_outcome(result)
                 return None
             try:
-                self._pump(min(until, self._deadline))
+                if refused:
+                    self._begin_again(min(until, self._deadline))
+                else:
+                    self._pump(min(until, self._deadline))
             except DeadlineExceeded as error:
                 late = error
                 if timeout is not None and until <= self._deadline:
@@ -153,7 +165,21 @@ class Duplex:
                 self.cancel(late)
                 raise late from None
 
+    def _begin_again(self, until: float) -> None:
+        try:
+            connection = self._pool.acquire(until)
+        except ConnectionFailed as error:
+            self.cancel(error)
+            raise
+        with self._changed:
+            result = self._stream.result
+            if self._opening.refused(result):  # still: not cancelled, and not too much sent
+                self._begin(connection, result)
+            else:
+                self._pool.release(connection)
+
     def _take(self) -> memoryview:
+        self._opening.answered()
         try:
             message = self._stream.take()
         except ProtocolError as error:
@@ -165,9 +191,12 @@ class Duplex:
 
     def cancel(self, error: InferenceServerException | None = None) -> None:
         """End the stream at once, from any thread; harmless when it has ended."""
+        error = error or Cancelled("the stream was cancelled")
         with self._changed:
+            if self._opening.refused(self._stream.result):
+                self._stream.result = error
             if self._stream.result is None:
-                self._engine.cancel(self._stream, error or Cancelled("the stream was cancelled"))
+                self._engine.cancel(self._stream, error)
                 self._flush()  # tells the server why
                 # Wakes a thread that waits for the server, which will say nothing more.
                 self._connection.abort()

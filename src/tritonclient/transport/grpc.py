@@ -17,9 +17,23 @@ from ..datatypes import Buffer
 from ..engine.header_block import encode, encode_binary, require_hpack
 from ..engine.http2 import Http2
 from ..engine.rpc_stream import PREFIX_SIZE, Outcome, RpcStream, frame_message
-from ..errors import InferenceServerException, ProtocolError, ServerError
+from ..errors import (
+    CallLeftOver,
+    CallRefused,
+    InferenceServerException,
+    ProtocolError,
+    ServerError,
+)
 from ..messages import Request
-from .call import NO_OPTIONS, KeepAlive, Options, check_limit, check_size
+from .call import (
+    MAX_REFUSALS,
+    NO_OPTIONS,
+    KeepAlive,
+    Options,
+    check_limit,
+    check_size,
+    note,
+)
 from .endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -33,6 +47,8 @@ _OWN_NAMES = {
     *("keep-alive", "transfer-encoding", "upgrade"),
 }
 _ACCEPTED = "identity, deflate, gzip"
+#: What may have been sent on a stream that is begun again.
+_MAX_REPEATED = 256 * 1024
 
 _encode = lru_cache(maxsize=512)(encode)
 
@@ -253,16 +269,58 @@ class GrpcCall(Generic[T]):
         return isinstance(error, ServerError)
 
 
-def open_stream(
-    engine: Http2, settings: GrpcSettings, options: Options, timeout: float | None
-) -> RpcStream:
-    """Begin a stream of inferences."""
-    return engine.start(
-        settings.block("ModelStreamInfer", options) + timeout_block(timeout),
-        end=False,
-        single=False,
-        place=_stream_data_offset,
-    )
+class StreamOpening:
+    """How a stream of inferences is begun, also again when the server has refused to begin it.
+
+    What was sent by then is sent again, so a copy of it is kept until the first answer, if it is
+    not too much.
+    """
+
+    def __init__(self, settings: GrpcSettings, options: Options, timeout: float | None) -> None:
+        check_options(options)
+        self._coding = options.request_compression
+        self._block = settings.block("ModelStreamInfer", options) + timeout_block(timeout)
+        self._sent: bytearray | None = bytearray()
+        self._ends = False
+        self._refusals = 0
+
+    def begin(
+        self, engine: Http2, result: Outcome | InferenceServerException | None = None
+    ) -> RpcStream:
+        """Begin the stream; after such a result, again and with all that was sent on it."""
+        if result is not None:
+            note("a stream was refused; beginning it again")
+            self._refusals += not isinstance(result, CallLeftOver)
+        stream = engine.start(self._block, end=False, single=False, place=_stream_data_offset)
+        if self._sent or self._ends:
+            engine.send(stream, [bytes(self._sent or b"")], end=self._ends)
+        return stream
+
+    def frame(self, message: Sequence[Buffer]) -> list[Buffer]:
+        """A message as it is sent on the stream."""
+        return frame_message(message, self._coding)
+
+    def sent(self, framed: Sequence[Buffer]) -> None:
+        """Remember what is sent."""
+        if self._sent is not None:
+            if len(self._sent) + sum(map(len, framed)) <= _MAX_REPEATED:
+                self._sent += b"".join(framed)
+            else:
+                self._sent = None
+
+    def end(self) -> None:
+        """Remember that no more messages will come."""
+        self._ends = True
+
+    def answered(self) -> None:
+        """Forget what was sent: the server has begun the stream."""
+        self._sent = None
+
+    def refused(self, result: Outcome | InferenceServerException | None) -> bool:
+        """Whether a stream of this result should be begun again."""
+        if self._sent is None or not isinstance(result, CallRefused):
+            return False
+        return self._refusals < MAX_REFUSALS or isinstance(result, CallLeftOver)
 
 
 _stream_data_offset = partial(rpc_infer.data_offset, stream=True)
