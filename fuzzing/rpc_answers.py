@@ -45,7 +45,7 @@ def check(data: bytes) -> None:
     if method == "ModelStreamInfer":
         _check_stream(message)
     elif isinstance(request, m.Infer):
-        rpc_layout._layouts.clear()
+        rpc_layout.layouts.clear()
         # Again, and with a byte changed, for the sake of what is remembered.
         first = _check_infer(request, message)
         assert plain(_check_infer(request, message)) == plain(first)

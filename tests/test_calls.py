@@ -84,6 +84,29 @@ def test_a_call_that_looks_like_an_earlier_one_brings_its_own_data():
     assert not second.idempotent
 
 
+@pytest.mark.parametrize("size", [4, 10_000])
+def test_what_arrays_hold_when_a_lasting_call_is_sent_counts(size):
+    """Also where a call that looks the same was made before, whose small arrays were copied."""
+    calls = Calls()
+    array = np.zeros(size, np.int32)
+    for _ in range(2):
+        make(calls, {"X": array})
+    lasting = calls.make_lasting("m", {"X": array}, "", None, {})
+    array += 1
+    assert sent(lasting).endswith(np.ones(size, np.int32).tobytes())
+
+
+@pytest.mark.parametrize("size", [4, 10_000])
+@pytest.mark.parametrize("change", [np.transpose, lambda a: a[:, ::-1], lambda a: a.astype(">i4")])
+def test_arrays_that_lie_otherwise_in_memory(size, change):
+    """They look like those whose memory is what is sent."""
+    calls = Calls()
+    square = np.arange(size, dtype=np.int32).reshape(2, -1)
+    array = change(square)
+    make(calls, {"X": np.ascontiguousarray(array)})
+    assert sent(make(calls, {"X": array})) == sent(make(Calls(), {"X": array.astype("<i4")}))
+
+
 def test_data_is_not_kept():
     calls = Calls()
     array = np.zeros(100, np.float32)

@@ -65,7 +65,7 @@ def test_answers_of_many_lengths():
             answer = m.InferResponse("m", outputs=(output,))
             message = joined(rpc_infer.encode_response(answer))
             assert rpc_infer.decode_response(message) == answer
-            assert len(rpc_layout._layouts) <= 256
+            assert len(rpc_layout.layouts) <= 256
 
 
 def test_an_id_that_is_no_text_is_found_in_any_answer():

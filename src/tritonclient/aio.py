@@ -163,7 +163,7 @@ class AsyncClient:
         **options: Unpack[InferOptions],
     ) -> Call[m.InferResponse]:
         """Build an inference request once, to send it many times; see `Client.prepare`."""
-        return self._calls.make(model, inputs, version, outputs, options)
+        return self._calls.make_lasting(model, inputs, version, outputs, options)
 
     async def infer_prepared(
         self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT

@@ -230,7 +230,7 @@ class Client:
         Takes the arguments of `infer`, except `timeout`. Contiguous arrays are referred to, so a
         later send carries what they hold by then; BYTES and BF16 are packed now.
         """
-        return self._calls.make(model, inputs, version, outputs, options)
+        return self._calls.make_lasting(model, inputs, version, outputs, options)
 
     def infer_prepared(
         self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT

@@ -293,7 +293,9 @@ class InferResult(Mapping[str, Array]):
         self._endpoint = endpoint
         # Not the request itself, which would keep its inputs.
         self._requested: Sequence[RequestedOutput] = getattr(request, "outputs", ())
-        self._tensors = {tensor.name: tensor for tensor in response.outputs}
+        self._tensors: dict[str, InferTensor] = {}
+        for tensor in response.outputs:
+            self._tensors[tensor.name] = tensor
         self._arrays: dict[str, Array] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:

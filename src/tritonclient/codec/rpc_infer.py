@@ -28,7 +28,7 @@ from ..messages import (
 )
 from . import contents, rpc_head, wire
 from .checks import check_elements, check_name, check_shape, check_size
-from .rpc_layout import layouts_of, remember_layout
+from .rpc_layout import layouts, remember_layout
 
 #: Fields of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse.
 _RAW_INPUT, _RAW_OUTPUT, _ANSWER = 7, 6, 2
@@ -211,9 +211,10 @@ def decode_response(message: Buffer) -> InferResponse:
         ValueError: the message is not an inference answer.
     """
     view = memoryview(message)
-    for layout in layouts_of(view):
-        if layout.fits(view):
-            return layout.read(view)
+    for layout in layouts.get(len(view), ()):
+        response = layout.read(view)
+        if response is not None:
+            return response
     parts = rpc_head.split(view, _RAW_OUTPUT)
     head = parts.head
     answer = _remembered(head) if len(head) <= rpc_head.MAX_REMEMBERED else _read(head)

@@ -36,20 +36,16 @@ class Layout(NamedTuple):
     response: InferResponse
     outputs: tuple[tuple[str, str, tuple[int, ...], int, int], ...]
 
-    def fits(self, view: memoryview) -> bool:
-        """Whether a message, of the same length, is laid out like this."""
-        for start, end, part in self.fixed:  # noqa: SIM110  # all() takes twice as long
-            if view[start:end] != part:
-                return False
-        return True
-
-    def read(self, view: memoryview) -> InferResponse:
-        """The answer in a message that fits.
+    def read(self, view: memoryview) -> InferResponse | None:
+        """The answer in a message of the same length; None if it is not laid out like this.
 
         Raises:
             ValueError: its id is not UTF-8.
         """
-        _, id_start, id_end, (model, version, _, parameters, _), placed = self
+        fixed, id_start, id_end, (model, version, _, parameters, _), placed = self
+        for start, end, part in fixed:
+            if view[start:end] != part:
+                return None
         outputs = []
         for name, datatype, shape, start, end in placed:
             values = (name, datatype, shape, view[start:end], NO_PARAMETERS, True)
@@ -61,12 +57,8 @@ class Layout(NamedTuple):
         return answer
 
 
-_layouts: dict[int, tuple[Layout, ...]] = {}
-
-
-def layouts_of(view: memoryview) -> tuple[Layout, ...]:
-    """The layouts of messages of the same length."""
-    return _layouts.get(len(view), ())
+#: By the length of messages.
+layouts: dict[int, tuple[Layout, ...]] = {}
 
 
 def remember_layout(view: memoryview, parts: Parts, response: InferResponse) -> None:
@@ -91,6 +83,6 @@ def remember_layout(view: memoryview, parts: Parts, response: InferResponse) -> 
     # A copy, since the caller may change what it was given.
     common = response._replace(id="", parameters=dict(response.parameters), outputs=())
     layout = Layout(tuple(fixed), id_start, id_end, common, tuple(placed))
-    if len(_layouts) >= _MAX_LENGTHS:
-        _layouts.clear()
-    _layouts[len(view)] = (layout, *_layouts.get(len(view), ())[: _MAX_EACH - 1])
+    if len(layouts) >= _MAX_LENGTHS:
+        layouts.clear()
+    layouts[len(view)] = (layout, *layouts.get(len(view), ())[: _MAX_EACH - 1])

@@ -162,11 +162,6 @@ class Http1:
         """Whether the connection can carry another exchange."""
         return self._state is _IDLE
 
-    @property
-    def pending(self) -> bool:
-        """Whether there is more to send; all of it is given by `start`."""
-        return False
-
     def data_to_send(self) -> list[Buffer]:
         """Nothing, see `pending`."""
         return []
@@ -175,6 +170,8 @@ class Http1:
         """False: an exchange can only be ended together with its connection."""
         return False
 
+    #: Whether there is more to send: all of it is given by `start`.
+    pending = False
     #: Why the server takes no more calls, which HTTP/1.1 has no way to say.
     farewell = ""
 

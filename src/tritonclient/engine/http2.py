@@ -133,6 +133,7 @@ class Http2:
         pings: pings that were sent since a call last sent anything.
         doubtful: whether nothing has come since `probe`.
         farewell: why the peer takes no more calls, if it said so.
+        length_known: whether the peer will fill all of what `get_buffer` gave last.
         reusable: whether the connection can carry another call.
     """
 
@@ -144,7 +145,6 @@ class Http2:
         "_data_ends",
         "_data_left",
         "_data_stream",
-        "_direct",
         "_end",
         "_failure",
         "_first",
@@ -164,6 +164,7 @@ class Http2:
         "_window",
         "doubtful",
         "farewell",
+        "length_known",
         "max_streams",
         "ping_pending",
         "pings",
@@ -204,7 +205,7 @@ class Http2:
         self._data_stream: RpcStream | None = None
         self._data_left = self._pad_left = 0
         self._data_ends = False
-        self._direct = False
+        self.length_known = False
         # The header block under way, while CONTINUATION frames are due.
         self._header_block: bytearray | None = None
         self._header_stream = 0
@@ -219,11 +220,6 @@ class Http2:
             return bool(self._control)
         # Where there is nothing left but the end, no window is needed.
         return self._window > 0 or not all(each.out_size for each in self._sending.values())
-
-    @property
-    def length_known(self) -> bool:
-        """Whether the peer will fill all of what `get_buffer` gave last."""
-        return self._direct
 
     # Calls
 
@@ -263,25 +259,22 @@ class Http2:
         if stream_id == 1:
             # Whatever size of the table the server allows, now or later, ours is not larger.
             block = NO_TABLE + block
-        length = len(block)
-        if length > self._max_frame:
-            self._send_long_block(stream_id, block)
-        else:
-            head = _FRAME.pack(length << 8 | _HEADERS, _END_HEADERS, stream_id)
-            self._control += (head, block)
-        size = sum(map(len, payload))
-        if end and size <= min(self._window, self._stream_window, self._max_frame):
+        length, size = len(block), sum(map(len, payload))
+        limit = min(self._window, self._stream_window, self._max_frame)
+        if end and size <= limit and length <= self._max_frame:
             # Small enough to go as it is, without waiting for its turn.
-            head = _FRAME.pack(size << 8 | _DATA, _END_STREAM, stream_id)
-            self._control += (head, *payload)
+            head = _FRAME.pack(length << 8 | _HEADERS, _END_HEADERS, stream_id)
+            data = _FRAME.pack(size << 8 | _DATA, _END_STREAM, stream_id)
+            self._control.append(b"".join((head, block, data, *payload)))
             self._window -= size
             stream.send_window -= size
             stream.sent_end = True
         else:
+            self._send_block(stream_id, block)
             self.send(stream, payload, end=end)
         return stream
 
-    def _send_long_block(self, stream_id: int, block: bytes) -> None:
+    def _send_block(self, stream_id: int, block: bytes) -> None:
         pieces = [block[i : i + self._max_frame] for i in range(0, len(block), self._max_frame)]
         for index, piece in enumerate(pieces):
             kind = _CONTINUATION if index else _HEADERS
@@ -377,13 +370,13 @@ class Http2:
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:
         """Where the next received bytes go."""
-        self._direct = False
+        self.length_known = False
         if self._start == self._end:
             self._start = self._end = 0
             if self._data_left >= _DIRECT_SIZE and self._data_stream is not None:
                 target = self._data_stream.target
                 if target is not None and len(target) >= _DIRECT_SIZE:
-                    self._direct = True
+                    self.length_known = True
                     return target[: self._data_left]
         elif self._end == len(self._buffer):
             self._make_room()
@@ -405,7 +398,7 @@ class Http2:
         """
         self.doubtful = False
         try:
-            if self._direct:
+            if self.length_known:
                 self._direct_received(count)
             else:
                 self._end += count
@@ -492,11 +485,13 @@ class Http2:
             return False
         if not stream.answered(memoryview(buffer[message:last]), outcome):
             return False
-        self._answered(stream, stop, size)
         if self._end - stop == 13 and buffer[stop : stop + 9] == _OPENS_WINDOW:
             # What often comes right behind, for what we sent.
-            self._start = self._end
-            self._window_received(0, bytes(buffer[stop + 9 : stop + 13]))
+            window = self._window + int.from_bytes(buffer[stop + 9 : stop + 13], "big")
+            if self._window < window <= _LARGEST_WINDOW:
+                self._window = window
+                stop += 13
+        self._answered(stream, stop, size)
         return True
 
     def _answered(self, stream: RpcStream, stop: int, size: int) -> None:
@@ -653,7 +648,7 @@ class Http2:
             self._data_complete()
 
     def _direct_received(self, count: int) -> None:
-        self._direct = False
+        self.length_known = False
         self._data_left -= count
         if self._data_stream is not None and self._data_stream.result is None:
             self._guarded(self._data_stream, self._data_stream.target_filled, count)

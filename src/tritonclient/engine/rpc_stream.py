@@ -323,7 +323,9 @@ class RpcStream:
         if self._fields is not None or len(message) > self._max_message:
             return False
         self.messages.append(message)
-        self.finish(outcome)
+        self.result = outcome
+        if self.notify is not None:
+            self.notify()
         return True
 
     # The end

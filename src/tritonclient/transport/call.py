@@ -200,6 +200,8 @@ class Settings(Protocol):
 
 def gather(buffers: list[Buffer]) -> list[Buffer]:
     """The same bytes in fewer buffers: small neighbours are joined, large ones left alone."""
+    if len(buffers) == 1:
+        return buffers
     if sum(map(len, buffers)) <= _JOIN_BELOW:
         return [b"".join(buffers)]
     gathered: list[Buffer] = []
@@ -235,7 +237,7 @@ def check_limit(name: str, value: int) -> None:
 
 def check_timeout(timeout: float | None, name: str = "timeout") -> None:
     """Raise unless a timeout is a positive number of seconds or None."""
-    if timeout is None or (type(timeout) is float and 0.0 < timeout < math.inf):
+    if timeout is None:
         return
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(f"{name} is {timeout!r}, expected seconds as a number, or None")

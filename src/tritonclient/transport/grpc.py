@@ -198,17 +198,16 @@ class GrpcCall(Generic[T]):
 
     def without_data(self, request: Request[Any]) -> Self:
         """What is left when tensors are taken off: the message's heads before each of them."""
-        return self._variant(request, self._payload[::2])
+        call = copy.copy(self)
+        call.request, call._payload = request, self._payload[::2]
+        return call
 
     def with_data(self, data: list[Buffer]) -> Self:
         """The same call with other tensors, of the same sizes."""
         payload = data * 2
         payload[::2], payload[1::2] = self._payload, data
-        return self._variant(self.request, payload)
-
-    def _variant(self, request: Request[Any], payload: Sequence[Buffer]) -> Self:
         call = object.__new__(type(self))
-        call.request, call._head, call._payload = request, self._head, payload
+        call.request, call._head, call._payload = self.request, self._head, payload
         return call
 
     @property
@@ -232,11 +231,11 @@ class GrpcCall(Generic[T]):
     def finish(self, response: RpcStream) -> T:
         """The answer."""
         result = response.result
-        assert result is not None
-        check_outcome(result)
+        if type(result) is not Outcome or result.code:
+            check_outcome(result)
         if not response.messages:
             raise ProtocolError("the answer has no message")
-        return self.decode(response.take())
+        return rpc.decode_response(self.request, response.take())
 
     # What a transport that frames messages itself needs
 
@@ -344,8 +343,9 @@ def check_options(options: Options) -> None:
         )
 
 
-def check_outcome(result: Outcome | InferenceServerException) -> Outcome:
+def check_outcome(result: Outcome | InferenceServerException | None) -> Outcome:
     """The outcome of a call that went well; otherwise its error is raised."""
+    assert result is not None, "the call is not over"
     if isinstance(result, InferenceServerException):
         # Calls that end together share the error; each gets one of its own.
         error = copy.copy(result)

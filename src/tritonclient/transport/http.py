@@ -5,6 +5,7 @@ Knows the codec and the engine, and nothing of sockets and loops: both runtimes 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -109,15 +110,14 @@ class HttpCall(Generic[T]):
 
     def without_data(self, request: Request[Any]) -> Self:
         """What is left when tensors are taken off: the heads, and a request without tensors."""
-        return self._variant(request, b"".join((self._head, self._body[0])), ())
+        call = copy.copy(self)
+        call.request, call._head, call._body = request, b"".join((self._head, self._body[0])), ()
+        return call
 
     def with_data(self, data: list[Buffer]) -> Self:
         """The same call with other tensors, of the same sizes."""
-        return self._variant(self.request, self._head, tuple(data))
-
-    def _variant(self, request: Request[T], head: bytes, body: tuple[Buffer, ...]) -> Self:
         call = object.__new__(type(self))
-        call.request, call._head, call._body = request, head, body
+        call.request, call._head, call._body = self.request, self._head, tuple(data)
         call.idempotent = self.idempotent
         return call
 

@@ -65,7 +65,10 @@ class Connection:
             count = self.stream.receive(buffer, deadline, whole)
         except OSError as error:
             raise self._lost(error) from error
-        self._feed(count)
+        if count:
+            engine.buffer_updated(count)
+        else:
+            engine.eof_received()
 
     def wait(self, events: int, until: float, flush: Callable[[], object]) -> int:
         """Wait until there is something to receive, asking for signs of life in times of silence.
