@@ -426,7 +426,8 @@ def test_refusals(runtime, body, text):
                     ask(client)
                 error = caught.value
                 assert (str(error), error.status()) == (text, "404")
-                assert error.debug_details() == body.decode()
+                told = b"error" in body or not body
+                assert error.debug_details() == (None if told else body.decode())
                 assert traceback.format_exception_only(error) == [
                     f"tritonclient.utils.InferenceServerException: {text}\n"
                 ]

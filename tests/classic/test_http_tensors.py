@@ -373,6 +373,11 @@ def test_texts_that_are_none():
         "Failed to encode using UTF-8. Please use binary_data=True, "
         "if you want to pass a byte array. UnicodeError: "
     )
+    assert f"can't decode byte 0xff in position {body.index(0xFF)}: " in text
+    # JSON that is fine, and says what is not.
+    assert "UnicodeError: " in refused(
+        InferResult.from_response_body, body.replace(b"\xff", b"\\udcff")
+    )
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,14 @@ def raise_if_error(status: int, body: Buffer) -> None:
         InferenceServerException: the status is no success.
     """
     if not 200 <= status < 300:
-        raise plain(rest.error_of(rest.HttpResponse(status, {}, (body,))))
+        raise refused(rest.error_of(rest.HttpResponse(status, {}, (body,))))
+
+
+def refused(error: InferenceServerException) -> InferenceServerException:
+    """A refusal as programs know it: with the body as details only where it has no "error"."""
+    body = str(error.debug_details() or "")
+    details = None if body.lstrip("{ \n").startswith('"error"') else body or None
+    return plain(error, error.message() or "", error.status(), details)
 
 
 def json_of(body: bytes, kind: type[K]) -> K:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import messages as m
 from ..classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
-from ..classic.errors import plain
 from ..datatypes import Buffer
 from ..errors import ServerError
 from ..transport.blocking import Transport
@@ -481,7 +480,7 @@ class InferenceServerClient(HttpClientBase):
                 result: InferResult = self._transport.send(call)
                 return result
             except ServerError as error:
-                raise plain(error) from None
+                raise _calls.refused(error) from None
         answer = self._post(**call._asdict())
         _raise_if_error(answer)
         return InferResult(answer, verbose)

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -109,7 +109,10 @@ class InferResult:
         self._response: dict[str, Any] | None = None
         for tensor in answer.outputs:
             if not tensor.binary and tensor.datatype == "BYTES" and tensor.data is not None:
-                _texts(tensor)  # tells at once when they are none
+                try:
+                    _texts(tensor)  # tells at once when they are none
+                except UnicodeDecodeError as error:
+                    _refuse(self._head(), error)
 
     def _take_loosely(self, headers: Mapping[str, str], body: Buffer) -> bool:
         """Take what numpy can read in an answer of nothing but JSON; tell whether that is all.
@@ -207,13 +210,22 @@ def _texts(tensor: InferTensor) -> Array:
     try:
         texts[:] = [item.decode() for item in items]
         return texts.reshape(tensor.shape)
-    except UnicodeDecodeError as error:
-        raise_error(
-            "Failed to encode using UTF-8. Please use binary_data=True, if you want to pass a "
-            f"byte array. UnicodeError: {error}"
-        )
+    except UnicodeDecodeError:
+        raise
     except ValueError as error:  # a shape without elements that is too large for numpy
         raise ProtocolError(f"output '{tensor.name}' can't be read: {error}") from error
+
+
+def _refuse(head: bytes, error: UnicodeDecodeError) -> NoReturn:
+    """Refuse texts that are none; where in the answer's JSON, if it is its bytes that are wrong."""
+    try:
+        head.decode()
+    except UnicodeDecodeError as first:
+        error = first
+    raise_error(
+        "Failed to encode using UTF-8. Please use binary_data=True, if you want to pass a byte "
+        f"array. UnicodeError: {error}"
+    )
 
 
 class InferAsyncRequest:

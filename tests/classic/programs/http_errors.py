@@ -22,7 +22,7 @@ def attempt(function, *arguments, **keywords):
     try:
         print(function(*arguments, **keywords))
     except InferenceServerException as error:
-        print(str(error), "|", error.message(), "|", error.status())
+        print(str(error), "|", error.message(), "|", error.status(), error.debug_details())
 
 
 pair = inputs("INPUT0", "INPUT1")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import messages as m
 from ...classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
-from ...classic.errors import plain
 from ...classic.plugins import InferenceServerClientBase
 from ...codec.rest_infer import HEAD_LENGTH
 from ...datatypes import Buffer
@@ -119,7 +118,7 @@ class InferenceServerClient(HttpClientBase):
         try:
             return await self._transport.send(call, self._timeout)
         except ServerError as error:
-            raise plain(error) from None
+            raise _calls.refused(error) from None
         except (ConnectionFailed, DeadlineExceeded) as error:
             raise also_known(error, self._settings.endpoint) from error.__cause__
 
