@@ -399,6 +399,8 @@ def test_basic_auth(server, runtime):
         client.register_plugin(kind("ann", "secret"))
         infer(client)
     assert server.calls[0].metadata["authorization"] == "Basic YW5uOnNlY3JldA=="
+    with pytest.raises(AttributeError):  # as when a variable of the environment is not set
+        kind("ann", None)
 
 
 # Errors

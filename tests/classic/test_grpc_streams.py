@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import queue
+import subprocess
+import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -540,6 +542,47 @@ def test_a_client_that_is_dropped_cancels(stuck, told):
 
 
 # Much to send
+
+
+ENDLESS = """
+import os, sys, threading
+import numpy as np, tritonclient.grpc as grpcclient
+begun = threading.Event()
+def callback(result, error):
+    print(result.get_response().id, error, flush=True)
+    begun.set()
+client = grpcclient.InferenceServerClient({address!r})
+client.start_stream(callback)
+x = grpcclient.InferInput("X", [1], "INT32").set_data_from_numpy(np.int32([1]))
+client.async_stream_infer("m", [x], request_id="7")
+begun.wait()
+"""
+FORKS = """
+client._stream._callback = lambda result, error: begun.set()  # nothing may print while it forks
+begun.clear()
+begun.wait()
+if not os.fork():
+    sys.exit()
+os.wait()
+begun.clear()
+print(begun.wait(20))
+"""
+
+
+@pytest.mark.parametrize("end", ["", "sys.exit()", FORKS])
+def test_a_program_that_ends_while_responses_come(end):
+    def procedure(requests, context):
+        first = next(requests)
+        while context.is_active():
+            yield streamed(first, A)
+
+    with GrpcServer(ModelStreamInfer=procedure) as server, no_hang():
+        code = ENDLESS.format(address=server.address) + end
+        done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
+    # It aborts when a thread prints while the interpreter ends.
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[-1] == ("True" if end == FORKS else "7 None")
 
 
 def test_a_sender_never_waits(told):

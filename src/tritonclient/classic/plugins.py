@@ -86,7 +86,7 @@ class BasicAuth(InferenceServerClientPlugin):
     """
 
     def __init__(self, username: str, password: str) -> None:
-        pair = f"{username}:{password}".encode("ascii")
+        pair = username.encode("ascii") + b":" + password.encode("ascii")
         self._value = f"Basic {base64.b64encode(pair).decode()}"
 
     def __call__(self, request: Request) -> None:

@@ -10,9 +10,11 @@ may want, and never on the loop's, which they would hold up.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import queue
 import threading
+import weakref
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -30,6 +32,11 @@ from ._infer_stream import Callback, call_back
 
 #: What is to be called on the thread of callbacks; None ends it.
 Told: TypeAlias = "queue.SimpleQueue[Callable[[], None] | None]"
+
+#: Seconds for a callback that runs when the program ends.
+_ENDING = 1.0
+_callers: weakref.WeakKeyDictionary[threading.Thread, Told] = weakref.WeakKeyDictionary()
+_ended = threading.Event()
 
 
 class Background:
@@ -77,7 +84,7 @@ class Background:
         if self._loop is None:
             loop = self._loop = asyncio.new_event_loop()
             self._thread = _start(_run_loop, loop, self._transport, self._told)
-            _start(_run_callbacks, self._told)
+            _callers[_start(_run_callbacks, self._told)] = self._told
         return self._loop
 
     def close(self, *, wait: bool = True) -> None:
@@ -120,9 +127,18 @@ def _run_loop(loop: AbstractEventLoop, transport: Any, told: Told) -> None:
 
 
 def _run_callbacks(told: Told) -> None:
-    while (function := told.get()) is not None:
+    while (function := told.get()) is not None and not _ended.is_set():
         function()
         del function  # it refers to the client
+
+
+@atexit.register
+def _end_callbacks() -> None:
+    """The interpreter aborts when a thread prints while it ends, as callbacks may."""
+    _ended.set()
+    for caller, told in list(_callers.items()):
+        told.put(None)
+        caller.join(_ENDING)
 
 
 def _tell(client: GrpcClientBase, callback: Callback, future: Future[InferResult]) -> None:

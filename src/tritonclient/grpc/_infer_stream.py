@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
+import os
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -27,6 +30,7 @@ Callback: TypeAlias = Callable[..., Any]
 SILENCE = 300.0
 #: Seconds for the thread to end once the stream has ended: the program's callback may hold it up.
 _ENDING = 5.0
+_streams: weakref.WeakSet[_InferStream] = weakref.WeakSet()
 
 
 class Duplex(Protocol):
@@ -55,6 +59,7 @@ class _InferStream:
         self._heard = 0
         self._duplex: Duplex | None = None
         self._reader: threading.Thread | None = None
+        self._pid = 0
         self._lock = threading.Lock()
         self._draining = False
         self._request_queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -70,6 +75,8 @@ class _InferStream:
             self._run(self._read, self._duplex)
 
     def _run(self, function: Callable[..., None], *arguments: Any) -> None:
+        self._pid = os.getpid()
+        _streams.add(self)
         self._reader = _start(function, *arguments)
         if self._verbose:
             print("stream started...")
@@ -164,6 +171,12 @@ class _InferStream:
             heard = self._heard
             reader.join(timeout)
 
+    def abandon(self) -> None:
+        """End at once without telling the callback."""
+        self._callback = _ignore
+        self._verbose = False
+        self.close(cancel_requests=True)
+
     # For programs that open the stream themselves, with a stub of grpcio
 
     def _init_handler(self, response_iterator: Any) -> None:
@@ -232,6 +245,18 @@ def _start(function: Callable[..., None], *arguments: Any) -> threading.Thread:
     )
     thread.start()
     return thread
+
+
+def _ignore(result: Any, error: Any) -> None:
+    pass
+
+
+@atexit.register
+def _abandon_all() -> None:
+    """The interpreter aborts when a thread prints while it ends, as callbacks may."""
+    for stream in list(_streams):
+        if stream._pid == os.getpid():  # not the parent's, in a forked child
+            stream.abandon()
 
 
 def call_back(callback: Callback, result: InferResult | None, error: BaseException | None) -> None:
