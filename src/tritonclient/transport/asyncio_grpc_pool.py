@@ -123,8 +123,9 @@ class GrpcConnection(LoopConnection):
                 break
             for buffer in gather(buffers):
                 self._transport.write(buffer)
-        for stream in [each for each in self._draining if self._has_room(each)]:
-            self._draining.pop(stream).set_result(None)
+        if self._draining:
+            for stream in [each for each in self._draining if self._has_room(each)]:
+                self._draining.pop(stream).set_result(None)
 
     def _has_room(self, stream: RpcStream) -> bool:
         return stream.out_size < _PIECE or stream.result is not None

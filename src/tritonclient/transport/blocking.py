@@ -66,8 +66,7 @@ class Transport:
         Raises:
             InferenceServerException: see `errors` for all that it can be.
         """
-        if type(timeout) is not float or not 0.0 < timeout < math.inf:
-            check_timeout(timeout)
+        check_timeout(timeout)
         deadline = math.inf if timeout is None else monotonic() + timeout
         refusals = 0
         try:

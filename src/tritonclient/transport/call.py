@@ -237,7 +237,7 @@ def check_limit(name: str, value: int) -> None:
 
 def check_timeout(timeout: float | None, name: str = "timeout") -> None:
     """Raise unless a timeout is a positive number of seconds or None."""
-    if timeout is None:
+    if timeout is None or (type(timeout) is float and 0.0 < timeout < math.inf):
         return
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(f"{name} is {timeout!r}, expected seconds as a number, or None")
