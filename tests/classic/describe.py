@@ -32,7 +32,12 @@ MODULES = (
 #: Of modules with an underscore, those names that others use all the same.
 PRIVATE = {
     "tritonclient.http._client": ("InferenceServerClient", "_raise_if_error"),
-    "tritonclient.http._utils": ("_get_inference_request",),
+    "tritonclient.http._utils": (
+        "_get_error",
+        "_get_inference_request",
+        "_get_query_string",
+        "_raise_if_error",
+    ),
     "tritonclient.grpc._client": ("CallContext", "InferenceServerClient", "KeepAliveOptions"),
     "tritonclient.grpc._infer_stream": ("_InferStream", "_RequestIterator"),
     "tritonclient.grpc._utils": ("_get_inference_request", "get_error_grpc", "raise_error_grpc"),

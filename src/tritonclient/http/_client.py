@@ -18,6 +18,7 @@ from ._calls import Answer, InferCall
 from ._infer_input import InferInput
 from ._infer_result import InferAsyncRequest, InferResult
 from ._requested_output import InferRequestedOutput
+from ._utils import _raise_if_error
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -27,20 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["InferenceServerClient", "_raise_if_error"]
 
 K = TypeVar("K")
-
-
-def _raise_if_error(response: Any) -> None:
-    """Raise what an answer with an error status stands for.
-
-    Args:
-        response: something with a `status_code` and `read()`.
-
-    Raises:
-        InferenceServerException: the status is no success.
-    """
-    status: int = response.status_code
-    if not 200 <= status < 300:
-        _calls.raise_if_error(status, response.read())
 
 
 class InferenceServerClient(HttpClientBase):

@@ -1,4 +1,4 @@
-"""The body of an inference request over HTTP, under the name by which programs know it."""
+"""What programs that speak HTTP by other means import, by the names that they know."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 from ..classic.arguments import request_parameters
 from ..codec.rest_infer import HEAD_LENGTH, encode_request
+from ..errors import InferenceServerException
 from ..messages import Infer
+from ..transport.http import encode_query
+from . import _calls
 from ._infer_input import InferInput
 from ._requested_output import InferRequestedOutput
 
@@ -39,3 +42,35 @@ def _get_inference_request(
     headers, body = encode_request(request)
     length = headers.get(HEAD_LENGTH)
     return b"".join(body), None if length is None else int(length)
+
+
+def _get_query_string(query_params: Mapping[str, Any]) -> str:
+    """What follows the question mark of a URL."""
+    return encode_query(query_params)[1:]
+
+
+def _get_error(response: Any) -> InferenceServerException | None:
+    """The error that an answer stands for, or None.
+
+    Args:
+        response: something with a `status_code` and `read()`.
+    """
+    try:
+        _raise_if_error(response)
+    except InferenceServerException as error:
+        return error
+    return None
+
+
+def _raise_if_error(response: Any) -> None:
+    """Raise what an answer with an error status stands for.
+
+    Args:
+        response: something with a `status_code` and `read()`.
+
+    Raises:
+        InferenceServerException: the status is no success.
+    """
+    status: int = response.status_code
+    if not 200 <= status < 300:
+        _calls.raise_if_error(status, response.read())

@@ -100,7 +100,7 @@ class HttpCall(Generic[T]):
             headers["Content-Length"] = str(size)
         target = settings.endpoint.base_path + encoded.path
         if options.query:
-            target += _query(options.query)
+            target += encode_query(options.query)
         self._head = _encode_head(encoded.method, target, tuple(headers.items()))
         self._body: tuple[Buffer, ...] = body
         self.idempotent = encoded.method == "GET"
@@ -173,7 +173,8 @@ def _apply(
     return body
 
 
-def _query(query: Mapping[str, Any]) -> str:
+def encode_query(query: Mapping[str, Any]) -> str:
+    """A query as it stands behind the path of a URL, with its question mark, or ""."""
     pairs = [
         f"{quote_plus(str(name))}={quote_plus(str(value))}"
         for name, values in query.items()

@@ -16,6 +16,7 @@ from tritonclient._request import Request
 from tritonclient.http._infer_input import InferInput
 from tritonclient.http._infer_result import InferResult
 from tritonclient.http._requested_output import InferRequestedOutput
+from tritonclient.http._utils import _get_error, _get_query_string, _raise_if_error
 from tritonclient.utils import InferenceServerException, raise_error
 
 url = sys.argv[1]
@@ -66,7 +67,9 @@ client = httpclient.InferenceServerClient(url)
 answer = client._get("v2", None, None)
 print(answer.status_code, answer.get("content-type"), answer.read(), answer)
 answer = client._post("v2/models/nope/load", "{}", {}, {"a": 1})
-print(answer.status_code, answer.read())
+print(answer.status_code, _get_error(answer))
+print(_get_error(client._get("v2", {}, None)), _raise_if_error(client._get("v2", {}, None)))
+print(_get_query_string({"a b": ["c&d", 1], "e": "\u00e4", "f": None}), [_get_query_string({})])
 
 
 async def main():
