@@ -382,6 +382,7 @@ def test_closing_the_client(stuck):
         with pytest.raises(InferenceServerException) as caught:
             await stream.__anext__()
         assert str(caught.value) == "[StatusCode.CANCELLED] Channel closed!"
+        assert isinstance(caught.value, asyncio.CancelledError)
         with pytest.raises(ValueError, match=CLOSED):
             client.stream_infer(endless())
 

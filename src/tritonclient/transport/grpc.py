@@ -235,7 +235,7 @@ class GrpcCall(Generic[T]):
             check_outcome(result)
         if not response.messages:
             raise ProtocolError("the answer has no message")
-        return rpc.decode_response(self.request, response.take())
+        return self.decode(response.take())
 
     # What a transport that frames messages itself needs
 

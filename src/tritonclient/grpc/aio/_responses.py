@@ -38,7 +38,7 @@ _ARGUMENTS: Mapping[str, Any] = {
 
 
 class StreamCancelled(Cancelled, asyncio.CancelledError):
-    """The stream was cancelled by its `cancel`, for which programs expect a CancelledError."""
+    """The program cancelled the stream, or closed the client, and expects a CancelledError."""
 
 
 class Responses(AsyncIterator["Response"]):
@@ -119,6 +119,8 @@ class Responses(AsyncIterator["Response"]):
         if self._cancelled:
             return StreamCancelled("Locally cancelled by application!", "StatusCode.CANCELLED")
         failure = self._client._failure(error, 0)
+        if self._client._closed and isinstance(error, Cancelled):
+            return StreamCancelled("Channel closed!", "StatusCode.CANCELLED")
         return with_grpcios(failure) if isinstance(failure, InferenceServerException) else failure
 
 
