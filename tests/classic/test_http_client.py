@@ -733,6 +733,14 @@ def test_verbose(server, runtime, capsys):
     assert said.endswith("\nUnloaded model 'm'\n")
 
 
+def test_verbose_writes_the_names_of_headers_as_aiohttp_does(capsys):
+    answer = http(b"{}", "content-type: a/b", "x-mine: 1")
+    with Server([answer_all(answer)]) as server, Awaiting(server.url, verbose=True) as client:
+        client.get_server_metadata()
+    assert "'Content-Type': 'a/b'" in (said := capsys.readouterr().out)
+    assert "'x-mine': '1'" in said
+
+
 @both_runtimes
 def test_nothing_is_printed_otherwise(server, runtime, capsys):
     with runtime(server.url) as client:

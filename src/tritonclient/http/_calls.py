@@ -67,6 +67,13 @@ class Answer:
         return bytes(self._body[:length])
 
 
+#: Headers whose names aiohttp writes in its own way, whatever the server wrote.
+_TITLED = frozenset(
+    ["connection", "content-encoding", "content-length", "content-type", "date", "server",
+     "transfer-encoding"]
+)  # fmt: skip
+
+
 class AwaitedAnswer:
     """An answer as the awaited client gives it.
 
@@ -84,7 +91,10 @@ class AwaitedAnswer:
     def __repr__(self) -> str:
         known = HTTPStatus._value2member_map_.get(self.status)
         reason = known.phrase if isinstance(known, HTTPStatus) else ""
-        headers = ", ".join(f"{name!r}: {value!r}" for name, value in self.headers.items())
+        headers = ", ".join(
+            f"{(name.title() if name.lower() in _TITLED else name)!r}: {value!r}"
+            for name, value in self.headers.items()
+        )
         first = f"<ClientResponse({self._url}) [{self.status} {reason}]>"
         return f"{first}\n<CIMultiDictProxy({headers})>\n"
 
