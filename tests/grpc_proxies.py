@@ -15,9 +15,10 @@ import signal
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import trustme
 
@@ -166,7 +167,8 @@ def serve(
     """A proxy in front of `upstream`, "host:port" of a gRPC server.
 
     Args:
-        name: "plain", or how it differs from that; "down" has nobody behind it.
+        name: "plain", or how it differs from that, over TLS when "tls" comes first; "down" has
+            nobody behind it.
     """
     path = proxies.find(program)
     with proxies.listeners(["proxy"]) as sockets, proxies.nobody() as nobody:
@@ -189,19 +191,26 @@ def serve(
 
 
 Command = tuple[list[str], dict[str, str]]
+T = TypeVar("T")
+
+
+def _of(name: str, table: Mapping[str, T], default: T) -> T:
+    """What a table says of a name; "tls closing" is both "tls" and "closing"."""
+    first, _, rest = name.partition(" ")
+    return next((table[each] for each in (name, first, rest) if each in table), default)
 
 
 def _nginx(
     path: str, directory: Path, name: str, upstream: str, sock: socket.socket, certificate: Path
 ) -> Command:
     config = directory / "nginx.conf"
-    settings = {**_NGINX_DEFAULTS, **_NGINX_SETTINGS.get(name, {})}
+    settings = {**_NGINX_DEFAULTS, **_of(name, _NGINX_SETTINGS, {})}
     config.write_text(
         _NGINX.format(
             directory=directory,
             upstream=upstream,
             address="{}:{}".format(*sock.getsockname()),
-            protocol=_NGINX_PROTOCOLS.get(name, "http2"),
+            protocol=_of(name, _NGINX_PROTOCOLS, "http2"),
             settings=" ".join(f"{key} {value};" for key, value in settings.items()),
             certificate=certificate,
             user="user root;" if os.geteuid() == 0 else "",
@@ -219,10 +228,10 @@ def _haproxy(
         _HAPROXY.format(
             upstream=upstream,
             fd=sock.fileno(),
-            protocol=_HAPROXY_PROTOCOLS.get(name, "proto h2").format(certificate=certificate),
-            settings=_HAPROXY_SETTINGS.get(name, ""),
-            front=_HAPROXY_FRONTS.get(name, ""),
-            back=_HAPROXY_BACKS.get(name, ""),
+            protocol=_of(name, _HAPROXY_PROTOCOLS, "proto h2").format(certificate=certificate),
+            settings=_of(name, _HAPROXY_SETTINGS, ""),
+            front=_of(name, _HAPROXY_FRONTS, ""),
+            back=_of(name, _HAPROXY_BACKS, ""),
         )
     )
     return [path, "-db", "-f", str(config)], {}
@@ -238,7 +247,7 @@ def _nghttpx(
         options += [f"--frontend={host},{port}", str(certificate), str(certificate)]
     else:
         options.append(f"--frontend={host},{port};no-tls")
-    command = [path, *_NGHTTPX_OPTIONS.get(name, []), *options]
+    command = [path, *_of(name, _NGHTTPX_OPTIONS, []), *options]
     # It takes over such a listener from the process that it replaces.
     return command, {"NGHTTPX_ACCEPT_1": f"tcp,{sock.fileno()}"}
 

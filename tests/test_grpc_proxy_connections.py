@@ -30,10 +30,11 @@ each_kind = pytest.mark.parametrize("kind", ["threads", "tasks"])
 
 @each_program
 @each_runtime
-def test_connections_that_are_closed_now_and_then(runtime, program, grpc_proxy, executed):
-    url, _ = grpc_proxy(f"{program} closing")
+@pytest.mark.parametrize("name", ["closing", "tls closing"])
+def test_connections_that_are_closed_now_and_then(runtime, program, name, grpc_proxy, executed):
+    url, options = grpc_proxy(f"{program} {name}")
     calls = 10 * CALLS_PER_CONNECTION
-    with runtime(url, timeout=PATIENCE) as client:
+    with runtime(url, timeout=PATIENCE, **options) as client:
         for number in range(calls):
             check_small(client, number)
     assert executed() == calls
@@ -41,15 +42,16 @@ def test_connections_that_are_closed_now_and_then(runtime, program, grpc_proxy, 
 
 @each_program
 @each_runtime
-def test_large_tensors_over_connections_that_are_closed(runtime, program, grpc_proxy):
-    url, _ = grpc_proxy(f"{program} closing")
-    with runtime(url, timeout=PATIENCE) as client:
+@pytest.mark.parametrize("name", ["closing", "tls closing"])
+def test_large_tensors_over_connections_that_are_closed(runtime, program, name, grpc_proxy):
+    url, options = grpc_proxy(f"{program} {name}")
+    with runtime(url, timeout=PATIENCE, **options) as client:
         for _ in range(CALLS_PER_CONNECTION + 2):
             check_large(client)
 
 
 @each_program
-@pytest.mark.parametrize("name", ["plain", "closing", "tight"])
+@pytest.mark.parametrize("name", ["plain", "closing", "tight", "tls closing"])
 def test_threads_share_a_client(program, name, grpc_proxy, executed):
     url, options = grpc_proxy(f"{program} {name}")
     with Client(url, timeout=PATIENCE, **options) as client, ThreadPoolExecutor(16) as pool:
@@ -58,7 +60,7 @@ def test_threads_share_a_client(program, name, grpc_proxy, executed):
 
 
 @each_program
-@pytest.mark.parametrize("name", ["plain", "closing", "tight"])
+@pytest.mark.parametrize("name", ["plain", "closing", "tight", "tls closing"])
 @pytest.mark.parametrize("connections", [1, 100])
 def test_tasks_share_a_client(program, name, connections, grpc_proxy, executed):
     url, options = grpc_proxy(f"{program} {name}")
@@ -75,9 +77,9 @@ def test_tasks_share_a_client(program, name, connections, grpc_proxy, executed):
 
 
 @each_program
-@pytest.mark.parametrize("name", ["closing", "tight"])
+@pytest.mark.parametrize("name", ["closing", "tight", "tls closing", "tls tight"])
 def test_large_tensors_of_many_tasks(program, name, grpc_proxy):
-    url, _ = grpc_proxy(f"{program} {name}")
+    url, options = grpc_proxy(f"{program} {name}")
 
     async def check(client, number):
         tensor = LARGE[: 1 << 17] + number
@@ -85,7 +87,7 @@ def test_large_tensors_of_many_tasks(program, name, grpc_proxy):
         assert (result["OUTPUT0"] == tensor).all()
 
     async def main():
-        async with AsyncClient(url, timeout=PATIENCE) as client:
+        async with AsyncClient(url, timeout=PATIENCE, **options) as client:
             await asyncio.gather(*[check(client, number) for number in range(24)])
 
     asyncio.run(main())

@@ -193,6 +193,8 @@ def test_slow_reader(program, name, grpc_proxy):
     """What nobody reads stays where it is, and others on the connection go on."""
     url, _ = grpc_proxy(f"{program} {name}")
     tensor = LARGE[: 1 << 18]
+    # Haproxy before 3.1 lets one stream hold up all of its connection, to the server as well.
+    calls = 0 if program == "haproxy" else 20
 
     async def main():
         async with AsyncClient(url, timeout=PATIENCE, max_connections=1) as client:
@@ -208,7 +210,7 @@ def test_slow_reader(program, name, grpc_proxy):
                     await stream.end()
 
                 sending = asyncio.create_task(send())
-                for number in range(20):
+                for number in range(calls):
                     result = await client.infer("simple", {"INPUT0": A + number, "INPUT1": A})
                     assert (result["OUTPUT0"] == A + number + A).all()
                 assert sent < 40
@@ -219,6 +221,20 @@ def test_slow_reader(program, name, grpc_proxy):
                     assert (result == tensor + number).all()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("program", ["nginx", "nghttpx"])
+@each_runtime
+def test_proxy_that_is_reloaded(runtime, program, embedded, authority, tmp_path):
+    """A stream goes on through the workers of old, and others begin with the new ones."""
+    with serve(tmp_path, program, "plain", embedded.grpc_address, authority) as proxy:
+        with runtime(proxy.url, timeout=PATIENCE) as client, ThreadPoolExecutor(1) as pool:
+            stream = pool.submit(collect, client, "repeat_int32", repeat(100, delay=5))
+            for _ in range(3):
+                with runtime(proxy.url, timeout=PATIENCE) as other:
+                    assert values(collect(other, "repeat_int32", repeat(10))) == list(range(10))
+                proxy.reload()
+            assert values(stream.result(PATIENCE)) == list(range(100))
 
 
 # The classic client
