@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import socket
 import ssl
 import threading
@@ -16,6 +17,7 @@ from tests.adversity import (
     Server,
     answer_all,
     both_runtimes,
+    close,
     http,
     no_hang,
     read_body,
@@ -25,6 +27,8 @@ from tests.adversity import (
     stall,
     wait_for,
 )
+from tests.grpc_adversity import GrpcServer, answer, greet, raw, read_call
+from tests.h2peer import goaway
 from tests.test_pool import check, echo, infer
 from tritonclient import TLS, ConnectionFailed, DeadlineExceeded
 
@@ -233,6 +237,41 @@ def test_answer_decrypted_while_sending(authority, runtime, ca_file):
     with Server(script, tls=server_context(authority)) as server:
         with runtime(secure(server), tls=TLS(ca_file=ca_file), timeout=PATIENCE / 2) as client:
             assert client.infer("m", big).model_name == name
+
+
+#: What asyncio decrypts at once, and more than an engine takes at once.
+LARGE = 200_000
+
+
+@both_runtimes
+def test_connection_closed_behind_a_large_answer(authority, runtime, ca_file):
+    """All of it was received by then, and nothing is lost on the way through the event loop."""
+    names = json.dumps({"name": "x", "version": "1", "extensions": ["y" * 100] * (LARGE // 100)})
+    pieces = [names[start : start + 50] for start in range(0, len(names), 50)]
+    chunks = "".join(f"{len(piece):x}\r\n{piece}\r\n" for piece in pieces)
+    head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    script = [read_request, send(f"{head}{chunks}0\r\n\r\n".encode()), close]
+    with Server(script, tls=server_context(authority)) as server:
+        with runtime(secure(server), tls=TLS(ca_file=ca_file)) as client:
+            for _ in range(5):
+                assert len(client.server_metadata().extensions) == LARGE // 100
+
+
+@both_runtimes
+def test_connection_closed_behind_a_large_answer_over_grpc(authority, runtime, ca_file):
+    context = server_context(authority)
+    context.set_alpn_protocols(["h2"])
+    array = np.arange(LARGE // 8)
+
+    def hang_up(peer):
+        peer.sock.shutdown(socket.SHUT_WR)
+        peer.wait_until_gone()  # a close would be a reset, since the client goes on sending
+
+    script = [greet, read_call, raw(goaway(1)), answer(), hang_up]
+    with GrpcServer(script, tls=context) as server:
+        with runtime(server.url.replace("grpc:", "grpcs:"), tls=TLS(ca_file=ca_file)) as client:
+            for _ in range(5):
+                assert (client.infer("echo", {"IN": array})["OUT"] == array).all()
 
 
 # Other ways

@@ -185,11 +185,14 @@ class _Connection(LoopConnection):
         self._poll = poller(transport.get_extra_info("socket"))
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self.engine.get_buffer()
+        return self.room(self.engine.get_buffer(), sizehint)
 
     def buffer_updated(self, nbytes: int) -> None:
         try:
-            self.engine.buffer_updated(nbytes)
+            if self.staged is None:
+                self.engine.buffer_updated(nbytes)
+            else:
+                self.unstage(self.engine, self.staged[:nbytes])
         except InferenceServerException as error:
             self._fail(error)
             self.transport.abort()

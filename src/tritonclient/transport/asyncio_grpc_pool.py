@@ -226,7 +226,7 @@ class GrpcConnection(LoopConnection):
             self._look_alive()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self.engine.get_buffer()
+        return self.room(self.engine.get_buffer(), sizehint)
 
     def buffer_updated(self, nbytes: int) -> None:
         engine = self.engine
@@ -236,7 +236,10 @@ class GrpcConnection(LoopConnection):
             self._life = None
         doubtful = engine.doubtful
         try:
-            engine.buffer_updated(nbytes)
+            if self.staged is None:
+                engine.buffer_updated(nbytes)
+            else:
+                self.unstage(engine, self.staged[:nbytes])
         except InferenceServerException:
             self._transport.abort()  # the engine has told the calls
         else:

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import ConnectionFailed, DeadlineExceeded
 from ..messages import Request
-from .call import NO_OPTIONS, Call, Options, Settings, check_limit, note, unreachable
+from .call import NO_OPTIONS, Call, Engine, Options, Settings, check_limit, note, unreachable
 from .endpoint import TLS, Endpoint
 
 
@@ -27,9 +27,11 @@ class LoopConnection(asyncio.BufferedProtocol):
 
     Attributes:
         lost: done when the loop has seen its end.
+        staged: memory for what the loop receives, in place of the engine's.
     """
 
     lost: asyncio.Future[None]
+    staged: memoryview | None = None
 
     @property
     def idle(self) -> bool:
@@ -48,6 +50,25 @@ class LoopConnection(asyncio.BufferedProtocol):
     def close(self) -> None:
         """Close at once."""
         raise NotImplementedError
+
+    def room(self, buffer: memoryview, size: int) -> memoryview:
+        """The engine's buffer if it has so much room, otherwise memory of that size.
+
+        asyncio's TLS asks for it. What is not taken at once it drops when the peer closes the
+        connection, the end of the last answer for instance.
+        """
+        self.staged = None if len(buffer) >= size else memoryview(bytearray(size))
+        return buffer if self.staged is None else self.staged
+
+    def unstage(self, engine: Engine, staged: memoryview) -> None:
+        """Let the engine receive what the loop has put there."""
+        self.staged = None
+        while staged:
+            buffer = engine.get_buffer()
+            size = min(len(buffer), len(staged))
+            buffer[:size] = staged[:size]
+            staged = staged[size:]
+            engine.buffer_updated(size)
 
 
 C = TypeVar("C", bound=LoopConnection)
