@@ -67,6 +67,7 @@ def _check_infer(request: m.Infer, data: bytes) -> m.InferResponse | None:
     read_arrays(answer)
     _read_classic(message)
     offset = rpc_infer.data_offset(data)
+    assert rpc_infer.data_offset(data[: len(data) // 2]) in (0, offset)
     if offset:
         first = message.raw_output_contents[0]
         assert data[offset : offset + len(first)] == first
@@ -163,6 +164,14 @@ def seeds() -> Iterator[bytes]:
     for datatype, contents in _TYPED:
         output = {"name": "X", "datatype": datatype, "shape": [2], "contents": contents}
         yield infer + ANSWER(model_name="m", outputs=[output]).SerializeToString()
+    shared = {"shared_memory_region": {"string_param": "r"}}
+    outputs = [
+        {"name": "X", "datatype": "INT8", "shape": [1], "parameters": shared},
+        {"name": "Y", "datatype": "INT8", "shape": [1]},
+    ]
+    for raw in ([b"y"], [b"", b"y"]):
+        message = ANSWER(outputs=outputs, raw_output_contents=raw)
+        yield infer + message.SerializeToString()
     for call in CALLS:
         for message in call.responses:
             yield bytes([_METHODS.index(call.method), 0, 9, 1]) + message
