@@ -357,20 +357,19 @@ class InferResult(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         array = self._arrays.get(name)
-        if array is None:
-            array = self._arrays[name] = self._read(self._tensors.get(name) or self.output(name))
-        return array
-
-    def _read(self, tensor: InferTensor) -> Array:
+        if array is not None:
+            return array
+        tensor = self._tensors.get(name) or self.output(name)
         try:
             if tensor.data is not None:
-                return unpack(tensor.data, tensor.datatype, tensor.shape)
-            place = self._place(tensor.name)
-            array: Array | None = place and place.read(tensor.datatype, tensor.shape)
+                array = unpack(tensor.data, tensor.datatype, tensor.shape)
+            elif (place := self._place(name)) is not None:
+                array = place.read(tensor.datatype, tensor.shape)
         except ValueError as error:
-            raise self._error(f"output {tensor.name!r} can't be read: {error}") from error
+            raise self._error(f"output {name!r} can't be read: {error}") from error
         if array is None:
-            raise ValueError(f"output {tensor.name!r} has no data here: it is in shared memory")
+            raise ValueError(f"output {name!r} has no data here: it is in shared memory")
+        self._arrays[name] = array
         return array
 
     def _place(self, name: str) -> Any:

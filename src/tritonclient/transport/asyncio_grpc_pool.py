@@ -63,6 +63,7 @@ class GrpcConnection(LoopConnection):
         self._poll: Poll = None  # type: ignore[assignment]  # set on connect
         self._paused = False
         self._scheduled = False
+        self._answered = 0  # calls, since anything was sent
         self._draining: dict[RpcStream, Future[None]] = {}
         self._heard = 0.0  # the loop's time of the last sign of life
         self._max_streams = engine.max_streams
@@ -74,8 +75,13 @@ class GrpcConnection(LoopConnection):
     def expect(self, stream: RpcStream, deadline: float) -> Future[None]:
         """A future that is done when the call is over."""
         answer: Future[None] = self._loop.create_future()
-        self.begin(stream, partial(_settle, stream, answer), deadline)
+        self.begin(stream, partial(self._settle, stream, answer), deadline)
         return answer
+
+    def _settle(self, stream: RpcStream, answer: Future[None]) -> None:
+        if stream.result is not None and not answer.done():
+            answer.set_result(None)
+            self._answered += 1
 
     def begin(self, stream: RpcStream, notify: Callable[[], None], deadline: float) -> None:
         """Tell of a call what there is to be told, and end it at its deadline."""
@@ -100,8 +106,13 @@ class GrpcConnection(LoopConnection):
         self._loop.call_soon(function, *arguments)
 
     def send_call(self) -> None:
-        """Send a call that has begun, at once where no other could go with it."""
-        if len(self.engine.streams) == 1:
+        """Send a call that has begun, together with those that are likely to come now.
+
+        These are as many as were answered just before, for whoever had an answer often makes the
+        next call. When all of them are there, or there are no others, they go at once.
+        """
+        self._answered -= 1
+        if self._answered == 0 or len(self.engine.streams) == 1:
             self._flush()
         else:
             self.schedule()
@@ -114,6 +125,7 @@ class GrpcConnection(LoopConnection):
 
     def _flush(self) -> None:
         self._scheduled = False
+        self._answered = 0
         if self.lost.done():
             return
         engine = self.engine
@@ -279,11 +291,6 @@ class GrpcConnection(LoopConnection):
     def resume_writing(self) -> None:
         self._paused = False
         self._flush()
-
-
-def _settle(stream: RpcStream, answer: Future[None]) -> None:
-    if stream.result is not None and not answer.done():
-        answer.set_result(None)
 
 
 class GrpcPool(LoopPool[GrpcConnection]):

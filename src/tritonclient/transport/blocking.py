@@ -66,7 +66,8 @@ class Transport:
         Raises:
             InferenceServerException: see `errors` for all that it can be.
         """
-        check_timeout(timeout)
+        if type(timeout) is not float or not 0.0 < timeout < math.inf:  # the common case, in place
+            check_timeout(timeout)
         deadline = math.inf if timeout is None else monotonic() + timeout
         refusals = 0
         try:

@@ -104,6 +104,8 @@ class PlainStream(Stream):
         self._patience = math.inf
 
     def send_some(self, buffers: list[Buffer]) -> int:
+        if len(buffers) == 1:
+            return self.sock.send(buffers[0], socket.MSG_DONTWAIT)
         return self.sock.sendmsg(buffers[:_MAX_BUFFERS], (), socket.MSG_DONTWAIT)
 
     def receive_now(self, buffer: memoryview) -> int:
