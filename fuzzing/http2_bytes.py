@@ -15,7 +15,9 @@ from tests.test_http2_bounds import BROKEN
 from fuzzing import Choices
 from tritonclient.codec.rpc_infer import data_offset
 from tritonclient.engine.header_block import MAX_BLOCK_SIZE, encode
-from tritonclient.engine.http2 import MAX_PENDING_CONTROL, RECEIVE_SIZE, Http2
+from tritonclient.engine.http2 import Http2
+from tritonclient.engine.http2_answers import RECEIVE_SIZE
+from tritonclient.engine.http2_sending import MAX_PENDING_CONTROL
 from tritonclient.engine.rpc_stream import WINDOW, Outcome, RpcStream, frame_message
 from tritonclient.errors import InferenceServerException, ProtocolError
 

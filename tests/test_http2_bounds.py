@@ -46,7 +46,9 @@ from tests.h2peer import (
     settings as settings_frame,
 )
 from tritonclient.engine.header_block import MAX_BLOCK_SIZE
-from tritonclient.engine.http2 import MAX_IDLE_FRAMES, MAX_PENDING_CONTROL, RECEIVE_SIZE, Http2
+from tritonclient.engine.http2 import Http2
+from tritonclient.engine.http2_answers import RECEIVE_SIZE
+from tritonclient.engine.http2_sending import MAX_IDLE_FRAMES, MAX_PENDING_CONTROL
 from tritonclient.engine.rpc_stream import WINDOW, CallRefused, Outcome, frame_message
 from tritonclient.errors import Cancelled, ConnectionFailed, InferenceServerException, ProtocolError
 

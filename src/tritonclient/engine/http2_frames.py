@@ -1,0 +1,56 @@
+"""The numbers of HTTP/2's frames and settings, and how frames are made.
+
+Source: RFC 9113, sections 4, 6, 7 and 11.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from .header_block import MAX_BLOCK_SIZE
+from .rpc_stream import WINDOW
+
+FRAME = struct.Struct(">LBL")  # length and type, flags, stream
+SETTING = struct.Struct(">HL")
+
+# Types of frames, and their flags. Others are passed over.
+DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
+PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 5, 6, 7, 8, 9
+END_STREAM, ACK, END_HEADERS, PADDED, HAS_PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
+# Settings.
+HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS = 1, 2, 3
+INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 4, 5, 6
+# Error codes.
+NO_ERROR, CANCEL = 0, 8
+
+LARGEST_WINDOW = 2**31 - 1
+#: What either side's windows hold before any setting or update.
+DEFAULT_WINDOW = 65535
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_OUR_SETTINGS = {
+    HEADER_TABLE_SIZE: 0,
+    ENABLE_PUSH: 0,
+    INITIAL_WINDOW_SIZE: WINDOW,
+    MAX_FRAME_SIZE: 2**24 - 1,
+    MAX_HEADER_LIST_SIZE: MAX_BLOCK_SIZE,
+}
+
+
+def pack_frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """A whole frame."""
+    return FRAME.pack(len(payload) << 8 | kind, flags, stream) + payload
+
+
+def pack_window_update(stream: int, increment: int) -> bytes:
+    """A frame that lets the peer send more; stream 0 is the connection."""
+    return pack_frame(WINDOW_UPDATE, 0, stream, increment.to_bytes(4, "big"))
+
+
+def _opening() -> bytes:
+    settings = b"".join([SETTING.pack(name, value) for name, value in _OUR_SETTINGS.items()])
+    window = pack_window_update(0, LARGEST_WINDOW - DEFAULT_WINDOW)
+    return _PREFACE + pack_frame(SETTINGS, 0, 0, settings) + window
+
+
+#: What a client sends first: preface, settings, and all of the connection's window.
+OPENING = _opening()

@@ -1,0 +1,363 @@
+"""What goes out on an HTTP/2 connection, and the peer's frames that regulate it.
+
+`Sending` is the base of `http2.Http2`: it knows the calls in work, and begins, feeds and ends them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from ..datatypes import Buffer
+from ..errors import (
+    CallLeftOver,
+    CallRefused,
+    ConnectionFailed,
+    InferenceServerException,
+    ProtocolError,
+)
+from .header_block import NO_TABLE
+from .http2_frames import (
+    ACK,
+    CANCEL,
+    CONTINUATION,
+    DATA,
+    DEFAULT_WINDOW,
+    END_HEADERS,
+    END_STREAM,
+    FRAME,
+    HEADERS,
+    INITIAL_WINDOW_SIZE,
+    LARGEST_WINDOW,
+    MAX_CONCURRENT_STREAMS,
+    MAX_FRAME_SIZE,
+    OPENING,
+    PING,
+    RST_STREAM,
+    SETTING,
+    SETTINGS,
+    pack_frame,
+    pack_window_update,
+)
+from .rpc_stream import Outcome, Place, RpcStream, reset_error
+
+#: Frames without any progress (PING, SETTINGS, empty DATA ...) that are put up with in a row.
+MAX_IDLE_FRAMES = 10_000
+#: Bytes of answers to such frames that may wait for a peer that does not read.
+MAX_PENDING_CONTROL = 64 * 1024
+_LAST_STREAM = 2**31 - 1
+
+
+class Sending:
+    """The half of a connection that is heard by the peer; `Http2` tells the attributes."""
+
+    __slots__ = (
+        "_control",
+        "_control_size",
+        "_failure",
+        "_idle_frames",
+        "_left_over",
+        "_max_frame",
+        "_max_message",
+        "_next_id",
+        "_sending",
+        "_stream_window",
+        "_window",
+        "doubtful",
+        "farewell",
+        "max_streams",
+        "ping_pending",
+        "pings",
+        "response",
+        "reusable",
+        "streams",
+    )
+
+    def __init__(self, max_message: int) -> None:
+        self._max_message = min(max_message, LARGEST_WINDOW)
+        self.streams: dict[int, RpcStream] = {}
+        self.response: RpcStream | None = None
+        self.ping_pending = False
+        self.pings = 0
+        self.doubtful = False
+        self.reusable = True
+        self._next_id = 1
+        self._failure: InferenceServerException | None = None
+        self.farewell = ""
+        self._idle_frames = 0
+        self._left_over = 0  # what the peer may still send on calls that we ended
+        # What the peer allows.
+        self.max_streams: float = 0
+        self._max_frame = 16384
+        self._window = DEFAULT_WINDOW
+        self._stream_window = DEFAULT_WINDOW
+        # What is to be sent.
+        self._control: list[Buffer] = [OPENING]
+        self._control_size = 0  # of answers to the peer's frames
+        self._sending: dict[int, RpcStream] = {}
+
+    # What drivers ask
+
+    @property
+    def pending(self) -> bool:
+        """Whether something may be sent now."""
+        if self._control or not self._sending:
+            return bool(self._control)
+        # Where there is nothing left but the end, no window is needed.
+        return self._window > 0 or not all(each.out_size for each in self._sending.values())
+
+    # Calls
+
+    def start(
+        self,
+        block: bytes,
+        payload: Sequence[Buffer] = (),
+        *,
+        end: bool = True,
+        single: bool = True,
+        place: Place | None = None,
+    ) -> RpcStream:
+        """Begin a call.
+
+        Args:
+            block: its header block.
+            payload: messages with their prefixes (see `rpc_stream.frame_message`).
+            end: that no more messages will be sent.
+            single: that one message is the whole answer.
+            place: tells where in a large message the memory should be aligned.
+
+        Raises:
+            CallRefused: the connection takes no more calls.
+        """
+        if not self.reusable:
+            raise self._failure or CallRefused(f"the server is going away: {self.farewell}")
+        stream_id = self._next_id
+        self._next_id += 2
+        if self._next_id >= _LAST_STREAM:
+            self.reusable = False
+        stream = RpcStream(
+            stream_id, self._stream_window, self._max_message, self._grant, place, single
+        )
+        self.streams[stream_id] = stream
+        self.response = None
+        self._idle_frames = self.pings = 0
+        if stream_id == 1:
+            # Whatever size of the table the server allows, now or later, ours is not larger.
+            block = NO_TABLE + block
+        length, size = len(block), sum(map(len, payload))
+        limit = min(self._window, self._stream_window, self._max_frame)
+        if end and size <= limit and length <= self._max_frame:
+            # Small enough to go as it is, without waiting for its turn.
+            head = FRAME.pack(length << 8 | HEADERS, END_HEADERS, stream_id)
+            data = FRAME.pack(size << 8 | DATA, END_STREAM, stream_id)
+            self._control.append(b"".join((head, block, data, *payload)))
+            self._window -= size
+            stream.send_window -= size
+            stream.sent_end = True
+        else:
+            self._send_block(stream_id, block)
+            self.send(stream, payload, end=end)
+        return stream
+
+    def _send_block(self, stream_id: int, block: bytes) -> None:
+        pieces = [block[i : i + self._max_frame] for i in range(0, len(block), self._max_frame)]
+        for index, piece in enumerate(pieces):
+            kind = CONTINUATION if index else HEADERS
+            last = index == len(pieces) - 1
+            self._control.append(pack_frame(kind, END_HEADERS if last else 0, stream_id, piece))
+
+    def send(self, stream: RpcStream, payload: Sequence[Buffer], *, end: bool = False) -> None:
+        """Send more messages on a call; harmless when it is over."""
+        if stream.result is None:
+            stream.push(payload, end=end)
+            if stream.out_size or end:
+                self._sending[stream.id] = stream
+
+    def cancel(
+        self, stream: RpcStream, result: InferenceServerException | Outcome, code: int = CANCEL
+    ) -> None:
+        """End a call from our side; harmless when it is over."""
+        if self.streams.get(stream.id) is stream:
+            self._left_over += max(0, stream.window)
+            self._reset(stream.id, code)
+            self._end_stream(stream, result)
+
+    def cancel_all(self) -> bool:
+        """End all calls from our side, and `probe`; whether the connection can go on."""
+        for stream in list(self.streams.values()):
+            self.cancel(stream, Outcome(1, "the call was cancelled", None, {}, {}))
+            self.probe()
+        return self.reusable
+
+    def ping(self) -> None:
+        """Ask the peer for a sign of life."""
+        self.ping_pending = True
+        self.pings += 1
+        self._control.append(pack_frame(PING, 0, 0, b"\0\0\0\0\0\0\0\1"))
+
+    def probe(self) -> None:
+        """Ask for a sign of life in a way that servers do not hold against us, as they do pings:
+        by settings that change nothing, and have to be acknowledged.
+        """
+        if not self.doubtful:
+            self.doubtful = True
+            self._control.append(pack_frame(SETTINGS, 0, 0))
+
+    def fail(self, error: InferenceServerException) -> None:
+        """End all calls: the connection is of no further use."""
+        self.reusable = False
+        if self._failure is None:
+            self._failure = error
+        for stream in list(self.streams.values()):
+            self._end_stream(stream, error)
+
+    def abandon(self) -> bool:
+        """Give the connection up although a call has ended well; always True."""
+        self.fail(ConnectionFailed("the connection was given up"))
+        return True
+
+    def _end_stream(self, stream: RpcStream, result: Outcome | InferenceServerException) -> None:
+        stream.finish(result)
+        self._forget(stream)
+
+    def _forget(self, stream: RpcStream) -> None:
+        self.streams.pop(stream.id, None)
+        self._sending.pop(stream.id, None)
+        self.response = stream
+
+    def _known(self, stream_id: int) -> RpcStream | None:
+        """The stream of this id, or None when it is over."""
+        if not stream_id & 1 or stream_id >= self._next_id:
+            raise ProtocolError(f"the server speaks of stream {stream_id}, which there is not")
+        return self.streams.get(stream_id)
+
+    # Sending
+
+    def data_to_send(self, limit: int = LARGEST_WINDOW) -> list[Buffer]:
+        """What to send now, about `limit` bytes of messages at most; it has to be sent whole."""
+        out, self._control, self._control_size = self._control, [], 0
+        for stream in list(self._sending.values()) if self._sending else ():
+            if limit > 0 and (self._window > 0 or not stream.out_size):
+                limit -= self._cut_frames(stream, limit, out)
+        return out
+
+    def _cut_frames(self, stream: RpcStream, limit: int, out: list[Buffer]) -> int:
+        """Add frames of a call; how much of its messages they hold."""
+        begin = limit
+        while True:
+            left = stream.out_size
+            size = min(left, limit, self._max_frame, self._window, stream.send_window)
+            if size < left and size <= 0:
+                # Behind the others, which come first next time.
+                del self._sending[stream.id]
+                self._sending[stream.id] = stream
+                return begin - limit
+            stream.sent_end = stream.out_ends and size == left
+            flags = END_STREAM if stream.sent_end else 0
+            out.append(FRAME.pack(size << 8 | DATA, flags, stream.id))
+            out += stream.cut(size)
+            stream.send_window -= size
+            self._window -= size
+            limit -= size
+            if size:
+                self._idle_frames = self.pings = 0
+            if size == left:
+                del self._sending[stream.id]
+                return begin - limit
+
+    def _answer(self, frame: bytes) -> None:
+        """Send a frame that answers one of the peer's."""
+        self._control_size += len(frame)
+        if self._control_size > MAX_PENDING_CONTROL:
+            raise ProtocolError("the server sends without reading what it is answered")
+        self._control.append(frame)
+
+    def _grant(self, stream_id: int, increment: int) -> None:
+        self._control.append(pack_window_update(stream_id, increment))
+
+    def _reset(self, stream_id: int, code: int) -> None:
+        # Not an answer that the peer could ask for again and again: a call is reset once.
+        self._control.append(pack_frame(RST_STREAM, 0, stream_id, code.to_bytes(4, "big")))
+
+    # The peer's frames that regulate it
+
+    def _idle(self) -> None:
+        self._idle_frames += 1
+        if self._idle_frames > MAX_IDLE_FRAMES:
+            raise ProtocolError(f"the server sent {MAX_IDLE_FRAMES} frames that say nothing")
+
+    def _window_received(self, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ProtocolError("the server sent a WINDOW_UPDATE frame of a wrong size")
+        increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
+        self._idle()
+        if stream_id == 0:
+            self._window += increment
+            window = self._window
+        else:
+            stream = self._known(stream_id)
+            if stream is None:
+                return
+            stream.send_window += increment
+            window = stream.send_window
+        if not increment or window > LARGEST_WINDOW:
+            raise ProtocolError(f"the server opens a window by {increment} bytes")
+
+    def _ping_received(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 8 or stream_id:
+            raise ProtocolError("the server sent an invalid PING frame")
+        if flags & ACK and self.ping_pending:
+            self.ping_pending = False
+            return
+        self._idle()
+        if not flags & ACK:
+            self._answer(pack_frame(PING, ACK, 0, payload))
+
+    def _settings_received(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if len(payload) % 6 or stream_id or (flags & ACK and payload):
+            raise ProtocolError("the server sent an invalid SETTINGS frame")
+        self._idle()
+        if flags & ACK:
+            return
+        for name, value in SETTING.iter_unpack(payload):
+            self._setting_received(name, value)
+        self._answer(pack_frame(SETTINGS, ACK, 0))
+
+    def _setting_received(self, name: int, value: int) -> None:
+        if name == INITIAL_WINDOW_SIZE:
+            if value > LARGEST_WINDOW:
+                raise ProtocolError(f"the server sets an initial window of {value} bytes")
+            change, self._stream_window = value - self._stream_window, value
+            for stream in self.streams.values():
+                stream.send_window += change
+                if stream.send_window > LARGEST_WINDOW:
+                    raise ProtocolError("the server opens a window too far")
+        elif name == MAX_FRAME_SIZE:
+            if not 16384 <= value < 2**24:
+                raise ProtocolError(f"the server sets a frame size of {value} bytes")
+            self._max_frame = value
+        elif name == MAX_CONCURRENT_STREAMS:
+            self.max_streams = value
+
+    def _reset_received(self, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ProtocolError("the server sent a RST_STREAM frame of a wrong size")
+        stream = self._known(stream_id)
+        if stream is None:
+            self._idle()
+        else:
+            self._end_stream(stream, reset_error(int.from_bytes(payload, "big")))
+
+    def _goaway_received(self, stream_id: int, payload: bytes) -> None:
+        if len(payload) < 8 or stream_id:
+            raise ProtocolError("the server sent an invalid GOAWAY frame")
+        self._idle()
+        last, code = struct.unpack_from(">LL", payload)
+        last &= 0x7FFFFFFF
+        text = payload[8:200].decode("utf-8", "replace")
+        self.farewell = text or f"error code {code}"
+        self.reusable = False
+        for stream in list(self.streams.values()):
+            if stream.id > last:
+                kind = CallLeftOver if last else CallRefused
+                self._end_stream(stream, kind(f"the server is going away: {self.farewell}"))
