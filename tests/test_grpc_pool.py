@@ -37,6 +37,7 @@ from tests.grpc_adversity import (
     serve,
     session,
 )
+from tests.h2peer import PING, frame
 from tests.test_pool import BUSY, FORK
 from tritonclient import (
     AsyncClient,
@@ -117,6 +118,32 @@ def test_any_task_can_be_cancelled():
         for cancelled in range(30):
             with no_hang():
                 asyncio.run(main(cancelled))
+
+
+def _answer_and_chat(peer):
+    while True:
+        session(peer).receive()
+        if list(session(peer).waiting()):
+            answer()(peer)
+            for _ in range(30):
+                peer.sock.sendall(frame(PING, 0, 0, bytes(8)))
+
+
+def test_what_comes_unasked_does_not_keep_others_waiting():
+    """A connection is not used while something is unread that came when it was idle."""
+
+    async def main():
+        async with AsyncClient(server.url, max_connections=1, timeout=PATIENCE) as client:
+
+            async def some(number):
+                for _ in range(100):
+                    check(await infer(client, number), number)
+
+            await asyncio.gather(*map(some, range(4)))
+
+    with GrpcServer([greet_with({3: 1}), _answer_and_chat]) as server:
+        asyncio.run(main())
+    assert server.connections == 1
 
 
 def test_close_while_others_wait():

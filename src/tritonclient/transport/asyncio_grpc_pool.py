@@ -314,8 +314,8 @@ class GrpcPool(LoopPool[GrpcConnection]):
 
     async def acquire(self, deadline: float) -> GrpcConnection:
         """A connection ready for a call: one with room, a new one, or one waited for."""
-        await self._read_input()
         while True:
+            await self._read_input()
             connection = self.take()
             if connection is not None:
                 if self._waiters and connection.free > 1:
@@ -329,6 +329,9 @@ class GrpcPool(LoopPool[GrpcConnection]):
                 await self._hear_of(doubted, deadline)
             elif len(self._all) < self._max_connections:
                 return await self._connect_once(deadline)
+            elif any(each.idle and each.has_room for each in self._connections):
+                # Nothing would tell of it, since what comes to it ends no call.
+                await asyncio.sleep(0)
             else:
                 await self.wait(deadline)
                 if deadline <= asyncio.get_running_loop().time():
