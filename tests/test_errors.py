@@ -44,6 +44,17 @@ def test_pickle_and_copy(kind):
 
 
 @EVERY
+def test_words_are_no_numbers(kind):
+    error = kind("words", "404", "more")
+    assert error.args == ("words", "404", "more")
+    assert getattr(error, "errno", None) is None
+    if issubclass(kind, OSError):
+        assert error.strerror is error.filename is None
+        error.errno = 111
+        assert pickle.loads(pickle.dumps(error)).errno == copy.copy(error).errno == 111
+
+
+@EVERY
 def test_only_words_are_needed(kind):
     error = kind("words")
     assert (error.message(), error.status(), error.debug_details()) == ("words", None, None)

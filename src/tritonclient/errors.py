@@ -43,8 +43,8 @@ class InferenceServerException(Exception):
         given: tuple[Any, ...] = (msg, status, debug_details)
         while len(given) > 1 and given[-1] is None:
             given = given[:-1]
-        super().__init__(*given)
-        self.args = given  # of which an OSError would keep two
+        # Not what comes next for a class that is an OSError too, which takes the words for numbers.
+        Exception.__init__(self, *given)
         self._msg = msg
         self._status = status
         self._debug_details = debug_details
@@ -70,11 +70,13 @@ class InferenceServerException(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own __reduce__ would pass `args` only; errors cross process borders in pools.
-        state = {
+        state: dict[str, Any] = {
             "endpoint": self.endpoint,
             "model": self.model,
             "request_id": self.request_id,
         }
+        if isinstance(self, OSError):
+            state["errno"] = self.errno
         return (type(self), (self._msg, self._status, self._debug_details), state)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
 import gc
 import os
 import pickle
@@ -458,6 +459,7 @@ def test_nobody_listens(runtime):
             assert error.debug_details() == f"UNAVAILABLE:{error.message()}"
             assert is_plain(error)
             assert isinstance(error, ConnectionError)
+            assert (error.errno, error.strerror) == (errno.ECONNREFUSED, None)
 
 
 @both_grpc_runtimes

@@ -61,12 +61,12 @@ def plain(
     """
     if text is None:
         text, status, details = error.message(), error.status(), error.debug_details()
-    kind: type[InferenceServerException] = InferenceServerException
+    kind: Any = InferenceServerException
     if isinstance(error, ConnectionFailed):
         kind = _ConnectionFailed
     elif isinstance(error, DeadlineExceeded):
         kind = _DeadlineExceeded
-    return kind(
+    known = kind(
         text,
         status,
         details,
@@ -74,3 +74,7 @@ def plain(
         model=error.model,
         request_id=error.request_id,
     )
+    if isinstance(error, OSError):
+        known.errno = error.errno
+    same: InferenceServerException = known
+    return same

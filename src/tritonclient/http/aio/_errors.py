@@ -38,6 +38,7 @@ def also_known(
         error.message(), error.status(), error.debug_details(),
         endpoint=error.endpoint, model=error.model, request_id=error.request_id,
     )  # fmt: skip
+    known.errno = error.errno
     # From where aiohttp's error tells what it could not connect to.
     known._os_error = error.__cause__ or error
     known._conn_key = SimpleNamespace(host=endpoint.host, port=endpoint.port, ssl=endpoint.secure)
@@ -50,6 +51,7 @@ def _both(ours: Any, theirs: Any) -> Any:
     def reduce(self: Any) -> tuple[Any, ...]:
         kept = ours(self.message(), self.status(), self.debug_details())
         kept.endpoint, kept.model, kept.request_id = self.endpoint, self.model, self.request_id
+        kept.errno = self.errno
         reduced: tuple[Any, ...] = kept.__reduce__()
         return reduced  # a class made here can't be found by its name
 
