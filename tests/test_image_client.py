@@ -457,7 +457,26 @@ def test_missing_pillow(
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     assert classify("localhost:1", ZERO) == 1
-    assert "pip install tritonclient[images]" in capsys.readouterr().err
+    assert "pip install 'tritonclient[images]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("program", "module", "extra"),
+    [("image_client", "hpack", "grpc"), ("grpc_image_client", "grpc", "grpcio")],
+)
+def test_missing_extras(program: str, module: str, extra: str) -> None:
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        f"from tritonclient.cli.{program} import main\n"
+        f"sys.exit(main(['-m', 'digits', '-u', 'localhost:1', {ZERO!r}, *sys.argv[1:]]))"
+    )
+    protocol = ["-i", "grpc"] if program == "image_client" else []
+    command = [sys.executable, "-c", code, *protocol]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{program}: error: ")
+    assert done.stderr.count("\n") == 1
+    assert f"pip install 'tritonclient[{extra}]'" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["-m", "m"], ["-m", "m", "-b", "0", "x"]])

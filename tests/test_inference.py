@@ -19,7 +19,8 @@ from tritonclient import (
     RequestedOutput,
     Tensor,
 )
-from tritonclient.inference import convert, infer, make_input
+from tritonclient.inference import convert, make_input
+from tritonclient.inference import request as infer
 from tritonclient.messages import InferResponse, InferTensor
 
 IN = {"IN": np.zeros(1, np.float32)}

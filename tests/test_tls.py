@@ -14,6 +14,7 @@ import trustme
 
 from tests.adversity import (
     PATIENCE,
+    Awaiting,
     Server,
     answer_all,
     both_runtimes,
@@ -30,7 +31,7 @@ from tests.adversity import (
 from tests.grpc_adversity import GrpcServer, answer, greet, raw, read_call
 from tests.h2peer import goaway
 from tests.test_pool import check, echo, infer
-from tritonclient import TLS, ConnectionFailed, DeadlineExceeded
+from tritonclient import TLS, ConnectionFailed, DeadlineExceeded, ProtocolError
 
 YESTERDAY = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
 
@@ -328,3 +329,48 @@ def test_base_path(runtime):
                 assert client.is_server_ready()
         for _, head, _ in server.requests:
             assert head.startswith(b"GET /gateway/triton/v2/health/ready HTTP/1.1\r\n")
+
+
+def responses(client):
+    """Ask for a stream on either runtime."""
+    inputs = {"INPUT0": np.zeros((1, 16), np.int32), "INPUT1": np.zeros((1, 16), np.int32)}
+    if not isinstance(client, Awaiting):
+        return list(client.client.stream("simple", inputs))
+
+    async def collect():
+        return [response async for response in client.client.stream("simple", inputs)]
+
+    return client.loop.run_until_complete(collect())
+
+
+@both_runtimes
+def test_the_port_of_another_protocol(embedded, runtime):
+    grpc_at_http = embedded.http_url.replace("http:", "grpc:")
+    http_at_grpc = embedded.grpc_url.replace("grpc:", "http:")
+    for _ in range(5):  # whether sending or receiving fails first is a matter of luck
+        with runtime(grpc_at_http) as client:
+            with pytest.raises(ProtocolError, match="HTTP/1; is this its port for HTTP"):
+                client.server_metadata()
+            with pytest.raises(ProtocolError, match="HTTP/1; is this its port for HTTP"):
+                responses(client)
+        with runtime(http_at_grpc) as client:
+            with pytest.raises(ProtocolError, match="HTTP/2; is this its port for gRPC"):
+                client.server_metadata()
+
+
+@both_runtimes
+@pytest.mark.parametrize("scheme", ["https", "grpcs"])
+def test_a_port_without_tls(embedded, runtime, scheme):
+    url = embedded.http_url if scheme == "https" else embedded.grpc_url
+    with runtime(f"{scheme}{url[4:]}") as client:
+        with pytest.raises(ConnectionFailed, match=r"TLS handshake .* is this a port without TLS"):
+            client.server_metadata()
+
+
+@both_runtimes
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_a_port_with_tls(runtime, scheme):
+    alert = [send(b"\x15\x03\x01\x00\x02\x02\x46")]
+    with Server(alert) as server, runtime(f"{scheme}://127.0.0.1:{server.port}") as client:
+        with pytest.raises(ProtocolError, match=f"answers with TLS; expected .* {scheme}s://"):
+            client.server_metadata()

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
         Unimplemented,
         Unknown,
     )
-    from .inference import Classification, InferResult, Tensor
-    from .inference import infer as request
+    from .inference import Classification, InferResult, Tensor, request
     from .messages import RequestedOutput
     from .shared_memory import AsyncSharedMemory, SharedMemory
     from .shared_tensor import SharedTensor
@@ -97,6 +96,7 @@ _HOMES = {
     "SharedTensor": "shared_tensor",
     "TLS": "transport.endpoint",
     "Tensor": "inference",
+    "request": "inference",
 }
 
 
@@ -106,10 +106,6 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version(__name__)
-    if name == "request":
-        from .inference import infer
-
-        return infer
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)

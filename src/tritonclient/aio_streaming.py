@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .datatypes import Buffer
 from .errors import InferenceServerException
-from .inference import InferResult, infer
+from .inference import InferResult
+from .inference import request as make_request
 from .streaming import StreamRequest, message_of, result_of
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class AsyncInferStream(AsyncIterator[InferResult]):
     async def send(self, model: str, inputs: Mapping[str, Any], **options: Any) -> None:
         """Send a request; see `InferStream.send`."""
         duplex = self._duplex or await self._opened()
-        await duplex.send(message_of(infer(model, inputs, **options)))
+        await duplex.send(message_of(make_request(model, inputs, **options)))
 
     async def end(self) -> None:
         """Tell the server that no more requests will come."""

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .datatypes import Buffer, is_wire
-from .inference import TensorLike, infer
+from .inference import TensorLike
+from .inference import request as make_request
 from .messages import Infer, InferResponse, RequestedOutput
 from .options import InferOptions, split
 from .transport.call import Call, Options
@@ -68,7 +69,7 @@ class InferCalls:
     ) -> InferCall:
         """The same, whose data are what the arrays hold when it is sent."""
         arguments, carrying = split(options)
-        request = infer(model, inputs, version=version, outputs=outputs, **arguments)
+        request = make_request(model, inputs, version=version, outputs=outputs, **arguments)
         return self._prepare(request, carrying)
 
 

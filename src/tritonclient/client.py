@@ -314,6 +314,13 @@ class Client:
             empty_final_response: also yield the response without outputs that only says that it
                 was the last; see `InferResult.final`.
             headers, request_compression: as in `infer`, for the whole stream.
+
+        Raises:
+            TypeError, ValueError: an argument is not what it should be; when requests come from an
+                iterator, the iteration raises it.
+            InferenceServerException: by the iteration. A refused request is a `ServerError` with
+                its `request_id` and without a status, which streams do not tell; the iteration can
+                go on. All else ends the stream.
         """
         arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)

@@ -18,6 +18,6 @@ def needs(package: str, what: str, extra: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise ImportError(
-            f"{what} needs {package} ({error}): pip install tritonclient[{extra}]",
+            f"{what} needs {package} ({error}): pip install 'tritonclient[{extra}]'",
             name=error.name,
         ) from error

@@ -47,7 +47,7 @@ class Tensor:
         check(self.datatype)
 
 
-def infer(
+def request(
     model: str,
     inputs: Mapping[str, TensorLike],
     *,

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
-from .inference import infer
+from .inference import request as make_request
 from .messages import Infer, LoadModel, Parameter
 from .transport.call import NO_OPTIONS, KeepAlive, Options, Settings, check_timeout
 from .transport.endpoint import parse_url
@@ -67,12 +67,17 @@ class StreamOptions(InferOptions, total=False):
     empty_final_response: bool
 
 
+_KNOWN = StreamOptions.__optional_keys__
 #: What of all options concerns the carrying of a call rather than the request.
 CARRYING = ("headers", "query", "request_compression", "response_compression")
 
 
 def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     """The options of a request, and those of its transport."""
+    for name in options:
+        if name not in _KNOWN:
+            expected = ", ".join(sorted({"version", "outputs", "timeout", *_KNOWN}))
+            raise TypeError(f"{name!r} is not an argument; expected {expected}")
     arguments = dict(options)
     if arguments.pop("shared_memory", None) is not None:
         raise ValueError("shared_memory is for infer and submit; other requests take SharedTensors")
@@ -95,10 +100,10 @@ def stream_requests(
     if isinstance(model, str):
         if inputs is None:
             raise TypeError("inputs is missing")
-        return (infer(model, inputs, version=version, outputs=outputs, **arguments),)
+        return (make_request(model, inputs, version=version, outputs=outputs, **arguments),)
     if isinstance(model, Infer) or not isinstance(model, (Iterable, AsyncIterable)):
         raise TypeError(
-            f"model is {model!r:.60}, expected a model's name or an iterable of requests"
+            f"model is {type(model).__name__}, expected a model's name or an iterable of requests"
         )
     if inputs is not None or version or outputs is not None or arguments:
         raise TypeError("inputs and options of requests are given with the requests themselves")

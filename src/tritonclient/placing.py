@@ -30,7 +30,8 @@ from .errors import (
     Unknown,
 )
 from .flows import Flow, describe_model
-from .inference import InferResult, TensorLike, infer, make_input
+from .inference import InferResult, TensorLike, make_input
+from .inference import request as make_request
 from .messages import Infer, InferResponse, InferTensor, RequestedOutput
 from .model import ModelSpec
 from .options import split
@@ -124,7 +125,7 @@ class Pool:
         arguments, carrying = split(options)
         if isinstance(inputs, Mapping) and self._device is not None:
             inputs = {n: OnGpu(v) if is_on_gpu(v) else v for n, v in inputs.items()}
-        request = infer(model, inputs, version=version, outputs=outputs, **arguments)
+        request = make_request(model, inputs, version=version, outputs=outputs, **arguments)
         on_gpu = {n: v.producer for n, v in inputs.items() if isinstance(v, OnGpu)}
         return self._infer(request, on_gpu, seconds), carrying
 

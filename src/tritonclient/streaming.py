@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from .codec import rpc_infer
 from .datatypes import Buffer
 from .errors import InferenceServerException, ProtocolError, ServerError
-from .inference import InferResult, infer
+from .inference import InferResult
+from .inference import request as make_request
 from .messages import Infer, InferResponse
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
         TypeError, ValueError: it is no request.
     """
     if isinstance(request, Mapping):
-        request = infer(**request)
+        request = make_request(**request)
     if not isinstance(request, Infer):
         raise TypeError(
-            f"a stream's request is {request!r:.60}, expected one made by tritonclient.request, "
-            "or its arguments as a mapping"
+            f"a stream's request is {type(request).__name__}, expected one made by "
+            "tritonclient.request, or its arguments as a mapping"
         )
     return rpc_infer.encode_request(request)
 
@@ -121,7 +122,7 @@ class InferStream(Iterator[InferResult]):
 
         Returns when the request is on its way; waits while the server takes no more.
         """
-        self._duplex.send(message_of(infer(model, inputs, **options)))
+        self._duplex.send(message_of(make_request(model, inputs, **options)))
 
     def end(self) -> None:
         """Tell the server that no more requests will come; the stream ends with its last answer."""

@@ -164,6 +164,12 @@ def test_bad_arguments_are_refused_before_anything_is_sent(client):
         client.stream("repeat_int32", repeat(1), response_timeout=-1)
     with pytest.raises(TypeError, match=r"expected one made by tritonclient\.request"):
         client.stream([add(1), 7])
+    with pytest.raises(TypeError, match="model is Infer, expected a model's name or an iterable"):
+        client.stream(tritonclient.request(**add(1)))
+    with pytest.raises(
+        TypeError, match=r"'timout' is not an argument; expected .* timeout, version"
+    ):
+        client.stream("simple", {"INPUT0": A, "INPUT1": A}, timout=1)
     with pytest.raises(ValueError, match="no query"):
         list(client.stream("simple", {"INPUT0": A, "INPUT1": A}, query={"a": 1}))
 

@@ -23,8 +23,7 @@ import numpy as np
 from ..aio import AsyncClient
 from ..client import Client
 from ..errors import InferenceServerException, ProtocolError
-from ..inference import Classification, InferResult, Tensor
-from ..inference import infer as request
+from ..inference import Classification, InferResult, Tensor, request
 from ..messages import ModelMetadata, RequestedOutput, TensorMetadata
 from ..model import ModelSpec
 from . import images
@@ -360,7 +359,14 @@ def execute(
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (UsageError, ImageError, InferenceServerException, OSError, ValueError) as error:
+    except (
+        UsageError,
+        ImageError,
+        ImportError,  # names the extra that is missing
+        InferenceServerException,
+        OSError,
+        ValueError,
+    ) as error:
         sys.stdout.flush()
         if arguments.verbose:
             traceback.print_exc()

@@ -60,7 +60,7 @@ def require_pillow() -> None:
         import PIL.Image  # noqa: F401
     except ImportError as error:
         raise ImageError(
-            f"reading images needs Pillow ({error}): pip install tritonclient[images]"
+            f"reading images needs Pillow ({error}): pip install 'tritonclient[images]'"
         ) from None
 
 

@@ -89,7 +89,7 @@ def is_installed() -> bool:
     """Whether gRPC can be served; if not, a note says why."""
     if importlib.util.find_spec("grpc") is not None:
         return True
-    note = "note: gRPC is not served, since grpcio is missing: pip install tritonclient[server]"
+    note = "note: gRPC is not served, since grpcio is missing: pip install 'tritonclient[server]'"
     print(note, file=sys.stderr)
     return False
 

@@ -243,7 +243,10 @@ class Http1:
         elif self._state is _UNTIL_EOF:
             self._collect(self._end - self._start)
         elif self._start < self._end and self._state in (_IDLE, _CLOSED):
-            # Nothing was asked for. What follows an answer can only be a fault or an attack.
+            # Nothing was asked for. What follows an answer can only be a fault or an attack; before
+            # the first request another protocol speaks.
+            if self._head.status == 0:
+                self._refuse_non_http()
             self._state = _CLOSED
             self._start = self._end
 
@@ -303,6 +306,10 @@ class Http1:
         # Said at once, not after a deadline: the port may speak another protocol.
         begin = self._buffer[self._start : min(self._end, self._start + 7)]
         if not b"HTTP/1.".startswith(begin):
+            if begin[3:5] == b"\x04\0":  # HTTP/2 begins with a frame of settings
+                raise ProtocolError("the server answers with HTTP/2; is this its port for gRPC?")
+            if begin[:2] == b"\x15\x03":  # an alert
+                raise ProtocolError("the server answers with TLS; expected a URL with https://")
             raise ProtocolError(f"the answer is not HTTP/1: it begins with {bytes(begin)!r}")
 
     def _count_interim(self, status: int) -> None:

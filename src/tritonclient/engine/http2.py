@@ -189,6 +189,8 @@ class Http2(Answers):
     def _refuse_http1(self) -> None:
         if self._buffer[self._start : min(self._end, self._start + 5)] == b"HTTP/":
             raise ProtocolError("the server answers with HTTP/1; is this its port for HTTP?")
+        if self._buffer[self._start : min(self._end, self._start + 2)] == b"\x15\x03":  # an alert
+            raise ProtocolError("the server answers with TLS; expected a URL with grpcs://")
 
     def _check_first(self, kind: int, flags: int) -> None:
         self._refuse_http1()

@@ -110,12 +110,15 @@ class _Connection(LoopConnection):
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connect
         self._poll: Poll = None  # type: ignore[assignment]  # set on connect
         self._answer: asyncio.Future[Response] | None = None
+        self._failure: BaseException | None = None  # from before there was a call
         self._writable: asyncio.Future[None] | None = None
 
     # What a call does
 
     def expect(self, deadline: float) -> asyncio.Future[Response]:
         """Begin to wait for an answer."""
+        if self._failure is not None and not self.reused:
+            raise self._failure  # what the server said first is not HTTP
         if self.lost.done():
             raise ConnectionFailed("the connection was lost")
         self.deadline = deadline
@@ -165,7 +168,9 @@ class _Connection(LoopConnection):
             self._fail(DeadlineExceeded("the deadline passed before the answer was there"))
 
     def _fail(self, error: BaseException) -> None:
-        if self._answer is not None and not self._answer.done():
+        if self._answer is None:
+            self._failure = self._failure or error
+        elif not self._answer.done():
             self._answer.set_exception(error)
 
     def stale(self) -> bool:

@@ -16,9 +16,19 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Generic, TypeVar
 
-from ..errors import ConnectionFailed, DeadlineExceeded
+from ..errors import DeadlineExceeded
 from ..messages import Request
-from .call import NO_OPTIONS, Call, Engine, Options, Settings, check_limit, note, unreachable
+from .call import (
+    NO_OPTIONS,
+    Call,
+    Engine,
+    Options,
+    Settings,
+    check_limit,
+    insecure,
+    note,
+    unreachable,
+)
 from .endpoint import TLS, Endpoint
 
 
@@ -102,8 +112,9 @@ class Connector(Generic[C]):
                 raise DeadlineExceeded("the deadline passed while connecting") from error
             # asyncio has no words for a server that hangs up.
             if isinstance(error, ssl.SSLError) or (self._context and not str(error)):
-                reason = str(error) or "the server closed the connection"
-                raise ConnectionFailed(f"the TLS handshake failed: {reason}") from error
+                raise insecure(
+                    error if str(error) else "the server closed the connection"
+                ) from error
             raise unreachable(error) from error
 
     async def _connect(self, loop: AbstractEventLoop) -> C:

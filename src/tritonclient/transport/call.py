@@ -267,6 +267,13 @@ def lost(engine: Engine, error: object) -> ConnectionFailed:
     return ConnectionFailed(f"the connection was lost: {error}")
 
 
+def insecure(reason: object) -> ConnectionFailed:
+    """The error to raise when a TLS handshake fails for this reason."""
+    plain = getattr(reason, "reason", None) == "WRONG_VERSION_NUMBER"
+    hint = "; is this a port without TLS?" if plain else ""
+    return ConnectionFailed(f"the TLS handshake failed: {reason}{hint}")
+
+
 def unreachable(error: Exception) -> ConnectionFailed:
     """The error to raise when connecting fails with this one."""
     kind = ConnectionRefused if isinstance(error, ConnectionRefusedError) else ConnectionFailed

@@ -7,6 +7,7 @@ under one lock, except waiting.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections.abc import Sequence
@@ -221,6 +222,7 @@ class Duplex:
                 return
             except OSError as error:
                 self._unsent = []
+                self._last_words()
                 engine.fail(ConnectionFailed(f"the connection was lost while sending: {error}"))
                 return
             self._unsent = behind(self._unsent, sent)
@@ -287,6 +289,16 @@ class Duplex:
             pass  # the stream tells
         except OSError as error:
             engine.fail(lost(engine, error))
+
+    def _last_words(self) -> None:
+        """Read what came before sending failed: it may tell why."""
+        engine = self._engine
+        with contextlib.suppress(OSError, InferenceServerException):  # the stream tells
+            while self._stream.result is None:
+                count = self._socket.receive_now(engine.get_buffer())
+                if not count:
+                    return
+                engine.buffer_updated(count)
 
     # The end; the lock is held
 

@@ -65,8 +65,8 @@ def parse_url(url: str) -> Endpoint:
     # urlsplit takes "localhost:8000" for a scheme and a path.
     if parts.scheme not in _SCHEMES or ("//" not in url and not parts.scheme.endswith("unix")):
         raise ValueError(
-            f"url {url!r} does not begin with one of "
-            f"{', '.join(f'{scheme}:' for scheme in _SCHEMES)}; for example http://localhost:8000"
+            f"url {url!r} does not begin with one of {', '.join(map(_beginning, _SCHEMES))}; "
+            "for example http://localhost:8000"
         )
     if parts.query or parts.fragment:
         raise ValueError(f"url {url!r} has a query or fragment; expected at most a base path")
@@ -90,6 +90,10 @@ def parse_url(url: str) -> Endpoint:
     if port != (443 if secure else 80):
         authority += f":{port}"
     return Endpoint(url, protocol, secure, authority, host, port, base_path=base_path)
+
+
+def _beginning(scheme: str) -> str:
+    return f"{scheme}:" if scheme.endswith("unix") else f"{scheme}://"
 
 
 @dataclass(frozen=True, slots=True)

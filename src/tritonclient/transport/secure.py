@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..datatypes import Buffer
-from ..errors import ConnectionFailed, DeadlineExceeded
+from ..errors import DeadlineExceeded
+from .call import insecure
 from .polling import IN, OUT
 from .sockets import Stream, wait
 
@@ -74,13 +75,13 @@ def handshake(
         )
     except (OSError, ValueError) as error:
         sock.close()
-        raise ConnectionFailed(f"the TLS handshake failed: {error}") from error
+        raise insecure(error) from error
     stream = TlsStream(secured)
     try:
         stream.handshake(deadline)
     except BaseException as error:
         stream.close()
         if isinstance(error, (OSError, ValueError)) and not isinstance(error, DeadlineExceeded):
-            raise ConnectionFailed(f"the TLS handshake failed: {error}") from error
+            raise insecure(error) from error
         raise
     return stream
