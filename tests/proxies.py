@@ -247,6 +247,8 @@ def listeners(names: Sequence[str]) -> Iterator[dict[str, socket.socket]]:
             sockets[name] = stack.enter_context(socket.socket())
             sockets[name].bind(("127.0.0.1", 0))
             sockets[name].listen(128)
+            # Nginx takes it as it is; a worker would wait for the call that another has accepted.
+            sockets[name].setblocking(False)
         yield sockets
 
 
