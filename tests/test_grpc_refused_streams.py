@@ -10,11 +10,15 @@ import threading
 import numpy as np
 import pytest
 
-from tests.adversity import PATIENCE, no_hang
+from tests.adversity import PATIENCE, no_hang, wait_for
 from tests.grpc_adversity import (
     GrpcServer,
+    answer,
     answer_calls,
+    check,
     greet,
+    greet_with,
+    infer,
     read_call,
     refuse,
     session,
@@ -237,6 +241,71 @@ def test_cancelled_after_a_refusal():
                 await anext(stream)
 
     with GrpcServer([greet, read_headers, refuse_headers, answer_calls()]) as server:
+        with no_hang():
+            asyncio.run(main(server))
+        assert server.connections == 1
+
+
+# On asyncio, with a call that takes the only room on the only connection
+
+
+def refuse_for_the_call(peer):
+    """Read a call and a stream, take only one at a time from now on, and refuse the stream."""
+    here = session(peer)
+    while len(here.http2.calls) < 2 or not list(here.waiting()):
+        here.receive()
+    here.http2.change_settings({3: 1})
+    here.flush()
+    (stream_id,) = here.http2.calls.keys() - dict(here.waiting()).keys()
+    here.http2.h2.reset_stream(stream_id, 7)
+    here.flush()
+
+
+async def waiting_calls(client, count):
+    pool = client._transport._pool(asyncio.get_running_loop())
+    while len(pool._waiters) < count:
+        await asyncio.sleep(0.001)
+
+
+def test_its_deadline_holds_when_it_is_begun_again():
+    async def main(server):
+        async with AsyncClient(server.url, max_connections=1) as client:
+            stream = client.open_stream(timeout=0.8)
+            await stream.send("echo", {"IN": np.arange(3)})
+            call = asyncio.create_task(client.infer("echo", {"IN": np.arange(3)}, timeout=0.4))
+            response = asyncio.create_task(anext(stream))
+            await waiting_calls(client, 1)
+            for late in (call, response):  # the call makes room for the stream
+                with pytest.raises(DeadlineExceeded):
+                    await late
+
+    with GrpcServer([greet_with({3: 2}), refuse_for_the_call, until_gone]) as server:
+        with no_hang():
+            asyncio.run(main(server))
+        assert len(server.peers[0].session.http2.calls) == 3
+
+
+def test_a_turn_that_it_needs_no_more_is_another_ones():
+    asked = threading.Event()
+
+    async def main(server):
+        async with AsyncClient(server.url, max_connections=1, timeout=PATIENCE / 2) as client:
+            stream = client.open_stream()
+            await stream.send("echo", {"IN": np.arange(3)})
+            first = asyncio.create_task(infer(client, 1))
+            response = asyncio.create_task(anext(stream))
+            await waiting_calls(client, 1)
+            second = asyncio.create_task(infer(client, 2))
+            await waiting_calls(client, 2)
+            stream.cancel()
+            asked.set()
+            check(await first, 1)
+            check(await second, 2)
+            with pytest.raises(Cancelled):
+                await response
+
+    script = [greet_with({3: 2}), refuse_for_the_call, wait_for(asked), answer(), answer_calls()]
+    with GrpcServer(script) as server:
         with no_hang():
             asyncio.run(main(server))
         assert server.connections == 1

@@ -101,7 +101,6 @@ class GrpcTransport(LoopTransport[GrpcPool]):
         except InferenceServerException as error:
             error.endpoint = self._url
             raise
-        pool.watch(deadline)
         pool.duplexes.add(duplex)
         return duplex
 
@@ -155,6 +154,7 @@ class Duplex:
         self._connection = connection
         self._stream = self._opening.begin(connection.engine, result)
         connection.begin(self._stream, self._notify, self._deadline)
+        self._pool.watch(self._deadline)
         connection.schedule()
 
     def _notify(self) -> None:
@@ -220,6 +220,8 @@ class Duplex:
         result = self._stream.result
         if self._opening.refused(result):  # still: not cancelled, and not too much sent
             self._begin(connection, result)
+        else:
+            self._pool.release(connection)
 
     async def _wait(self, timeout: float | None) -> None:
         loop = asyncio.get_running_loop()

@@ -293,6 +293,14 @@ class GrpcConnection(LoopConnection):
         self._flush()
 
 
+def _to_be_read(connection: GrpcConnection) -> bool:
+    """Whether it is free but for something unread, which is the end if it has been read by now.
+
+    It ends no call, so that nobody who waits would be told of it.
+    """
+    return connection.idle and (connection.has_room or not connection.engine.reusable)
+
+
 class GrpcPool(LoopPool[GrpcConnection]):
     """Connections that carry many calls each."""
 
@@ -314,8 +322,8 @@ class GrpcPool(LoopPool[GrpcConnection]):
 
     async def acquire(self, deadline: float) -> GrpcConnection:
         """A connection ready for a call: one with room, a new one, or one waited for."""
+        await self._read_input()
         while True:
-            await self._read_input()
             connection = self.take()
             if connection is not None:
                 if self._waiters and connection.free > 1:
@@ -329,9 +337,8 @@ class GrpcPool(LoopPool[GrpcConnection]):
                 await self._hear_of(doubted, deadline)
             elif len(self._all) < self._max_connections:
                 return await self._connect_once(deadline)
-            elif any(each.idle and each.has_room for each in self._connections):
-                # Nothing would tell of it, since what comes to it ends no call.
-                await asyncio.sleep(0)
+            elif any(map(_to_be_read, self._connections)):
+                await self._read_input()
             else:
                 await self.wait(deadline)
                 if deadline <= asyncio.get_running_loop().time():
