@@ -309,3 +309,22 @@ def test_a_turn_that_it_needs_no_more_is_another_ones():
         with no_hang():
             asyncio.run(main(server))
         assert server.connections == 1
+
+
+def test_a_client_that_is_closed_before_it_is_begun_again():
+    async def main(server):
+        client = AsyncClient(server.url, max_connections=1, timeout=PATIENCE / 2)
+        stream = client.open_stream()
+        await stream.send("echo", {"IN": np.arange(3)})
+        call = asyncio.create_task(infer(client))
+        response = asyncio.create_task(anext(stream))
+        await waiting_calls(client, 1)
+        await client.close()
+        with pytest.raises(Cancelled, match="the client was closed"):
+            await response
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+
+    with GrpcServer([greet_with({3: 2}), refuse_for_the_call, until_gone]) as server:
+        with no_hang():
+            asyncio.run(main(server))

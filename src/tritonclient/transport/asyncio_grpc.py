@@ -217,6 +217,9 @@ class Duplex:
         except InferenceServerException as error:
             self.cancel(error)
             raise
+        except RuntimeError:  # the client was closed, and has cancelled its streams
+            self.cancel()
+            return
         result = self._stream.result
         if self._opening.refused(result):  # still: not cancelled, and not too much sent
             self._begin(connection, result)

@@ -172,6 +172,9 @@ class Duplex:
         except ConnectionFailed as error:
             self.cancel(error)
             raise
+        except RuntimeError:  # the client was closed, and has cancelled its streams
+            self.cancel()
+            return
         with self._changed:
             result = self._stream.result
             if self._opening.refused(result):  # still: not cancelled, and not too much sent
