@@ -166,6 +166,15 @@ def test_size_that_does_not_fit(datatype, delta):
     size = NUMPY[datatype].itemsize * 6
     with pytest.raises(ValueError, match=rf"{datatype}.*\[2, 3\], expected {size}"):
         unpack(bytes(max(0, size + delta)), datatype, (2, 3))
+    with pytest.raises(ValueError, match=rf"{datatype}.*\[3\], expected {size // 2}"):
+        unpack(b"", datatype, (3,))
+
+
+@pytest.mark.parametrize("datatype", sorted(NUMPY))
+def test_shape_that_numpy_does_not_have(datatype):
+    for shape in [(2**62, 2**62, 0), (2**63, 0), (-1, 0)]:
+        with pytest.raises(ValueError, match="numpy has no arrays of shape"):
+            unpack(b"", datatype, shape)
 
 
 # BF16

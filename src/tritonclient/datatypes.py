@@ -137,13 +137,15 @@ def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:
         return unpack_bytes(data, element_count(shape)).reshape(shape)
     dtype = NUMPY[datatype]
     try:
-        array: Array = np.ndarray(shape, dtype, data)
-    except (TypeError, ValueError):  # there are fewer bytes
-        array = np.empty(0)
-    if array.nbytes != len(data):
+        array: Array | None = np.ndarray(shape, dtype, data)
+    except (TypeError, ValueError):  # there are fewer bytes, or numpy has no such shape
+        array = None
+    if array is None or array.nbytes != len(data):
+        expected = element_count(shape) * dtype.itemsize
+        if expected == len(data):
+            raise ValueError(f"numpy has no arrays of shape {list(shape)}")
         raise ValueError(
-            f"{len(data)} bytes for a {datatype} tensor of shape {list(shape)}, "
-            f"expected {element_count(shape) * dtype.itemsize}"
+            f"{len(data)} bytes for a {datatype} tensor of shape {list(shape)}, expected {expected}"
         )
     if not array.flags.aligned:
         array = array.copy()
