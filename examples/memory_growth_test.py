@@ -13,10 +13,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show what is sent")
     parser.add_argument("-u", "--url", help="the server's address")
-    parser.add_argument("-i", "--protocol", default="HTTP", help="HTTP or gRPC")
+    parser.add_argument(
+        "-i", "--protocol", type=str.lower, choices=("http", "grpc"), default="http"
+    )
     parser.add_argument("-r", "--repetitions", type=int, default=100, help="how many requests")
     arguments = parser.parse_args()
-    grpc = arguments.protocol.lower() == "grpc"
+    grpc = arguments.protocol == "grpc"
     module = grpcclient if grpc else httpclient
     url = arguments.url or ("localhost:8001" if grpc else "localhost:8000")
 

@@ -60,9 +60,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show what is sent")
     parser.add_argument("-u", "--url", default="localhost:8000", help="the server's address")
-    parser.add_argument("-i", "--protocol", default="HTTP", help="HTTP or gRPC")
+    parser.add_argument(
+        "-i", "--protocol", type=str.lower, choices=("http", "grpc"), default="http"
+    )
     arguments = parser.parse_args()
-    module = grpcclient if arguments.protocol.lower() == "grpc" else httpclient
+    module = grpcclient if arguments.protocol == "grpc" else httpclient
     client = module.InferenceServerClient(arguments.url, verbose=arguments.verbose)
     client.unregister_system_shared_memory()
 

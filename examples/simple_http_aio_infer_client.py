@@ -33,9 +33,17 @@ def make_client(arguments):
     )
 
 
+def header(text):
+    """The name and the value of an HTTP header."""
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is not Header:Value")
+    return name, value
+
+
 async def run(arguments):
     options = {
-        "headers": dict(header.split(":", 1) for header in arguments.headers),
+        "headers": dict(arguments.headers),
         "request_compression_algorithm": arguments.request_compression_algorithm,
         "response_compression_algorithm": arguments.response_compression_algorithm,
     }
@@ -85,7 +93,9 @@ def main():
     parser.add_argument("--cert-file", help="the client's certificate (PEM)")
     parser.add_argument("--ca-certs", help="certificate authorities to trust (PEM)")
     parser.add_argument("--insecure", action="store_true", help="trust any server")
-    parser.add_argument("-H", dest="headers", metavar="Header:Value", action="append", default=[])
+    parser.add_argument(
+        "-H", dest="headers", metavar="Header:Value", type=header, action="append", default=[]
+    )
     parser.add_argument("--request-compression-algorithm", choices=("gzip", "deflate"))
     parser.add_argument("--response-compression-algorithm", choices=("gzip", "deflate"))
     try:

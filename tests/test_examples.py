@@ -113,6 +113,22 @@ def test_examples_are_short_and_say_what_they_do(path: Path) -> None:
     assert re.match(r'"""[A-Z][^\n]+\.("""\n|\n\n)', text)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("simple_http_infer_client", ["-H", "foo"], "'foo' is not Header:Value"),
+        ("simple_http_aio_infer_client", ["-H", "foo"], "'foo' is not Header:Value"),
+        ("reuse_infer_objects_client", ["-i", "foo"], "invalid choice: 'foo'"),
+        ("memory_growth_test", ["-i", "foo"], "invalid choice: 'foo'"),
+    ],
+)
+def test_wrong_flags_are_told(name: str, arguments: list[str], told: str) -> None:
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert told in done.stderr
+
+
 def test_demo() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", ROOT / "scripts/demo.py"],

@@ -163,6 +163,14 @@ def test_the_port_of_http_is_recognised(line):
         assert isinstance(stream.result, ProtocolError)
 
 
+def test_a_port_that_hangs_up():
+    """As one with TLS may do, when it is spoken to without."""
+    engine, (stream,) = begin(greeted=False)
+    with pytest.raises(ConnectionFailed, match="before it said anything; is this a port for gRPC"):
+        engine.eof_received()
+    assert isinstance(stream.result, ConnectionFailed)
+
+
 def test_what_is_put_up_with():
     """Frames that mean nothing to us, or nothing any more."""
     engine, (stream, over) = begin(2)

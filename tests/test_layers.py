@@ -240,3 +240,9 @@ def test_every_request_has_a_route():
 def test_every_request_has_a_procedure():
     assert {row.request for row in rpc.RPCS} == set(requests())
     assert len(rpc.RPCS) == len(requests())
+
+
+def test_type_checkers_are_told_every_name():
+    """A `__getattr__` that they see would make any misspelt name one of type Any."""
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    assert not [node for node in tree.body if getattr(node, "name", "") == "__getattr__"]

@@ -367,6 +367,14 @@ def test_a_port_without_tls(embedded, runtime, scheme):
             client.server_metadata()
 
 
+@pytest.mark.parametrize("name", ["ca_file", "cert_file"])
+def test_the_file_that_is_not_right_is_named(tmp_path, name):
+    path = tmp_path / "note.pem"
+    path.write_text("no certificate")
+    with pytest.raises(ssl.SSLError, match=f"{name} '{path}' of TLS is not right: "):
+        TLS(**{name: str(path)}).make_context()
+
+
 @both_runtimes
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_a_port_with_tls(runtime, scheme):

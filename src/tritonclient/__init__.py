@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from .transport.call import Grpcio, KeepAlive
     from .transport.endpoint import TLS
 
+    __version__: str
+
 __all__ = [
     "TLS",
     "Aborted",
@@ -100,7 +102,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def _get(name: str) -> Any:
     # Imported when first used: asyncio alone takes longer to import than all of a blocking client.
     if name == "__version__":
         from importlib.metadata import version
@@ -111,6 +113,10 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # a type checker would take it that there is any name
+    __getattr__ = _get
 
 
 def __dir__() -> list[str]:

@@ -71,7 +71,13 @@ class GrpcServer:
             with self._changed:
                 self.calls.append(Call(method, request, metadata, context.peer()))
                 self._changed.notify_all()
-            context.add_callback(lambda: None if context.code() else self.cancelled.set())
+
+            def ended() -> None:
+                if not context.code():
+                    self.cancelled.set()
+
+            if not context.add_callback(ended):  # it has ended already
+                ended()
             return procedure(request, context)
 
         return play

@@ -88,6 +88,27 @@ print(client.infer("simple", inputs).as_numpy("OUTPUT0"))
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "[2 4]\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ("'x:1', channel_args=[('grpc.service_config', '{}')]", "channel argument 'grpc.service_c"),
+        ("'xds:///name'", "the url 'xds:///name' needs grpcio"),
+        ("'x:1', creds=object()", "creds needs grpcio"),
+    ],
+)
+def test_what_needs_grpcio_is_named(arguments, what):
+    code = f"""
+import sys
+sys.modules["grpc"] = None
+import tritonclient.grpc as grpcclient
+grpcclient.InferenceServerClient({arguments})
+"""
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert what in last
+    assert last.endswith("pip install 'tritonclient[grpcio]'")
+
+
 @pytest.mark.parametrize("module", [tritonclient.grpc, tritonclient.grpc.aio])
 def test_names(module):
     for name in ("service_pb2", "service_pb2_grpc", "model_config_pb2"):

@@ -144,6 +144,8 @@ class Http2(Answers):
             ConnectionFailed: calls were in work.
         """
         reason = f": {self.farewell}" if self.farewell else ""
+        if self._first and self._start == self._end:
+            reason = " before it said anything; is this a port for gRPC, with TLS or without?"
         busy = bool(self.streams)
         error = ConnectionFailed(f"the server closed the connection{reason}")
         self.fail(error)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+from ..extras import needs
 from ..transport.call import Grpcio, KeepAlive
 from ..transport.endpoint import TLS, Endpoint, parse_url
 from ..transport.grpc import GrpcSettings
@@ -121,6 +122,10 @@ def make_route(
         or creds is not None
         or endpoint.secure != secure
     ):
+        if not through_grpcio:
+            what = f"the channel argument {others[0][0]!r}" if others else f"the url {url!r}"
+            with needs("grpcio", "creds" if creds is not None else what, "grpcio"):
+                import grpc  # noqa: F401
         grpcio = Grpcio(given, creds, url)
     if endpoint is None:
         endpoint = Endpoint(url, "grpc", secure, "", "", 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -135,17 +137,30 @@ class TLS:
             raise ValueError("TLS has a key_file but no cert_file")
         import ssl  # takes longer to import than a client without TLS
 
+        @contextmanager
+        def named(files: str) -> Iterator[None]:
+            try:
+                yield
+            except ssl.SSLError as error:
+                error.strerror = f"{files} of TLS is not right: {error.strerror}"
+                raise
+
         for name in ("ca_file", "cert_file", "key_file"):
             path = getattr(self, name)
             # ssl's own error does not say which file is missing.
             if path is not None and not os.path.isfile(path):
                 raise FileNotFoundError(f"{name} {path!r} of TLS is not a file")
-        context = ssl.create_default_context(cafile=self.ca_file)
+        with named(f"ca_file {self.ca_file!r}"):
+            context = ssl.create_default_context(cafile=self.ca_file)
         if alpn:
             context.set_alpn_protocols([alpn])
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if self.cert_file is not None:
-            context.load_cert_chain(self.cert_file, self.key_file, self.key_password)
+            files = f"cert_file {self.cert_file!r}"
+            if self.key_file is not None:
+                files += f" with key_file {self.key_file!r}"
+            with named(files):
+                context.load_cert_chain(self.cert_file, self.key_file, self.key_password)
         return context

@@ -26,7 +26,7 @@ from .call import NO_OPTIONS, Call, Grpcio, Options, check_timeout, locate
 from .endpoint import TLS, Endpoint
 from .grpc import GrpcCall, GrpcSettings, check_options, check_outcome
 
-with needs("grpcio", "Grpcio", "grpcio"):
+with needs("grpcio", "gRPC through Grpcio()", "grpcio"):
     import grpc
 
 #: The types lack some of its names.
