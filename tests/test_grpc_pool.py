@@ -38,6 +38,7 @@ from tests.grpc_adversity import (
     session,
 )
 from tests.h2peer import PING, frame
+from tests.test_grpc_refused_streams import serve_streams
 from tests.test_pool import BUSY, FORK
 from tritonclient import (
     AsyncClient,
@@ -226,6 +227,40 @@ def test_fork(server, first):
         by_connection.setdefault(index, set()).add(by_child)
     assert all(len(kinds) == 1 for kinds in by_connection.values())
     assert any(kinds == {True} for kinds in by_connection.values())
+
+
+FORK_UNDER_A_STREAM = """
+import os, sys, warnings
+import numpy as np
+from tritonclient import Client, ConnectionFailed
+
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+client = Client(sys.argv[1], timeout=10)
+stream = client.open_stream(timeout=10)
+stream.send("echo", {"IN": np.arange(3)}, id="1")
+child = os.fork()
+if not child:
+    try:
+        next(stream)
+    except ConnectionFailed:
+        END
+        os._exit(0)
+    os._exit(1)
+_, status = os.waitpid(child, 0)
+stream.end()
+print(status, [response.id for response in stream])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("end", ["client.close()", "stream.cancel()", "del client, stream"])
+def test_a_fork_leaves_the_parents_streams_alone(end):
+    with GrpcServer([greet, serve_streams]) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", FORK_UNDER_A_STREAM.replace("END", end), server.url],
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("0 ['1']\n", "")
 
 
 # Keep-alive

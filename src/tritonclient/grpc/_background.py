@@ -93,10 +93,13 @@ class Background:
         Args:
             wait: until all is closed; callbacks may run later still.
         """
+        if self._pid != os.getpid():
+            self._closed = True  # the threads are the parent's, and its lock may be held
+            return
         with self._lock:
             self._closed = True
             loop, self._loop = self._loop, None
-        if loop is not None and self._thread is not None and self._pid == os.getpid():
+        if loop is not None and self._thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             if wait:
                 self._thread.join()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import threading
+import weakref
 from collections.abc import Sequence
 from time import monotonic
 from typing import cast
@@ -57,6 +59,7 @@ class Duplex:
         self._changed = threading.Condition()
         self._reading = False
         self._begin(pool.acquire(deadline))
+        _streams.add(self)
 
     def _begin(
         self, connection: Connection, result: Outcome | InferenceServerException | None = None
@@ -75,6 +78,13 @@ class Duplex:
         except BaseException:
             self._pool.discard(connection)
             raise
+
+    def after_fork(self) -> None:
+        """Be over in a forked child: the stream is the parent's, and so may be the lock."""
+        self._changed = threading.Condition()
+        self._reading = False
+        self._released = True
+        self._stream.finish(ConnectionFailed("the stream was left to the process that forked"))
 
     # What callers do
 
@@ -314,3 +324,15 @@ class Duplex:
             self._pool.discard(self._connection)
         else:
             self._pool.release(self._connection)
+
+
+_streams: weakref.WeakSet[Duplex] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for stream in list(_streams):
+        stream.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -238,7 +238,7 @@ class Pool:
 
     def after_fork(self) -> None:
         """Forget the parent's connections: its sockets are closed here and stay open there."""
-        for connection in self._idle:
+        for connection in self._all:
             connection.close()
         self._reset()
 
