@@ -65,6 +65,8 @@ def request(
 ) -> Infer:
     """The request that these arguments make; they are those of `Client.infer`.
 
+    Its type, for annotations, is `tritonclient.messages.Infer`.
+
     Args:
         empty_final_response: on a stream, also ask for the response of a decoupled model that
             holds no outputs and only says that it was the last.
