@@ -523,14 +523,6 @@ def test_cancelling_while_sending():
         asyncio.run(main(server))
 
 
-@pytest.fixture
-def interruptible():
-    """Ctrl-C raises KeyboardInterrupt, also in a background job, which ignores it otherwise."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("inputs", [INPUTS, BIG], ids=["receiving", "sending"])

@@ -185,6 +185,7 @@ def test_a_silent_connection_gets_no_more_calls():
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("inputs", [{"IN": THREE}, BIG], ids=["receiving", "sending"])
 def test_ctrl_c(inputs):
     main = threading.main_thread().ident
