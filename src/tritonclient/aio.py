@@ -122,7 +122,7 @@ class AsyncClient:
         return await self._transport.send(call, self._seconds(timeout))  # type: ignore[no-any-return]
 
     def _seconds(self, timeout: Timeout) -> float | None:
-        return self._timeout if timeout is CLIENT_DEFAULT else timeout  # type: ignore[return-value]
+        return self._timeout if timeout is CLIENT_DEFAULT else timeout
 
     async def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:
         async def send(request: m.Request[Any], timeout: float | None) -> Any:

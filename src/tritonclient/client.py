@@ -157,7 +157,7 @@ class Client:
         return self._transport.send(call, self._seconds(timeout))
 
     def _seconds(self, timeout: Timeout) -> float | None:
-        return self._timeout if timeout is CLIENT_DEFAULT else timeout  # type: ignore[return-value]
+        return self._timeout if timeout is CLIENT_DEFAULT else timeout
 
     def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:
         def send(request: m.Request[Any], timeout: float | None) -> Any:
@@ -213,7 +213,8 @@ class Client:
             )
             return self._run(flow, carrying)
         call = self._calls.make(model, inputs, version, outputs, options)
-        answer = self._transport.send(call, self._seconds(timeout))
+        seconds = self._timeout if timeout is CLIENT_DEFAULT else timeout
+        answer = self._transport.send(call, seconds)
         return InferResult(answer, self._url, call.request)
 
     def prepare(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict
 
 from .inference import request as make_request
 from .messages import Infer, LoadModel, Parameter
@@ -17,14 +18,16 @@ if TYPE_CHECKING:
     from .transport.grpc import GrpcSettings
 
 
-class _ClientDefault:
+class _ClientDefault(Enum):
     """Stands for an argument's value that the client was made with."""
 
+    CLIENT_DEFAULT = "the client's"
+
     def __repr__(self) -> str:
-        return "<the client's>"
+        return f"<{self.value}>"
 
 
-CLIENT_DEFAULT = _ClientDefault()
+CLIENT_DEFAULT: Final = _ClientDefault.CLIENT_DEFAULT
 
 #: Seconds for a whole call, None for no limit.
 Timeout: TypeAlias = "float | _ClientDefault | None"

@@ -14,6 +14,9 @@ from .rpc_head import MAX_REMEMBERED, Parts
 
 #: Messages up to this size are small enough for their reading to matter.
 _MAX_SIZE = 64 * 1024
+#: In messages up to this size the data are copied, which is quicker than to let numpy find that
+#: they are not aligned and copy them.
+_COPIED_SIZE = 4096
 #: Lengths that are remembered, and layouts for each.
 _MAX_LENGTHS, _MAX_EACH = 256, 4
 #: What makes a named tuple, without the call of Python code that its class would add.
@@ -47,8 +50,9 @@ class Layout(NamedTuple):
             if view[start:end] != part:
                 return None
         outputs = []
+        place: Any = bytearray if len(view) <= _COPIED_SIZE else memoryview
         for name, datatype, shape, start, end in placed:
-            values = (name, datatype, shape, view[start:end], NO_PARAMETERS, True)
+            values = (name, datatype, shape, place(view[start:end]), NO_PARAMETERS, True)
             outputs.append(_make(InferTensor, values))
         id = str(view[id_start:id_end], "utf-8") if id_end else ""
         # A copy, since the layout is remembered.

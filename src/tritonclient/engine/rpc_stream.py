@@ -10,7 +10,6 @@ Source: gRPC over HTTP/2 (the `PROTOCOL-HTTP2` document), length-prefixed messag
 from __future__ import annotations
 
 import struct
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
@@ -126,7 +125,7 @@ class RpcStream:
         self.id = id
         self.send_window = send_window
         self.out: list[Buffer] = []
-        self.messages: deque[memoryview | bytes | _Compressed] = deque()
+        self.messages: list[memoryview | bytes | _Compressed] = []
         self._max_message = max_message
         self._grant = grant
         self._place = place
@@ -165,7 +164,7 @@ class RpcStream:
         Raises:
             ProtocolError: it can't be decompressed; those behind it are dropped.
         """
-        waiting = self.messages.popleft()
+        waiting = self.messages.pop(0)
         if isinstance(waiting, memoryview) and self.result is not None:
             return waiting
         message, coding = waiting if isinstance(waiting, _Compressed) else (waiting, None)

@@ -38,11 +38,12 @@ class Connection:
         engine = self.engine
         if self._keep_alive is not None:
             self._prove_alive()
-        self._send(gather(buffers), deadline)
+        news = self._send(buffers if len(buffers) == 1 else gather(buffers), deadline)
         while engine.response is None:
             # What came while we were sending may let us send more.
-            if not (engine.pending and self.flush(deadline)):
+            if not (news and engine.pending and self.flush(deadline)):
                 self.receive(deadline)
+            news = True
         return engine.response
 
     def flush(self, deadline: float) -> bool:
@@ -152,23 +153,26 @@ class Connection:
         else:
             self.engine.eof_received()
 
-    def _send(self, buffers: list[Buffer], deadline: float) -> None:
-        self._unsent = True
+    def _send(self, buffers: list[Buffer], deadline: float) -> bool:
+        """Send buffers; whether something may have come meanwhile."""
+        self._unsent, news = True, False
         while buffers:
             try:
                 sent = self.stream.send_some(buffers)
             except BlockingIOError:
+                news = True
                 if self.stream.wait(IN | OUT, deadline) & ~OUT and self._answered_early():
-                    return
+                    return news
             except OSError as error:
                 # The server may have answered, "too large" for instance, before it hung up.
                 self._last_words(error)
-                return
+                return True
             else:
                 if len(buffers) == 1 and sent == len(buffers[0]):
                     break
                 buffers = behind(buffers, sent)
         self._unsent = False
+        return news
 
     def _answered_early(self) -> bool:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import select
 import socket
 import struct
 import sys
@@ -102,6 +103,11 @@ class PlainStream(Stream):
         super().__init__(sock)
         sock.setblocking(True)
         self._patience = math.inf
+        self._look = select.poll()
+        self._look.register(sock, IN)
+
+    def has_input(self) -> bool:
+        return bool(self._look.poll(0))
 
     def send_some(self, buffers: list[Buffer]) -> int:
         if len(buffers) == 1:
