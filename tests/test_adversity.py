@@ -35,6 +35,7 @@ from tests.adversity import (
     stall,
     wait_for,
 )
+from tests.waiting import eventually
 from tritonclient import (
     AsyncClient,
     Client,
@@ -561,12 +562,7 @@ def test_failures_leak_no_descriptors(upstream, runtime):
     # The shared upstream notices later that the proxy's connections are gone.
     for peer in upstream.peers:
         assert peer.gone.wait(PATIENCE)
-    deadline = threading.Event()
-    for _ in range(100):
-        if _descriptors() <= before:
-            break
-        deadline.wait(0.05)
-    assert _descriptors() <= before
+    eventually(lambda: _descriptors() <= before, 5)
 
 
 @both_runtimes

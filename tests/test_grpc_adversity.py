@@ -55,6 +55,7 @@ from tests.h2peer import (
 )
 from tests.h2peer import answer as answer_frames
 from tests.h2peer import reset as reset_frame
+from tests.waiting import eventually
 from tritonclient import (
     AsyncClient,
     ConnectionFailed,
@@ -479,9 +480,4 @@ def test_failures_leak_no_descriptors(upstream, runtime):
     gc.collect()
     for peer in upstream.peers:
         assert peer.gone.wait(PATIENCE)
-    pause = threading.Event()
-    for _ in range(100):
-        if descriptors() <= before:
-            break
-        pause.wait(0.05)
-    assert descriptors() <= before
+    eventually(lambda: descriptors() <= before, 5)

@@ -6,6 +6,9 @@ from typing import Any
 
 from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
 
+#: How the transports begin to say that there never was a connection.
+NOT_CONNECTED = ("can't connect", "the TLS handshake failed")
+
 
 class _Equal(type):
     """Classes that equal `InferenceServerException`, since programs ask for it by `type(error) ==`
@@ -66,6 +69,13 @@ def plain(
         kind = _ConnectionFailed
     elif isinstance(error, DeadlineExceeded):
         kind = _DeadlineExceeded
+    return retold(error, kind, text, status, details)
+
+
+def retold(
+    error: InferenceServerException, kind: Any, text: str | None, status: str | None, details: Any
+) -> InferenceServerException:
+    """An error of another kind and other words, which happened where and why the given one did."""
     known = kind(
         text,
         status,

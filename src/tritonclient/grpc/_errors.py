@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from ..classic.errors import plain
+from ..classic.errors import NOT_CONNECTED, plain
 from ..codec.rpc_status import error_of
 from ..errors import (
     Cancelled,
@@ -23,8 +23,6 @@ _STATUSES: tuple[tuple[type[InferenceServerException], str], ...] = (
     (DeadlineExceeded, "DEADLINE_EXCEEDED"),
     (ProtocolError, "INTERNAL"),
 )
-#: How the transports begin to say that there never was a connection.
-_NOT_CONNECTED = ("can't connect", "the TLS handshake failed")
 
 
 def get_error_grpc(rpc_error: Any) -> InferenceServerException:
@@ -54,7 +52,7 @@ def in_grpcs_words(error: InferenceServerException) -> InferenceServerException:
     )
     if isinstance(error, DeadlineExceeded):
         text = "Deadline Exceeded"
-    elif text.startswith(_NOT_CONNECTED):
+    elif text.startswith(NOT_CONNECTED):
         reason = _refusal(error) or f"{text} ({error.endpoint})"
         text = f"failed to connect to all addresses; last error: {reason}"
     return plain(error, text, status, error.debug_details() or _details(status, text))

@@ -8,11 +8,9 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
+from ...classic.errors import NOT_CONNECTED, retold
 from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ...transport.endpoint import Endpoint
-
-#: How the transport begins to say that there never was a connection.
-_NOT_CONNECTED = ("can't connect", "the TLS handshake failed")
 
 
 def also_known(
@@ -30,15 +28,11 @@ def also_known(
         kind = _both(kind, asyncio.TimeoutError)
     elif aiohttp is None:
         return error
-    elif str(error.message()).startswith(_NOT_CONNECTED):
+    elif str(error.message()).startswith(NOT_CONNECTED):
         kind = _both(kind, aiohttp.ClientConnectorError)
     else:
         kind = _both(kind, aiohttp.ServerDisconnectedError)
-    known: Any = kind(
-        error.message(), error.status(), error.debug_details(),
-        endpoint=error.endpoint, model=error.model, request_id=error.request_id,
-    )  # fmt: skip
-    known.errno = error.errno
+    known: Any = _retold(error, kind)
     # From where aiohttp's error tells what it could not connect to.
     known._os_error = error.__cause__ or error
     known._conn_key = SimpleNamespace(host=endpoint.host, port=endpoint.port, ssl=endpoint.secure)
@@ -46,14 +40,14 @@ def also_known(
     return failed
 
 
+def _retold(error: InferenceServerException, kind: Any) -> InferenceServerException:
+    return retold(error, kind, error.message(), error.status(), error.debug_details())
+
+
 @cache
 def _both(ours: Any, theirs: Any) -> Any:
     def reduce(self: Any) -> tuple[Any, ...]:
-        kept = ours(self.message(), self.status(), self.debug_details())
-        kept.endpoint, kept.model, kept.request_id = self.endpoint, self.model, self.request_id
-        kept.errno = self.errno
-        reduced: tuple[Any, ...] = kept.__reduce__()
-        return reduced  # a class made here can't be found by its name
+        return _retold(self, ours).__reduce__()  # a class made here can't be found by its name
 
     members = {"__doc__": ours.__doc__, "__module__": ours.__module__, "__reduce__": reduce}
     return type(ours.__name__, (ours, theirs), members)
