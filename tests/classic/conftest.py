@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.adversity import PATIENCE
+from tests.classic.grpc_server import GrpcServer
 from tests.classic.runtimes import Awaiting, Blocking, GrpcAwaiting, GrpcBlocking
 
 
@@ -28,3 +30,17 @@ def grpc_client(request: pytest.FixtureRequest, server: Any) -> Iterator[Any]:
     """A classic client of the server over gRPC, called the same way whatever its runtime."""
     with request.param(server.grpc_url) as client:
         yield client
+
+
+@pytest.fixture
+def stuck() -> Iterator[GrpcServer]:
+    """A server that reads what comes on a stream and never answers."""
+
+    def procedure(requests: Any, context: Any) -> Iterator[Any]:
+        for _ in requests:
+            pass
+        server.ending.wait(PATIENCE)
+        yield from ()
+
+    with GrpcServer(ModelStreamInfer=procedure) as server:
+        yield server

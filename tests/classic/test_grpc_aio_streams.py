@@ -43,20 +43,6 @@ def server():
         yield server
 
 
-@pytest.fixture
-def stuck():
-    """A server that reads and never answers."""
-
-    def procedure(requests, context):
-        for _ in requests:
-            pass
-        server.ending.wait(PATIENCE)
-        yield from ()
-
-    with GrpcServer(ModelStreamInfer=procedure) as server:
-        yield server
-
-
 def run(server_or_address, main):
     """Run a coroutine with a client."""
 

@@ -50,20 +50,6 @@ def server():
 
 
 @pytest.fixture
-def stuck():
-    """A server that reads and never answers."""
-
-    def procedure(requests, context):
-        for _ in requests:
-            pass
-        server.ending.wait(PATIENCE)
-        yield from ()
-
-    with GrpcServer(ModelStreamInfer=procedure) as server:
-        yield server
-
-
-@pytest.fixture
 def client(server):
     with InferenceServerClient(server.address) as client:
         yield client
