@@ -147,7 +147,7 @@ class Connection:
 
 
 def _size(message: Any) -> int:
-    return len(message if isinstance(message, memoryview | bytes) else message.data)
+    return len(message if isinstance(message, memoryview | bytes | bytearray) else message.data)
 
 
 def seeds() -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
+from numpy import ndarray
 
 from .datatypes import Buffer, is_wire
 from .inference import TensorLike
@@ -18,6 +18,7 @@ InferCall: TypeAlias = Call[InferResponse]
 _MAX_REMEMBERED = 256
 #: Arrays up to this size are copied, since they are joined with what goes along anyway.
 _COPIED_SIZE = 4096
+_OUTPUTS = (type(None), list, tuple)
 
 
 class InferCalls:
@@ -44,19 +45,33 @@ class InferCalls:
 
         See `Client.infer` for the arguments and the errors.
         """
-        key, data = (None, []) if options else _looks(model, inputs, version, outputs)
+        if options or type(inputs) is not dict or type(outputs) not in _OUTPUTS:
+            return self.make_lasting(model, inputs, version, outputs, options)
+        described: list[Any] = [model, version, outputs and tuple(outputs)]
+        data: list[Buffer] = []
         try:
-            known = self._remembered.get(key)
-        except TypeError:  # outputs with parameters, which can't be looked up
-            key = known = None
+            for name, array in inputs.items():
+                if type(array) is not ndarray:
+                    return self.make_lasting(model, inputs, version, outputs, options)
+                described += (name, array.dtype, array.shape)
+                # Small ones are copied in less time than a view takes.
+                data.append(
+                    array.tobytes() if array.nbytes <= _COPIED_SIZE else array.data.cast("B")
+                )
+            looks = tuple(described)
+            known = self._remembered.get(looks)
+        except (TypeError, ValueError):
+            # An array is not contiguous or has no plain memory, or outputs have parameters and
+            # can't be looked up.
+            return self.make_lasting(model, inputs, version, outputs, options)
         if known is not None:
             return known.with_data(data)
         call = self.make_lasting(model, inputs, version, outputs, options)
         # Only arrays whose memory is what is sent; of others a look does not tell what they hold.
-        if key is not None and all(map(is_wire, inputs.values())):
+        if all(map(is_wire, inputs.values())):
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()
-            self._remembered[key] = call.without_data(Infer(model, (), version))
+            self._remembered[looks] = call.without_data(Infer(model, (), version))
         return call
 
     def make_lasting(
@@ -71,28 +86,3 @@ class InferCalls:
         arguments, carrying = split(options)
         request = make_request(model, inputs, version=version, outputs=outputs, **arguments)
         return self._prepare(request, carrying)
-
-
-def _looks(
-    model: str,
-    inputs: Mapping[str, TensorLike],
-    version: str,
-    outputs: Sequence[str | RequestedOutput] | None,
-) -> tuple[Any, list[Buffer]]:
-    """What a call looks like, or None if it is out of the common, and its data."""
-    data: list[Buffer] = []
-    if type(inputs) is not dict or not (outputs is None or type(outputs) in (list, tuple)):
-        return None, data
-    described: list[Any] = [model, version, outputs and tuple(outputs)]
-    for name, array in inputs.items():
-        if type(array) is not np.ndarray:
-            return None, data
-        described += (name, array.dtype, array.shape)
-        if array.nbytes <= _COPIED_SIZE:
-            data.append(array.tobytes())  # in less time than a view takes
-            continue
-        try:
-            data.append(array.data.cast("B"))
-        except (TypeError, ValueError):  # it is not contiguous, or has no plain memory
-            return None, data
-    return tuple(described), data

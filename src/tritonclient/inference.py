@@ -361,12 +361,13 @@ class InferResult(Mapping[str, Array]):
         array = self._arrays.get(name)
         if array is not None:
             return array
-        tensor = self._tensors.get(name) or self.output(name)
+        # Taken apart at once, which is quicker than by name.
+        _, datatype, shape, data, _, _ = self._tensors.get(name) or self.output(name)
         try:
-            if tensor.data is not None:
-                array = unpack(tensor.data, tensor.datatype, tensor.shape)
+            if data is not None:
+                array = unpack(data, datatype, shape)
             elif (place := self._place(name)) is not None:
-                array = place.read(tensor.datatype, tensor.shape)
+                array = place.read(datatype, shape)
         except ValueError as error:
             raise self._error(f"output {name!r} can't be read: {error}") from error
         if array is None:

@@ -37,13 +37,13 @@ def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
     return rpc_infer.encode_request(request)
 
 
-def result_of(message: memoryview, url: str) -> InferResult | InferenceServerException:
+def result_of(message: Buffer, url: str) -> InferResult | InferenceServerException:
     """The answer in a message, or the error that it tells of one request."""
     answer = answer_of(message, url)
     return InferResult(answer, url) if isinstance(answer, InferResponse) else answer
 
 
-def answer_of(message: memoryview, url: str) -> InferResponse | InferenceServerException:
+def answer_of(message: Buffer, url: str) -> InferResponse | InferenceServerException:
     """The same as the codec reads it.
 
     Raises:
@@ -69,7 +69,7 @@ class Duplex(Protocol):
 
     def send(self, message: tuple[Buffer, ...]) -> None: ...
     def end(self) -> None: ...
-    def receive(self, timeout: float | None = None) -> memoryview | None: ...
+    def receive(self, timeout: float | None = None) -> Buffer | None: ...
     def cancel(self, error: InferenceServerException | None = None) -> None: ...
 
 

@@ -28,7 +28,7 @@ from ..messages import (
 )
 from . import contents, rpc_head, wire
 from .checks import check_elements, check_name, check_shape, check_size
-from .rpc_layout import layouts, remember_layout
+from .rpc_layout import MAX_SIZE, layouts, remember_layout
 
 #: Fields of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse.
 _RAW_INPUT, _RAW_OUTPUT, _ANSWER = 7, 6, 2
@@ -205,16 +205,24 @@ class _Answer(NamedTuple):
 
 
 def decode_response(message: Buffer) -> InferResponse:
-    """The answer in a message; its tensors are views of that message.
+    """The answer in a message.
+
+    Its tensors can be written to: they are views of the message, or of a copy where the message is
+    read-only or small.
 
     Raises:
         ValueError: the message is not an inference answer.
     """
+    if len(message) <= MAX_SIZE:
+        if type(message) is not bytearray:
+            message = bytearray(message)
+        for layout in layouts.get(len(message), ()):
+            response = layout.read(message)
+            if response is not None:
+                return response
     view = memoryview(message)
-    for layout in layouts.get(len(view), ()):
-        response = layout.read(view)
-        if response is not None:
-            return response
+    if view.readonly:
+        view = memoryview(bytearray(message))
     parts = rpc_head.split(view, _RAW_OUTPUT)
     head = parts.head
     answer = _remembered(head) if len(head) <= rpc_head.MAX_REMEMBERED else _read(head)
@@ -228,7 +236,7 @@ def decode_response(message: Buffer) -> InferResponse:
 
 
 def decode_stream_response(message: Buffer) -> InferStreamResponse:
-    """The response of a stream; its tensors are views of that message.
+    """The response of a stream; its tensors are those of `decode_response`.
 
     Raises:
         ValueError: the message is not a response of a stream.

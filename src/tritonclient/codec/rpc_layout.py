@@ -12,11 +12,9 @@ from ..messages import NO_PARAMETERS, InferResponse, InferTensor
 from . import wire
 from .rpc_head import MAX_REMEMBERED, Parts
 
-#: Messages up to this size are small enough for their reading to matter.
-_MAX_SIZE = 64 * 1024
-#: In messages up to this size the data are copied, which is quicker than to let numpy find that
-#: they are not aligned and copy them.
-_COPIED_SIZE = 4096
+#: Messages up to this size are small enough for their reading to matter, and for their data to be
+#: copied, which is quicker than to let numpy find that they are not aligned and copy them.
+MAX_SIZE = 16 * 1024
 #: Lengths that are remembered, and layouts for each.
 _MAX_LENGTHS, _MAX_EACH = 256, 4
 #: What makes a named tuple, without the call of Python code that its class would add.
@@ -27,34 +25,34 @@ class Layout(NamedTuple):
     """Where the parts of a message stand.
 
     Attributes:
-        fixed: what is the same in all such messages: beginnings, ends and bytes.
+        fixed: what is the same in all such messages, and where it begins.
         id_start, id_end: where the id stands; both 0 when there is none.
         response: the answer without id and outputs.
         outputs: name, datatype and shape of the outputs, and where their data begin and end.
     """
 
-    fixed: tuple[tuple[int, int, bytes], ...]
+    fixed: tuple[tuple[bytes, int], ...]
     id_start: int
     id_end: int
     response: InferResponse
     outputs: tuple[tuple[str, str, tuple[int, ...], int, int], ...]
 
-    def read(self, view: memoryview) -> InferResponse | None:
+    def read(self, message: bytearray) -> InferResponse | None:
         """The answer in a message of the same length; None if it is not laid out like this.
 
         Raises:
             ValueError: its id is not UTF-8.
         """
-        fixed, id_start, id_end, (model, version, _, parameters, _), placed = self
-        for start, end, part in fixed:
-            if view[start:end] != part:
+        fixed, id_start, id_end, (model, version, id, parameters, _), placed = self
+        for part, start in fixed:
+            if not message.startswith(part, start):
                 return None
+        if id_end:
+            id = message[id_start:id_end].decode()
         outputs = []
-        place: Any = bytearray if len(view) <= _COPIED_SIZE else memoryview
         for name, datatype, shape, start, end in placed:
-            values = (name, datatype, shape, place(view[start:end]), NO_PARAMETERS, True)
+            values = (name, datatype, shape, message[start:end], NO_PARAMETERS, True)
             outputs.append(_make(InferTensor, values))
-        id = str(view[id_start:id_end], "utf-8") if id_end else ""
         # A copy, since the layout is remembered.
         given = dict(parameters) if parameters else NO_PARAMETERS
         answer: InferResponse = _make(InferResponse, (model, version, id, given, tuple(outputs)))
@@ -70,18 +68,18 @@ def remember_layout(view: memoryview, parts: Parts, response: InferResponse) -> 
     outputs = response.outputs
     if not parts.end or len(parts.raw) != len(outputs):
         return
-    if len(view) > _MAX_SIZE or len(parts.head) > MAX_REMEMBERED:
+    if len(view) > MAX_SIZE or len(parts.head) > MAX_REMEMBERED:
         return
     if any(each.data is None or each.parameters for each in outputs):
         return
     end, id_start, id_end = parts.end, parts.id_start, parts.id_end
-    fixed = [(id_end, end, bytes(view[id_end:end]))]
+    fixed = [(bytes(view[id_end:end]), id_end)]
     if id_end:
-        fixed.append((0, id_start, bytes(view[:id_start])))
+        fixed.append((bytes(view[:id_start]), 0))
     placed = []
     for output, data in zip(outputs, parts.raw, strict=True):
         _, start = wire.read_varint(view, end + 1)
-        fixed.append((end, start, bytes(view[end:start])))
+        fixed.append((bytes(view[end:start]), end))
         end = start + len(data)
         placed.append((output.name, output.datatype, output.shape, start, end))
     # A copy, since the caller may change what it was given.

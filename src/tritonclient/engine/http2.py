@@ -108,9 +108,10 @@ class Http2(Answers):
                 if target is not None and len(target) >= _DIRECT_SIZE:
                     self.length_known = True
                     return target[: self._data_left]
-        elif self._end == len(self._buffer):
+            return self._view
+        if self._end == len(self._buffer):
             self._make_room()
-        return memoryview(self._buffer)[self._end :]
+        return self._view[self._end :]
 
     def _make_room(self) -> None:
         rest = self._buffer[self._start : self._end]
@@ -118,6 +119,7 @@ class Http2(Answers):
         # large for what does not fit, which is at most a frame of headers.
         size = RECEIVE_SIZE if len(rest) < RECEIVE_SIZE // 2 else 2 * len(rest)
         self._buffer = rest + bytes(size - len(rest))
+        self._view = memoryview(self._buffer)
         self._start, self._end = 0, len(rest)
 
     def buffer_updated(self, count: int) -> None:
@@ -165,7 +167,9 @@ class Http2(Answers):
                     self._refuse_http1()
                 return
             pattern = self._pattern
-            if pattern is not None and available >= pattern.stop and self._like_the_last(pattern):
+            if pattern is not None and self._like_the_last(pattern):
+                if self._start == self._end:
+                    return
                 continue
             word, flags, stream_id = FRAME.unpack_from(self._buffer, self._start)
             length, kind = word >> 8, word & 255
@@ -184,7 +188,7 @@ class Http2(Answers):
             if available < 9 + length:
                 return
             begin = self._start + 9
-            payload = bytes(memoryview(self._buffer)[begin : begin + length])
+            payload = bytes(self._view[begin : begin + length])
             self._start = begin + length
             self._frame_received(kind, flags, stream_id, payload)
 
@@ -265,7 +269,7 @@ class Http2(Answers):
     def _read_data(self) -> None:
         if self._data_left:
             end = min(self._end, self._start + self._data_left)
-            data = memoryview(self._buffer)[self._start : end]
+            data = self._view[self._start : end]
             self._start = end
             self._data_left -= len(data)
             if self._data_stream is not None and self._data_stream.result is None:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from .http2_frames import (
     END_HEADERS,
@@ -16,43 +18,45 @@ from .http2_frames import (
     WINDOW_UPDATE,
 )
 from .http2_sending import Sending
-from .rpc_stream import PREFIX, Outcome, RpcStream, plain_outcome
+from .rpc_stream import PREFIX, PREFIX_SIZE, Outcome, plain_outcome
 
 #: Bytes received at once outside of large messages.
 RECEIVE_SIZE = 32 * 1024
 _ANSWER_ENDS = END_HEADERS | END_STREAM
 #: How a frame begins that opens the connection's window.
 _OPENS_WINDOW = FRAME.pack(4 << 8 | WINDOW_UPDATE, 0, 0)
+_UPDATE = struct.Struct(f">{FRAME.size}sL")
+_UPDATE_SIZE = _UPDATE.size
 
 
 class _Pattern(NamedTuple):
     """What a small answer looked like: headers, one message, trailers.
 
     Attributes:
-        message, last, stop: where the message begins, the trailers' frame, and what comes behind.
-        size: of the DATA frame.
-        head: what comes before the message, around the stream's id in two places.
-        tail: what comes behind it, around the id in one.
+        size: of all of it.
+        message, last: where the message begins and ends.
+        split: takes all but the message apart, from a position in a buffer on.
+        fixed: what is the same in all such answers, which is all but the stream's id.
     """
 
+    size: int
     message: int
     last: int
-    stop: int
-    size: int
-    head: tuple[bytes, bytes, bytes]
-    tail: tuple[bytes, bytes]
+    split: Callable[[bytearray, int], tuple[Any, ...]]
+    fixed: tuple[bytes, ...]
     outcome: Outcome
 
 
 class Answers(Sending):
     """What is received and not yet read, and how a whole answer is taken from it."""
 
-    __slots__ = ("_buffer", "_consumed", "_end", "_header_block", "_pattern", "_start")
+    __slots__ = ("_buffer", "_consumed", "_end", "_header_block", "_pattern", "_start", "_view")
 
     def __init__(self, max_message: int) -> None:
         super().__init__(max_message)
         # What is received and not yet read: buffer[start:end].
         self._buffer = bytearray(RECEIVE_SIZE)
+        self._view = memoryview(self._buffer)
         self._start = self._end = 0
         self._pattern: _Pattern | None = None
         self._consumed = 0  # of the connection's own window
@@ -61,27 +65,25 @@ class Answers(Sending):
 
     def _like_the_last(self, pattern: _Pattern) -> bool:
         """Read a whole answer that differs from the last one in its message only."""
+        size, message, last, split, fixed, outcome = pattern
         buffer, start = self._buffer, self._start
-        message, last, stop, size, (first, middle, end), (rest, close), outcome = pattern
-        if start:
-            message, last, stop = start + message, start + last, start + stop
-        stream_id = bytes(buffer[start + 5 : start + 9])
-        if buffer[start:message] != first + stream_id + middle + stream_id + end:
+        stop = start + size
+        if stop > self._end:
             return False
-        if buffer[last:stop] != rest + stream_id + close:
+        begin, stream_id, middle, second, prefix, trailers, third, end = split(buffer, start)
+        if (begin, middle, prefix, trailers, end) != fixed:
             return False
-        stream = self.streams.get(int.from_bytes(stream_id, "big"))
-        if stream is None or not stream.sent_end:
+        if stream_id != second or stream_id != third:
             return False
-        if not stream.answered(memoryview(buffer[message:last]), outcome):
+        if not self._answered(stream_id, buffer[start + message : start + last], outcome, stop):
             return False
-        if self._end - stop == 13 and buffer[stop : stop + 9] == _OPENS_WINDOW:
+        if self._end - stop == _UPDATE_SIZE:
             # What often comes right behind, for what we sent.
-            window = self._window + int.from_bytes(buffer[stop + 9 : stop + 13], "big")
-            if self._window < window <= LARGEST_WINDOW:
+            frame, increment = _UPDATE.unpack_from(buffer, stop)
+            window = self._window + increment
+            if frame == _OPENS_WINDOW and self._window < window <= LARGEST_WINDOW:
                 self._window = window
-                stop += 13
-        self._answered(stream, stop, size)
+                self._start += _UPDATE_SIZE
         return True
 
     def _whole_answer(self, length: int, stream_id: int) -> bool:
@@ -90,8 +92,8 @@ class Answers(Sending):
         This is how small answers come, and a third of the work of reading them frame by frame.
         """
         buffer, end = self._buffer, self._end
-        begin = self._start + 9
-        data = begin + length
+        block = self._start + 9
+        data = block + length
         if data + 23 > end or self._header_block is not None:
             return False
         word, flags, data_stream = FRAME.unpack_from(buffer, data)
@@ -104,39 +106,39 @@ class Answers(Sending):
         if word & 255 != HEADERS or flags != _ANSWER_ENDS or last_stream != stream_id:
             return False
         compressed, message_size = PREFIX.unpack_from(buffer, data + 9)
-        stream = self.streams.get(stream_id)
-        if stop > end or compressed or message_size != size - 5 or stream is None:
+        if stop > end or compressed or message_size != size - PREFIX_SIZE:
             return False
-        outcome = plain_outcome(bytes(buffer[begin:data]), bytes(buffer[last + 9 : stop]))
-        message = memoryview(buffer[data + 14 : last])
-        if outcome is None or not stream.sent_end or not stream.answered(message, outcome):
+        outcome = plain_outcome(bytes(buffer[block:data]), bytes(buffer[last + 9 : stop]))
+        message, start = data + 9 + PREFIX_SIZE, self._start
+        if outcome is None or not self._answered(stream_id, buffer[message:last], outcome, stop):
             return False
-        start = self._start
-        self._pattern = _Pattern(
-            data + 14 - start,
-            last - start,
-            stop - start,
-            size,
-            (
-                bytes(buffer[start : start + 5]),
-                bytes(buffer[begin : data + 5]),
-                bytes(buffer[data + 9 : data + 14]),
-            ),
-            (bytes(buffer[last : last + 5]), bytes(buffer[last + 9 : stop])),
-            outcome,
-        )
-        self._answered(stream, stop, size)
+        split = struct.Struct(
+            f">5s L {length + 5}s L {PREFIX_SIZE}s {message_size}x 5s L {stop - last - 9}s"
+        ).unpack_from
+        begin, _, middle, _, prefix, trailers, _, end = split(buffer, start)
+        fixed = (begin, middle, prefix, trailers, end)
+        self._pattern = _Pattern(stop - start, message - start, last - start, split, fixed, outcome)
         return True
 
-    def _answered(self, stream: RpcStream, stop: int, size: int) -> None:
-        """A whole answer was read, up to a position; it has a DATA frame of a size."""
+    def _answered(self, stream_id: int, message: bytearray, outcome: Outcome, stop: int) -> bool:
+        """Take a whole answer that ends at a position; False if it is to be read by frames."""
+        stream = self.streams.get(stream_id)
+        if stream is None or not stream.sent_end or stream.fields is not None:
+            return False
+        if len(message) > self._max_message:
+            return False
         self._start = stop
         self._idle_frames = 0
-        self._consumed += size
+        self._consumed += PREFIX_SIZE + len(message)
         if self._consumed >= LARGEST_WINDOW // 2:
             self._use_window(0)
-        del self.streams[stream.id]
+        del self.streams[stream_id]
         self.response = stream
+        stream.messages.append(message)
+        stream.result = outcome
+        if stream.notify is not None:
+            stream.notify()
+        return True
 
     def _use_window(self, length: int) -> None:
         self._consumed += length

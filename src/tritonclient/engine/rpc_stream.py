@@ -88,6 +88,7 @@ class RpcStream:
         messages: received and not taken yet.
         sent_end: whether the peer is told, or will be with the next bytes, that no more comes.
         coming: bytes of the DATA frame under way that are still to be read.
+        fields: the answer's first header block, once it has come.
         result: the outcome once the call is over, or the error that ended it; None before.
         notify: called when a message has come or the call is over.
         window: bytes that the peer may still send.
@@ -100,9 +101,9 @@ class RpcStream:
     out_ends = False
     sent_end = False
     coming = 0
+    fields: Fields | None = None
     result: Outcome | InferenceServerException | None = None
     notify: Callable[[], None] | None = None
-    _fields: Fields | None = None
     _excerpt: bytearray | None = None
     # The message that is being received: its prefix, then its memory.
     _prefix = b""
@@ -125,7 +126,7 @@ class RpcStream:
         self.id = id
         self.send_window = send_window
         self.out: list[Buffer] = []
-        self.messages: list[memoryview | bytes | _Compressed] = []
+        self.messages: list[Buffer | _Compressed] = []
         self._max_message = max_message
         self._grant = grant
         self._place = place
@@ -158,21 +159,21 @@ class RpcStream:
 
     # What is received
 
-    def take(self) -> memoryview:
+    def take(self) -> Buffer:
         """The next message; the peer may then send more.
 
         Raises:
             ProtocolError: it can't be decompressed; those behind it are dropped.
         """
         waiting = self.messages.pop(0)
-        if isinstance(waiting, memoryview) and self.result is not None:
+        if self.result is not None and not isinstance(waiting, _Compressed):
             return waiting
         message, coding = waiting if isinstance(waiting, _Compressed) else (waiting, None)
         self._queued -= len(message) + _MESSAGE_COST
         if self.result is None:
             self._open_window(self.coming)
         if coding is None:
-            return memoryview(bytearray(message)) if isinstance(message, bytes) else message
+            return message
         try:
             return decompress(message, coding, self._max_message)
         except ProtocolError:
@@ -183,7 +184,7 @@ class RpcStream:
         """Take note of a header block."""
         if fields.fault:
             raise ProtocolError(fields.fault)
-        if self._fields is not None:
+        if self.fields is not None:
             if not end:
                 raise ProtocolError("the answer has headers between its messages")
             if fields.http_status is not None:
@@ -195,7 +196,7 @@ class RpcStream:
             if end:
                 raise ProtocolError("the answer ends with an interim status")
         else:
-            self._fields = fields
+            self.fields = fields
             if end:
                 self.finish(self._outcome(fields))
             elif not _is_grpc(fields):
@@ -224,13 +225,13 @@ class RpcStream:
         Raises:
             MessageTooLarge: a message begins that exceeds the limit.
         """
-        if self._fields is None:
+        if self.fields is None:
             raise ProtocolError("the answer's data come before its headers")
         self.coming -= len(data)
         if self._excerpt is not None:
             self._excerpt += data
             if len(self._excerpt) >= _EXCERPT:
-                self.finish(self._not_grpc(self._fields))
+                self.finish(self._not_grpc(self.fields))
             return
         while len(data):
             if self._message is None:
@@ -291,8 +292,8 @@ class RpcStream:
         small = bool(self.messages) and len(message) <= _SMALL_SIZE
         kept: memoryview | bytes = bytes(message) if small else message
         if self._compressed:
-            assert self._fields is not None
-            coding = self._fields.headers.get("grpc-encoding", "identity")
+            assert self.fields is not None
+            coding = self.fields.headers.get("grpc-encoding", "identity")
             self.messages.append(_Compressed(kept, coding))
         else:
             self.messages.append(kept)
@@ -317,16 +318,6 @@ class RpcStream:
             self.window += increment
             self._grant(self.id, increment)
 
-    def answered(self, message: memoryview, outcome: Outcome) -> bool:
-        """Take note of a whole answer at once; False if it has to be read piece by piece."""
-        if self._fields is not None or len(message) > self._max_message:
-            return False
-        self.messages.append(message)
-        self.result = outcome
-        if self.notify is not None:
-            self.notify()
-        return True
-
     # The end
 
     def finish(self, result: Outcome | InferenceServerException) -> None:
@@ -339,12 +330,12 @@ class RpcStream:
 
     def ended_without_trailers(self) -> None:
         """The peer ended the stream with data; proxies do so when there are no messages."""
-        if self._fields is None:
+        if self.fields is None:
             raise ProtocolError("the answer ends before its headers")
-        self.finish(self._outcome(self._fields))
+        self.finish(self._outcome(self.fields))
 
     def _outcome(self, trailers: Fields) -> Outcome | InferenceServerException:
-        first = self._fields or trailers
+        first = self.fields or trailers
         if trailers.code is None:
             return self._not_grpc(first)
         if not trailers.code and (self._message is not None or self._prefix):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..codec import rpc, rpc_infer
+from ..datatypes import Buffer
 from ..transport.grpc import GrpcCall
 from ._infer_result import InferResult
 
@@ -19,7 +20,7 @@ class MessageCall(GrpcCall[Any]):
         """The procedure's name."""
         return self.path.rpartition("/")[2]
 
-    def decode(self, message: memoryview) -> Any:
+    def decode(self, message: Buffer) -> Any:
         try:
             return rpc.parse(f"{self.method}Response", message)
         except ValueError as error:
@@ -31,7 +32,7 @@ class InferCall(GrpcCall[Any]):
 
     __slots__ = ()
 
-    def decode(self, message: memoryview) -> InferResult:
+    def decode(self, message: Buffer) -> InferResult:
         try:
             answer = rpc_infer.decode_response(message)
         except ValueError as error:

@@ -40,7 +40,7 @@ class Duplex(Protocol):
     def sent(self) -> bool: ...
     def drain(self) -> None: ...
     def end(self) -> None: ...
-    def receive(self, timeout: float | None = None) -> memoryview | None: ...
+    def receive(self, timeout: float | None = None) -> Buffer | None: ...
     def cancel(self, error: InferenceServerException | None = None) -> None: ...
 
 
@@ -125,7 +125,7 @@ class _InferStream:
             self._active = False
             duplex.cancel()  # where the server has said what can't be read
 
-    def _deliver(self, message: memoryview) -> None:
+    def _deliver(self, message: Buffer) -> None:
         answer = answer_of(message, "")
         if self._verbose:
             print(rpc.parse("ModelStreamInferResponse", message))
@@ -224,14 +224,17 @@ class _StubStream:
     def end(self) -> None:
         self._requests.put(None)
 
-    def receive(self, timeout: float | None = None) -> memoryview | None:
+    def receive(self, timeout: float | None = None) -> Buffer | None:
         with needs("grpcio", "a stub", "grpcio"):
             import grpc
         try:
             response = next(self._responses, None)
         except grpc.RpcError as error:
             raise_error_grpc(error)
-        return None if response is None else memoryview(bytearray(response.SerializeToString()))
+        if response is None:
+            return None
+        message: bytes = response.SerializeToString()
+        return message
 
     def cancel(self, error: InferenceServerException | None = None) -> None:
         self._responses.cancel()

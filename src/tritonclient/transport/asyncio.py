@@ -7,6 +7,7 @@ import contextlib
 import math
 import socket
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from ..datatypes import Buffer
@@ -15,7 +16,7 @@ from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerExceptio
 from .asyncio_pool import Connector, LoopConnection, LoopPool, LoopTransport, all_busy
 from .call import Call, Settings, check_timeout, gather, locate, note
 from .endpoint import TLS
-from .polling import IN, Poll, poller
+from .polling import looker
 
 T = TypeVar("T")
 
@@ -108,7 +109,7 @@ class _Connection(LoopConnection):
         self.lost: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connect
-        self._poll: Poll = None  # type: ignore[assignment]  # set on connect
+        self._look: Callable[[], object] = None  # type: ignore[assignment]  # set on connect
         self._answer: asyncio.Future[Response] | None = None
         self._failure: BaseException | None = None  # from before there was a call
         self._writable: asyncio.Future[None] | None = None
@@ -178,7 +179,7 @@ class _Connection(LoopConnection):
 
         The socket is asked, since the loop may not have come round to reading from it.
         """
-        return self.lost.done() or self._poll(IN, 0) != 0
+        return self.lost.done() or bool(self._look())
 
     def close(self) -> None:
         self.transport.abort()
@@ -187,7 +188,7 @@ class _Connection(LoopConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self._poll = poller(transport.get_extra_info("socket"))
+        self._look = looker(transport.get_extra_info("socket"))
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self.room(self.engine.get_buffer(), sizehint)

@@ -58,7 +58,8 @@ class GrpcTransport(LoopTransport[GrpcPool]):
         Raises:
             InferenceServerException: see `errors` for all that it can be.
         """
-        check_timeout(timeout)
+        if type(timeout) is not float or not 0.0 < timeout < math.inf:  # the common case, in place
+            check_timeout(timeout)
         loop = asyncio.get_running_loop()
         deadline = math.inf if timeout is None else loop.time() + timeout
         pool = self._pool(loop)
@@ -186,7 +187,7 @@ class Duplex:
         self._connection.engine.send(self._stream, (), end=True)
         self._connection.schedule()
 
-    async def receive(self, timeout: float | None = None) -> memoryview | None:
+    async def receive(self, timeout: float | None = None) -> Buffer | None:
         """The next message, or None when the server has ended the stream well.
 
         Args:

@@ -26,7 +26,7 @@ from ..errors import (
 )
 from .asyncio_pool import Connector, LoopConnection, LoopPool, all_busy
 from .call import KeepAlive, gather, lost
-from .polling import IN, Poll, poller
+from .polling import looker
 
 if TYPE_CHECKING:
     from .asyncio_grpc import Duplex
@@ -60,10 +60,9 @@ class GrpcConnection(LoopConnection):
         self._loop = loop
         self._keep_alive = keep_alive
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connect
-        self._poll: Poll = None  # type: ignore[assignment]  # set on connect
+        self._look: Callable[[], object] = None  # type: ignore[assignment]  # set on connect
         self._paused = False
         self._scheduled = False
-        self._answered = 0  # calls, since anything was sent
         self._draining: dict[RpcStream, Future[None]] = {}
         self._heard = 0.0  # the loop's time of the last sign of life
         self._max_streams = engine.max_streams
@@ -81,7 +80,6 @@ class GrpcConnection(LoopConnection):
     def _settle(self, stream: RpcStream, answer: Future[None]) -> None:
         if stream.result is not None and not answer.done():
             answer.set_result(None)
-            self._answered += 1
 
     def begin(self, stream: RpcStream, notify: Callable[[], None], deadline: float) -> None:
         """Tell of a call what there is to be told, and end it at its deadline."""
@@ -92,6 +90,7 @@ class GrpcConnection(LoopConnection):
     def forget(self, stream: RpcStream) -> None:
         """The call is over, or nobody waits for it any more."""
         self.deadlines.pop(stream, None)
+        stream.notify = None  # which refers to the stream
 
     def cancel(self, stream: RpcStream, error: InferenceServerException) -> None:
         """End a call from our side; harmless when it is over."""
@@ -106,13 +105,8 @@ class GrpcConnection(LoopConnection):
         self._loop.call_soon(function, *arguments)
 
     def send_call(self) -> None:
-        """Send a call that has begun, together with those that are likely to come now.
-
-        These are as many as were answered just before, for whoever had an answer often makes the
-        next call. When all of them are there, or there are no others, they go at once.
-        """
-        self._answered -= 1
-        if self._answered == 0 or len(self.engine.streams) == 1:
+        """Send a call that has begun: at once, or together with what others have by then."""
+        if len(self.engine.streams) == 1:
             self._flush()
         else:
             self.schedule()
@@ -125,16 +119,14 @@ class GrpcConnection(LoopConnection):
 
     def _flush(self) -> None:
         self._scheduled = False
-        self._answered = 0
         if self.lost.done():
             return
         engine = self.engine
-        while engine.pending and not self._paused:
-            buffers = engine.data_to_send(_PIECE)
-            if not buffers:
-                break
+        while not self._paused and (buffers := engine.data_to_send(_PIECE)):
             for buffer in gather(buffers):
                 self._transport.write(buffer)
+            if not engine.pending:
+                break
         if self._draining:
             for stream in [each for each in self._draining if self._has_room(each)]:
                 self._draining.pop(stream).set_result(None)
@@ -186,7 +178,7 @@ class GrpcConnection(LoopConnection):
 
     def has_input(self) -> bool:
         """Whether something came to the idle connection that the loop has not read yet."""
-        return not self.lost.done() and self._poll(IN, 0) != 0
+        return not self.lost.done() and bool(self._look())
 
     @property
     def next_deadline(self) -> float:
@@ -232,13 +224,14 @@ class GrpcConnection(LoopConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._poll = poller(transport.get_extra_info("socket"))
+        self._look = looker(transport.get_extra_info("socket"))
         self._heard = self._loop.time()
         if self._keep_alive is not None and self._keep_alive.time < math.inf:
             self._look_alive()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self.room(self.engine.get_buffer(), sizehint)
+        buffer = self.engine.get_buffer()
+        return buffer if sizehint < 0 else self.room(buffer, sizehint)
 
     def buffer_updated(self, nbytes: int) -> None:
         engine = self.engine

@@ -146,7 +146,7 @@ class Duplex:
                 self._engine.send(self._stream, (), end=True)
                 self._flush()
 
-    def receive(self, timeout: float | None = None) -> memoryview | None:
+    def receive(self, timeout: float | None = None) -> Buffer | None:
         """The next message, or None when the server has ended the stream well.
 
         Args:
@@ -192,7 +192,7 @@ class Duplex:
             else:
                 self._pool.release(connection)
 
-    def _take(self) -> memoryview:
+    def _take(self) -> Buffer:
         self._opening.answered()
         try:
             message = self._stream.take()

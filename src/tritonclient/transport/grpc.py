@@ -259,7 +259,7 @@ class GrpcCall(Generic[T]):
         first, *others = self._payload
         return b"".join((memoryview(first)[PREFIX_SIZE:], *others))
 
-    def decode(self, message: memoryview) -> T:
+    def decode(self, message: Buffer) -> T:
         """The answer in a message."""
         return rpc.decode_response(self.request, message)
 

@@ -83,7 +83,7 @@ class GrpcioTransport:
             rpc = self._open_channel().unary_unary(call.path)
             with _translated():
                 message = rpc(call.message(), timeout, call.metadata, compression=_coding(call))
-            return call.decode(memoryview(bytearray(message)))
+            return call.decode(message)
         except InferenceServerException as error:
             locate(error, self._url, call.request)
             raise
@@ -164,7 +164,7 @@ class Duplex:
         """Tell the server that no more messages will come."""
         self._requests.put(None)
 
-    def receive(self, timeout: float | None = None) -> memoryview | None:
+    def receive(self, timeout: float | None = None) -> Buffer | None:
         """The next message, or None when the server has ended the stream well."""
         timer = None
         if timeout is not None:
@@ -174,7 +174,8 @@ class Duplex:
             timer.start()
         try:
             with _translated():
-                return memoryview(bytearray(next(self._call)))
+                message: bytes = next(self._call)
+                return message
         except StopIteration:
             return None
         except InferenceServerException:
@@ -232,7 +233,7 @@ class AsyncGrpcioTransport:
                     metadata=call.metadata,
                     compression=_coding(call),
                 )
-            return call.decode(memoryview(bytearray(message)))
+            return call.decode(message)
         except InferenceServerException as error:
             locate(error, self._url, call.request)
             raise
@@ -290,7 +291,7 @@ class AsyncDuplex:
             if not self._call.cancelled():  # it is this task that is cancelled, not the stream
                 raise
 
-    async def receive(self, timeout: float | None = None) -> memoryview | None:
+    async def receive(self, timeout: float | None = None) -> Buffer | None:
         """The next message, or None when the server has ended the stream well."""
         timer = None
         if timeout is not None:
@@ -299,7 +300,7 @@ class AsyncDuplex:
             timer = loop.call_later(timeout, self.cancel, late)
         try:
             with _translated():
-                message = await self._call.read()
+                message: bytes = await self._call.read()
         except asyncio.CancelledError:
             if self._error is not None:
                 raise self._error from None
@@ -315,7 +316,7 @@ class AsyncDuplex:
             if self._error is not None:
                 raise self._error
             return None
-        return memoryview(bytearray(message))
+        return message
 
     def cancel(self, error: InferenceServerException | None = None) -> None:
         """End the stream at once; harmless when it has ended."""

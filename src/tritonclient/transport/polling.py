@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 #: POLLIN and POLLOUT everywhere.
@@ -31,6 +32,17 @@ def poller(sock: socket.socket) -> Poll:
         return ready[0][1] if ready else 0
 
     return wait
+
+
+def looker(sock: socket.socket) -> Callable[[], object]:
+    """A function that tells whether a socket has something to read, or is closed; it is quicker
+    than `poller`'s, which can wait for other things as well.
+    """
+    if not hasattr(select, "poll"):
+        return lambda: _select(sock, IN, 0)
+    poll = select.poll()
+    poll.register(sock, IN)
+    return partial(poll.poll, 0)
 
 
 def _select(sock: socket.socket, events: int, timeout: float | None) -> int:

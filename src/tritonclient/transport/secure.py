@@ -24,6 +24,9 @@ class TlsStream(Stream):
     def __init__(self, sock: ssl.SSLSocket) -> None:
         super().__init__(sock)
         self._wants = IN
+        look = self.has_input
+        # It may only be a session ticket, which is no data.
+        self.has_input = lambda: sock.pending() > 0 or look()
 
     def _attempt(self, operation: Callable[..., T], *arguments: Any) -> T:
         try:
@@ -50,10 +53,6 @@ class TlsStream(Stream):
         if events & IN and self.sock.pending():
             return IN  # what is decrypted already, poll() does not see
         return self._wait(events & IN | self._wants, deadline)
-
-    def has_input(self) -> bool:
-        # It may only be a session ticket, which is no data.
-        return self.sock.pending() > 0 or super().has_input()
 
 
 def handshake(

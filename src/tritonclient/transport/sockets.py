@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import select
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -21,7 +21,7 @@ from ..datatypes import Buffer
 from ..errors import DeadlineExceeded
 from .call import unreachable
 from .endpoint import TLS, Endpoint
-from .polling import IN, OUT, Poll, poller
+from .polling import IN, OUT, Poll, looker, poller
 
 #: sendmsg takes no more buffers than IOV_MAX, which is 1024 on Linux and macOS.
 _MAX_BUFFERS = 512
@@ -32,6 +32,7 @@ class Stream:
     """A non-blocking socket that is waited for with poll(); works on every platform.
 
     Attributes:
+        has_input: tells whether the peer has closed the connection, or sent something.
         silence: how many seconds at a time may be waited for the peer, whatever the deadline.
     """
 
@@ -39,6 +40,7 @@ class Stream:
         self.sock = sock
         self.silence = math.inf
         self._poll: Poll = poller(sock)
+        self.has_input: Callable[[], object] = looker(sock)
 
     def send_some(self, buffers: list[Buffer]) -> int:
         """Send what can be sent now; BlockingIOError when that is nothing."""
@@ -78,10 +80,6 @@ class Stream:
             return DeadlineExceeded(f"nothing came or went for {self.silence:g} s")
         return DeadlineExceeded(_TOO_LATE)
 
-    def has_input(self) -> bool:
-        """Whether the peer has closed the connection, or sent something."""
-        return self._poll(IN, 0) != 0
-
     def close(self) -> None:
         self.sock.close()
 
@@ -103,11 +101,6 @@ class PlainStream(Stream):
         super().__init__(sock)
         sock.setblocking(True)
         self._patience = math.inf
-        self._look = select.poll()
-        self._look.register(sock, IN)
-
-    def has_input(self) -> bool:
-        return bool(self._look.poll(0))
 
     def send_some(self, buffers: list[Buffer]) -> int:
         if len(buffers) == 1:
