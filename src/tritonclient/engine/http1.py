@@ -117,6 +117,8 @@ class Http1:
             the tensors begin; their memory is aligned there.
     """
 
+    numbers_calls = False
+
     __slots__ = (
         "_body",
         "_buffer",

@@ -73,7 +73,10 @@ class Http2(Answers):
         farewell: why the peer takes no more calls, if it said so.
         length_known: whether the peer will fill all of what `get_buffer` gave last.
         reusable: whether the connection can carry another call.
+        numbers_calls: that answers name their calls, as those of HTTP/1.1 do not.
     """
+
+    numbers_calls = True
 
     __slots__ = (
         "_data_ends",

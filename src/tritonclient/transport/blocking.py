@@ -71,7 +71,7 @@ class Transport:
         deadline = math.inf if timeout is None else monotonic() + timeout
         refusals = 0
         try:
-            connection = self._pool.take() or self._pool.acquire(deadline)
+            connection = self._pool.take(True) or self._pool.acquire(deadline)
             while True:
                 try:
                     return self._exchange(connection, call, timeout, deadline)

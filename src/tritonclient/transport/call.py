@@ -60,6 +60,11 @@ class Engine(Protocol):
     doubtful: bool
 
     @property
+    def numbers_calls(self) -> bool:
+        """Whether answers name their calls, so that nothing that came unasked is taken for one."""
+        ...
+
+    @property
     def response(self) -> Any:
         """The answer once it is there, otherwise None."""
 

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from ..datatypes import Buffer
-from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
+from ..errors import CallRefused, ConnectionFailed, DeadlineExceeded, InferenceServerException
 from .call import Engine, KeepAlive, Settings, check_limit, check_timeout, gather, lost, note
 from .endpoint import TLS
 from .polling import IN, OUT
@@ -21,30 +21,69 @@ from .sockets import Stream, behind, connect
 
 
 class Connection:
-    """A connected socket and the engine that reads from it."""
+    """A connected socket and the engine that reads from it.
 
-    __slots__ = ("_keep_alive", "_unsent", "_used", "engine", "reused", "stream")
+    Attributes:
+        engine, stream: these two.
+        reused: whether it has carried a call before.
+    """
+
+    __slots__ = (
+        "_confirms",
+        "_keep_alive",
+        "_sent",
+        "_unsent",
+        "_used",
+        "engine",
+        "reused",
+        "stream",
+    )
 
     def __init__(self, stream: Stream, engine: Engine, keep_alive: KeepAlive | None) -> None:
         self.stream = stream
         self._keep_alive = keep_alive
         self._unsent = False  # whether sending broke off, perhaps inside a frame
+        self._sent = 0  # bytes of the call under way
+        # Whether it comes out in the end if a call was sent to a server that had gone.
+        self._confirms = stream.tells_untaken and engine.numbers_calls
         self._used = monotonic()
         self.engine = engine
         self.reused = False
 
     def exchange(self, buffers: list[Buffer], deadline: float) -> Any:
-        """Send buffers and receive the answer."""
+        """Send buffers and receive the answer.
+
+        Raises:
+            CallRefused: the connection was lost, and the server can't have seen the call.
+            ConnectionFailed: it was lost in another way.
+        """
         engine = self.engine
+        self._sent = 0
         if self._keep_alive is not None:
             self._prove_alive()
-        news = self._send(buffers if len(buffers) == 1 else gather(buffers), deadline)
-        while engine.response is None:
-            # What came while we were sending may let us send more.
-            if not (news and engine.pending and self.flush(deadline)):
-                self.receive(deadline)
-            news = True
+        try:
+            news = self._send(buffers if len(buffers) == 1 else gather(buffers), deadline)
+            while engine.response is None:
+                # What came while we were sending may let us send more.
+                if not (news and engine.pending and self.flush(deadline)):
+                    self.receive(deadline)
+                news = True
+        except ConnectionFailed as error:
+            if self.reused and self._in_vain(error):
+                raise CallRefused(str(error)) from error
+            raise
         return engine.response
+
+    def _in_vain(self, error: ConnectionFailed) -> bool:
+        """Whether the connection was lost before the server's system took anything of the call.
+
+        It tells by acknowledgements. They may be late, but an orderly end carries the last one;
+        so they count only where the server has closed the connection, rather than reset it.
+        """
+        if not self._sent:
+            return True
+        closed = error.__cause__ is None or isinstance(error.__cause__, BrokenPipeError)
+        return closed and self.stream.tells_untaken and self.stream.untaken() == self._sent
 
     def flush(self, deadline: float) -> bool:
         """Send what the engine has to send now, if it has anything."""
@@ -128,8 +167,14 @@ class Connection:
         except OSError:
             return False
 
-    def stale(self) -> bool:
-        """Whether the idle connection is of no use any more."""
+    def stale(self, quick: bool = False) -> bool:
+        """Whether the idle connection is of no use any more, as far as can be told now.
+
+        Args:
+            quick: not to ask the system where a call could be sent again that was sent in vain.
+        """
+        if quick and self._confirms and not self.engine.doubtful:
+            return False
         if not self.stream.has_input():
             return self.engine.doubtful
         try:
@@ -168,6 +213,7 @@ class Connection:
                 self._last_words(error)
                 return True
             else:
+                self._sent += sent
                 if len(buffers) == 1 and sent == len(buffers[0]):
                     break
                 buffers = behind(buffers, sent)
@@ -246,12 +292,12 @@ class Pool:
             connection.close()
         self._reset()
 
-    def take(self) -> Connection | None:
-        """An idle connection that can be used, if there is one."""
+    def take(self, quick: bool = False) -> Connection | None:
+        """An idle connection that can be used, if there is one; see `Connection.stale`."""
         try:
             while True:
                 connection = self._idle.pop()
-                if connection.engine.reusable and not connection.stale():
+                if connection.engine.reusable and not connection.stale(quick):
                     connection.reused = True
                     return connection
                 self.discard(connection)

@@ -34,7 +34,10 @@ class Stream:
     Attributes:
         has_input: tells whether the peer has closed the connection, or sent something.
         silence: how many seconds at a time may be waited for the peer, whatever the deadline.
+        tells_untaken: whether there is `untaken`.
     """
+
+    tells_untaken = False
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -80,6 +83,10 @@ class Stream:
             return DeadlineExceeded(f"nothing came or went for {self.silence:g} s")
         return DeadlineExceeded(_TOO_LATE)
 
+    def untaken(self) -> int:
+        """How many bytes of what was sent the peer's system has not taken."""
+        raise NotImplementedError
+
     def close(self) -> None:
         self.sock.close()
 
@@ -97,6 +104,8 @@ class PlainStream(Stream):
     to receive. Everything else asks not to wait by a flag.
     """
 
+    tells_untaken = sys.platform == "linux"
+
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         sock.setblocking(True)
@@ -109,6 +118,12 @@ class PlainStream(Stream):
 
     def receive_now(self, buffer: memoryview) -> int:
         return self.sock.recv_into(buffer, 0, socket.MSG_DONTWAIT)
+
+    def untaken(self) -> int:
+        from fcntl import ioctl
+        from termios import TIOCOUTQ
+
+        return int.from_bytes(ioctl(self.sock, TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def receive(self, buffer: memoryview, deadline: float, whole: bool = False) -> int:
         left = deadline - monotonic()

@@ -1,0 +1,174 @@
+"""Calls sent to a server that had closed the idle connection, which can't have seen them."""
+
+from __future__ import annotations
+
+import select
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from tests.adversity import (
+    PATIENCE,
+    Blocking,
+    Server,
+    answer_all,
+    close,
+    http,
+    no_hang,
+    read_request,
+    reset,
+    send,
+    signal_to,
+    stall,
+    wait_for,
+)
+from tests.grpc_adversity import GrpcServer, answer, answer_calls, greet, read_call, session
+from tritonclient import ConnectionFailed, InferenceServerException
+from tritonclient.transport import sockets
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what was taken")
+
+SMALL, LARGE = np.arange(4), np.zeros(2 << 20)
+JSON = http(
+    b'{"model_name":"echo","outputs":[{"name":"OUT","datatype":"INT64","shape":[1],"data":[5]}]}'
+)
+
+
+def _infer(client, array=SMALL):
+    return client.infer("echo", {"IN": array}, outputs=["OUT"])["OUT"]
+
+
+def _grpc(*ends, **options):
+    """A server that answers a call, then does `ends`, and answers all on further connections."""
+    return GrpcServer([greet, read_call, answer(), *ends], [greet, answer_calls()], **options)
+
+
+def _http(*ends, **options):
+    return Server([read_request, send(JSON), *ends], [answer_all(JSON)], **options)
+
+
+def _read(server):
+    """How many calls were read whole."""
+    return len(server.calls if isinstance(server, GrpcServer) else server.requests)
+
+
+def _until_there_is_input(peer):
+    select.select([peer.sock], [], [], PATIENCE)
+
+
+@pytest.fixture
+def unseen(monkeypatch):
+    """The end of an idle connection is not seen, as when it comes in the very moment."""
+    monkeypatch.setattr(sockets, "looker", lambda sock: lambda: False)
+
+
+both_protocols = pytest.mark.parametrize("serve", [_http, _grpc], ids=["http", "grpc"])
+
+
+@both_protocols
+@pytest.mark.parametrize("end", [close, reset])
+@pytest.mark.parametrize("array", [SMALL, LARGE], ids=["small", "large"])
+def test_it_is_sent_again(unseen, serve, end, array):
+    go, done = threading.Event(), threading.Event()
+    with serve(wait_for(go), end, signal_to(done)) as server, Blocking(server.url) as client:
+        _infer(client)
+        go.set()
+        assert done.wait(PATIENCE)
+        with no_hang():
+            assert len(_infer(client, array))
+        assert (server.connections, _read(server)) == (2, 2)
+
+
+def test_several_idle_connections():
+    """However many have ended, one call finds a living one."""
+    begun, go, done = threading.Barrier(7), threading.Event(), threading.Semaphore(0)
+    script = [
+        *(greet, read_call, lambda peer: begun.wait(PATIENCE), answer(), wait_for(go), close),
+        lambda peer: done.release(),
+    ]
+    with (
+        GrpcServer(*[script] * 6, [greet, answer_calls()]) as server,
+        Blocking(server.url) as client,
+    ):
+        threads = [threading.Thread(target=_infer, args=(client,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        begun.wait(PATIENCE)
+        for thread in threads:
+            thread.join(PATIENCE)
+        go.set()
+        for _ in range(6):
+            assert done.acquire(timeout=PATIENCE)
+        _infer(client)
+        assert _read(server) == 7
+
+
+def _ping(peer):
+    session(peer).http2.h2.ping(b"12345678")
+    session(peer).flush()
+
+
+def test_pinged_before_the_end():
+    go, done = threading.Event(), threading.Event()
+    with _grpc(wait_for(go), _ping, close, signal_to(done)) as server:
+        with Blocking(server.url) as client:
+            _infer(client)
+            go.set()
+            assert done.wait(PATIENCE)
+            _infer(client)
+        assert (server.connections, _read(server)) == (2, 2)
+
+
+@both_protocols
+@pytest.mark.parametrize("end", [close, reset])
+def test_what_was_taken_is_not_sent_again(serve, end):
+    """Also when the program behind the connection has not read it: nobody can tell."""
+    with serve(_until_there_is_input, end) as server, Blocking(server.url) as client:
+        _infer(client)
+        with no_hang(), pytest.raises(ConnectionFailed):
+            _infer(client)
+        assert (server.connections, _read(server)) == (1, 1)
+        _infer(client)
+        assert (server.connections, _read(server)) == (2, 2)
+
+
+def test_a_new_connection_is_not_tried_again():
+    with GrpcServer([close]) as server, Blocking(server.url) as client:
+        with no_hang(), pytest.raises(InferenceServerException):
+            _infer(client)
+        assert server.connections == 1
+
+
+def test_a_closed_client_does_not_begin_again(unseen):
+    """A call that is cut off by `abort` ends, and is not sent on a new connection."""
+    held = threading.Event()
+    failures = []
+    with _grpc(read_call, signal_to(held), stall) as server:
+        with Blocking(server.url) as client:
+            _infer(client)
+
+            def call():
+                try:
+                    _infer(client)
+                except (InferenceServerException, RuntimeError) as error:
+                    failures.append(error)
+
+            thread = threading.Thread(target=call)
+            thread.start()
+            assert held.wait(PATIENCE)
+            client.client._transport.abort()
+            thread.join(PATIENCE)
+        assert len(failures) == 1
+        assert server.connections == 1
+
+
+def test_the_look_is_spared(monkeypatch):
+    """Small calls over gRPC do without asking the system whether the connection lives."""
+    looked = []
+    monkeypatch.setattr(sockets, "looker", lambda sock: lambda: looked.append(sock))
+    with GrpcServer([greet, answer_calls()]) as server, Blocking(server.url) as client:
+        for _ in range(5):
+            _infer(client)
+    assert not looked
