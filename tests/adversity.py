@@ -176,6 +176,7 @@ class Server:
 
     Attributes:
         requests: (connection's index, head, body) of every request that was read whole.
+        asked_on: the index of the connection that each of them came on.
         peers: all connections so far.
         ending: set when the test is through.
     """
@@ -187,7 +188,7 @@ class Server:
         family: int = socket.AF_INET,
         address: Any = ("127.0.0.1", 0),
     ) -> None:
-        self.requests: list[tuple[int, bytes, bytes]] = []
+        self.requests: list[tuple[int, Any, bytes]] = []
         self.peers: list[Peer] = []
         self.ending = threading.Event()
         self._scripts = scripts
@@ -214,6 +215,10 @@ class Server:
     @property
     def connections(self) -> int:
         return len(self.peers)
+
+    @property
+    def asked_on(self) -> list[int]:
+        return [index for index, _, _ in self.requests]
 
     def wait_for_connections(self, count: int) -> None:
         with self._changed:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tests.adversity import Action, Peer, Proxy, Server
+from tests.echo import over_grpc
 from tests.h2peer import (
     ACK,
     DATA,
@@ -26,53 +27,24 @@ from tests.h2peer import (
 )
 from tests.h2peer import answer as answer_frames
 from tests.h2peer import message as framed
-from tritonclient import InferenceServerException
-from tritonclient.codec import rpc, rpc_infer
-from tritonclient.messages import Infer, InferResponse, InferTensor
+from tritonclient.codec import rpc_infer
+from tritonclient.messages import InferResponse, InferTensor
 
 #: What a call is answered with: a message, or a status and its text.
 Reply = bytes | tuple[int, str]
 Respond = Callable[[dict[str, str], bytes], Reply]
 
 
-def echo(headers: dict[str, str], message: bytes) -> Reply:
-    """Answer an inference with its first input, read and written by the codec's server side."""
-    method = headers[":path"].rsplit("/", 1)[1]
-    request = rpc.decode_request(method, message)
-    if not isinstance(request, Infer):
-        return b"".join(rpc.encode_response(request, True))
-    given = request.inputs[0]
-    data = bytes(given.data) if given.data is not None else b""
-    output = InferTensor("OUT", given.datatype, given.shape, data)
-    answer = InferResponse(request.model, "1", request.id, {}, (output,))
-    return b"".join(rpc.encode_response(request, answer))
-
-
-def infer(client: Any, number: int = 7, **options: Any) -> Any:
-    return client.infer("echo", {"IN": np.full(3, number)}, id=str(number), **options)
-
-
-def check(result: Any, number: int = 7) -> None:
-    assert result.id == str(number)
-    assert result["OUT"].tolist() == [number] * 3
-
-
-def located(error: InferenceServerException, server: Server | Proxy) -> bool:
-    """Whether an error says where it comes from and what `infer` asked."""
-    return (error.endpoint, error.model, error.request_id) == (server.url, "echo", "7")
-
-
 class GrpcServer(Server):
     """A server whose URL says gRPC.
 
     Attributes:
-        calls: (connection's index, headers, message) of every request that was read whole.
+        requests: (connection's index, headers, message) of every request that was read whole.
         most_at_once: the largest number of requests of a connection that were unanswered at once.
     """
 
     def __init__(self, *scripts: Any, **options: Any) -> None:
         super().__init__(*scripts, **options)
-        self.calls: list[tuple[int, dict[str, str], bytes]] = []
         self.most_at_once = 0
 
     @property
@@ -117,7 +89,7 @@ class Session:
                 if stream_id not in self.seen:
                     self.seen.add(stream_id)
                     record = (self.peer.index, call.headers, bytes(call.received[5:]))
-                    self.server.calls.append(record)
+                    self.server.requests.append(record)
                 yield stream_id, call
 
     @property
@@ -177,7 +149,7 @@ def read_calls(count: int = 1) -> Action:
 read_call = read_calls()
 
 
-def answer(respond: Respond | Reply = echo, *more: tuple[str, str]) -> Action:
+def answer(respond: Respond | Reply = over_grpc, *more: tuple[str, str]) -> Action:
     """Answer all requests that were read."""
 
     def action(peer: Peer) -> None:
@@ -192,7 +164,7 @@ def answer(respond: Respond | Reply = echo, *more: tuple[str, str]) -> Action:
     return action
 
 
-def answer_calls(respond: Respond | Reply = echo, at_once: int = 1) -> Action:
+def answer_calls(respond: Respond | Reply = over_grpc, at_once: int = 1) -> Action:
     """Answer request after request, once so many wait for it or no more come for a while."""
 
     def action(peer: Peer) -> None:
@@ -228,7 +200,7 @@ def until_gone(peer: Peer) -> None:
         session(peer).receive()
 
 
-def serve(tls: ssl.SSLContext | None = None, respond: Respond | Reply = echo) -> GrpcServer:
+def serve(tls: ssl.SSLContext | None = None, respond: Respond | Reply = over_grpc) -> GrpcServer:
     """A server that answers everything."""
     return GrpcServer([greet, answer_calls(respond)], tls=tls)
 

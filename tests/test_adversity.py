@@ -196,7 +196,7 @@ def test_garbage(runtime, answer):
             assert len(str(error)) < 1000
             check(infer(client))
             assert server.peers[0].gone.wait(PATIENCE)
-        assert [index for index, _, _ in server.requests] == [0, 1]
+        assert server.asked_on == [0, 1]
 
 
 @both_runtimes
@@ -235,7 +235,7 @@ def test_html_error_page(runtime, status, kind):
             assert caught.value.status() == status[:3]
             assert (caught.value.endpoint, caught.value.model) == (server.url, "simple")
             check(infer(client))
-        assert [index for index, _, _ in server.requests] == [0, 1]
+        assert server.asked_on == [0, 1]
 
 
 @both_runtimes
@@ -367,7 +367,7 @@ def test_idle_connection_closed(runtime, end):
         go.set()
         assert done.wait(PATIENCE)
         check(infer(client))
-        assert [index for index, _, _ in server.requests] == [0, 1]
+        assert server.asked_on == [0, 1]
 
 
 @both_runtimes
@@ -377,7 +377,7 @@ def test_get_that_raced_is_repeated(runtime, end):
     with Server(script, [answer_all(READY)]) as server, runtime(server.url) as client:
         assert client.ask(_ready()) is True
         assert client.ask(_ready()) is True
-        assert [index for index, _, _ in server.requests] == [0, 0, 1]
+        assert server.asked_on == [0, 0, 1]
 
 
 def _ready():
@@ -394,7 +394,7 @@ def test_infer_that_raced_is_not_repeated(runtime, end):
         check(infer(client))
         with pytest.raises(ConnectionFailed):
             infer(client)
-        assert [index for index, _, _ in server.requests] == [0, 0]
+        assert server.asked_on == [0, 0]
         check(infer(client))
 
 

@@ -21,17 +21,14 @@ from tests.adversity import (
     stall,
     wait_for,
 )
+from tests.echo import check, infer, located, over_grpc
 from tests.grpc_adversity import (
     GrpcProxy,
     GrpcServer,
     Session,
     answer,
     answer_calls,
-    check,
-    echo,
     greet,
-    infer,
-    located,
     raw,
     read_call,
     read_calls,
@@ -230,7 +227,7 @@ def test_garbage(runtime, wire):
         assert len(str(caught.value)) < 1000
         server.peers[0].sock.shutdown(socket.SHUT_RDWR)
         check(infer(client))
-        assert [index for index, _, _ in server.calls] == [0, 1]
+        assert server.asked_on == [0, 1]
 
 
 @both_runtimes
@@ -276,7 +273,7 @@ def test_refusals_keep_the_connection(runtime):
     replies = iter([refusal, None, refusal, None])
 
     def respond(headers, payload):
-        return next(replies) or echo(headers, payload)
+        return next(replies) or over_grpc(headers, payload)
 
     with serve(respond=respond) as server, runtime(server.url) as client:
         for _ in range(2):
@@ -325,7 +322,7 @@ def test_a_farewell_between_calls(runtime):
         go.set()
         assert done.wait(PATIENCE)
         check(infer(client))
-        assert [index for index, _, _ in server.calls] == [0, 1]
+        assert server.asked_on == [0, 1]
 
 
 @both_runtimes
@@ -334,7 +331,7 @@ def test_a_farewell_before_the_call_was_begun(runtime):
     first = [greet, read_call, raw(goaway(2**31 - 1) + goaway(0)), stall]
     with GrpcServer(first, [greet, answer_calls()]) as server, runtime(server.url) as client:
         check(infer(client))
-        assert [index for index, _, _ in server.calls] == [0, 1]
+        assert server.asked_on == [0, 1]
 
 
 @both_runtimes
@@ -343,7 +340,7 @@ def test_a_farewell_while_the_call_is_in_work(runtime):
     with GrpcServer(first, [greet, answer_calls()]) as server, runtime(server.url) as client:
         check(infer(client))
         check(infer(client))
-        assert [index for index, _, _ in server.calls] == [0, 1]
+        assert server.asked_on == [0, 1]
         assert server.peers[0].gone.wait(PATIENCE)
 
 
@@ -354,7 +351,7 @@ def test_a_farewell_and_no_answer(runtime):
         with pytest.raises(ConnectionFailed, match="closed the connection: out of memory"):
             infer(client)
         check(infer(client))
-        assert [index for index, _, _ in server.calls] == [0, 1]
+        assert server.asked_on == [0, 1]
 
 
 @both_runtimes
@@ -362,7 +359,7 @@ def test_a_refused_stream(runtime):
     first = [greet, read_call, refuse, answer_calls()]
     with GrpcServer(first, [greet, answer_calls()]) as server, runtime(server.url) as client:
         check(infer(client))
-        assert len(server.calls) == 2
+        assert len(server.requests) == 2
 
 
 @both_runtimes
@@ -372,7 +369,7 @@ def test_refused_for_ever(runtime):
         with no_hang(), pytest.raises(ConnectionFailed, match="refused the stream") as caught:
             infer(client)
         assert located(caught.value, server)
-        assert len(server.calls) == 4
+        assert len(server.requests) == 4
 
 
 def test_a_farewell_to_many_calls_at_once():
@@ -385,7 +382,7 @@ def test_a_farewell_to_many_calls_at_once():
         peer.sock.sendall(goaway(begun[-1]))
         for stream_id in begun:
             call = here.http2.calls[stream_id]
-            here.reply(stream_id, echo(call.headers, bytes(call.received[5:])))
+            here.reply(stream_id, over_grpc(call.headers, bytes(call.received[5:])))
         here.flush()
         until_gone(peer)
 
@@ -397,7 +394,7 @@ def test_a_farewell_to_many_calls_at_once():
 
     with GrpcServer([greet, part], [greet, answer_calls()]) as server:
         asyncio.run(main(server))
-        assert [index for index, _, _ in server.calls] == [0] * 10 + [1] * 6
+        assert server.asked_on == [0] * 10 + [1] * 6
         assert server.peers[0].gone.wait(PATIENCE)
 
 
@@ -414,7 +411,7 @@ def test_idle_connection_closed(runtime, end):
         go.set()
         assert done.wait(PATIENCE)
         check(infer(client))
-        assert [index for index, _, _ in server.calls] == [0, 1]
+        assert server.asked_on == [0, 1]
 
 
 @both_runtimes
@@ -428,7 +425,7 @@ def test_only_what_changes_nothing_is_asked_twice(runtime, end):
             with pytest.raises(ConnectionFailed):
                 infer(client)
             check(infer(client))
-        assert [index for index, _, _ in server.calls] == [0, 0, 1, 1, 2]
+        assert server.asked_on == [0, 0, 1, 1, 2]
 
 
 @both_runtimes
@@ -437,7 +434,7 @@ def test_a_new_connection_that_is_lost(runtime):
         with pytest.raises(ConnectionFailed):
             client.server_metadata()
         assert client.is_server_live() is False
-        assert len(server.calls) == 2
+        assert len(server.requests) == 2
 
 
 @both_runtimes

@@ -21,15 +21,13 @@ from tests.adversity import (
     stall,
     wait_for,
 )
+from tests.echo import check, infer, located
 from tests.grpc_adversity import (
     GrpcServer,
     answer,
     answer_calls,
-    check,
     greet,
     greet_with,
-    infer,
-    located,
     read_call,
     read_calls,
     serve,
@@ -67,7 +65,7 @@ def test_the_server_is_told_the_deadline(runtime, timeout, sent):
     with serve() as server, runtime(server.url) as client:
         check(infer(client, timeout=timeout))
         check(infer(client, timeout=None))
-        assert [headers.get("grpc-timeout") for _, headers, _ in server.calls] == [sent, None]
+        assert [headers.get("grpc-timeout") for _, headers, _ in server.requests] == [sent, None]
 
 
 def _until_reset(event):
@@ -181,7 +179,7 @@ def test_a_silent_connection_gets_no_more_calls():
     with GrpcServer([greet, read_call, answer(), ignore], [greet, answer_calls()]) as server:
         with no_hang():
             asyncio.run(main(server))
-        assert [index for index, _, _ in server.calls] == [0, 1, 1]
+        assert server.asked_on == [0, 1, 1]
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
@@ -332,7 +330,7 @@ def test_no_more_calls_at_once_than_the_server_allows(connections):
 
     with GrpcServer([greet_with({3: limit}), answer_calls()]) as server:
         asyncio.run(main(server))
-        assert len(server.calls) == calls
+        assert len(server.requests) == calls
         assert server.connections <= min(connections, -(-calls // limit))
 
 

@@ -1,19 +1,16 @@
-"""Sharing one gRPC client: threads, tasks, loops, forks, restarts, and what is left afterwards."""
+"""Connections of gRPC: what servers say on them unasked, forks, keep-alive, and restarts."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import math
 import os
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import h2.events
-import numpy as np
 import pytest
 
 from tests.adversity import (
@@ -22,24 +19,20 @@ from tests.adversity import (
     ignore,
     no_hang,
     signal_to,
-    stall,
 )
+from tests.echo import check, infer
 from tests.grpc_adversity import (
     GrpcServer,
     answer,
     answer_calls,
-    check,
     greet,
     greet_with,
-    infer,
-    quick,
     read_call,
     serve,
     session,
 )
 from tests.h2peer import PING, frame
 from tests.test_grpc_refused_streams import serve_streams
-from tests.test_pool import BUSY, FORK
 from tritonclient import (
     AsyncClient,
     Client,
@@ -49,76 +42,6 @@ from tritonclient import (
     KeepAlive,
 )
 from tritonclient.messages import IsServerReady
-
-LIMITS = pytest.mark.parametrize("limit", [1, 4, 100])
-
-
-@pytest.fixture
-def server():
-    with serve() as server:
-        yield server
-
-
-# Threads and tasks
-
-
-@LIMITS
-def test_threads_share_a_client(server, limit):
-    def work(thread):
-        for call in range(25):
-            number = 1000 * thread + call
-            check(infer(client, number), number)
-
-    with Client(server.url, max_connections=limit, timeout=PATIENCE) as client:
-        with ThreadPoolExecutor(16) as threads:
-            list(threads.map(work, range(16)))
-    assert server.connections <= min(limit, 16)
-    assert len(server.calls) == 16 * 25
-
-
-@LIMITS
-def test_tasks_share_a_client(server, limit):
-    """A connection carries as many as the server allows, which is a hundred by default."""
-
-    async def main():
-        async with AsyncClient(server.url, max_connections=limit, timeout=PATIENCE) as client:
-
-            async def one(number):
-                check(await infer(client, number), number)
-
-            await asyncio.gather(*map(one, range(200)))
-
-    asyncio.run(main())
-    assert server.connections == min(limit, 2)
-
-
-def test_prepared_call_is_shared(server):
-    with Client(server.url, timeout=PATIENCE) as client, ThreadPoolExecutor(8) as threads:
-        call = client.prepare("echo", {"IN": np.full(3, 5)}, id="5")
-        for result in threads.map(lambda _: client.infer_prepared(call), range(40)):
-            check(result, 5)
-
-
-def test_any_task_can_be_cancelled():
-    """Of many that wait for one connection, each hands its turn on."""
-
-    async def main(cancelled):
-        async with AsyncClient(server.url, max_connections=1, timeout=PATIENCE) as client:
-            tasks = [asyncio.create_task(infer(client, n)) for n in range(6)]
-            for _ in range(cancelled):
-                await asyncio.sleep(0)
-            tasks[cancelled % 6].cancel()
-            for number, task in enumerate(tasks):
-                if number == cancelled % 6:
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await task
-                else:
-                    check(await task, number)
-
-    with GrpcServer([greet_with({3: 1}), answer_calls()]) as server:
-        for cancelled in range(30):
-            with no_hang():
-                asyncio.run(main(cancelled))
 
 
 def _answer_and_chat(peer):
@@ -147,87 +70,7 @@ def test_what_comes_unasked_does_not_keep_others_waiting():
     assert server.connections == 1
 
 
-def test_close_while_others_wait():
-    begun = threading.Event()
-
-    async def main(server):
-        client = AsyncClient(server.url, max_connections=1, timeout=PATIENCE)
-        tasks = [asyncio.create_task(infer(client, n)) for n in range(4)]
-        assert await asyncio.to_thread(begun.wait, PATIENCE)
-        await client.close()
-        results = await asyncio.wait_for(asyncio.gather(*tasks[1:], return_exceptions=True), 10)
-        assert all(isinstance(result, RuntimeError) for result in results)
-        tasks[0].cancel()
-        await asyncio.gather(tasks[0], return_exceptions=True)
-
-    script = [greet_with({3: 1}), read_call, signal_to(begun), stall]
-    with GrpcServer(script) as server:
-        asyncio.run(main(server))
-
-
-@both_runtimes
-def test_closed_client(server, runtime):
-    with runtime(server.url) as client:
-        check(infer(client))
-        client.close()
-        client.close()
-        with pytest.raises(RuntimeError, match="closed"):
-            infer(client)
-        assert server.peers[0].gone.wait(PATIENCE)
-
-
-# Event loops
-
-
-def test_several_runs(server):
-    client = AsyncClient(server.url, timeout=PATIENCE)  # made outside any loop
-    for number in range(3):
-
-        async def main(number=number):
-            check(await infer(client, number), number)
-            check(await infer(client, number), number)
-
-        asyncio.run(main())
-        assert server.peers[number].gone.wait(PATIENCE)  # not left open by an ended loop
-    assert server.connections == 3
-    asyncio.run(client.close())
-    gc.collect()
-
-
-def test_two_loops_at_once(server):
-    client = AsyncClient(server.url, timeout=PATIENCE, max_connections=2)
-    together = threading.Barrier(2, timeout=PATIENCE)
-
-    async def main(thread):
-        await asyncio.get_running_loop().run_in_executor(None, together.wait)
-        for call in range(50):
-            number = thread * 1000 + call
-            check(await infer(client, number), number)
-
-    with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda thread: asyncio.run(main(thread)), range(2)))
-    assert server.connections == 2
-
-
 # Forks
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize("first", ["", BUSY], ids=["idle", "busy"])
-def test_fork(server, first):
-    script = FORK.replace("    FIRST\n", first)
-    done = subprocess.run(
-        [sys.executable, "-c", script, server.url], capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
-    # Parent and child never share a connection.
-    by_connection = {}
-    for index, _, message in server.calls:
-        by_child = b"\x1a\x031" in message  # ids from 100 to 199
-        by_connection.setdefault(index, set()).add(by_child)
-    assert all(len(kinds) == 1 for kinds in by_connection.values())
-    assert any(kinds == {True} for kinds in by_connection.values())
-
 
 FORK_UNDER_A_STREAM = """
 import os, sys, warnings
@@ -473,74 +316,3 @@ def test_tasks_of_a_server_that_is_restarted():
         assert all(isinstance(error, ConnectionFailed) for error in failures)
 
     asyncio.run(main())
-
-
-# Nothing is left
-
-
-LEFTOVERS = """
-import asyncio, gc, os, resource, sys, threading
-import numpy as np
-from tritonclient import AsyncClient, Client
-
-IN = {"IN": np.arange(3)}
-
-def used():
-    gc.collect()
-    with open("/proc/self/statm") as file:
-        pages = int(file.read().split()[1])
-    return (
-        pages * resource.getpagesize() >> 10,
-        len(gc.get_objects()),
-        len(os.listdir("/proc/self/fd")),
-        threading.active_count(),
-    )
-
-def blocking(client, calls):
-    for _ in range(calls):
-        assert client.infer("echo", IN)["OUT"][2] == 2
-
-async def awaiting(client, calls, at_once):
-    async def work(count):
-        for _ in range(count):
-            assert (await client.infer("echo", IN))["OUT"][2] == 2
-    await asyncio.gather(*[work(calls // at_once) for _ in range(at_once)])
-
-async def main():
-    async with AsyncClient(sys.argv[1]) as client:
-        await measure(lambda calls: awaiting(client, calls, calls))
-
-async def measure(run):
-    await run(10_000)
-    before = used()
-    gc.disable()
-    await run(10_000)
-    garbage = gc.collect()
-    gc.enable()
-    after = used()
-    print(garbage, *(b - a for a, b in zip(before, after)))
-
-with Client(sys.argv[1]) as client:
-    async def run(calls):
-        blocking(client, calls)
-    asyncio.run(measure(run))
-asyncio.run(main())
-"""
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no /proc here")
-def test_ten_thousand_calls_leave_nothing():
-    """One after the other, and all at once."""
-    with GrpcServer([quick]) as server:
-        done = subprocess.run(
-            [sys.executable, "-c", LEFTOVERS, server.url], capture_output=True, text=True
-        )
-    assert done.stderr == ""
-    for line in done.stdout.splitlines():
-        garbage, kibibytes, objects, descriptors, threads = map(int, line.split())
-        assert garbage < 100  # nothing refers to itself, which would be left to the collector
-        # Ten thousand tasks at once leave holes in the heap, which later ones fill.
-        assert kibibytes < 16_000
-        assert objects < 100
-        assert (descriptors, threads) == (0, 0)
-    assert len(done.stdout.splitlines()) == 2

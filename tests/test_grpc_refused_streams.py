@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 
 from tests.adversity import PATIENCE, no_hang, wait_for
+from tests.echo import check, infer
 from tests.grpc_adversity import (
     GrpcServer,
     answer,
     answer_calls,
-    check,
     greet,
     greet_with,
-    infer,
     read_call,
     refuse,
     session,
@@ -133,8 +132,8 @@ def test_refused_and_begun_again(kind, coding, times):
     script = [greet, *[read_call, refuse] * times, serve_streams]
     with GrpcServer(script) as server:
         assert collect(kind, server.url, requests(5), request_compression=coding) == expected(5)
-        assert len(server.calls) == times + 1
-        assert len({message for _, _, message in server.calls}) == 1
+        assert len(server.requests) == times + 1
+        assert len({message for _, _, message in server.requests}) == 1
         assert server.connections == 1
 
 
@@ -149,7 +148,7 @@ def test_refused_before_its_requests(kind):
 def test_farewell(kind):
     with GrpcServer([greet, read_call, farewell(0)], [greet, serve_streams]) as server:
         assert collect(kind, server.url, requests(3)) == expected(3)
-        assert [index for index, _, _ in server.calls] == [0, 1]
+        assert server.asked_on == [0, 1]
 
 
 @each_kind
@@ -158,7 +157,7 @@ def test_refused_for_ever(kind):
         with no_hang(), pytest.raises(ConnectionFailed, match="refused the stream") as caught:
             collect(kind, server.url, requests(1))
         assert caught.value.endpoint == server.url
-        assert len(server.calls) == 4
+        assert len(server.requests) == 4
 
 
 @each_kind
@@ -166,7 +165,7 @@ def test_too_much_to_be_sent_again(kind):
     with GrpcServer([greet, read_call, refuse, serve_streams]) as server:
         with no_hang(), pytest.raises(ConnectionFailed, match="refused the stream"):
             collect(kind, server.url, requests(2, size=1 << 17))
-        assert len(server.calls) == 1
+        assert len(server.requests) == 1
 
 
 @each_kind
@@ -205,7 +204,7 @@ def test_answered_streams_are_not_begun_again(kind):
     with GrpcServer([greet, read_call, answer_and_refuse]) as server:
         with no_hang(), pytest.raises(ConnectionFailed, match="refused the stream"):
             blocking(server.url) if kind == "blocking" else asyncio.run(awaited(server.url))
-        assert len(server.calls) == 1
+        assert len(server.requests) == 1
 
 
 @each_kind

@@ -12,46 +12,30 @@ import pytest
 from tests.adversity import (
     PATIENCE,
     Blocking,
-    Server,
-    answer_all,
     close,
-    http,
     no_hang,
-    read_request,
     reset,
-    send,
     signal_to,
     stall,
     wait_for,
 )
 from tests.grpc_adversity import GrpcServer, answer, answer_calls, greet, read_call, session
+from tests.protocols import GRPC, both_protocols
 from tritonclient import ConnectionFailed, InferenceServerException
 from tritonclient.transport import sockets
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what was taken")
 
 SMALL, LARGE = np.arange(4), np.zeros(2 << 20)
-JSON = http(
-    b'{"model_name":"echo","outputs":[{"name":"OUT","datatype":"INT64","shape":[1],"data":[5]}]}'
-)
 
 
 def _infer(client, array=SMALL):
     return client.infer("echo", {"IN": array}, outputs=["OUT"])["OUT"]
 
 
-def _grpc(*ends, **options):
+def _serve(protocol, *ends):
     """A server that answers a call, then does `ends`, and answers all on further connections."""
-    return GrpcServer([greet, read_call, answer(), *ends], [greet, answer_calls()], **options)
-
-
-def _http(*ends, **options):
-    return Server([read_request, send(JSON), *ends], [answer_all(JSON)], **options)
-
-
-def _read(server):
-    """How many calls were read whole."""
-    return len(server.calls if isinstance(server, GrpcServer) else server.requests)
+    return protocol.serve([protocol.read, protocol.answer, *ends], [protocol.answer_all])
 
 
 def _until_there_is_input(peer):
@@ -64,21 +48,21 @@ def unseen(monkeypatch):
     monkeypatch.setattr(sockets, "looker", lambda sock: lambda: False)
 
 
-both_protocols = pytest.mark.parametrize("serve", [_http, _grpc], ids=["http", "grpc"])
-
-
 @both_protocols
 @pytest.mark.parametrize("end", [close, reset])
 @pytest.mark.parametrize("array", [SMALL, LARGE], ids=["small", "large"])
-def test_it_is_sent_again(unseen, serve, end, array):
+def test_it_is_sent_again(unseen, protocol, end, array):
     go, done = threading.Event(), threading.Event()
-    with serve(wait_for(go), end, signal_to(done)) as server, Blocking(server.url) as client:
+    with (
+        _serve(protocol, wait_for(go), end, signal_to(done)) as server,
+        Blocking(server.url) as client,
+    ):
         _infer(client)
         go.set()
         assert done.wait(PATIENCE)
         with no_hang():
             assert len(_infer(client, array))
-        assert (server.connections, _read(server)) == (2, 2)
+        assert (server.connections, len(server.requests)) == (2, 2)
 
 
 def test_several_idle_connections():
@@ -102,7 +86,7 @@ def test_several_idle_connections():
         for _ in range(6):
             assert done.acquire(timeout=PATIENCE)
         _infer(client)
-        assert _read(server) == 7
+        assert len(server.requests) == 7
 
 
 def _ping(peer):
@@ -112,26 +96,26 @@ def _ping(peer):
 
 def test_pinged_before_the_end():
     go, done = threading.Event(), threading.Event()
-    with _grpc(wait_for(go), _ping, close, signal_to(done)) as server:
+    with _serve(GRPC, wait_for(go), _ping, close, signal_to(done)) as server:
         with Blocking(server.url) as client:
             _infer(client)
             go.set()
             assert done.wait(PATIENCE)
             _infer(client)
-        assert (server.connections, _read(server)) == (2, 2)
+        assert (server.connections, len(server.requests)) == (2, 2)
 
 
 @both_protocols
 @pytest.mark.parametrize("end", [close, reset])
-def test_what_was_taken_is_not_sent_again(serve, end):
+def test_what_was_taken_is_not_sent_again(protocol, end):
     """Also when the program behind the connection has not read it: nobody can tell."""
-    with serve(_until_there_is_input, end) as server, Blocking(server.url) as client:
+    with _serve(protocol, _until_there_is_input, end) as server, Blocking(server.url) as client:
         _infer(client)
         with no_hang(), pytest.raises(ConnectionFailed):
             _infer(client)
-        assert (server.connections, _read(server)) == (1, 1)
+        assert (server.connections, len(server.requests)) == (1, 1)
         _infer(client)
-        assert (server.connections, _read(server)) == (2, 2)
+        assert (server.connections, len(server.requests)) == (2, 2)
 
 
 def test_a_new_connection_is_not_tried_again():
@@ -145,7 +129,7 @@ def test_a_closed_client_does_not_begin_again(unseen):
     """A call that is cut off by `abort` ends, and is not sent on a new connection."""
     held = threading.Event()
     failures = []
-    with _grpc(read_call, signal_to(held), stall) as server:
+    with _serve(GRPC, read_call, signal_to(held), stall) as server:
         with Blocking(server.url) as client:
             _infer(client)
 

@@ -28,9 +28,9 @@ from tests.adversity import (
     stall,
     wait_for,
 )
+from tests.echo import check, infer, over_http
 from tests.grpc_adversity import GrpcServer, answer, greet, raw, read_call
 from tests.h2peer import goaway
-from tests.test_pool import check, echo, infer
 from tritonclient import TLS, ConnectionFailed, DeadlineExceeded, ProtocolError
 
 YESTERDAY = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
@@ -60,7 +60,7 @@ def secure(server):
 
 @pytest.fixture
 def server(authority):
-    with Server([answer_all(echo)], tls=server_context(authority)) as server:
+    with Server([answer_all(over_http)], tls=server_context(authority)) as server:
         yield server
 
 
@@ -93,7 +93,7 @@ def test_wrong_authority(server, runtime, tmp_path):
 
 @both_runtimes
 def test_wrong_name(authority, runtime, ca_file):
-    with Server([answer_all(echo)], tls=server_context(authority, "triton.example")) as server:
+    with Server([answer_all(over_http)], tls=server_context(authority, "triton.example")) as server:
         with runtime(secure(server), tls=TLS(ca_file=ca_file)) as client:
             with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1"):
                 infer(client, 1)
@@ -108,7 +108,7 @@ def test_wrong_name(authority, runtime, ca_file):
 @both_runtimes
 def test_expired(authority, runtime, ca_file):
     context = server_context(authority, not_after=YESTERDAY)
-    with Server([answer_all(echo)], tls=context) as server:
+    with Server([answer_all(over_http)], tls=context) as server:
         with runtime(secure(server), tls=TLS(ca_file=ca_file)) as client:
             with pytest.raises(ConnectionFailed, match="expired"):
                 infer(client, 1)
@@ -132,7 +132,7 @@ def strict_server(authority):
     context = server_context(authority)
     context.verify_mode = ssl.CERT_REQUIRED
     authority.configure_trust(context)
-    with Server([answer_all(echo)], tls=context) as server:
+    with Server([answer_all(over_http)], tls=context) as server:
         yield server
 
 
@@ -209,14 +209,14 @@ def test_idle_connection_closed(authority, runtime, ca_file):
     go, done = threading.Event(), threading.Event()
 
     def answer_once(peer):
-        peer.sock.sendall(echo(*peer.read_request()))
+        peer.sock.sendall(over_http(*peer.read_request()))
 
     def hang_up(peer):
         peer.sock.close()
         done.set()
 
     script = [answer_once, wait_for(go), hang_up]
-    with Server(script, [answer_all(echo)], tls=server_context(authority)) as server:
+    with Server(script, [answer_all(over_http)], tls=server_context(authority)) as server:
         with runtime(secure(server), tls=TLS(ca_file=ca_file)) as client:
             check(infer(client, 1), 1)
             go.set()
@@ -283,7 +283,7 @@ def test_connection_closed_behind_a_large_answer_over_grpc(authority, runtime, c
 @pytest.mark.parametrize("scheme", ["unix:", "http+unix:"])
 def test_unix_socket(runtime, scheme, tmp_path):
     path = str(tmp_path / "a socket")
-    with Server([answer_all(echo)], family=socket.AF_UNIX, address=path) as server:
+    with Server([answer_all(over_http)], family=socket.AF_UNIX, address=path) as server:
         with runtime(scheme + path.replace(" ", "%20")) as client:
             for number in range(3):
                 check(infer(client, number), number)
@@ -306,7 +306,7 @@ def _has_ipv6():
 @pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6")
 @both_runtimes
 def test_ipv6(runtime):
-    with Server([answer_all(echo)], family=socket.AF_INET6, address=("::1", 0)) as server:
+    with Server([answer_all(over_http)], family=socket.AF_INET6, address=("::1", 0)) as server:
         with runtime(f"http://[::1]:{server.port}") as client:
             check(infer(client, 1), 1)
         assert f"\r\nHost: [::1]:{server.port}\r\n".encode() in server.requests[0][1]
@@ -315,7 +315,7 @@ def test_ipv6(runtime):
 @both_runtimes
 def test_name_with_several_addresses(runtime):
     """Where localhost is also ::1, at which nobody listens, 127.0.0.1 is tried as well."""
-    with Server([answer_all(echo)]) as server:
+    with Server([answer_all(over_http)]) as server:
         with runtime(f"http://localhost:{server.port}") as client:
             check(infer(client, 1), 1)
 
