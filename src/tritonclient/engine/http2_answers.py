@@ -136,8 +136,7 @@ class Answers(Sending):
         self.response = stream
         stream.messages.append(message)
         stream.result = outcome
-        if stream.notify is not None:
-            stream.notify()
+        stream.ended()
         return True
 
     def _use_window(self, length: int) -> None:

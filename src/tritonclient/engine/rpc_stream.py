@@ -9,6 +9,7 @@ Source: gRPC over HTTP/2 (the `PROTOCOL-HTTP2` document), length-prefixed messag
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -90,7 +91,8 @@ class RpcStream:
         coming: bytes of the DATA frame under way that are still to be read.
         fields: the answer's first header block, once it has come.
         result: the outcome once the call is over, or the error that ended it; None before.
-        notify: called when a message has come or the call is over.
+        notify: called when a message has come or the call is over, and then no more.
+        deadline: by which the call must have ended, by the clock of those who keep it here.
         window: bytes that the peer may still send.
         send_window: bytes that may be sent before the peer allows more; after a change of its
             settings it may be less than nothing.
@@ -104,6 +106,7 @@ class RpcStream:
     fields: Fields | None = None
     result: Outcome | InferenceServerException | None = None
     notify: Callable[[], None] | None = None
+    deadline = math.inf
     _excerpt: bytearray | None = None
     # The message that is being received: its prefix, then its memory.
     _prefix = b""
@@ -325,8 +328,13 @@ class RpcStream:
         if self.result is None:
             self.result = result
             self.out, self.out_size, self._message = [], 0, None
-            if self.notify is not None:
-                self.notify()
+            self.ended()
+
+    def ended(self) -> None:
+        """Tell that the call is over."""
+        notify, self.notify = self.notify, None  # which may refer to the stream
+        if notify is not None:
+            notify()
 
     def ended_without_trailers(self) -> None:
         """The peer ended the stream with data; proxies do so when there are no messages."""

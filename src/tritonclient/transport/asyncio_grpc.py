@@ -124,7 +124,6 @@ async def _exchange(
         connection.cancel(stream, Cancelled("the call was cancelled"))
         raise
     finally:
-        connection.forget(stream)
         pool.release(connection)
 
 
@@ -163,7 +162,6 @@ class Duplex:
         if news is not None and not news.done():
             news.set_result(None)
         if self._stream.result is not None:
-            self._connection.forget(self._stream)
             # Soon, when the engine has forgotten the stream.
             self._connection.call_soon(self._pool.release, self._connection)
 

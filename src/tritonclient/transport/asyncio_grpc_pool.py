@@ -42,7 +42,6 @@ class GrpcConnection(LoopConnection):
     """A connection as the event loop sees it: its bytes go straight into the engine.
 
     Attributes:
-        deadlines: the loop's time by which each call must have ended.
         used: whether it has carried a call before.
         avoided: whether calls have waited in vain for a sign of life.
         changed: called when there may be room for a call where there was none.
@@ -55,7 +54,6 @@ class GrpcConnection(LoopConnection):
         self.used = False
         self.avoided = False
         self.changed: Callable[[], None] | None = None
-        self.deadlines: dict[RpcStream, float] = {}
         self.lost: Future[None] = loop.create_future()
         self._loop = loop
         self._keep_alive = keep_alive
@@ -84,13 +82,8 @@ class GrpcConnection(LoopConnection):
     def begin(self, stream: RpcStream, notify: Callable[[], None], deadline: float) -> None:
         """Tell of a call what there is to be told, and end it at its deadline."""
         stream.notify = notify
-        self.deadlines[stream] = deadline
+        stream.deadline = deadline
         self.used = True
-
-    def forget(self, stream: RpcStream) -> None:
-        """The call is over, or nobody waits for it any more."""
-        self.deadlines.pop(stream, None)
-        stream.notify = None  # which refers to the stream
 
     def cancel(self, stream: RpcStream, error: InferenceServerException) -> None:
         """End a call from our side; harmless when it is over."""
@@ -182,13 +175,12 @@ class GrpcConnection(LoopConnection):
 
     @property
     def next_deadline(self) -> float:
-        return min(self.deadlines.values(), default=math.inf)
+        return min((stream.deadline for stream in self.engine.streams.values()), default=math.inf)
 
     def time_out(self, now: float) -> None:
-        for stream, deadline in list(self.deadlines.items()):
-            if deadline <= now:
+        for stream in list(self.engine.streams.values()):
+            if stream.deadline <= now:
                 self.cancel(stream, DeadlineExceeded(_TOO_LATE))
-                self.forget(stream)
 
     def close(self) -> None:
         self._end(ConnectionFailed("the client was closed"))
