@@ -269,6 +269,8 @@ class Server:
                 peer.sock = self._tls.wrap_socket(peer.sock, server_side=True)
             for action in self._scripts[min(peer.index, len(self._scripts) - 1)]:
                 action(peer)
+        except ConnectionError:  # a reset, for instance
+            peer.gone.set()
         except (OSError, EOFError):
             pass
         except BaseException as fault:
@@ -281,9 +283,10 @@ class Proxy(Server):
     """Passes on what client and upstream send each other, until an answer's n-th byte.
 
     Attributes:
-        harm: what then happens, and after how many bytes of the answer; None for nothing.
-            "truncate", "reset" and "stall" end the answer; "split" makes a pause in which the
-            client certainly sees what came before, and then passes on the rest.
+        harm: what then happens on connections that begin from now on, and after how many bytes of
+            the answer; None for nothing. "truncate", "reset" and "stall" end the answer; "split"
+            makes a pause in which the client certainly sees what came before, and then passes on
+            the rest.
         recorded: what client and upstream sent, for each connection.
     """
 
@@ -296,12 +299,14 @@ class Proxy(Server):
     def _relay(self, peer: Peer) -> None:
         sent, received = bytearray(), bytearray()
         self.recorded.append((sent, received))
+        harm = self.harm or ("", 1 << 60)
         with socket.create_connection(self._upstream) as upstream:
+            upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             passed = 0
             while not self.ending.is_set():
                 ready, _, _ = select.select([peer.sock, upstream], [], [], 0.5)
                 if peer.sock in ready:
-                    data = peer.sock.recv(1 << 16)
+                    data = peer._receive()
                     if not data:
                         return
                     sent += data
@@ -311,25 +316,26 @@ class Proxy(Server):
                     if not data:
                         return
                     received += data
-                    if not self._pass_on(peer, data, passed):
+                    if not _pass_on(peer, data, passed, *harm):
                         return
                     passed += len(data)
 
-    def _pass_on(self, peer: Peer, data: bytes, passed: int) -> bool:
-        harm, offset = self.harm or ("", 1 << 60)
-        if passed + len(data) <= offset:
-            peer.sock.sendall(data)
-            return True
-        peer.sock.sendall(data[: offset - passed])
-        if harm == "split":
-            _wait_until_read(peer.sock)
-            peer.sock.sendall(data[offset - passed :])
-            return True
-        if harm == "reset":
-            reset(peer)
-        elif harm == "stall":
-            stall(peer)
-        return False
+
+def _pass_on(peer: Peer, data: bytes, passed: int, harm: str, offset: int) -> bool:
+    """Pass on what follows so many bytes of an answer; whether more may follow."""
+    if passed + len(data) <= offset:
+        peer.sock.sendall(data)
+        return True
+    peer.sock.sendall(data[: offset - passed])
+    if harm == "split":
+        _wait_until_read(peer.sock)
+        peer.sock.sendall(data[offset - passed :])
+        return True
+    if harm == "reset":
+        reset(peer)
+    elif harm == "stall":
+        stall(peer)
+    return False
 
 
 def _wait_until_read(sock: socket.socket) -> None:

@@ -15,6 +15,7 @@ import pytest
 from tests import official
 from tests import triton as real_triton
 from tritonclient import TLS, Client
+from tritonclient.transport import asyncio_grpc_pool
 
 if TYPE_CHECKING:
     import trustme
@@ -128,3 +129,9 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gRPC connection's silence is taken for what it is a little sooner."""
+    monkeypatch.setattr(asyncio_grpc_pool, "_PATIENCE", 0.2)

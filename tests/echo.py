@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.adversity import Server, http
+from tests.adversity import http
 from tests.recordings import parse_head
 from tritonclient import InferenceServerException
 from tritonclient.codec import rest, rpc
@@ -26,9 +26,9 @@ def check(result: Any, number: int = 7) -> None:
     assert result["OUT"].tolist() == [number] * 3
 
 
-def located(error: InferenceServerException, server: Server, model: str = "echo") -> bool:
+def located(error: InferenceServerException, url: str, model: str = "echo") -> bool:
     """Whether an error says where it comes from and what was asked."""
-    return (error.endpoint, error.model, error.request_id) == (server.url, model, "7")
+    return (error.endpoint, error.model, error.request_id) == (url, model, "7")
 
 
 def over_http(head: bytes, body: bytes) -> bytes:

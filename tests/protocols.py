@@ -62,7 +62,7 @@ def check_simple(result: Any) -> None:
     assert (result["OUTPUT0"] == INPUTS["INPUT0"] + INPUTS["INPUT1"]).all()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Protocol:
     """What tests need of a protocol.
 
@@ -78,7 +78,7 @@ class Protocol:
         not_found: the status of the error that this makes.
         quick: a whole script, which answers everything with the numbers 0 to 2 as fast as can be.
         wire: all that a server sends on a connection with one call of `infer_simple`.
-        seams: how much of that may come before different kinds of silence.
+        seams: how much of that may come before six kinds of silence.
         replay: a whole script, which answers every request in that way.
         server: `adversity.Server`, or what stands for it.
         proxy: `adversity.Proxy`, or what stands for it.
@@ -121,6 +121,7 @@ def _answer_http(peer: Peer) -> None:
     peer.sock.sendall(echo.over_http(head, body))
 
 
+_BODY = _EXCHANGE.response.index(b"\r\n\r\n") + 4
 _NUMBERS = b'{"outputs":[{"name":"OUT","datatype":"INT64","shape":[3],"data":[0,1,2]}]}'
 
 HTTP = Protocol(
@@ -134,7 +135,7 @@ HTTP = Protocol(
     not_found="404",
     quick=answer_all(http(_NUMBERS)),
     wire=_EXCHANGE.response,
-    seams=[0, 1, 30, _EXCHANGE.response.index(b"\r\n\r\n") + 4, len(_EXCHANGE.response) - 1],
+    seams=[0, 1, 30, _BODY, _BODY + 235, len(_EXCHANGE.response) - 1],
     replay=answer_all(_EXCHANGE.response),
     server=Server,
     proxy=Proxy,

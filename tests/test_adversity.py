@@ -1,13 +1,9 @@
-"""What servers, proxies and networks do wrong: one error each, no hang, and life goes on."""
+"""What servers and proxies do wrong over HTTP: one error each, no hang, and life goes on."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import gc
 import json
-import os
-import signal
 import socket
 import threading
 
@@ -17,7 +13,6 @@ import pytest
 from tests import recordings
 from tests.adversity import (
     PATIENCE,
-    Proxy,
     Server,
     answer_all,
     both_runtimes,
@@ -35,14 +30,13 @@ from tests.adversity import (
     stall,
     wait_for,
 )
-from tests.waiting import eventually
+from tests.protocols import INPUTS
+from tests.protocols import check_simple as check
+from tests.protocols import infer_simple as infer
 from tritonclient import (
     AsyncClient,
-    Client,
     ConnectionFailed,
-    ConnectionRefused,
     DeadlineExceeded,
-    InferenceServerException,
     Internal,
     ProtocolError,
     ResourceExhausted,
@@ -53,55 +47,11 @@ from tritonclient.engine import http1
 
 REAL = next(e.response for e in recordings.load("infer") if e.name == "binary to binary")
 RECORDED_BODY = recordings.parse_head(REAL)[2]
-INPUTS = {
-    "INPUT0": np.arange(16, dtype=np.int32)[None],
-    "INPUT1": np.ones((1, 16), np.int32),
-}
-SUM = INPUTS["INPUT0"] + 1
 BIG = {"INPUT0": np.zeros(32 << 20, np.uint8)}
-READY = http(b"")
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 
 
-def infer(client, **options):
-    return client.infer("simple", INPUTS, id="7", **options)
-
-
-def check(result):
-    assert (result["OUTPUT0"] == SUM).all()
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    with Server([answer_all(REAL)]) as server:
-        yield server
-
-
-# Harm at every byte
-
-
-@both_runtimes
-@pytest.mark.parametrize("harm", ["truncate", "reset"])
-def test_cut_at_every_byte(upstream, runtime, harm):
-    with Proxy(upstream.address) as proxy, runtime(proxy.url, timeout=PATIENCE) as client:
-        for offset in range(len(REAL)):
-            proxy.harm = harm, offset
-            with pytest.raises(ConnectionFailed) as caught:
-                infer(client)
-            error = caught.value
-            assert (error.endpoint, error.model, error.request_id) == (proxy.url, "simple", "7")
-            assert proxy.connections == offset + 1  # each on a connection of its own
-        proxy.harm = None
-        check(infer(client))
-
-
-@both_runtimes
-def test_split_at_every_byte(upstream, runtime):
-    with Proxy(upstream.address) as proxy, runtime(proxy.url, timeout=PATIENCE) as client:
-        for offset in range(len(REAL)):
-            proxy.harm = "split", offset
-            check(infer(client))
-            proxy.peers[-1].sock.shutdown(socket.SHUT_RDWR)  # the next begins at byte 0 again
+# Answers in strange pieces
 
 
 @both_runtimes
@@ -111,18 +61,6 @@ def test_every_byte_apart(runtime):
             check(infer(client))
             check(infer(client))
         assert server.connections == 1
-
-
-@both_runtimes
-@pytest.mark.parametrize("offset", [0, 1, 30, REAL.index(b"\r\n\r\n") + 4, len(REAL) - 1])
-def test_stall(upstream, runtime, offset):
-    with Proxy(upstream.address, ("stall", offset)) as proxy, runtime(proxy.url) as client:
-        with no_hang(), pytest.raises(DeadlineExceeded) as caught:
-            infer(client, timeout=0.05)
-        assert (caught.value.endpoint, caught.value.model) == (proxy.url, "simple")
-        assert proxy.peers[0].gone.wait(PATIENCE)  # the connection was closed
-        proxy.harm = None
-        check(infer(client))
 
 
 # Answers that are none
@@ -239,17 +177,6 @@ def test_html_error_page(runtime, status, kind):
 
 
 @both_runtimes
-def test_error_keeps_connection(runtime):
-    refusal = http(b'{"error":"no such thing"}', status="400 Bad Request")
-    with Server([read_request, send(refusal), answer_all(REAL)]) as server:
-        with runtime(server.url) as client:
-            with pytest.raises(ServerError, match="no such thing"):
-                infer(client)
-            check(infer(client))
-        assert server.connections == 1
-
-
-@both_runtimes
 def test_garbage_behind_answer(runtime):
     with Server([read_request, send(REAL + b"HTTP/1.1 200 OK\r\n"), stall]) as server:
         with runtime(server.url) as client:
@@ -310,110 +237,7 @@ def test_answered_before_all_was_sent(runtime, size):
                 assert server.connections == 2
 
 
-@both_runtimes
-def test_reset_while_sending(runtime):
-    with Server([read_head, reset], [answer_all(REAL)]) as server, runtime(server.url) as client:
-        with no_hang(), pytest.raises(ConnectionFailed):
-            client.infer("simple", BIG)
-        check(infer(client))
-
-
-@both_runtimes
-def test_server_that_does_not_read(runtime):
-    with Server([ignore], [answer_all(REAL)]) as server, runtime(server.url) as client:
-        with no_hang(), pytest.raises(DeadlineExceeded):
-            client.infer("simple", BIG, timeout=0.1)
-        check(infer(client))
-
-
-@both_runtimes
-def test_large_both_ways(runtime):
-    """Server and client both send more than buffers hold; neither waits for the other."""
-    tensor = np.arange(4 << 20, dtype=np.int32)
-
-    def echo(head, body):
-        length = int(
-            recordings.parse_head(head + b"\r\n\r\n")[1]["inference-header-content-length"]
-        )
-        answer = {
-            "outputs": [
-                {
-                    "name": "OUT",
-                    "datatype": "INT32",
-                    "shape": [tensor.size],
-                    "parameters": {"binary_data_size": tensor.nbytes},
-                }
-            ]
-        }
-        return _binary(json.dumps(answer).encode(), body[length:])
-
-    with Server([answer_all(echo)]) as server, runtime(server.url) as client:
-        result = client.infer("m", {"IN": tensor})
-        assert (result["OUT"] == tensor).all()
-        assert result["OUT"].flags.writeable
-
-
-# Connections that went idle
-
-
-@both_runtimes
-@pytest.mark.parametrize("end", [close, reset])
-def test_idle_connection_closed(runtime, end):
-    """The server has hung up between two calls: even an inference, never sent twice, works."""
-    go, done = threading.Event(), threading.Event()
-    script = [read_request, send(REAL), wait_for(go), end, signal_to(done)]
-    with Server(script, [answer_all(REAL)]) as server, runtime(server.url) as client:
-        check(infer(client))
-        go.set()
-        assert done.wait(PATIENCE)
-        check(infer(client))
-        assert server.asked_on == [0, 1]
-
-
-@both_runtimes
-@pytest.mark.parametrize("end", [close, reset])
-def test_get_that_raced_is_repeated(runtime, end):
-    script = [read_request, send(READY), read_request, end]
-    with Server(script, [answer_all(READY)]) as server, runtime(server.url) as client:
-        assert client.ask(_ready()) is True
-        assert client.ask(_ready()) is True
-        assert server.asked_on == [0, 0, 1]
-
-
-def _ready():
-    from tritonclient.messages import IsServerReady
-
-    return IsServerReady()
-
-
-@both_runtimes
-@pytest.mark.parametrize("end", [close, reset])
-def test_infer_that_raced_is_not_repeated(runtime, end):
-    script = [read_request, send(REAL), read_request, end]
-    with Server(script, [answer_all(REAL)]) as server, runtime(server.url) as client:
-        check(infer(client))
-        with pytest.raises(ConnectionFailed):
-            infer(client)
-        assert server.asked_on == [0, 0]
-        check(infer(client))
-
-
-@both_runtimes
-def test_get_is_repeated_once_only(runtime):
-    script = [read_request, send(READY), read_request, close]
-    with Server(script, [read_request, close]) as server, runtime(server.url) as client:
-        assert client.ask(_ready()) is True
-        with pytest.raises(ConnectionFailed):
-            client.ask(_ready())
-        assert len(server.requests) == 3
-
-
-@both_runtimes
-def test_get_on_new_connection_is_not_repeated(runtime):
-    with Server([read_request, close]) as server, runtime(server.url) as client:
-        with pytest.raises(ConnectionFailed):
-            client.server_metadata()
-        assert len(server.requests) == 1
+# Ends of connections
 
 
 @both_runtimes
@@ -423,69 +247,6 @@ def test_connection_that_ends_with_the_answer(runtime, answer):
         for _ in range(3):
             assert client.is_server_ready()
         assert server.connections == 3
-
-
-# Reaching the server
-
-
-@both_runtimes
-def test_nobody_listens(runtime, unused_url):
-    with runtime(unused_url) as client:
-        with pytest.raises(ConnectionRefused, match="can't connect") as caught:
-            infer(client)
-        assert isinstance(caught.value, ConnectionFailed)
-        assert (caught.value.endpoint, caught.value.model) == (unused_url, "simple")
-        assert client.is_server_live() is False
-
-
-@pytest.fixture
-def unused_url():
-    # Bound and not listening: refuses, and nobody else can get the port.
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-
-
-@pytest.fixture
-def unreachable_url():
-    """A listener whose queue is full, so that connecting takes for ever."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = []
-        try:
-            for _ in range(10):
-                sock = socket.socket()
-                waiting.append(sock)
-                sock.settimeout(0.2)
-                try:
-                    sock.connect(listener.getsockname())
-                except TimeoutError:
-                    break
-            else:
-                pytest.skip("this system does not let connections wait")
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            for sock in waiting:
-                sock.close()
-
-
-@both_runtimes
-def test_connecting_takes_too_long(runtime, unreachable_url):
-    with runtime(unreachable_url, timeout=0.1) as client:
-        with no_hang(), pytest.raises(DeadlineExceeded) as caught:
-            infer(client)
-        assert (caught.value.endpoint, caught.value.model) == (unreachable_url, "simple")
-
-
-@both_runtimes
-@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".com", "nowhere.invalid"])
-def test_name_that_is_no_host(runtime, host):
-    with runtime(f"http://{host}:1") as client, pytest.raises(ConnectionFailed, match="connect"):
-        infer(client)
-
-
-# Interruptions
 
 
 def test_cancelling_a_task_closes_its_connection():
@@ -507,64 +268,6 @@ def test_cancelling_a_task_closes_its_connection():
         assert server.connections == 2
 
 
-def test_cancelling_while_sending():
-    begun = threading.Event()
-
-    async def main(server):
-        loop = asyncio.get_running_loop()
-        async with AsyncClient(server.url, max_connections=1) as client:
-            task = asyncio.create_task(client.infer("simple", BIG))
-            assert await loop.run_in_executor(None, begun.wait, PATIENCE)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            check(await client.infer("simple", INPUTS))
-
-    with Server([read_head, signal_to(begun), ignore], [answer_all(REAL)]) as server:
-        asyncio.run(main(server))
-
-
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
-@pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("inputs", [INPUTS, BIG], ids=["receiving", "sending"])
-def test_ctrl_c(inputs):
-    main = threading.main_thread().ident
-
-    def interrupt(peer):
-        signal.pthread_kill(main, signal.SIGINT)
-
-    script = [read_head, interrupt, ignore] if inputs is BIG else [read_request, interrupt, stall]
-    with Server(script, [answer_all(REAL)]) as server:
-        with Client(server.url, max_connections=1, timeout=PATIENCE) as client:
-            with pytest.raises(KeyboardInterrupt):
-                client.infer("simple", inputs)
-            check(infer(client))
-        assert server.connections == 2
-
-
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no /proc here")
-@both_runtimes
-def test_failures_leak_no_descriptors(upstream, runtime):
-    gc.collect()
-    before = _descriptors()
-    with Proxy(upstream.address) as proxy, runtime(proxy.url, timeout=PATIENCE) as client:
-        for harm in (("truncate", 0), ("reset", 9), ("truncate", len(REAL) - 1), None) * 3:
-            proxy.harm = harm
-            try:
-                infer(client)
-            except InferenceServerException:
-                assert harm is not None
-    gc.collect()
-    # The shared upstream notices later that the proxy's connections are gone.
-    for peer in upstream.peers:
-        assert peer.gone.wait(PATIENCE)
-    eventually(lambda: _descriptors() <= before, 5)
-
-
 @both_runtimes
 def test_forty_runs_of_garbage_leave_a_working_client(runtime):
     bad = [[read_request, send(answer), close] for answer in list(GARBAGE.values())[:40]]
@@ -574,18 +277,3 @@ def test_forty_runs_of_garbage_leave_a_working_client(runtime):
                 with pytest.raises((ProtocolError, ConnectionFailed)):
                     infer(client)
             check(infer(client))
-
-
-def test_timeout_of_the_network_is_no_deadline(monkeypatch):
-    """When the system gives up connecting, before any deadline of ours, that is what is said."""
-
-    async def main():
-        async def give_up(*arguments, **options):
-            raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
-
-        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", give_up)
-        async with AsyncClient("http://127.0.0.1:1") as client:
-            with pytest.raises(ConnectionFailed, match=r"can't connect.*timed out"):
-                await client.infer("simple", INPUTS)
-
-    asyncio.run(main())

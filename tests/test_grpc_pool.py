@@ -1,9 +1,8 @@
-"""Connections of gRPC: what servers say on them unasked, forks, keep-alive, and restarts."""
+"""Connections of gRPC: what servers say on them unasked, forks, and keep-alive."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import os
 import subprocess
@@ -28,7 +27,6 @@ from tests.grpc_adversity import (
     greet,
     greet_with,
     read_call,
-    serve,
     session,
 )
 from tests.h2peer import PING, frame
@@ -38,7 +36,6 @@ from tritonclient import (
     Client,
     ConnectionFailed,
     DeadlineExceeded,
-    InferenceServerException,
     KeepAlive,
 )
 from tritonclient.messages import IsServerReady
@@ -220,99 +217,3 @@ def test_a_blocking_client_looks_at_what_was_idle_for_long():
 def test_seconds_that_are_none(values):
     with pytest.raises(ValueError, match="expected a positive number of seconds"):
         KeepAlive(**values)
-
-
-# A server that comes and goes
-
-
-@both_runtimes
-def test_a_server_that_is_restarted(runtime):
-    """In the middle of calls: failures of the right kind, no hang, and all is well afterwards."""
-    with serve() as server:
-        url, address = server.url, server.address
-        client = runtime(url, timeout=PATIENCE)
-        check(infer(client))
-    with client:
-        for _ in range(3):
-            with no_hang(), pytest.raises(ConnectionFailed):
-                infer(client)
-            with GrpcServer([greet, answer_calls()], address=address):
-                for number in range(20):
-                    check(infer(client, number), number)
-
-
-def test_a_server_that_is_restarted_under_load():
-    failures, successes = [], []
-    over = threading.Event()
-
-    def work(client, thread):
-        number = thread * 1_000_000
-        while not over.is_set():
-            number += 1
-            try:
-                check(infer(client, number), number)
-                successes.append(number)
-            except InferenceServerException as error:
-                failures.append(error)
-
-    with serve() as server:
-        address = server.address
-        client = Client(server.url, timeout=PATIENCE)
-        threads = [threading.Thread(target=work, args=(client, n)) for n in range(8)]
-        for thread in threads:
-            thread.start()
-        _grow(successes, 200)
-    for _ in range(3):
-        _grow(failures, 50)
-        with GrpcServer([greet, answer_calls()], address=address):
-            _grow(successes, 200)
-    over.set()
-    for thread in threads:
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
-    client.close()
-    assert all(isinstance(error, ConnectionFailed) for error in failures)
-
-
-def _grow(results, count):
-    """Wait until there are so many more."""
-    goal = len(results) + count
-    pause = threading.Event()
-    with no_hang():
-        while len(results) < goal:
-            pause.wait(0.005)
-
-
-def test_tasks_of_a_server_that_is_restarted():
-    async def work(client, first, over, failures, successes):
-        number = first
-        while not over.is_set():
-            number += 1
-            try:
-                check(await infer(client, number), number)
-                successes.append(number)
-            except InferenceServerException as error:
-                failures.append(error)
-                await asyncio.sleep(0.001)
-
-    async def main():
-        failures, successes = [], []
-        over = asyncio.Event()
-        with contextlib.ExitStack() as stack:
-            server = stack.enter_context(serve())
-            client = AsyncClient(server.url, timeout=PATIENCE)
-            tasks = [
-                asyncio.create_task(work(client, n * 1_000_000, over, failures, successes))
-                for n in range(16)
-            ]
-            await asyncio.to_thread(_grow, successes, 200)
-        for _ in range(3):
-            await asyncio.to_thread(_grow, failures, 50)
-            with GrpcServer([greet, answer_calls()], address=server.address):
-                await asyncio.to_thread(_grow, successes, 200)
-        over.set()
-        await asyncio.gather(*tasks)
-        await client.close()
-        assert all(isinstance(error, ConnectionFailed) for error in failures)
-
-    asyncio.run(main())

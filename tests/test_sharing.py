@@ -7,7 +7,6 @@ import contextlib
 import gc
 import math
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.adversity import PATIENCE, both_runtimes, no_hang, signal_to, stall, wait_for
+from tests.adversity import PATIENCE, no_hang, signal_to, stall, wait_for
 from tests.echo import check, infer
 from tests.protocols import both_protocols
 from tritonclient import AsyncClient, Client, ConnectionFailed, DeadlineExceeded
@@ -179,16 +178,6 @@ def test_any_task_can_be_cancelled(protocol):
         for index in range(6):
             for steps in range(30):
                 asyncio.run(main(index, steps))
-
-
-@both_runtimes
-def test_failed_connect_frees_its_place(protocol, runtime):
-    with socket.socket() as sock:  # bound and not listening: refuses, and nobody can get the port
-        sock.bind(("127.0.0.1", 0))
-        with runtime(protocol.url(sock.getsockname()[1]), max_connections=1) as client:
-            for _ in range(3):
-                with pytest.raises(ConnectionFailed):
-                    infer(client)
 
 
 # Event loops

@@ -1,0 +1,97 @@
+"""Servers that can't be reached: what is said, how soon, and that life goes on; both protocols."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+
+import pytest
+
+from tests.adversity import both_runtimes, no_hang
+from tests.echo import infer, located
+from tests.protocols import both_protocols
+from tritonclient import AsyncClient, ConnectionFailed, ConnectionRefused, DeadlineExceeded
+
+pytestmark = both_protocols
+
+
+@pytest.fixture
+def unused(protocol):
+    # Bound and not listening: refuses, and nobody else can get the port.
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield protocol.url(sock.getsockname()[1])
+
+
+@pytest.fixture
+def unreachable(protocol):
+    """A listener whose queue is full, so that connecting takes for ever."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = []
+        try:
+            for _ in range(10):
+                sock = socket.socket()
+                waiting.append(sock)
+                sock.settimeout(0.2)
+                try:
+                    sock.connect(listener.getsockname())
+                except TimeoutError:
+                    break
+            else:
+                pytest.skip("this system does not let connections wait")
+            yield protocol.url(listener.getsockname()[1])
+        finally:
+            for sock in waiting:
+                sock.close()
+
+
+@both_runtimes
+def test_nobody_listens(runtime, unused):
+    with runtime(unused) as client:
+        with pytest.raises(ConnectionRefused, match="can't connect") as caught:
+            infer(client)
+        assert isinstance(caught.value, ConnectionFailed)
+        assert located(caught.value, unused)
+        assert client.is_server_live() is False
+
+
+@both_runtimes
+def test_failed_connect_frees_its_place(runtime, unused):
+    with runtime(unused, max_connections=1) as client:
+        for _ in range(3):
+            with no_hang(), pytest.raises(ConnectionRefused):
+                infer(client)
+
+
+@both_runtimes
+def test_connecting_takes_too_long(runtime, unreachable):
+    with runtime(unreachable, timeout=0.1) as client:
+        with no_hang(), pytest.raises(DeadlineExceeded) as caught:
+            infer(client)
+        assert located(caught.value, unreachable)
+
+
+@both_runtimes
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".com", "nowhere.invalid"])
+def test_name_that_is_no_host(protocol, runtime, host):
+    with runtime(f"{protocol.name}://{host}:1") as client:
+        with pytest.raises(ConnectionFailed, match="connect"):
+            infer(client)
+
+
+def test_timeout_of_the_network_is_no_deadline(protocol, monkeypatch):
+    """When the system gives up connecting, before any deadline of ours, that is what is said."""
+
+    async def main():
+        async def give_up(*arguments, **options):
+            raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", give_up)
+        async with AsyncClient(protocol.url(1)) as client:
+            with pytest.raises(ConnectionFailed, match=r"can't connect.*timed out"):
+                await infer(client)
+
+    asyncio.run(main())
