@@ -157,3 +157,21 @@ def test_the_look_is_spared(monkeypatch):
         for _ in range(5):
             _infer(client)
     assert not looked
+
+
+def test_a_system_that_does_not_tell(unseen, monkeypatch):
+    def fail(stream):
+        raise OSError("no such request")
+
+    monkeypatch.setattr(sockets.PlainStream, "untaken", fail)
+    go, done = threading.Event(), threading.Event()
+    with (
+        _serve(GRPC, wait_for(go), close, signal_to(done)) as server,
+        Blocking(server.url) as client,
+    ):
+        _infer(client)
+        go.set()
+        assert done.wait(PATIENCE)
+        with no_hang(), pytest.raises(ConnectionFailed):
+            _infer(client)
+        _infer(client)

@@ -83,7 +83,12 @@ class Connection:
         if not self._sent:
             return True
         closed = error.__cause__ is None or isinstance(error.__cause__, BrokenPipeError)
-        return closed and self.stream.tells_untaken and self.stream.untaken() == self._sent
+        if not (closed and self.stream.tells_untaken):
+            return False
+        try:
+            return self.stream.untaken() == self._sent
+        except OSError:  # this system does not tell after all
+            return False
 
     def flush(self, deadline: float) -> bool:
         """Send what the engine has to send now, if it has anything."""
