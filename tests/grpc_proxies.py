@@ -38,18 +38,6 @@ _STOP = {"nginx": signal.SIGQUIT, "haproxy": signal.SIGUSR1, "nghttpx": signal.S
 _RELOAD = {"nginx": signal.SIGHUP, "nghttpx": signal.SIGHUP}
 
 _NGINX = """
-daemon off;
-{user}
-pid {directory}/nginx.pid;
-error_log stderr warn;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
     {settings}
     ssl_certificate {certificate};
     ssl_certificate_key {certificate};
@@ -65,7 +53,6 @@ http {{
             return 204;
         }}
     }}
-}}
 """
 _NGINX_DEFAULTS = {"client_max_body_size": "64m", "keepalive_requests": "1000000"}
 _NGINX_SETTINGS: dict[str, dict[str, object]] = {
@@ -190,7 +177,6 @@ def serve(
             yield GrpcProxy(program, f"{'grpcs' if secure else 'grpc'}://{address}", process)
 
 
-Command = tuple[list[str], dict[str, str]]
 T = TypeVar("T")
 
 
@@ -202,27 +188,21 @@ def _of(name: str, table: Mapping[str, T], default: T) -> T:
 
 def _nginx(
     path: str, directory: Path, name: str, upstream: str, sock: socket.socket, certificate: Path
-) -> Command:
-    config = directory / "nginx.conf"
+) -> proxies.Command:
     settings = {**_NGINX_DEFAULTS, **_of(name, _NGINX_SETTINGS, {})}
-    config.write_text(
-        _NGINX.format(
-            directory=directory,
-            upstream=upstream,
-            address="{}:{}".format(*sock.getsockname()),
-            protocol=_of(name, _NGINX_PROTOCOLS, "http2"),
-            settings=" ".join(f"{key} {value};" for key, value in settings.items()),
-            certificate=certificate,
-            user="user root;" if os.geteuid() == 0 else "",
-        )
+    contents = _NGINX.format(
+        upstream=upstream,
+        address="{}:{}".format(*sock.getsockname()),
+        protocol=_of(name, _NGINX_PROTOCOLS, "http2"),
+        settings=" ".join(f"{key} {value};" for key, value in settings.items()),
+        certificate=certificate,
     )
-    command = [path, "-p", str(directory), "-c", str(config), "-e", "stderr"]
-    return command, {"NGINX": f"{sock.fileno()};"}
+    return proxies.nginx_command(path, directory, contents, [sock])
 
 
 def _haproxy(
     path: str, directory: Path, name: str, upstream: str, sock: socket.socket, certificate: Path
-) -> Command:
+) -> proxies.Command:
     config = directory / "haproxy.cfg"
     config.write_text(
         _HAPROXY.format(
@@ -239,7 +219,7 @@ def _haproxy(
 
 def _nghttpx(
     path: str, directory: Path, name: str, upstream: str, sock: socket.socket, certificate: Path
-) -> Command:
+) -> proxies.Command:
     host, port = sock.getsockname()
     options = ["--conf=/dev/null", "--errorlog-file=/dev/stderr", "--no-ocsp", "--workers=1"]
     options.append("--backend={},{};;proto=h2".format(*upstream.split(":")))
@@ -252,7 +232,7 @@ def _nghttpx(
     return command, {"NGHTTPX_ACCEPT_1": f"tcp,{sock.fileno()}"}
 
 
-_COMMANDS: dict[str, Callable[[str, Path, str, str, socket.socket, Path], Command]] = {
+_COMMANDS: dict[str, Callable[[str, Path, str, str, socket.socket, Path], proxies.Command]] = {
     "nginx": _nginx,
     "haproxy": _haproxy,
     "nghttpx": _nghttpx,

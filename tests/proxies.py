@@ -16,7 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,10 @@ http {{
     fastcgi_temp_path {directory}/fastcgi;
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
+{contents}
+}}
+"""
+_NGINX_HTTP = """
     client_max_body_size 64m;
     proxy_http_version 1.1;
     proxy_set_header Connection "";
@@ -87,7 +91,6 @@ http {{
         keepalive_requests {keepalive_requests};
         location / {{ proxy_pass http://embedded; }}
     }}
-}}
 """
 
 _HAPROXY = """
@@ -124,6 +127,9 @@ backend nobody
     server nobody {nobody}
 """
 
+#: What starts a program, and what it needs in its environment.
+Command = tuple[list[str], dict[str, str]]
+
 _NGINX_LISTENERS = ("plain", "streaming", "gzip", "small", "idle", "tls")
 _HAPROXY_LISTENERS = ("plain", "closing", "idle", "tls")
 
@@ -134,25 +140,30 @@ def nginx(directory: Path, upstream: str, authority: trustme.CA) -> Iterator[dic
     program = find("nginx")
     with listeners(_NGINX_LISTENERS) as sockets, nobody() as refusing:
         addresses = addresses_of(sockets)
-        config = directory / "nginx.conf"
-        config.write_text(
-            _NGINX.format(
-                directory=directory,
-                upstream=upstream,
-                nobody=refusing,
-                certificate=certificate(directory, authority),
-                keepalive_requests=KEEPALIVE_REQUESTS,
-                small_body=SMALL_BODY,
-                # Root's workers would else become somebody who may not write here.
-                user="user root;" if os.geteuid() == 0 else "",
-                **addresses,
-            )
+        contents = _NGINX_HTTP.format(
+            upstream=upstream,
+            nobody=refusing,
+            certificate=certificate(directory, authority),
+            keepalive_requests=KEEPALIVE_REQUESTS,
+            small_body=SMALL_BODY,
+            **addresses,
         )
-        # Nginx takes over the listeners named here, as it does when it is upgraded in service.
-        inherited = "".join(f"{each.fileno()};" for each in sockets.values())
-        command = [program, "-p", str(directory), "-c", str(config), "-e", "stderr"]
-        with running(command, directory, sockets, {"NGINX": inherited}, _check(addresses)):
+        command, environment = nginx_command(program, directory, contents, sockets.values())
+        with running(command, directory, sockets, environment, _check(addresses)):
             yield addresses
+
+
+def nginx_command(
+    program: str, directory: Path, contents: str, sockets: Iterable[socket.socket]
+) -> Command:
+    """How to run nginx on sockets, with these contents of the http block in its configuration."""
+    config = directory / "nginx.conf"
+    # Root's workers would else become somebody who may not write here.
+    user = "user root;" if os.geteuid() == 0 else ""
+    config.write_text(_NGINX.format(directory=directory, user=user, contents=contents))
+    # Nginx takes over the listeners named here, as it does when it is upgraded in service.
+    inherited = "".join(f"{each.fileno()};" for each in sockets)
+    return [program, "-p", str(directory), "-c", str(config), "-e", "stderr"], {"NGINX": inherited}
 
 
 @contextlib.contextmanager
