@@ -1,4 +1,4 @@
-"""Hostile peers for the tests: servers that play scripts, a proxy that harms what passes it.
+"""Hostile peers for the tests: servers that play scripts, and clients to meet them.
 
 Everything runs in threads of this process on a free port of 127.0.0.1, is a context manager, and
 is over when the block is: sockets closed, threads joined.
@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import inspect
 import re
-import select
 import socket
 import ssl
 import struct
@@ -53,7 +52,7 @@ class Peer:
     def read_head(self) -> bytes | None:
         """Request line and headers, or None when the client has closed the connection."""
         while b"\r\n\r\n" not in self._pending:
-            data = self._receive()
+            data = self.receive()
             if not data:
                 return None
             self._pending += data
@@ -66,7 +65,7 @@ class Peer:
         """The body that follows the head which was read last."""
         received = bytearray(self._pending)
         while len(received) < self._body_size:
-            data = self._receive()
+            data = self.receive()
             if not data:
                 return None
             received += data
@@ -84,7 +83,8 @@ class Peer:
         self.server.requests.append((self.index, head, body))
         return head, body
 
-    def _receive(self) -> bytes:
+    def receive(self) -> bytes:
+        """What comes next, nothing when the client has closed the connection."""
         data = self.sock.recv(1 << 20)
         if not data:
             self.gone.set()
@@ -277,75 +277,6 @@ class Server:
             self._faults.append(fault)
         finally:
             peer.sock.close()
-
-
-class Proxy(Server):
-    """Passes on what client and upstream send each other, until an answer's n-th byte.
-
-    Attributes:
-        harm: what then happens on connections that begin from now on, and after how many bytes of
-            the answer; None for nothing. "truncate", "reset" and "stall" end the answer; "split"
-            makes a pause in which the client certainly sees what came before, and then passes on
-            the rest.
-        recorded: what client and upstream sent, for each connection.
-    """
-
-    def __init__(self, upstream: tuple[str, int], harm: tuple[str, int] | None = None) -> None:
-        super().__init__([self._relay])
-        self._upstream = upstream
-        self.harm = harm
-        self.recorded: list[tuple[bytearray, bytearray]] = []
-
-    def _relay(self, peer: Peer) -> None:
-        sent, received = bytearray(), bytearray()
-        self.recorded.append((sent, received))
-        harm = self.harm or ("", 1 << 60)
-        with socket.create_connection(self._upstream) as upstream:
-            upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            passed = 0
-            while not self.ending.is_set():
-                ready, _, _ = select.select([peer.sock, upstream], [], [], 0.5)
-                if peer.sock in ready:
-                    data = peer._receive()
-                    if not data:
-                        return
-                    sent += data
-                    upstream.sendall(data)
-                if upstream in ready:
-                    data = upstream.recv(1 << 16)
-                    if not data:
-                        return
-                    received += data
-                    if not _pass_on(peer, data, passed, *harm):
-                        return
-                    passed += len(data)
-
-
-def _pass_on(peer: Peer, data: bytes, passed: int, harm: str, offset: int) -> bool:
-    """Pass on what follows so many bytes of an answer; whether more may follow."""
-    if passed + len(data) <= offset:
-        peer.sock.sendall(data)
-        return True
-    peer.sock.sendall(data[: offset - passed])
-    if harm == "split":
-        _wait_until_read(peer.sock)
-        peer.sock.sendall(data[offset - passed :])
-        return True
-    if harm == "reset":
-        reset(peer)
-    elif harm == "stall":
-        stall(peer)
-    return False
-
-
-def _wait_until_read(sock: socket.socket) -> None:
-    """Wait until the other side's kernel has all that was sent, so that segments do not merge."""
-    if hasattr(socket, "TCP_INFO"):
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
-            if struct.unpack_from("I", info, 24)[0] == 0 or time.monotonic() > deadline:
-                return
 
 
 # Both clients behind one face

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.adversity import Action, Peer, Proxy, Server
+from tests.adversity import Action, Peer, Server
 from tests.echo import over_grpc
 from tests.h2peer import (
     ACK,
@@ -27,6 +27,7 @@ from tests.h2peer import (
 )
 from tests.h2peer import answer as answer_frames
 from tests.h2peer import message as framed
+from tests.harming_proxy import Proxy
 from tritonclient.codec import rpc_infer
 from tritonclient.messages import InferResponse, InferTensor
 

@@ -19,7 +19,6 @@ from tests import echo, recordings
 from tests.adversity import (
     Action,
     Peer,
-    Proxy,
     Server,
     answer_all,
     http,
@@ -41,6 +40,7 @@ from tests.grpc_adversity import (
 )
 from tests.h2peer import ACK, HELLO, SETTINGS, frame
 from tests.h2peer import answer as answer_frames
+from tests.harming_proxy import Proxy
 from tests.recordings import rpc as rpc_recordings
 
 # What a real Triton answered to the same inference over both protocols.

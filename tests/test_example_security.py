@@ -20,9 +20,9 @@ from hyperframe.frame import DataFrame, Frame, HeadersFrame
 
 from tests import proxies
 from tests import triton as real_triton
-from tests.adversity import Proxy
 from tests.conftest import MODELS
 from tests.example_programs import run, run_all
+from tests.harming_proxy import Proxy
 from tritonclient.server import GrpcOptions, Server
 
 YESTERDAY = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
