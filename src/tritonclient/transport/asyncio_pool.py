@@ -104,12 +104,21 @@ class Connector(Generic[C]):
     async def __call__(self, deadline: float) -> C:
         loop = asyncio.get_running_loop()
         timeout = None if deadline == math.inf else max(0.0, deadline - loop.time())
+        # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes in the moment
+        # when there is a connection.
+        connecting = loop.create_task(self._connect(loop))
         try:
-            return await asyncio.wait_for(self._connect(loop), timeout)
-        except (asyncio.TimeoutError, OSError, ValueError) as error:
-            # The network has a timeout of its own, whose error has a number.
-            if isinstance(error, (asyncio.TimeoutError, TimeoutError)) and not error.args:
-                raise DeadlineExceeded("the deadline passed while connecting") from error
+            await asyncio.wait([connecting], timeout=timeout)
+        except asyncio.CancelledError:
+            _give_up_connecting(connecting)
+            raise
+        if not connecting.done():
+            _give_up_connecting(connecting)
+            await asyncio.wait([connecting])
+            raise DeadlineExceeded("the deadline passed while connecting")
+        try:
+            return connecting.result()
+        except (OSError, ValueError) as error:
             # asyncio has no words for a server that hangs up.
             if isinstance(error, ssl.SSLError) or (self._context and not str(error)):
                 raise insecure(
@@ -306,6 +315,16 @@ class LoopTransport(Generic[P]):
         pool = self._pools.pop(asyncio.get_running_loop(), None)
         if pool is not None:
             await pool.close()
+
+
+def _give_up_connecting(connecting: asyncio.Task[C]) -> None:
+    connecting.add_done_callback(_close_unwanted)
+    connecting.cancel()
+
+
+def _close_unwanted(connecting: asyncio.Task[C]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().close()
 
 
 def _give_up(waiter: asyncio.Future[None], connections: int) -> None:
