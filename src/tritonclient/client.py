@@ -213,8 +213,7 @@ class Client:
             )
             return self._run(flow, carrying)
         call = self._calls.make(model, inputs, version, outputs, options)
-        seconds = self._timeout if timeout is CLIENT_DEFAULT else timeout
-        answer = self._transport.send(call, seconds)
+        answer = self._transport.send(call, self._seconds(timeout))
         return InferResult(answer, self._url, call.request)
 
     def prepare(

@@ -147,8 +147,7 @@ def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:
         raise ValueError(
             f"{len(data)} bytes for a {datatype} tensor of shape {list(shape)}, expected {expected}"
         )
-    # Looked at only where it can be, since a bytearray's memory begins aligned.
-    if type(data) is not bytearray and not array.flags.aligned:
+    if not array.flags.aligned:
         array = array.copy()
     if datatype == "BF16":
         return _from_bf16(array)

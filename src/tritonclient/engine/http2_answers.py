@@ -25,6 +25,7 @@ RECEIVE_SIZE = 32 * 1024
 _ANSWER_ENDS = END_HEADERS | END_STREAM
 #: How a frame begins that opens the connection's window.
 _OPENS_WINDOW = FRAME.pack(4 << 8 | WINDOW_UPDATE, 0, 0)
+#: Such a frame: its beginning, and by how much it opens the window.
 _UPDATE = struct.Struct(f">{FRAME.size}sL")
 _UPDATE_SIZE = _UPDATE.size
 

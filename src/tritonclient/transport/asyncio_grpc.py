@@ -58,8 +58,7 @@ class GrpcTransport(LoopTransport[GrpcPool]):
         Raises:
             InferenceServerException: see `errors` for all that it can be.
         """
-        if type(timeout) is not float or not 0.0 < timeout < math.inf:  # the common case, in place
-            check_timeout(timeout)
+        check_timeout(timeout)
         loop = asyncio.get_running_loop()
         deadline = math.inf if timeout is None else loop.time() + timeout
         pool = self._pool(loop)

@@ -118,8 +118,6 @@ class GrpcConnection(LoopConnection):
         while not self._paused and (buffers := engine.data_to_send(_PIECE)):
             for buffer in gather(buffers):
                 self._transport.write(buffer)
-            if not engine.pending:
-                break
         if self._draining:
             for stream in [each for each in self._draining if self._has_room(each)]:
                 self._draining.pop(stream).set_result(None)
@@ -222,8 +220,7 @@ class GrpcConnection(LoopConnection):
             self._look_alive()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        buffer = self.engine.get_buffer()
-        return buffer if sizehint < 0 else self.room(buffer, sizehint)
+        return self.room(self.engine.get_buffer(), sizehint)
 
     def buffer_updated(self, nbytes: int) -> None:
         engine = self.engine

@@ -66,12 +66,11 @@ class Transport:
         Raises:
             InferenceServerException: see `errors` for all that it can be.
         """
-        if type(timeout) is not float or not 0.0 < timeout < math.inf:  # the common case, in place
-            check_timeout(timeout)
+        check_timeout(timeout)
         deadline = math.inf if timeout is None else monotonic() + timeout
         refusals = 0
         try:
-            connection = self._pool.take(True) or self._pool.acquire(deadline)
+            connection = self._pool.take(quick=True) or self._pool.acquire(deadline)
             while True:
                 try:
                     return self._exchange(connection, call, timeout, deadline)
