@@ -8,7 +8,9 @@ def test_it(protocol):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 
 from tests import echo, recordings
 from tests.adversity import (
+    PATIENCE,
     Action,
     Peer,
     Server,
@@ -25,6 +28,8 @@ from tests.adversity import (
     read_head,
     read_request,
     send,
+    signal_to,
+    wait_for,
 )
 from tests.grpc_adversity import (
     GrpcProxy,
@@ -111,6 +116,19 @@ class Protocol:
         """
         greeting = self._greet(at_once)
         return self.server(*[[*greeting, *script] for script in scripts], **options)
+
+    @contextmanager
+    def hung_up(self, runtime: Any, *ends: Action) -> Iterator[tuple[Any, Server]]:
+        """A client that had an answer and whose idle connection the server has ended by `ends`,
+        and the server, which answers everything on further connections.
+        """
+        go, done = threading.Event(), threading.Event()
+        script = [self.read, self.answer, wait_for(go), *ends, signal_to(done)]
+        with self.serve(script, [self.answer_all]) as server, runtime(server.url) as client:
+            echo.check(echo.infer(client))
+            go.set()
+            assert done.wait(PATIENCE)
+            yield client, server
 
     def url(self, port: int) -> str:
         return f"{self.name}://127.0.0.1:{port}"

@@ -14,9 +14,7 @@ from tests.adversity import (
     both_runtimes,
     close,
     no_hang,
-    signal_to,
     stall,
-    wait_for,
 )
 from tests.echo import check, infer, located, over_grpc
 from tests.grpc_adversity import (
@@ -47,6 +45,7 @@ from tests.h2peer import (
 )
 from tests.h2peer import answer as answer_frames
 from tests.h2peer import reset as reset_frame
+from tests.protocols import GRPC
 from tritonclient import (
     AsyncClient,
     ConnectionFailed,
@@ -220,12 +219,7 @@ def test_a_message_beyond_the_limit(runtime):
 
 @both_runtimes
 def test_a_farewell_between_calls(runtime):
-    go, done = threading.Event(), threading.Event()
-    first = [greet, read_call, answer(), wait_for(go), raw(goaway(1)), close, signal_to(done)]
-    with GrpcServer(first, [greet, answer_calls()]) as server, runtime(server.url) as client:
-        check(infer(client))
-        go.set()
-        assert done.wait(PATIENCE)
+    with GRPC.hung_up(runtime, raw(goaway(1)), close) as (client, server):
         check(infer(client))
         assert server.asked_on == [0, 1]
 

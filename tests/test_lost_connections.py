@@ -17,8 +17,6 @@ from tests.adversity import (
     close,
     no_hang,
     reset,
-    signal_to,
-    wait_for,
 )
 from tests.echo import check, infer, located
 from tests.protocols import GRPC, HTTP, both_protocols, check_simple, infer_simple
@@ -142,12 +140,7 @@ def test_a_refusal_keeps_the_connection(protocol, runtime):
 @each_end
 def test_idle_connection_closed(protocol, runtime, end):
     """The server has hung up between two calls."""
-    go, done = threading.Event(), threading.Event()
-    script = [protocol.read, protocol.answer, wait_for(go), end, signal_to(done)]
-    with protocol.serve(script, [protocol.answer_all]) as server, runtime(server.url) as client:
-        check(infer(client))
-        go.set()
-        assert done.wait(PATIENCE)
+    with protocol.hung_up(runtime, end) as (client, server):
         check(infer(client))
         assert server.asked_on == [0, 1]
 

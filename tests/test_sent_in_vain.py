@@ -53,14 +53,7 @@ def unseen(monkeypatch):
 @pytest.mark.parametrize("end", [close, reset])
 @pytest.mark.parametrize("array", [SMALL, LARGE], ids=["small", "large"])
 def test_it_is_sent_again(unseen, protocol, end, array):
-    go, done = threading.Event(), threading.Event()
-    with (
-        _serve(protocol, wait_for(go), end, signal_to(done)) as server,
-        Blocking(server.url) as client,
-    ):
-        _infer(client)
-        go.set()
-        assert done.wait(PATIENCE)
+    with protocol.hung_up(Blocking, end) as (client, server):
         with no_hang():
             assert len(_infer(client, array))
         assert (server.connections, len(server.requests)) == (2, 2)
@@ -96,13 +89,8 @@ def _ping(peer):
 
 
 def test_pinged_before_the_end():
-    go, done = threading.Event(), threading.Event()
-    with _serve(GRPC, wait_for(go), _ping, close, signal_to(done)) as server:
-        with Blocking(server.url) as client:
-            _infer(client)
-            go.set()
-            assert done.wait(PATIENCE)
-            _infer(client)
+    with GRPC.hung_up(Blocking, _ping, close) as (client, server):
+        _infer(client)
         assert (server.connections, len(server.requests)) == (2, 2)
 
 
@@ -164,14 +152,7 @@ def test_a_system_that_does_not_tell(unseen, monkeypatch):
         raise OSError("no such request")
 
     monkeypatch.setattr(sockets.PlainStream, "untaken", fail)
-    go, done = threading.Event(), threading.Event()
-    with (
-        _serve(GRPC, wait_for(go), close, signal_to(done)) as server,
-        Blocking(server.url) as client,
-    ):
-        _infer(client)
-        go.set()
-        assert done.wait(PATIENCE)
+    with GRPC.hung_up(Blocking, close) as (client, _):
         with no_hang(), pytest.raises(ConnectionFailed):
             _infer(client)
         _infer(client)
