@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import inspect
 import re
+import select
 import socket
 import ssl
 import struct
@@ -147,6 +148,12 @@ def reset(peer: Peer) -> None:
     """Close so that the client gets a reset, not an end of stream."""
     peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     peer.sock.close()
+
+
+def drain(peer: Peer) -> None:
+    """Read all that has come, since to close with something unread is a reset."""
+    while select.select([peer.sock], [], [], 0)[0] and peer.sock.recv(1 << 16):
+        pass
 
 
 def close(peer: Peer) -> None:

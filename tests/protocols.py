@@ -24,6 +24,7 @@ from tests.adversity import (
     Peer,
     Server,
     answer_all,
+    drain,
     http,
     read_head,
     read_request,
@@ -123,7 +124,7 @@ class Protocol:
         and the server, which answers everything on further connections.
         """
         go, done = threading.Event(), threading.Event()
-        script = [self.read, self.answer, wait_for(go), *ends, signal_to(done)]
+        script = [self.read, self.answer, wait_for(go), drain, *ends, signal_to(done)]
         with self.serve(script, [self.answer_all]) as server, runtime(server.url) as client:
             echo.check(echo.infer(client))
             go.set()
