@@ -17,7 +17,7 @@ from ..codec import rpc, rpc_infer
 from ..codec.rpc_status import error_of
 from ..datatypes import Buffer
 from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
-from ..extras import needs
+from ..extras import optional_import
 from ..transport.call import NO_OPTIONS, Grpcio, Options, RequestTooLarge, check_size
 from ..transport.grpc import metadata
 from ._calls import InferCall, MessageCall
@@ -80,7 +80,7 @@ class GrpcClientBase(InferenceServerClientBase):
     @cached_property
     def _channel(self) -> Any:
         """A channel of grpcio to the same server."""
-        with needs("grpcio", "a stub", "grpcio"):
+        with optional_import("grpcio", "a stub", "grpcio"):
             from ..transport.grpcio import make_channel
         settings, tls, grpcio = self._by_grpcio()
         return make_channel(settings, tls, grpcio or Grpcio(), awaited=self._awaited)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from ..extras import needs
+from ..extras import optional_import
 from ..transport.call import Grpcio, KeepAlive
 from ..transport.endpoint import TLS, Endpoint, parse_url
 from ..transport.grpc import GrpcSettings
@@ -124,7 +124,7 @@ def make_route(
     ):
         if not through_grpcio:
             what = f"the channel argument {others[0][0]!r}" if others else f"the url {url!r}"
-            with needs("grpcio", "creds" if creds is not None else what, "grpcio"):
+            with optional_import("grpcio", "creds" if creds is not None else what, "grpcio"):
                 import grpc  # noqa: F401
         grpcio = Grpcio(given, creds, url)
     if endpoint is None:

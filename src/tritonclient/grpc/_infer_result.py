@@ -7,7 +7,7 @@ from typing import Any
 from ..codec import rpc, rpc_infer
 from ..datatypes import Array, Buffer, unpack
 from ..errors import ProtocolError
-from ..extras import needs
+from ..extras import optional_import
 from ..messages import InferResponse
 from ..utils import raise_error
 
@@ -94,7 +94,7 @@ class InferResult:
 
 def as_dict(message: Any) -> dict[str, Any]:
     """A message in protobuf's JSON form with the fields' own names."""
-    with needs("protobuf", "gRPC", "grpc"):
+    with optional_import("protobuf", "gRPC", "grpc"):
         from google.protobuf import json_format
 
     return json_format.MessageToDict(message, preserving_proto_field_name=True)

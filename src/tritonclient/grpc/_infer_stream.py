@@ -16,7 +16,7 @@ from ..classic.errors import plain
 from ..codec import rpc
 from ..datatypes import Buffer
 from ..errors import InferenceServerException
-from ..extras import needs
+from ..extras import optional_import
 from ..messages import InferResponse
 from ..streaming import answer_of
 from ..utils import raise_error
@@ -225,7 +225,7 @@ class _StubStream:
         self._requests.put(None)
 
     def receive(self, timeout: float | None = None) -> Buffer | None:
-        with needs("grpcio", "a stub", "grpcio"):
+        with optional_import("grpcio", "a stub", "grpcio"):
             import grpc
         try:
             response = next(self._responses, None)

@@ -11,7 +11,7 @@ from ..codec import rpc, rpc_infer
 from ..codec.checks import check_name
 from ..engine.coding import CODINGS
 from ..errors import InferenceServerException
-from ..extras import needs
+from ..extras import optional_import
 from ..messages import Infer
 from ..utils import raise_error
 from ._errors import get_cancelled_error, get_error_grpc, raise_error_grpc
@@ -121,7 +121,7 @@ def _get_inference_request(
 
 def _grpc_compression_type(algorithm_str: str | None) -> Any:
     """The `grpc.Compression` for the name of an algorithm, of those who use a stub of grpcio."""
-    with needs("grpcio", "grpc.Compression", "grpcio"):
+    with optional_import("grpcio", "grpc.Compression", "grpcio"):
         from grpc import Compression
     name = coding_of(algorithm_str)
     return Compression.NoCompression if name is None else Compression[name.capitalize()]
