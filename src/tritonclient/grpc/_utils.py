@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..classic.arguments import check_version, request_parameters
+from ..classic.lazy_names import lazy_names
 from ..codec import rpc, rpc_infer
 from ..codec.checks import check_name
 from ..engine.coding import CODINGS
@@ -125,3 +126,7 @@ def _grpc_compression_type(algorithm_str: str | None) -> Any:
         from grpc import Compression
     name = coding_of(algorithm_str)
     return Compression.NoCompression if name is None else Compression[name.capitalize()]
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)
