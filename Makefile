@@ -10,7 +10,7 @@ TIME ?= 60
 # The unit tests, without those that take more than some seconds.
 QUICK := -m "unit and not slow"
 
-.PHONY: help quick demo test test-all test-units check fix bench docs fuzz clean
+.PHONY: help quick demo test test-all test-units check fix bench bench-quick docs fuzz clean
 .NOTPARALLEL:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make fix          correct the style"
 	@echo "make docs         run the code in the documentation"
 	@echo "make bench        measure speed beside the official client"
+	@echo "make bench-quick  measure what has a budget; BASE=COMMIT compares with that commit instead"
 	@echo "make fuzz         feed what reads a peer's bytes with what breaks it; TIME=60 seconds each"
 	@echo "make clean        remove what these made"
 
@@ -56,7 +57,10 @@ docs: .venv/.test
 	@$(BIN)/python -m pytest --quiet tests/test_examples.py -k document
 
 bench: .venv/.test
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: .venv/.test
+	@$(BIN)/python -m benchmarks --quick $(if $(BASE),--base $(BASE)) $(ARGS)
 
 fuzz: .venv/.fuzz
 	@$(BIN)/python -m fuzzing --time $(TIME) $(ARGS)

@@ -11,7 +11,7 @@ KINDS = {"unit", "server"}
 
 #: Files and folders whose tests need no other process and no download. All others are "server".
 UNIT = {
-    *("test_markers.py"),
+    *("test_benchmarks.py", "test_markers.py"),
     *("test_calls.py", "test_coding.py", "test_datatypes.py", "test_dlpack.py"),
     *("test_endpoint.py", "test_errors.py", "test_flows.py", "test_header_block.py"),
     *("test_http1.py", "test_http2.py", "test_http2_bounds.py", "test_images.py"),
