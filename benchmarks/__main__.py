@@ -83,8 +83,8 @@ def _measure(
     arguments: argparse.Namespace,
     base: tuple[str, Path] | None,
 ) -> int:
-    facts = table.machine()
     seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
+    facts = table.machine() | {"time": f"{seconds:g} s per case and client"}
     rows: list[Row] = []
     failed = 0
     for number, (case, names) in enumerate(chosen, 1):

@@ -34,7 +34,7 @@ The clients:
 - **httpx, aiohttp, grpclib**: they send a request that is encoded beforehand, and leave the
   response as it is. They show what the transport alone costs in other libraries.
 - **socket**: a loop that sends these bytes over a blocking socket and receives the response, and
-  looks for nothing but its end. No Python client can cost less.
+  looks for nothing but its end. A Python client can hardly cost less.
 
 Serialise and deserialise need no server. They are the official client's `serialize_byte_tensor` and
 `deserialize_bytes_tensor` against `pack_bytes` and `unpack_bytes`. Import is `from
