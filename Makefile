@@ -7,24 +7,40 @@ BIN := .venv/bin
 # Seconds for each target of `make fuzz`.
 TIME ?= 60
 
-.PHONY: help demo test check fix bench docs fuzz clean
+# The unit tests, without those that take more than some seconds.
+QUICK := -m "unit and not slow"
+
+.PHONY: help quick demo test test-all test-units check fix bench bench-quick docs fuzz clean
 .NOTPARALLEL:
 
 help:
-	@echo "make demo   start the embedded server and let image_client read handwritten digits"
-	@echo "make test   run the tests; ARGS='-k name' chooses some"
-	@echo "make check  check style and types"
-	@echo "make fix    correct the style"
-	@echo "make docs   run the code in the documentation"
-	@echo "make bench  measure speed beside the official client"
-	@echo "make fuzz   feed what reads a peer's bytes with what breaks it; TIME=60 seconds for each target"
-	@echo "make clean  remove what these made"
+	@echo "make quick        run the unit tests, in under a minute"
+	@echo "make demo         start the embedded server and let image_client read handwritten digits"
+	@echo "make test         run all tests; ARGS='-k name' chooses some"
+	@echo "make test-all     run them under every Python from 3.10 on that is installed"
+	@echo "make test-units   run the unit tests under each of them"
+	@echo "make check        check style and types"
+	@echo "make fix          correct the style"
+	@echo "make docs         run the code in the documentation"
+	@echo "make bench        measure speed beside the official client"
+	@echo "make bench-quick  measure what has a budget; BASE=COMMIT compares with that commit instead"
+	@echo "make fuzz         feed what reads a peer's bytes with what breaks it; TIME=60 seconds each"
+	@echo "make clean        remove what these made"
+
+quick: .venv/.test
+	@$(BIN)/python -m pytest -q $(QUICK) $(ARGS)
 
 demo: .venv/.test
 	@$(BIN)/python scripts/demo.py
 
 test: .venv/.test
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: .venv/.nox
+	@$(BIN)/nox -- $(ARGS)
+
+test-units: .venv/.nox
+	@$(BIN)/nox -- -q $(QUICK) $(ARGS)
 
 # The types are checked against the packages that the source imports, so these must be there too.
 check: .venv/.test .venv/.check
@@ -41,19 +57,22 @@ docs: .venv/.test
 	@$(BIN)/python -m pytest --quiet tests/test_examples.py -k document
 
 bench: .venv/.test
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: .venv/.test
+	@$(BIN)/python -m benchmarks --quick $(if $(BASE),--base $(BASE)) $(ARGS)
 
 fuzz: .venv/.fuzz
 	@$(BIN)/python -m fuzzing --time $(TIME) $(ARGS)
 
 clean:
-	@rm -rf .venv .fuzz .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .nox .fuzz .mypy_cache .ruff_cache .hypothesis
 
 # The dependency groups of pyproject.toml, installed once and again whenever that file changes.
 # pip is upgraded first because --group needs 25.1. Its output is shown only when it fails.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.venv/.test .venv/.check .venv/.fuzz: .venv/.%: pyproject.toml
+.venv/.test .venv/.check .venv/.fuzz .venv/.nox: .venv/.%: pyproject.toml
 	@echo "Installing what 'make $*' needs into .venv, which may take a minute"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 import pytest
 
-from tests import official
+from tests import markers, official
 from tests import triton as real_triton
 from tritonclient import TLS, Client
 from tritonclient.transport import asyncio_grpc_pool
@@ -27,6 +28,17 @@ MODELS = Path(__file__).parent.parent / "models"
 
 def pytest_report_header() -> list[str]:
     return [f"numpy: {numpy.__version__}", f"real Triton: {real_triton.describe()}"]
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    for item in items:
+        markers.mark(item)
+
+
+def pytest_collection_finish() -> None:
+    # Hundreds of tests collect garbage. What was imported until now is none.
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

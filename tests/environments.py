@@ -15,16 +15,22 @@ RECIPE = 1  # part of the cache's key: raise it when what is installed changes
 
 
 def python_with(name: str, requirements: Sequence[str]) -> str:
-    """The Python of an environment with these packages, which is made when it is not there yet.
+    """Return the Python of an environment with these packages; skip where they can't be had."""
+    try:
+        return build_python(name, requirements)
+    except (Unavailable, OSError, ImportError) as error:
+        pytest.skip(f"no environment with {', '.join(requirements)}: {error}")
 
-    A test that needs one is skipped where the packages can't be had.
+
+def build_python(name: str, requirements: Sequence[str]) -> str:
+    """Return the Python of an environment with these packages; made when it is not there yet.
+
+    Raises:
+        Unavailable: the packages can't be had.
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     root = cache_directory() / f"{name}-r{RECIPE}-python{version}"
-    try:
-        build_once(root, functools.partial(_install, tuple(requirements)))
-    except (Unavailable, OSError, ImportError) as error:
-        pytest.skip(f"no environment with {', '.join(requirements)}: {error}")
+    build_once(root, functools.partial(_install, tuple(requirements)))
     return str(root / "venv" / "bin" / "python")
 
 

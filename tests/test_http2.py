@@ -287,6 +287,7 @@ class Conversation:
             assert (type(result), result.code) == (Outcome, code)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=250)
 @given(st.integers(0, 2**32))
 def test_conversation(seed):

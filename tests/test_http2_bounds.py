@@ -274,6 +274,7 @@ def _messages_until_the_end(piece):
     raise AssertionError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 1, 20])
 @pytest.mark.parametrize("flags", [0, 1], ids=["plain", "compressed"])
 def test_small_messages_that_nobody_takes(size, flags):
@@ -496,6 +497,7 @@ FRAMES = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=500)
 @given(st.lists(FRAMES, max_size=12), CUTS, st.booleans())
 @example([data(b"", flags=END_STREAM)], [], True)
@@ -521,6 +523,7 @@ CONVERSATION = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=500)
 @given(st.randoms(use_true_random=False), st.integers(1, 4), CUTS)
 def test_conversations_that_are_damaged(damage, count, positions):

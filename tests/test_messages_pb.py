@@ -106,6 +106,7 @@ def _essence(file: descriptor_pb2.FileDescriptorProto) -> descriptor_pb2.FileDes
     return file
 
 
+@pytest.mark.server
 def test_the_official_client_has_the_same_messages() -> None:
     if reason := official.unavailable_reason():
         pytest.skip(reason)
@@ -118,12 +119,14 @@ def test_the_official_client_has_the_same_messages() -> None:
         assert _essence(ours) == _essence(theirs)
 
 
+@pytest.mark.server
 def test_the_descriptor_is_what_the_files_give() -> None:
     python = python_with("grpcio-tools", ["grpcio-tools"])
     script = ROOT / "scripts" / "build_protos.py"
     subprocess.run([python, str(script), "--check"], check=True)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("implementation", ["upb", "python"])
 @pytest.mark.parametrize("version", ["4.21", "5", "6", None])
 def test_codec_with_other_versions(version: str | None, implementation: str) -> None:

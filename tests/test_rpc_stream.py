@@ -579,6 +579,7 @@ def test_the_window_holds(sizes, most, steps, padding):
     assert not wanted
 
 
+@pytest.mark.slow
 def test_nothing_but_empty_messages():
     """They take no room in the window and some in memory, so each counts for more than it is."""
     reader = Reader([0] * 1_500_000)

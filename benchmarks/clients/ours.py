@@ -1,4 +1,4 @@
-"""The calls of this client, for `measure`; run in the project's own virtual environment."""
+"""The calls of this client."""
 
 from __future__ import annotations
 
@@ -6,28 +6,21 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import tritonclient
+from benchmarks.workloads import Array, AsyncCall, Call, Workload
 from tritonclient.datatypes import Buffer, pack_bytes, unpack_bytes
-
-from .cases import Array, Workload
-from .measure import AsyncCall, Call, main
 
 
 class Ours:
-    """Uses the modern front as its README does.
+    """Uses the modern API as its README does."""
 
-    Args:
-        grpcio: how to carry gRPC through grpcio; None for the package's own engine.
-    """
-
+    package = "tritonclient"
     shared = True
-
-    def __init__(self, grpcio: tritonclient.Grpcio | None = None) -> None:
-        self._grpcio = grpcio
+    grpcio: tritonclient.Grpcio | None = None
 
     @contextmanager
     def blocking(self, url: str, workload: Workload, prepared: bool) -> Iterator[Call]:
         model, inputs, outputs = workload.model, workload.inputs, workload.outputs
-        with tritonclient.Client(url, grpcio=self._grpcio) as client:
+        with tritonclient.Client(url, grpcio=self.grpcio) as client:
 
             def call() -> list[Array]:
                 result = client.infer(model, inputs, outputs=outputs)
@@ -47,7 +40,7 @@ class Ours:
     ) -> AsyncIterator[AsyncCall]:
         model, inputs, outputs = workload.model, workload.inputs, workload.outputs
         async with tritonclient.AsyncClient(
-            url, max_connections=connections, grpcio=self._grpcio
+            url, max_connections=connections, grpcio=self.grpcio
         ) as client:
 
             async def call() -> list[Array]:
@@ -60,9 +53,11 @@ class Ours:
         return pack_bytes(array)
 
     def deserialise(self, wire: bytes, count: int) -> Callable[[], Array]:
-        view = memoryview(wire)  # as answers hold it
+        view = memoryview(wire)  # as responses hold it
         return lambda: unpack_bytes(view, count)
 
 
-if __name__ == "__main__":
-    main(Ours())
+class ThroughGrpcio(Ours):
+    """The same, with gRPC carried by grpcio."""
+
+    grpcio = tritonclient.Grpcio()

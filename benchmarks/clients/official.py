@@ -1,30 +1,24 @@
-"""The calls of the official client, for `measure`; run in a virtual environment that has it.
+"""The calls of the official client, and of the classic API of this one, which has the same names.
 
-It is used as its examples use it: inputs and requested outputs are built for each request. Its
-documentation says that a client must not be shared between threads, so each thread has its own.
-`ours_classic` makes the same calls of our classic front.
+It is used as its examples use it: inputs and requested outputs are built for each request.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from tests.official import VERSION
-
+from benchmarks.workloads import Array, AsyncCall, Call, Workload
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
-
-from .cases import Array, Workload
-from .measure import AsyncCall, Call, main
 
 
 class Official:
-    """Uses `tritonclient.http` and `.grpc` and their `.aio`, whoever's they are."""
+    """Uses `tritonclient.http`, `tritonclient.grpc` and their `.aio`."""
 
-    shared = False
+    package = "tritonclient"
+    shared = False  # its documentation says that threads must not share a client
 
     @contextmanager
     def blocking(self, url: str, workload: Workload, prepared: bool) -> Iterator[Call]:
@@ -88,9 +82,3 @@ def _build(module: Any, workload: Workload) -> tuple[list[Any], list[Any]]:
         tensor.set_data_from_numpy(array)
         inputs.append(tensor)
     return inputs, [module.InferRequestedOutput(name) for name in workload.outputs]
-
-
-if __name__ == "__main__":
-    # Both packages have one name; measuring ours against itself would go unnoticed.
-    assert importlib.metadata.version("tritonclient") == VERSION
-    main(Official())

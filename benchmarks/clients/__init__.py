@@ -1,0 +1,1 @@
+"""The calls of each client, for `worker`: all send the same requests."""
