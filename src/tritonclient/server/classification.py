@@ -8,7 +8,7 @@ import numpy as np
 
 from ..datatypes import Array
 from ..errors import InvalidArgument
-from .jobs import Tensor
+from .tensor import Tensor
 
 _FLOATS = ("FP32", "FP64")
 _INTEGERS = ("UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64")

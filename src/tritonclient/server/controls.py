@@ -10,7 +10,7 @@ import numpy as np
 from .. import datatypes
 from ..errors import InvalidArgument
 from .config import DATATYPES
-from .jobs import Tensor
+from .tensor import Tensor
 
 #: A sequence's own name; 0 and "" stand for none.
 Id: TypeAlias = "int | str"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,12 +23,14 @@ from ..errors import (
     Unavailable,
     Unimplemented,
 )
-from .inference import Responses, infer
-from .jobs import Flag
+from .inference import Responses, infer, submit
+from .jobs import Call, Flag, Job, Sink
 from .model import Model
+from .model_info import ModelInfo
 from .repository import ModelStatus, Repository, check_version
 from .settings import LogSettings, TraceSettings
 from .shared_memory import Regions
+from .tensor import Tensor
 
 T = TypeVar("T")
 
@@ -193,16 +195,20 @@ class InferenceServer:
 
     def _statistics(self, request: m.GetStatistics) -> tuple[m.ModelStatistics, ...]:
         check_version(request.version)
-        found = [model for model in self._repository.ready() if request.model in ("", model.name)]
+        found = [
+            model for model in self._repository.ready() if request.model in ("", model.info.name)
+        ]
         if request.model and not found:
             raise InvalidArgument(f"requested model '{request.model}' is not available", "400")
         if request.version:
-            found = [model for model in found if str(model.version) == request.version]
+            found = [model for model in found if str(model.info.version) == request.version]
             if not found:
                 raise InvalidArgument(
                     f"requested model version is not available for model '{request.model}'", "400"
                 )
-        return tuple(model.statistics.snapshot(model.name, str(model.version)) for model in found)
+        return tuple(
+            model.statistics.snapshot(model.info.name, str(model.info.version)) for model in found
+        )
 
     # Inference
 
@@ -229,13 +235,21 @@ class InferenceServer:
         find = partial(self._find, request)
         return infer(find, request, self._regions, cancelled)
 
-    def model(self, name: str, version: str = "") -> Model:
-        """A model that is ready, without a version its highest; NotFound when there is none."""
-        return self._repository.get(name, version)
-
     def _find(self, request: m.Infer) -> Model:
         self._check_open()
-        return self.model(request.model, request.version)
+        return self._repository.get(request.model, request.version)
+
+    # For models that execute other models; see `host.Host`
+
+    def model_info(self, name: str, version: str = "") -> ModelInfo:
+        """Return the interface of a ready model; NotFound if there is none."""
+        return self._repository.get(name, version).info
+
+    def submit(
+        self, name: str, version: str, tensors: Sequence[Tensor], call: Call, sink: Sink
+    ) -> Job:
+        """Start a request to a model and return its job; the responses go to `sink`."""
+        return submit(partial(self._repository.get, name, version), tensors, call, sink)
 
     # Model repository
 
@@ -267,7 +281,7 @@ class InferenceServer:
         return self._trace.update(request.model, request.settings)
 
     def _check_traced(self, model: str) -> None:
-        if model and all(each.name != model for each in self._repository.ready()):
+        if model and all(each.info.name != model for each in self._repository.ready()):
             raise InvalidArgument(f"Request for unknown model : {model}", "400")
 
     def _log_settings(self, request: m.GetLogSettings) -> dict[str, Any]:

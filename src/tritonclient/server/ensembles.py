@@ -17,10 +17,10 @@ from ..errors import InferenceServerException, InvalidArgument, NotFound
 from .backends import Source
 from .batching import ModelClosed
 from .host import Host
-from .inference import submit
-from .jobs import Answer, Job, Tensor, own
-from .model import Model
+from .jobs import Answer, Job, own
+from .model_info import ModelInfo
 from .statistics import Statistics, Stopwatch
+from .tensor import Tensor
 
 #: Tensors by their names within the ensemble.
 _Pool: TypeAlias = dict[str, Tensor]
@@ -81,15 +81,15 @@ def check(name: str, config: Any, host: Host) -> None:
             )
 
 
-def _find(step: Step, host: Host) -> Model | None:
+def _find(step: Step, host: Host) -> ModelInfo | None:
     try:
-        return host.model(step.model, step.version)
+        return host.model_info(step.model, step.version)
     except NotFound:
         return None
 
 
 def _check_step(name: str, step: Step, host: Host) -> None:
-    model = host.model(step.model, step.version)
+    model = host.model_info(step.model, step.version)
     for kind, mapped, tensors in (
         ("input", step.inputs, model.inputs),
         ("output", step.outputs, model.outputs),
@@ -107,7 +107,7 @@ def labels(config: Any, host: Host) -> dict[str, tuple[str, ...]]:
     return {
         tensor: model.labels[output]
         for step in steps(config)
-        for model in [host.model(step.model, step.version)]
+        for model in [host.model_info(step.model, step.version)]
         for output, tensor in step.outputs.items()
         if output in model.labels
     }
@@ -116,7 +116,7 @@ def labels(config: Any, host: Host) -> dict[str, tuple[str, ...]]:
 def complete(config: Any, host: Host) -> None:
     """Fill in what the models tell: an ensemble of a decoupled model is decoupled itself."""
     config.model_transaction_policy.decoupled = any(
-        host.model(step.model, step.version).decoupled for step in steps(config)
+        host.model_info(step.model, step.version).decoupled for step in steps(config)
     )
 
 
@@ -128,7 +128,7 @@ class Ensemble:
         self.host = source.host
         self.steps = steps(source.config)
         self.decoupled = {
-            step for step in self.steps if self.host.model(step.model, step.version).decoupled
+            step for step in self.steps if self.host.model_info(step.model, step.version).decoupled
         }
         self.optional = {each.name for each in source.config.input if each.optional}
         self.statistics = statistics
@@ -230,9 +230,9 @@ class _Run:
             if tensor in pool
         ]
         call = replace(self._job.call, outputs=tuple(step.outputs), cancelled=self)
-        find = partial(self._ensemble.host.model, step.model, step.version)
+        answered = partial(self._answered, step, branch)
         try:
-            submit(find, tensors, call, partial(self._answered, step, branch))
+            self._ensemble.host.submit(step.model, step.version, tensors, call, answered)
         except Exception as error:
             self._fail(own(error))
 

@@ -1,24 +1,40 @@
-"""The server as those need it who execute models with the help of other models."""
+"""`Host`: what models may ask of the server."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from ..messages import Request
-
-if TYPE_CHECKING:
-    from .model import Model
+from .jobs import Call, Job, Sink
+from .model_info import ModelInfo
+from .tensor import Tensor
 
 T = TypeVar("T")
 
 
 class Host(Protocol):
-    """A server and its models."""
+    """The server, for models that execute other models."""
 
-    def model(self, name: str, version: str = "") -> Model:
-        """A model that is ready; NotFound when there is none."""
+    def model_info(self, name: str, version: str = "") -> ModelInfo:
+        """Return the interface of a ready model; NotFound if there is none.
+
+        Args:
+            version: "" for the highest.
+        """
+        ...
+
+    def submit(
+        self, name: str, version: str, tensors: Sequence[Tensor], call: Call, sink: Sink
+    ) -> Job:
+        """Start a request to a model and return its job; the responses go to `sink`.
+
+        Raises:
+            NotFound: there is no such model.
+            ServerError: the request does not fit it.
+        """
         ...
 
     def handle(self, request: Request[T]) -> T:
-        """The answer to any request."""
+        """Return the response to any request of the protocol."""
         ...

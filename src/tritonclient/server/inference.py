@@ -13,10 +13,11 @@ from ..errors import InferenceServerException, Unimplemented
 from ..messages import NO_PARAMETERS, Infer, InferResponse, Parameter
 from . import inputs, outputs
 from .batching import ModelClosed
-from .jobs import Answer, AnswerReader, Call, Flag, Job, Sink, Tensor, own
+from .jobs import Answer, AnswerReader, Call, Flag, Job, Sink, own
 from .model import Model
 from .parameters import check_parameters
 from .shared_memory import Regions
+from .tensor import Tensor
 
 #: One response of a stream, or why there is none.
 StreamItem: TypeAlias = "InferResponse | InferenceServerException"
@@ -40,10 +41,10 @@ def submit(find: Callable[[], Model], tensors: Sequence[Tensor], call: Call, sin
     """
     while True:
         model = find()
-        outputs.check(model, call.outputs)
-        batch_size = inputs.check(model, tensors, call.id)
+        outputs.check(model.info, call.outputs)
+        batch_size = inputs.check(model.info, tensors, call.id)
         with suppress(ModelClosed):
-            wanted = replace(call, outputs=call.outputs or tuple(model.outputs))
+            wanted = replace(call, outputs=call.outputs or tuple(model.info.outputs))
             return _start(model, tensors, wanted, batch_size, sink)
 
 
@@ -56,8 +57,8 @@ def _start(
     decoding: int = 0,
 ) -> Job:
     """Let a model execute; the tensors are checked, and have the shapes that the world sees."""
-    shaped = [inputs.reshape(model, tensor) for tensor in tensors]
-    job = Job(model, shaped, call, batch_size, sink, decoding)
+    shaped = [inputs.reshape(model.info, tensor) for tensor in tensors]
+    job = Job(model.info, shaped, call, batch_size, sink, decoding)
     model.put(job)
     return job
 
@@ -94,11 +95,12 @@ class Inference:
     def _put(self, parameters: Mapping[str, Parameter], cancelled: Flag, sink: Sink) -> Job:
         model, request = self._model, self._request
         parameters = check_parameters(parameters)
-        self._requested = outputs.requested(model, request)
-        batch_size = inputs.check(model, request.inputs, request.id)
+        self._requested = outputs.requested(model.info, request)
+        batch_size = inputs.check(model.info, request.inputs, request.id)
         begin = time.monotonic_ns()
         tensors = [
-            inputs.decode(model, tensor, request.id, self._regions) for tensor in request.inputs
+            inputs.decode(model.info, tensor, request.id, self._regions)
+            for tensor in request.inputs
         ]
         decoding = time.monotonic_ns() - begin
         call = Call(request.id, tuple(self._requested), parameters, cancelled)
@@ -107,13 +109,13 @@ class Inference:
     @property
     def decoupled(self) -> bool:
         """Whether the model may answer any number of times."""
-        return self._model.decoupled
+        return self._model.info.decoupled
 
     def response(
         self, answer: Answer, parameters: Mapping[str, Parameter] = NO_PARAMETERS
     ) -> InferResponse:
         """What an answer with outputs is on the wire."""
-        model = self._model
+        model = self._model.info
         return InferResponse(
             model_name=model.name,
             model_version=str(model.version),
@@ -137,7 +139,7 @@ def infer(
 
     def find_coupled() -> Model:
         model = find()
-        if model.decoupled:
+        if model.info.decoupled:
             raise DecoupledModel("doesn't support models with decoupled transaction policy", "501")
         return model
 

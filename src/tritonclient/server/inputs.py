@@ -12,9 +12,9 @@ from .. import datatypes
 from ..errors import InvalidArgument
 from ..messages import InferTensor
 from .config import Specification
-from .jobs import Tensor
-from .model import Model
+from .model_info import ModelInfo
 from .shared_memory import Regions
+from .tensor import Tensor
 
 _BATCH_NOTE = (
     "NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be "
@@ -30,7 +30,7 @@ def _refuse(id: str, text: str) -> NoReturn:
     raise InvalidArgument(f"[request id: {id or '<id_unknown>'}] {text}", "400")
 
 
-def check(model: Model, tensors: Sequence[Given], id: str) -> int:
+def check(model: ModelInfo, tensors: Sequence[Given], id: str) -> int:
     """Check what can be told without the data; the batch size, 1 for models that don't batch.
 
     Args:
@@ -46,7 +46,7 @@ def check(model: Model, tensors: Sequence[Given], id: str) -> int:
     return batch_size
 
 
-def _check_names(model: Model, tensors: Sequence[Given], id: str) -> None:
+def _check_names(model: ModelInfo, tensors: Sequence[Given], id: str) -> None:
     names: dict[str, None] = {}
     for tensor in tensors:
         if tensor.name in names:
@@ -80,7 +80,7 @@ def _quoted(names: Iterable[str]) -> str:
     return f"[{','.join(repr(name) for name in names)}]"
 
 
-def _batch_size(model: Model, tensors: Sequence[Given], id: str) -> int:
+def _batch_size(model: ModelInfo, tensors: Sequence[Given], id: str) -> int:
     batch_size = 1
     for index, tensor in enumerate(tensors):
         if not tensor.shape:
@@ -103,7 +103,7 @@ def _batch_size(model: Model, tensors: Sequence[Given], id: str) -> int:
     return batch_size
 
 
-def _check_input(model: Model, expected: Specification, tensor: Given, id: str) -> None:
+def _check_input(model: ModelInfo, expected: Specification, tensor: Given, id: str) -> None:
     if tensor.datatype != expected.datatype:
         _refuse(
             id,
@@ -129,14 +129,14 @@ def _shape(shape: tuple[int, ...]) -> str:
     return f"[{','.join(map(str, shape))}]"
 
 
-def _size_mismatch(model: Model, tensor: Given, expected: int, got: int) -> str:
+def _size_mismatch(model: ModelInfo, tensor: Given, expected: int, got: int) -> str:
     return (
         f"input byte size mismatch for input '{tensor.name}' for model '{model.name}'. "
         f"Expected {expected}, got {got}"
     )
 
 
-def decode(model: Model, tensor: InferTensor, id: str, regions: Regions) -> Tensor:
+def decode(model: ModelInfo, tensor: InferTensor, id: str, regions: Regions) -> Tensor:
     """An input whose data came over the wire, or lies in shared memory.
 
     Raises:
@@ -161,7 +161,7 @@ def decode(model: Model, tensor: InferTensor, id: str, regions: Regions) -> Tens
     return Tensor(tensor.name, tensor.datatype, array)
 
 
-def reshape(model: Model, tensor: Tensor) -> Tensor:
+def reshape(model: ModelInfo, tensor: Tensor) -> Tensor:
     """An input in the shape that the model sees; its variable dimensions are the given ones."""
     expected = model.inputs[tensor.name]
     if expected.reshape is None:

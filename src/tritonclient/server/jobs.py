@@ -12,16 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
-import numpy as np
-
-from ..datatypes import Array
 from ..errors import Cancelled, InferenceServerException, Internal
 from ..messages import Parameter
-
-if TYPE_CHECKING:
-    from .model import Model
+from .model_info import ModelInfo
+from .tensor import Tensor
 
 _log = logging.getLogger(__name__)
 
@@ -38,27 +34,6 @@ class Flag(Protocol):
     def is_set(self) -> bool:
         """Whether it is set."""
         ...
-
-
-class Tensor(NamedTuple):
-    """A named array and its v2 datatype.
-
-    BYTES are an object array of `bytes`. BF16 are its bit patterns as uint16, since numpy has no
-    such type.
-    """
-
-    name: str
-    datatype: str
-    array: Array
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(map(int, self.array.shape))
-
-    def blank(self) -> Tensor:
-        """A tensor like this without anything in it: zeros, or empty texts."""
-        value = b"" if self.datatype == "BYTES" else 0
-        return self._replace(array=np.full(self.array.shape, value, self.array.dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +70,23 @@ class Job:
     """A request whose inputs fit its model.
 
     Attributes:
-        model: what is to execute it.
+        model: the interface of the model that executes it.
         inputs: as the model sees them.
         batch_size: 1 for models that don't batch.
         decoding: nanoseconds that were spent on making the inputs.
         queued: when it began to wait, on the monotonic clock in nanoseconds.
         refusal: why it is not to be executed after all.
+        on_settled: called once when no more responses come; set by whatever takes the job.
     """
 
     __slots__ = (
         *("model", "inputs", "call", "batch_size", "decoding", "queued", "refusal"),
-        *("_sink", "_lock", "_ended", "_abandoned", "_settled"),
+        *("on_settled", "_sink", "_lock", "_ended", "_abandoned", "_settled"),
     )
 
     def __init__(
         self,
-        model: Model,
+        model: ModelInfo,
         inputs: Sequence[Tensor],
         call: Call,
         batch_size: int,
@@ -124,6 +100,7 @@ class Job:
         self.decoding = decoding
         self.queued = time.monotonic_ns()
         self.refusal: InferenceServerException | None = None
+        self.on_settled: Callable[[], None] | None = None
         self._sink = sink
         self._lock = threading.Lock()
         self._ended = False
@@ -157,7 +134,7 @@ class Job:
         wanted: tuple[Tensor, ...] | None = None
         if outputs is not None and error is None:
             try:
-                wanted = self.model.public(outputs, self.call.outputs)
+                wanted = self.model.select_outputs(outputs, self.call.outputs)
             except InferenceServerException as wrong:
                 error = wrong
         with self._lock:
@@ -179,11 +156,11 @@ class Job:
         self._settle()
 
     def _settle(self) -> None:
-        """Let the model know that it owes nothing more."""
+        """Report once that no more responses come."""
         with self._lock:
             settled, self._settled = self._settled, True
-        if not settled:
-            self.model.ended()
+        if not settled and self.on_settled is not None:
+            self.on_settled()
 
 
 class Filler(Job):

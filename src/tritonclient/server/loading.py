@@ -8,6 +8,7 @@ from typing import Any
 from ..codec import messages_pb
 from ..errors import ServerError
 from . import backends, config, ensembles
+from .backends import registry
 from .batching import Queue
 from .model import Model, Scheduler
 from .sequences import Sequences
@@ -34,7 +35,7 @@ def load(source: backends.Source) -> Model:
 
 
 def _load(source: backends.Source) -> Model:
-    backend = backends.find(source.config.backend)
+    backend = registry.find(source.config.backend)
     backend.complete(source)
     config.check(source.config)
     values = messages_pb.to_dict(source.config)

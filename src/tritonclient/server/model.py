@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from .. import messages as m
-from ..errors import Internal
 from . import config
 from .backends import Maker, Source
-from .jobs import Job, Tensor
+from .jobs import Job
+from .model_info import ModelInfo
 from .statistics import Statistics
 from .workers import Worker
 
@@ -34,8 +34,7 @@ class Model:
 
     Attributes:
         config: the JSON form of its configuration.
-        batches: whether its tensors have a batch dimension.
-        labels: names of the classes of each output that has a label file.
+        info: its interface.
     """
 
     def __init__(
@@ -47,22 +46,23 @@ class Model:
         scheduler: Scheduler,
         makers: Iterable[Maker],
     ) -> None:
-        self.name = source.name
-        self.version = source.version
         self.config = values
-        self.max_batch_size: int = values["max_batch_size"]
-        self.batches = self.max_batch_size > 0
-        self.inputs = {each.name: each for each in config.specifications(source.config.input)}
-        self.outputs = {each.name: each for each in config.specifications(source.config.output)}
-        self.decoupled: bool = values.get("model_transaction_policy", {}).get("decoupled", False)
-        self.labels = labels
+        self.info = ModelInfo(
+            name=source.name,
+            version=source.version,
+            max_batch_size=values["max_batch_size"],
+            inputs={each.name: each for each in config.specifications(source.config.input)},
+            outputs={each.name: each for each in config.specifications(source.config.output)},
+            decoupled=values.get("model_transaction_policy", {}).get("decoupled", False),
+            labels=labels,
+        )
         self.statistics = statistics
         self._open = 0
         self._settled = threading.Condition()
         self._scheduler = scheduler
         self._workers: list[Worker] = []
         for index, make in enumerate(makers):
-            worker = Worker(self.name, make, scheduler.taker(index), self.statistics)
+            worker = Worker(self.info.name, make, scheduler.taker(index), self.statistics)
             try:
                 worker.start()
             except BaseException:
@@ -72,35 +72,16 @@ class Model:
 
     def metadata(self, versions: tuple[str, ...]) -> m.ModelMetadata:
         """What the metadata endpoint says, given the versions that are ready."""
-        batch = (-1,) if self.batches else ()
+        batch = (-1,) if self.info.batches else ()
         inputs, outputs = (
             tuple(
                 m.TensorMetadata(each.name, each.datatype, batch + each.shape)
                 for each in tensors.values()
             )
-            for tensors in (self.inputs, self.outputs)
+            for tensors in (self.info.inputs, self.info.outputs)
         )
         platform = self.config["platform"] or self.config["backend"]
-        return m.ModelMetadata(self.name, versions, platform, inputs, outputs)
-
-    def public(self, tensors: Iterable[Tensor], wanted: Sequence[str]) -> tuple[Tensor, ...]:
-        """Those outputs that are wanted, in the shapes that the world sees.
-
-        Raises:
-            Internal: the model gave one of another size.
-        """
-        return tuple(self._public(each) for each in tensors if each.name in wanted)
-
-    def _public(self, tensor: Tensor) -> Tensor:
-        expected = self.outputs[tensor.name]
-        if expected.reshape is None:
-            return tensor
-        array = tensor.array
-        shape = array.shape[:1] + expected.shape if self.batches else expected.shape
-        try:
-            return tensor._replace(array=array.reshape(shape))
-        except ValueError as error:
-            raise Internal(f"output '{tensor.name}' of '{self.name}': {error}", "500") from error
+        return m.ModelMetadata(self.info.name, versions, platform, inputs, outputs)
 
     def put(self, job: Job) -> None:
         """Let a job be executed, which does not wait for that.
@@ -110,14 +91,14 @@ class Model:
         """
         with self._settled:
             self._open += 1
+        job.on_settled = self._job_settled
         try:
             self._scheduler.put(job)
         except BaseException:
-            self.ended()
+            self._job_settled()
             raise
 
-    def ended(self) -> None:
-        """Called by each job when it has ended."""
+    def _job_settled(self) -> None:
         with self._settled:
             self._open -= 1
             if not self._open:

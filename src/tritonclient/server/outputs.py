@@ -8,13 +8,13 @@ from .. import datatypes
 from ..errors import Internal, InvalidArgument
 from ..messages import Infer, InferTensor, RequestedOutput
 from .classification import classify
-from .jobs import Tensor
-from .model import Model
+from .model_info import ModelInfo
 from .parameters import unsigned
 from .shared_memory import Regions
+from .tensor import Tensor
 
 
-def check(model: Model, names: Iterable[str]) -> None:
+def check(model: ModelInfo, names: Iterable[str]) -> None:
     """Raise InvalidArgument for outputs that the model does not have."""
     for name in names:
         if name not in model.outputs:
@@ -23,7 +23,7 @@ def check(model: Model, names: Iterable[str]) -> None:
             )
 
 
-def requested(model: Model, request: Infer) -> dict[str, RequestedOutput]:
+def requested(model: ModelInfo, request: Infer) -> dict[str, RequestedOutput]:
     """The outputs that are asked for, by name: all when none is.
 
     Raises:
@@ -38,7 +38,7 @@ def requested(model: Model, request: Infer) -> dict[str, RequestedOutput]:
 
 
 def encode(
-    model: Model, tensor: Tensor, requested: RequestedOutput, regions: Regions
+    model: ModelInfo, tensor: Tensor, requested: RequestedOutput, regions: Regions
 ) -> InferTensor:
     """An output in the form that was asked for.
 

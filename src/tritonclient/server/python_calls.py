@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from ..errors import Internal, InvalidArgument, NotFound
 from .host import Host
-from .inference import submit
-from .jobs import Answer, AnswerReader, Call, Job, Sink, Tensor, own
-from .model import Model
+from .jobs import Answer, AnswerReader, Call, Job, Sink, own
+from .tensor import Tensor
 
 
 class ModelCall:
@@ -35,7 +33,7 @@ class ModelCall:
         """The answer of a model that answers once, waiting for it."""
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         try:
-            self._begin(self._find_coupled, answers.put)
+            self._begin_coupled(answers.put)
         except Exception as error:
             return self._failed(error)
         return answers.get()
@@ -54,7 +52,7 @@ class ModelCall:
                 loop.call_soon_threadsafe(settle, answer)
 
         try:
-            self._begin(self._find_coupled, sink)
+            self._begin_coupled(sink)
         except Exception as error:
             future.set_result(self._failed(error))
         return future
@@ -62,31 +60,36 @@ class ModelCall:
     def answers(self) -> Iterator[Answer]:
         """The answers of any model as they come, the last one being final."""
         try:
-            return AnswerReader(partial(self._begin, self._find), self._call.cancelled)
+            return AnswerReader(self._begin, self._call.cancelled)
         except Exception as error:
             return iter([self._failed(error)])
 
-    def _begin(self, find: Callable[[], Model], sink: Sink) -> Job:
-        return submit(find, self._tensors, self._call, sink)
-
-    def _find(self) -> Model:
-        try:
-            return self._host.model(self._name, self._version)
-        except NotFound as error:
-            raise NotFound(
-                f"Failed for execute the inference request. Model '{self._name}' is not ready."
-            ) from error
-
-    def _find_coupled(self) -> Model:
-        model = self._find()
-        if model.decoupled:
+    def _begin_coupled(self, sink: Sink) -> Job:
+        """Start the request, which must be to a model that sends one response."""
+        with self._not_ready():
+            info = self._host.model_info(self._name, self._version)
+        if info.decoupled:
             raise InvalidArgument(
                 f"Model {self._name} is using the decoupled. The current BLS request call doesn't "
                 "support models using the decoupled transaction policy. Please use "
                 "'decoupled=True' argument to the 'exec' or 'async_exec' calls for decoupled "
                 "models.'"
             )
-        return model
+        return self._begin(sink)
+
+    def _begin(self, sink: Sink) -> Job:
+        with self._not_ready():
+            return self._host.submit(self._name, self._version, self._tensors, self._call, sink)
+
+    @contextmanager
+    def _not_ready(self) -> Iterator[None]:
+        """Say in Triton's words that there is no such model."""
+        try:
+            yield
+        except NotFound as error:
+            raise NotFound(
+                f"Failed for execute the inference request. Model '{self._name}' is not ready."
+            ) from error
 
     def _failed(self, error: Exception) -> Answer:
         """What a request is answered with that no model took."""

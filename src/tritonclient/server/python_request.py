@@ -15,9 +15,9 @@ from .. import datatypes, errors
 from ..datatypes import Array
 from .host import Host
 from .jobs import Answer, Call, Job
-from .jobs import Tensor as CoreTensor
 from .python_calls import ModelCall
 from .python_tensor import Tensor, TritonModelException
+from .tensor import Tensor as CoreTensor
 
 TRITONSERVER_MEMORY_CPU = 0
 TRITONSERVER_MEMORY_GPU = 2

@@ -10,8 +10,9 @@ from typing import Any, Protocol, TypeAlias
 from ...errors import InferenceServerException
 from ..config import ModelConfig
 from ..host import Host
-from ..jobs import Job, Tensor
+from ..jobs import Job
 from ..statistics import Stopwatch
+from ..tensor import Tensor
 
 #: What becomes of one job: its outputs, why it failed, or None when the job was sent its answers,
 #: or will be.
@@ -67,23 +68,3 @@ class Backend(Protocol):
     def instances(self, source: Source, config: dict[str, Any]) -> list[Maker]:
         """What makes each of the instances that the configuration, in its JSON form, asks for."""
         ...
-
-
-def find(name: str) -> Backend:
-    """The backend of this name.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if name == "onnxruntime":
-        from .onnx import OnnxBackend
-
-        return OnnxBackend()
-    if name == "python":
-        from .python import PythonBackend
-
-        return PythonBackend()
-    raise ValueError(
-        f"unable to find backend library for backend '{name}', "
-        "this server has the backends 'onnxruntime' and 'python'"
-    )

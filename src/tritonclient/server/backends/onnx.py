@@ -13,8 +13,9 @@ from ...datatypes import Array, datatype_of
 from ...errors import Internal, InvalidArgument, ServerError
 from .. import scheduling
 from ..extras import needs
-from ..jobs import Job, Tensor
+from ..jobs import Job
 from ..statistics import Stopwatch
+from ..tensor import Tensor
 from . import Maker, Result, Source
 
 _TYPES = {
