@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tritonclient.codec import messages_pb
-from tritonclient.server import config as model_config
-from tritonclient.server.config import ModelConfig
+from tritonclient.server.config import reading as model_config
+from tritonclient.server.config.reading import ModelConfig
 
 
 def parsed(tmp_path: Path, text: str, files: tuple[str, ...] = ()) -> ModelConfig:

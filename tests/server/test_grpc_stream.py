@@ -27,7 +27,8 @@ from tests.server.conftest import MODELS, RepositoryMaker
 from tests.server.test_grpc import LIMITLESS, PATIENT, asking, fp32, patient, refused
 from tests.waiting import eventually
 from tritonclient.codec import messages_pb, rpc
-from tritonclient.server import Server, grpc_stream
+from tritonclient.server import Server
+from tritonclient.server.frontends.grpc import stream as grpc_stream
 
 PATH = f"/{rpc.SERVICE}/ModelStreamInfer"
 #: Each of its instances waits until all execute at the same time.

@@ -18,7 +18,8 @@ import pytest
 import trustme
 
 from tests.server.conftest import MODELS
-from tritonclient.server import Server, compression
+from tritonclient.server import Server
+from tritonclient.server.frontends.http import compression
 
 ROW = list(range(16))
 DATA = struct.pack("<16i", *ROW)

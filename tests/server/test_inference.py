@@ -24,9 +24,9 @@ from tritonclient.errors import (
     ServerError,
     Unimplemented,
 )
-from tritonclient.server.classification import classify
 from tritonclient.server.core import InferenceServer
-from tritonclient.server.tensor import Tensor
+from tritonclient.server.jobs.tensor import Tensor
+from tritonclient.server.tensors.classification import classify
 from tritonclient.shm.system import create_region
 
 Serve = Callable[..., InferenceServer]

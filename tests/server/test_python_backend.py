@@ -12,7 +12,7 @@ import pytest
 from tests.server.conftest import ECHO, FP32_CONFIG, RepositoryMaker, fp32
 from tritonclient import messages as m
 from tritonclient.errors import Internal, ServerError
-from tritonclient.server import python_backend_utils as pb_utils
+from tritonclient.server.backends.python.pb_utils import module as pb_utils
 from tritonclient.server.core import InferenceServer
 
 Serve = Callable[..., InferenceServer]

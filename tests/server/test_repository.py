@@ -12,13 +12,7 @@ import pytest
 
 from tests.server.conftest import ECHO, FP32_CONFIG, RepositoryMaker, fp32
 from tritonclient import messages as m
-from tritonclient.errors import (
-    Internal,
-    InvalidArgument,
-    NotFound,
-    ServerError,
-    Unavailable,
-)
+from tritonclient.errors import Internal, InvalidArgument, NotFound, ServerError, Unavailable
 from tritonclient.server.core import InferenceServer
 
 Serve = Callable[..., InferenceServer]

@@ -23,7 +23,7 @@ import trustme
 from tests.server.conftest import RepositoryMaker
 from tritonclient.cli import main
 from tritonclient.cli.serve import table
-from tritonclient.server.repository import ModelStatus
+from tritonclient.server.repository.repository import ModelStatus
 
 COMMAND = (sys.executable, "-m", "tritonclient", "serve")
 ANYWHERE = (

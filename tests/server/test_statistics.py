@@ -10,7 +10,7 @@ from tests.server.conftest import FP32_CONFIG, RepositoryMaker, fp32
 from tritonclient import messages as m
 from tritonclient.errors import InvalidArgument, ServerError
 from tritonclient.server.core import InferenceServer
-from tritonclient.server.statistics import Durations, Statistics
+from tritonclient.server.telemetry.statistics import Durations, Statistics
 
 STAGES = ("queue", "compute_input", "compute_infer", "compute_output")
 

@@ -12,15 +12,9 @@ import pytest
 from tests.server.conftest import FP32_CONFIG, RepositoryMaker, fp32, int32
 from tests.server.test_statistics import check_sums
 from tritonclient import messages as m
-from tritonclient.errors import (
-    Cancelled,
-    InvalidArgument,
-    NotFound,
-    ServerError,
-    Unimplemented,
-)
+from tritonclient.errors import Cancelled, InvalidArgument, NotFound, ServerError, Unimplemented
 from tritonclient.server.core import InferenceServer
-from tritonclient.server.jobs import LIMIT
+from tritonclient.server.jobs.job import LIMIT
 
 Serve = Callable[..., InferenceServer]
 

@@ -19,7 +19,7 @@ from .arguments import port, positive, switch
 
 if TYPE_CHECKING:
     from ..server import Server
-    from ..server.repository import ModelStatus
+    from ..server.repository.repository import ModelStatus
 
 NAME = "serve"
 HELP = "serve a model repository"

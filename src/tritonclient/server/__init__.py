@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .embedded import Server
-    from .grpc_options import GrpcOptions
+    from .frontends.grpc.options import GrpcOptions
 
 __all__ = ["GrpcOptions", "Server"]
 
@@ -28,7 +28,7 @@ def __getattr__(name: str) -> Any:
 
         return Server
     if name == "GrpcOptions":
-        from .grpc_options import GrpcOptions
+        from .frontends.grpc.options import GrpcOptions
 
         return GrpcOptions
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

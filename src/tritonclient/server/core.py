@@ -24,13 +24,13 @@ from ..errors import (
     Unimplemented,
 )
 from .inference import Responses, infer, submit
-from .jobs import Call, Flag, Job, Sink
-from .model import Model
-from .model_info import ModelInfo
-from .repository import ModelStatus, Repository, check_version
-from .settings import LogSettings, TraceSettings
-from .shared_memory import Regions
-from .tensor import Tensor
+from .jobs.job import Call, Flag, Job, Sink
+from .jobs.model_info import ModelInfo
+from .jobs.tensor import Tensor
+from .repository.model import Model
+from .repository.repository import ModelStatus, Repository, check_version
+from .telemetry.trace_settings import LogSettings, TraceSettings
+from .tensors.shared_memory import Regions
 
 T = TypeVar("T")
 

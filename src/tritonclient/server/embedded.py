@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..messages import Request
 from .core import InferenceServer, T
-from .grpc_options import GrpcOptions
-from .http import MAX_INPUT_SIZE
-from .repository import ModelStatus
+from .frontends.grpc.options import GrpcOptions
+from .frontends.http.application import MAX_INPUT_SIZE
+from .repository.repository import ModelStatus
 
 if TYPE_CHECKING:
-    from .grpc_listener import GrpcListener
-    from .listener import HttpListener
+    from .frontends.grpc.listener import GrpcListener
+    from .frontends.http.listener import HttpListener
 
 P = TypeVar("P")
 
@@ -128,7 +128,7 @@ class Server:
         # The addresses are taken first, since loading models may take long.
         timeout = self._exit_timeout
         if http_port is not None:
-            from .listener import HttpListener
+            from .frontends.http.listener import HttpListener
 
             self._http = HttpListener(
                 self._host, http_port, self._certificate, self._max_input_size, timeout
@@ -136,7 +136,7 @@ class Server:
         if grpc_port == "auto":
             grpc_port = 0 if _can_serve_grpc() else None
         if grpc_port is not None:
-            from .grpc_listener import GrpcListener
+            from .frontends.grpc.listener import GrpcListener
 
             self._grpc = GrpcListener(grpc_port, self._grpc_options, timeout)
         self._core = InferenceServer(self._directories, **self._core_options)
@@ -232,7 +232,7 @@ class Server:
 def _can_serve_grpc() -> bool:
     if importlib.util.find_spec("grpc") is None:
         return False
-    from . import grpc_listener
+    from .frontends.grpc import listener as grpc_listener
 
     try:
         grpc_listener.check_usable()

@@ -11,13 +11,13 @@ from typing import TypeAlias
 
 from ..errors import InferenceServerException, Unimplemented
 from ..messages import NO_PARAMETERS, Infer, InferResponse, Parameter
-from . import inputs, outputs
-from .batching import ModelClosed
-from .jobs import Answer, AnswerReader, Call, Flag, Job, Sink, own
-from .model import Model
-from .parameters import check_parameters
-from .shared_memory import Regions
-from .tensor import Tensor
+from .jobs.job import Answer, AnswerReader, Call, Flag, Job, Sink, own
+from .jobs.tensor import Tensor
+from .repository.model import Model
+from .scheduling.dynamic import ModelClosed
+from .tensors import inputs, outputs
+from .tensors.parameters import check_parameters
+from .tensors.shared_memory import Regions
 
 #: One response of a stream, or why there is none.
 StreamItem: TypeAlias = "InferResponse | InferenceServerException"

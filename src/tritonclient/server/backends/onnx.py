@@ -11,12 +11,12 @@ import numpy as np
 
 from ...datatypes import Array, datatype_of
 from ...errors import Internal, InvalidArgument, ServerError
-from .. import scheduling
+from ..config import scheduling
 from ..extras import needs
-from ..jobs import Job
-from ..statistics import Stopwatch
-from ..tensor import Tensor
-from . import Maker, Result, Source
+from ..jobs.job import Job
+from ..jobs.tensor import Tensor
+from ..telemetry.statistics import Stopwatch
+from .base import Maker, Result, Source
 
 _TYPES = {
     "tensor(bool)": "TYPE_BOOL",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import Backend
+from .base import Backend
 
 
 def find(name: str) -> Backend:
@@ -16,7 +16,7 @@ def find(name: str) -> Backend:
 
         return OnnxBackend()
     if name == "python":
-        from .python import PythonBackend
+        from .python.backend import PythonBackend
 
         return PythonBackend()
     raise ValueError(

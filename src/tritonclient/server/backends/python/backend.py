@@ -1,0 +1,195 @@
+"""Python-backend models: `model.py` files with a class `TritonPythonModel`, run unchanged.
+
+Triton runs every instance in a process of its own. Here they share this process, which starts in
+no time; each instance still has a module and an object of its own, and what a model imports from
+its own directory is not seen by other models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from .... import errors
+from ....codec import messages_pb
+from ...config import reading as model_config
+from ...config import scheduling
+from ...jobs.job import Job
+from ...telemetry.statistics import Stopwatch
+from ..base import Maker, Result, Source
+from .pb_utils import module as pb_utils
+from .pb_utils.request import InferenceRequest, result
+
+#: `sys.path` and `sys.modules` are shared, so one model is imported at a time.
+_importing = threading.RLock()
+
+#: What a model's code may raise; Triton's models can't end the server either.
+_RAISED = (Exception, SystemExit)
+
+
+class PythonBackend:
+    """Loads Python-backend models."""
+
+    def complete(self, source: Source) -> None:
+        """Let the model complete its configuration, when it has `auto_complete_config`."""
+        with _at_home(source):
+            model_class = _model_class(source)
+            if not hasattr(model_class, "auto_complete_config"):
+                return
+            values = messages_pb.to_dict(source.config)
+            offered = pb_utils.ModelConfig(json.dumps(values))
+            with _failures():
+                completed = model_class.auto_complete_config(offered)
+        if completed is None or completed.as_dict() == values:
+            return
+        source.config.CopyFrom(model_config.from_json(json.dumps(completed.as_dict())))
+        scheduling.complete(source.config)
+
+    def instances(self, source: Source, config: dict[str, Any]) -> list[Maker]:
+        """One per count of the instance groups."""
+        return [
+            partial(_PythonInstance, source, config, f"{group['name']}_{index}")
+            for group in config["instance_group"]
+            for index in range(group["count"])
+        ]
+
+
+class _PythonInstance:
+    def __init__(self, source: Source, config: dict[str, Any], name: str) -> None:
+        self._name = name
+        self._decoupled = pb_utils.using_decoupled_model_transaction_policy(config)
+        arguments = {
+            "model_config": json.dumps(config, separators=(",", ":")),
+            "model_instance_kind": "CPU",
+            "model_instance_name": name,
+            "model_instance_device_id": "0",
+            "model_repository": str(source.directory),
+            "model_version": str(source.version),
+            "model_name": source.name,
+        }
+        with _at_home(source) as self._utils, _failures():
+            self._model = _model_class(source)()
+            if hasattr(self._model, "initialize"):
+                self._model.initialize(arguments)
+
+    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
+        requests = [self._utils.InferenceRequest.of(job) for job in jobs]
+        watch.lap()
+        try:
+            responses = self._model.execute(requests)
+        except _RAISED as error:
+            raise self._failure(_described(error)) from error
+        watch.lap()
+        return self._results(requests, responses)
+
+    def _results(self, requests: list[InferenceRequest], responses: Any) -> list[Result]:
+        if self._decoupled:
+            if responses is not None:
+                raise self._failure(
+                    f"Python model '{self._name}' is using the decoupled mode and the execute "
+                    "function must return None."
+                )
+            return [None] * len(requests)
+        asked = [request.uses_sender() for request in requests]
+        if responses is None and all(asked):
+            return [None] * len(requests)
+        if not isinstance(responses, (list, tuple)):
+            raise self._failure(
+                f"Expected a list in the execute return, found type '{type(responses).__name__}'.\n"
+            )
+        if len(responses) != len(requests):
+            raise self._failure(
+                "Number of InferenceResponse objects do not match the number of InferenceRequest "
+                f"objects. InferenceRequest(s) size is:{len(requests)}, and InferenceResponse(s) "
+                f"size is:{len(responses)}\n"
+            )
+        return [
+            None if response is None and uses_sender else self._result(response)
+            for response, uses_sender in zip(responses, asked, strict=True)
+        ]
+
+    def _result(self, response: Any) -> Result:
+        if not isinstance(response, pb_utils.InferenceResponse):
+            raise self._failure(
+                "Expected an 'InferenceResponse' object in the execute function return list, "
+                f"found type '{type(response).__name__}'.\n"
+            )
+        return result(response)
+
+    def _failure(self, text: str) -> errors.Internal:
+        return errors.Internal(
+            f"Failed to process the request(s) for model '{self._name}', message: {text}", "500"
+        )
+
+    def close(self) -> None:
+        with _failures():
+            if hasattr(self._model, "finalize"):
+                self._model.finalize()
+
+
+def _model_class(source: Source) -> Any:
+    """The class in a new module made from the model's file; nothing is cached beside it."""
+    path = source.path
+    module = ModuleType("model")
+    module.__file__ = str(path)
+    with _failures():
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    if not hasattr(module, "TritonPythonModel"):
+        raise ValueError(f"'{path}' has no class TritonPythonModel")
+    return module.TritonPythonModel
+
+
+@contextlib.contextmanager
+def _at_home(source: Source) -> Iterator[Any]:
+    """Make the model's directory importable, and forget afterwards what came from there.
+
+    Gives what the model imports as `triton_python_backend_utils`.
+    """
+    home = str(source.path.parent)
+    utils = pb_utils.of_model(source.host, home)
+    with _importing:
+        sys.modules[utils.__name__] = utils
+        before, writes = set(sys.modules), sys.dont_write_bytecode
+        sys.path.insert(0, home)
+        sys.dont_write_bytecode = True  # the repository may be part of a source tree
+        try:
+            yield utils
+        finally:
+            sys.modules[utils.__name__] = pb_utils
+            sys.dont_write_bytecode = writes
+            sys.path.remove(home)
+            for name in set(sys.modules) - before:
+                if str(getattr(sys.modules[name], "__file__", None)).startswith(home + os.sep):
+                    del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _failures() -> Iterator[None]:
+    """Turn whatever a model's code raises outside of `execute` into the reason of its failure."""
+    try:
+        yield
+    except errors.ServerError:
+        raise
+    except _RAISED as error:
+        raise errors.ServerError(f"Internal: {_described(error)}", "400") from error
+
+
+def _described(error: BaseException) -> str:
+    """An error and where it came from in the model's own code, innermost first."""
+    places = [
+        f"  {frame.filename}({frame.lineno}): {frame.name}\n"
+        for frame in reversed(traceback.extract_tb(error.__traceback__))
+        if frame.filename not in (__file__, contextlib.__file__)
+    ]
+    text = "".join(traceback.format_exception_only(type(error), error)).strip()
+    # A class of a module is named with it; Triton gives the bare name.
+    text = text.removeprefix(f"{type(error).__module__}.")
+    return f"{text}\n\nAt:\n{''.join(places)}"
