@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from tritonclient.codec import messages_pb
-from tritonclient.server.config import reading as model_config
+from tritonclient.server.config import checking, completing, reading
 from tritonclient.server.config.reading import ModelConfig
+from tritonclient.server.config.specification import Specification, specifications
 
 
 def parsed(tmp_path: Path, text: str, files: tuple[str, ...] = ()) -> ModelConfig:
     path = tmp_path / "config.pbtxt"
     path.write_text(text)
-    config = model_config.read(path)
-    model_config.complete(config, "it", files)
+    config = reading.read(path)
+    completing.complete(config, "it", files)
     return config
 
 
@@ -32,9 +33,9 @@ def test_text_format_is_real(tmp_path: Path) -> None:
         parameters { key: "k" value: { string_value: "v" } }
         """,
     )
-    first, second = model_config.specifications(config.input)
-    assert first == model_config.Specification("A", "FP32", (-1, 3))
-    assert second == model_config.Specification("BC", "BYTES", (1,), optional=True)
+    first, second = specifications(config.input)
+    assert first == Specification("A", "FP32", (-1, 3))
+    assert second == Specification("BC", "BYTES", (1,), optional=True)
     assert messages_pb.to_dict(config)["parameters"] == {"k": {"string_value": "v"}}
 
 
@@ -150,22 +151,22 @@ def test_defaults_are_as_triton_writes_them(tmp_path: Path) -> None:
 def test_json_form_is_read_back(tmp_path: Path) -> None:
     config = parsed(tmp_path, 'backend: "python" version_policy { all { } }')
     value = messages_pb.to_dict(config)
-    assert messages_pb.to_dict(model_config.from_json(json.dumps(value))) == value
+    assert messages_pb.to_dict(reading.from_json(json.dumps(value))) == value
 
 
 def test_numbers_without_a_name() -> None:
     """Protobuf's JSON form takes them, as proto3 has open enumerations."""
     tensor = {"name": "A", "data_type": 99, "dims": [1], "format": 77}
-    config = model_config.from_json(json.dumps({"backend": "python", "input": [tensor]}))
+    config = reading.from_json(json.dumps({"backend": "python", "input": [tensor]}))
     assert messages_pb.to_dict(config)["input"][0]["format"] == 77
     with pytest.raises(ValueError, match="model input 'A' has the unknown data_type 99"):
-        model_config.check(config)
+        checking.check(config)
 
 
 @pytest.mark.parametrize("text", ["{", '{"nope": 1}', '{"max_batch_size": "x"}'])
 def test_json_that_is_no_configuration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"parse|field|Cannot|Failed"):
-        model_config.from_json(text)
+        reading.from_json(text)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_json_that_is_no_configuration_is_refused(text: str) -> None:
 def test_what_cannot_be_served_is_refused(tmp_path: Path, text: str, message: str) -> None:
     backend = "" if "platform" in text else 'backend: "python" '
     with pytest.raises(ValueError, match=message):
-        model_config.check(parsed(tmp_path, backend + text))
+        checking.check(parsed(tmp_path, backend + text))
 
 
 def control(kind: str, values: str) -> str:

@@ -14,7 +14,7 @@ from tests.server.test_statistics import check_sums
 from tritonclient import messages as m
 from tritonclient.errors import Cancelled, InvalidArgument, NotFound, ServerError, Unimplemented
 from tritonclient.server.core import InferenceServer
-from tritonclient.server.jobs.job import LIMIT
+from tritonclient.server.jobs.reader import LIMIT
 
 Serve = Callable[..., InferenceServer]
 

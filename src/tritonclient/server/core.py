@@ -24,12 +24,14 @@ from ..errors import (
     Unimplemented,
 )
 from .inference import Responses, infer, submit
-from .jobs.job import Call, Flag, Job, Sink
+from .jobs.job import Call, Job
 from .jobs.model_info import ModelInfo
+from .jobs.response import Flag, Sink
 from .jobs.tensor import Tensor
 from .repository.model import Model
 from .repository.repository import ModelStatus, Repository, check_version
-from .telemetry.trace_settings import LogSettings, TraceSettings
+from .telemetry.log_settings import LogSettings
+from .telemetry.trace_settings import TraceSettings
 from .tensors.shared_memory import Regions
 
 T = TypeVar("T")

@@ -9,12 +9,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
-from ..errors import InferenceServerException, Unimplemented
+from ..errors import InferenceServerException
 from ..messages import NO_PARAMETERS, Infer, InferResponse, Parameter
-from .jobs.job import Answer, AnswerReader, Call, Flag, Job, Sink, own
+from .jobs.errors import DecoupledModel, ModelClosed, own
+from .jobs.job import Call, Job
+from .jobs.reader import AnswerReader
+from .jobs.response import Answer, Flag, Sink
 from .jobs.tensor import Tensor
 from .repository.model import Model
-from .scheduling.dynamic import ModelClosed
 from .tensors import inputs, outputs
 from .tensors.parameters import check_parameters
 from .tensors.shared_memory import Regions
@@ -24,10 +26,6 @@ StreamItem: TypeAlias = "InferResponse | InferenceServerException"
 
 _EMPTY_FINAL = "triton_enable_empty_final_response"
 _FINAL = "triton_final_response"
-
-
-class DecoupledModel(Unimplemented):
-    """A model was asked for one answer that gives any number of them; fronts say who asked."""
 
 
 def submit(find: Callable[[], Model], tensors: Sequence[Tensor], call: Call, sink: Sink) -> Job:

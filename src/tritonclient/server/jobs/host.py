@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from ...messages import Request
-from .job import Call, Job, Sink
+from .job import Call, Job
 from .model_info import ModelInfo
+from .response import Sink
 from .tensor import Tensor
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import Internal
-from ..config.reading import Specification
+from ..config.specification import Specification
 from .tensor import Tensor
 
 

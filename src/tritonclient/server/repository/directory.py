@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InvalidArgument
+from ..config import completing
 from ..config import reading as model_config
 from ..config.reading import ModelConfig
 
@@ -56,7 +57,7 @@ def read_configuration(name: str, directory: Path, override: str | None) -> Mode
         for number in version_numbers(directory)
         for each in (directory / str(number)).iterdir()
     ]
-    model_config.complete(config, name, files)
+    completing.complete(config, name, files)
     if not config.backend and not config.platform:
         raise ValueError(
             f"Invalid model name: Could not determine backend for model '{name}' with no backend "

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 
 from ...errors import InferenceServerException
 from ..backends.base import Instance, Maker, Result
-from ..jobs.job import Filler, Job, own
+from ..jobs.errors import own
+from ..jobs.job import Filler, Job
 from ..telemetry.statistics import Statistics, Stopwatch
 
 _log = logging.getLogger(__name__)

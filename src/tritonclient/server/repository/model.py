@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 from ... import messages as m
 from ..backends.base import Maker, Source
-from ..config import reading as config
+from ..config.specification import specifications
 from ..jobs.job import Job
 from ..jobs.model_info import ModelInfo
+from ..scheduling.base import Scheduler
 from ..telemetry.statistics import Statistics
 from .instance_thread import Worker
-
-
-class Scheduler(Protocol):
-    """Where jobs wait for their turn."""
-
-    def put(self, job: Job) -> None:
-        """Let a job wait; a ServerError when it may not."""
-
-    def taker(self, instance: int) -> Callable[[], list[Job]]:
-        """A function that gives an instance what to execute next, none when there is no more."""
-        ...
-
-    def close(self) -> None:
-        """Take no more jobs; those that wait are still executed."""
 
 
 class Model:
@@ -51,8 +38,8 @@ class Model:
             name=source.name,
             version=source.version,
             max_batch_size=values["max_batch_size"],
-            inputs={each.name: each for each in config.specifications(source.config.input)},
-            outputs={each.name: each for each in config.specifications(source.config.output)},
+            inputs={each.name: each for each in specifications(source.config.input)},
+            outputs={each.name: each for each in specifications(source.config.output)},
             decoupled=values.get("model_transaction_policy", {}).get("decoupled", False),
             labels=labels,
         )

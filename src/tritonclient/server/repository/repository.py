@@ -18,10 +18,10 @@ from pathlib import Path
 from ...errors import Internal, InvalidArgument, NotFound, ServerError
 from ...messages import ModelIndex
 from ..backends.base import Source
-from ..config import reading as model_config
+from ..config.checking import is_ensemble
 from ..config.reading import ModelConfig
 from ..jobs.host import Host
-from ..scheduling.ensemble import check as check_ensemble
+from ..scheduling.ensemble_steps import check as check_ensemble
 from .directory import chosen_versions, is_model, read_configuration, version_numbers, write
 from .model import Model
 from .versions import Entry, Version, failure_of, load_version
@@ -312,7 +312,7 @@ class Repository:
             self._load_steps(config, [*ensembles, name])
         except (ValueError, OSError) as error:
             raise self._poll_failed(name, error) from error
-        if model_config.is_ensemble(config):
+        if is_ensemble(config):
             try:
                 check_ensemble(name, config, self._host)
             except ValueError as error:

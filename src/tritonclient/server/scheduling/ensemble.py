@@ -8,129 +8,35 @@ answer of a decoupled model goes its own way through the steps that are left.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from ...errors import InferenceServerException, InvalidArgument, NotFound
-from ..backends.base import Source
+from ...errors import InferenceServerException, InvalidArgument
+from ..jobs.errors import ModelClosed, own
 from ..jobs.host import Host
-from ..jobs.job import Answer, Job, own
-from ..jobs.model_info import ModelInfo
+from ..jobs.job import Job
+from ..jobs.response import Answer
 from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Statistics, Stopwatch
-from .dynamic import ModelClosed
+from .ensemble_steps import Step, steps
 
 #: Tensors by their names within the ensemble.
 _Pool: TypeAlias = dict[str, Tensor]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """A request to another model.
-
-    Attributes:
-        version: "" for the one that is served by default.
-        inputs: by the model's name for an input, the ensemble's name for the tensor.
-        outputs: the same for what it gives.
-    """
-
-    model: str
-    version: str
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, str]
-
-
-def steps(config: Any) -> tuple[Step, ...]:
-    """The steps in a configuration."""
-    return tuple(
-        Step(
-            each.model_name,
-            "" if each.model_version < 0 else str(each.model_version),
-            dict(each.input_map),
-            dict(each.output_map),
-        )
-        for each in config.ensemble_scheduling.step
-    )
-
-
-def check(name: str, config: Any, host: Host) -> None:
-    """Make sure that the models are there, and that every tensor comes from somewhere.
-
-    Raises:
-        ValueError: the steps don't fit together, or one of the models is not there.
-    """
-    parts = steps(config)
-    missing = [step.model for step in parts if _find(step, host) is None]
-    if missing:
-        raise ValueError(
-            f"ensemble {name} contains models that are not available or ambiguous: "
-            f"{', '.join(missing)}"
-        )
-    available = {each.name for each in config.input}
-    for step in parts:
-        _check_step(name, step, host)
-        available |= set(step.outputs.values())
-    taken = [tensor for step in parts for tensor in step.inputs.values()]
-    for tensor in [*taken, *(each.name for each in config.output)]:
-        if tensor not in available:
-            raise ValueError(
-                f"in ensemble {name}, ensemble tensor {tensor}: no step gives it, and it is no "
-                "input"
-            )
-
-
-def _find(step: Step, host: Host) -> ModelInfo | None:
-    try:
-        return host.model_info(step.model, step.version)
-    except NotFound:
-        return None
-
-
-def _check_step(name: str, step: Step, host: Host) -> None:
-    model = host.model_info(step.model, step.version)
-    for kind, mapped, tensors in (
-        ("input", step.inputs, model.inputs),
-        ("output", step.outputs, model.outputs),
-    ):
-        for tensor in mapped:
-            if tensor not in tensors:
-                raise ValueError(
-                    f"in ensemble {name}, ensemble tensor {mapped[tensor]} is mapping to "
-                    f"non-existing {kind} {tensor} in model {step.model}"
-                )
-
-
-def labels(config: Any, host: Host) -> dict[str, tuple[str, ...]]:
-    """The labels of outputs, which are those of the models that give them."""
-    return {
-        tensor: model.labels[output]
-        for step in steps(config)
-        for model in [host.model_info(step.model, step.version)]
-        for output, tensor in step.outputs.items()
-        if output in model.labels
-    }
-
-
-def complete(config: Any, host: Host) -> None:
-    """Fill in what the models tell: an ensemble of a decoupled model is decoupled itself."""
-    config.model_transaction_policy.decoupled = any(
-        host.model_info(step.model, step.version).decoupled for step in steps(config)
-    )
-
-
 class Ensemble:
     """What executes the jobs of an ensemble that `check` approves of."""
 
-    def __init__(self, source: Source, statistics: Statistics) -> None:
-        self.name = source.name
-        self.host = source.host
-        self.steps = steps(source.config)
+    def __init__(self, name: str, config: Any, host: Host, statistics: Statistics) -> None:
+        self.name = name
+        self.host = host
+        self.steps = steps(config)
         self.decoupled = {
             step for step in self.steps if self.host.model_info(step.model, step.version).decoupled
         }
-        self.optional = {each.name for each in source.config.input if each.optional}
+        self.optional = {each.name for each in config.input if each.optional}
         self.statistics = statistics
         self._closed = False
 

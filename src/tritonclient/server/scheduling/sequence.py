@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from ...errors import InvalidArgument
+from ..jobs.errors import ModelClosed
 from ..jobs.job import Filler, Job
-from .dynamic import ModelClosed, Rule
+from .policies import Rule
 from .sequence_controls import Controls, Id
 
 _log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import datatypes
 from ...errors import InvalidArgument
-from ..config.reading import DATATYPES
+from ..config.specification import DATATYPES
 from ..jobs.tensor import Tensor
 
 #: A sequence's own name; 0 and "" stand for none.

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from ...errors import Internal, InvalidArgument, Unimplemented
+from ...errors import InvalidArgument, Unimplemented
+from .errors import wrong_type
 
 _TRACE_DEFAULTS: Mapping[str, Any] = {
     "trace_level": ["OFF"],
@@ -20,19 +21,6 @@ _TRACE_DEFAULTS: Mapping[str, Any] = {
 #: As many digits as fit into 64 bits.
 _NUMBER = re.compile("-?[0-9]{1,18}")
 _TRACE_LEVELS = ("TIMESTAMPS", "TENSORS")
-_LOG_DEFAULTS: Mapping[str, Any] = {
-    "log_file": "",
-    "log_info": True,
-    "log_warning": True,
-    "log_error": True,
-    "log_verbose_level": 0,
-    "log_format": "default",
-}
-_LOG_FORMATS = ("default", "ISO8601")
-
-
-def _wrong(text: str) -> Internal:
-    return Internal(f"attempt to access JSON {text}", "500")
 
 
 class TraceSettings:
@@ -84,15 +72,15 @@ class TraceSettings:
 
 def _levels(value: Any) -> list[str]:
     if not isinstance(value, (list, tuple)):
-        raise _wrong("non-array as array")
+        raise wrong_type("non-array as array")
     if not all(isinstance(level, str) for level in value):
-        raise _wrong("non-string as string")
+        raise wrong_type("non-string as string")
     return [level for level in value if level in _TRACE_LEVELS] or ["OFF"]
 
 
 def _trace_value(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise _wrong("non-string as string")
+        raise wrong_type("non-string as string")
     if name == "trace_file":
         raise Unimplemented(
             "trace file location can not be updated through network protocol", "501"
@@ -109,43 +97,3 @@ def _check_number(name: str, value: str) -> None:
         raise InvalidArgument(
             f"Unable to parse 'trace_count'. Expecting value >= -1, got:{value}", "400"
         )
-
-
-class LogSettings:
-    """What the server logs."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._settings: dict[str, Any] = dict(_LOG_DEFAULTS)
-
-    def get(self) -> dict[str, Any]:
-        """The settings in force."""
-        with self._lock:
-            return dict(self._settings)
-
-    def update(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Change settings; the settings that are then in force."""
-        changes = {
-            name: _log_value(name, value)
-            for name, value in settings.items()
-            if name in _LOG_DEFAULTS and value is not None
-        }
-        with self._lock:
-            self._settings.update(changes)
-        return self.get()
-
-
-def _log_value(name: str, value: Any) -> Any:
-    if name == "log_file":
-        raise Unimplemented("log file location can not be updated through network protocol", "501")
-    if name == "log_verbose_level":
-        if type(value) is not int or value < 0:
-            raise _wrong("non-unsigned-integer as unsigned-integer")
-    elif name == "log_format":
-        if not isinstance(value, str):
-            raise _wrong("non-string as string")
-        if value not in _LOG_FORMATS:
-            raise InvalidArgument(f"invalid argument for --log_format, got: {value}", "503")
-    elif type(value) is not bool:
-        raise _wrong("non-boolean as boolean")
-    return value

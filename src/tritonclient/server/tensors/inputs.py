@@ -11,7 +11,7 @@ from typing import NoReturn, TypeAlias
 from ... import datatypes
 from ...errors import InvalidArgument
 from ...messages import InferTensor
-from ..config.reading import Specification
+from ..config.specification import Specification
 from ..jobs.model_info import ModelInfo
 from ..jobs.tensor import Tensor
 from .shared_memory import Regions

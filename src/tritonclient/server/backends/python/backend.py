@@ -7,15 +7,9 @@ its own directory is not seen by other models.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sys
-import threading
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from types import ModuleType
 from typing import Any
 
 from .... import errors
@@ -25,14 +19,10 @@ from ...config import scheduling
 from ...jobs.job import Job
 from ...telemetry.statistics import Stopwatch
 from ..base import Maker, Result, Source
+from .loader import RAISED, describe_error, model_class, model_errors, model_import_scope
 from .pb_utils import module as pb_utils
-from .pb_utils.request import InferenceRequest, result
-
-#: `sys.path` and `sys.modules` are shared, so one model is imported at a time.
-_importing = threading.RLock()
-
-#: What a model's code may raise; Triton's models can't end the server either.
-_RAISED = (Exception, SystemExit)
+from .pb_utils.request import InferenceRequest
+from .pb_utils.response import result
 
 
 class PythonBackend:
@@ -40,14 +30,14 @@ class PythonBackend:
 
     def complete(self, source: Source) -> None:
         """Let the model complete its configuration, when it has `auto_complete_config`."""
-        with _at_home(source):
-            model_class = _model_class(source)
-            if not hasattr(model_class, "auto_complete_config"):
+        with model_import_scope(source):
+            model = model_class(source)
+            if not hasattr(model, "auto_complete_config"):
                 return
             values = messages_pb.to_dict(source.config)
             offered = pb_utils.ModelConfig(json.dumps(values))
-            with _failures():
-                completed = model_class.auto_complete_config(offered)
+            with model_errors():
+                completed = model.auto_complete_config(offered)
         if completed is None or completed.as_dict() == values:
             return
         source.config.CopyFrom(model_config.from_json(json.dumps(completed.as_dict())))
@@ -75,8 +65,8 @@ class _PythonInstance:
             "model_version": str(source.version),
             "model_name": source.name,
         }
-        with _at_home(source) as self._utils, _failures():
-            self._model = _model_class(source)()
+        with model_import_scope(source) as self._utils, model_errors():
+            self._model = model_class(source)()
             if hasattr(self._model, "initialize"):
                 self._model.initialize(arguments)
 
@@ -85,8 +75,8 @@ class _PythonInstance:
         watch.lap()
         try:
             responses = self._model.execute(requests)
-        except _RAISED as error:
-            raise self._failure(_described(error)) from error
+        except RAISED as error:
+            raise self._failure(describe_error(error)) from error
         watch.lap()
         return self._results(requests, responses)
 
@@ -130,66 +120,6 @@ class _PythonInstance:
         )
 
     def close(self) -> None:
-        with _failures():
+        with model_errors():
             if hasattr(self._model, "finalize"):
                 self._model.finalize()
-
-
-def _model_class(source: Source) -> Any:
-    """The class in a new module made from the model's file; nothing is cached beside it."""
-    path = source.path
-    module = ModuleType("model")
-    module.__file__ = str(path)
-    with _failures():
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-    if not hasattr(module, "TritonPythonModel"):
-        raise ValueError(f"'{path}' has no class TritonPythonModel")
-    return module.TritonPythonModel
-
-
-@contextlib.contextmanager
-def _at_home(source: Source) -> Iterator[Any]:
-    """Make the model's directory importable, and forget afterwards what came from there.
-
-    Gives what the model imports as `triton_python_backend_utils`.
-    """
-    home = str(source.path.parent)
-    utils = pb_utils.of_model(source.host, home)
-    with _importing:
-        sys.modules[utils.__name__] = utils
-        before, writes = set(sys.modules), sys.dont_write_bytecode
-        sys.path.insert(0, home)
-        sys.dont_write_bytecode = True  # the repository may be part of a source tree
-        try:
-            yield utils
-        finally:
-            sys.modules[utils.__name__] = pb_utils
-            sys.dont_write_bytecode = writes
-            sys.path.remove(home)
-            for name in set(sys.modules) - before:
-                if str(getattr(sys.modules[name], "__file__", None)).startswith(home + os.sep):
-                    del sys.modules[name]
-
-
-@contextlib.contextmanager
-def _failures() -> Iterator[None]:
-    """Turn whatever a model's code raises outside of `execute` into the reason of its failure."""
-    try:
-        yield
-    except errors.ServerError:
-        raise
-    except _RAISED as error:
-        raise errors.ServerError(f"Internal: {_described(error)}", "400") from error
-
-
-def _described(error: BaseException) -> str:
-    """An error and where it came from in the model's own code, innermost first."""
-    places = [
-        f"  {frame.filename}({frame.lineno}): {frame.name}\n"
-        for frame in reversed(traceback.extract_tb(error.__traceback__))
-        if frame.filename not in (__file__, contextlib.__file__)
-    ]
-    text = "".join(traceback.format_exception_only(type(error), error)).strip()
-    # A class of a module is named with it; Triton gives the bare name.
-    text = text.removeprefix(f"{type(error).__module__}.")
-    return f"{text}\n\nAt:\n{''.join(places)}"

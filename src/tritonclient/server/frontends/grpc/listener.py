@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ...core import InferenceServer
 from ...extras import needs
-from ..http.listener import listen
+from ..sockets import listen
 from .options import COMPRESSION_LEVELS, GrpcOptions
 from .service import GrpcService
 

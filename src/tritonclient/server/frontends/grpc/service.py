@@ -19,7 +19,7 @@ from ....codec import rpc
 from ....errors import InferenceServerException, InvalidArgument, Unavailable, Unimplemented
 from ...core import InferenceServer
 from ...extras import needs
-from ...inference import DecoupledModel
+from ...jobs.errors import DecoupledModel
 from .health import Health
 from .stream import Stream, told
 

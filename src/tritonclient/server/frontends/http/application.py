@@ -28,7 +28,7 @@ from ....errors import (
     Unimplemented,
 )
 from ...core import InferenceServer
-from ...inference import DecoupledModel
+from ...jobs.errors import DecoupledModel
 from . import compression
 
 Scope: TypeAlias = MutableMapping[str, Any]

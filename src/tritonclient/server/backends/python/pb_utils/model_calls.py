@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from .....errors import Internal, InvalidArgument, NotFound
+from ....jobs.errors import own
 from ....jobs.host import Host
-from ....jobs.job import Answer, AnswerReader, Call, Job, Sink, own
+from ....jobs.job import Call, Job
+from ....jobs.reader import AnswerReader
+from ....jobs.response import Answer, Sink
 from ....jobs.tensor import Tensor
 
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from ..... import datatypes, messages
 from .....datatypes import Array
-from ....config.reading import DATATYPES
+from ....config.specification import DATATYPES
 from ....jobs.host import Host
+from .errors import TritonError, TritonModelException
 from .model_config import ModelConfig
 from .request import (
     TRITONSERVER_MEMORY_CPU,
@@ -26,14 +27,15 @@ from .request import (
     TRITONSERVER_REQUEST_FLAG_SEQUENCE_START,
     TRITONSERVER_REQUEST_RELEASE_ALL,
     TRITONSERVER_REQUEST_RELEASE_RESCHEDULE,
-    TRITONSERVER_RESPONSE_COMPLETE_FINAL,
     InferenceRequest,
+    PreferredMemory,
+)
+from .response import (
+    TRITONSERVER_RESPONSE_COMPLETE_FINAL,
     InferenceResponse,
     InferenceResponseSender,
-    PreferredMemory,
-    TritonError,
 )
-from .tensor import Tensor, TritonModelException
+from .tensor import Tensor
 
 __all__ = [
     "TRITONSERVER_MEMORY_CPU",

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from enum import IntEnum
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
-from ..... import datatypes, errors
-from .....datatypes import Array
 from ....jobs.host import Host
-from ....jobs.job import Answer, Call, Job
-from ....jobs.tensor import Tensor as CoreTensor
+from ....jobs.job import Call, Job
+from ....jobs.response import Answer
+from .errors import TritonModelException
 from .model_calls import ModelCall
-from .tensor import Tensor, TritonModelException
+from .response import InferenceResponse, InferenceResponseSender, response_of, snapshots
+from .tensor import Tensor
 
 TRITONSERVER_MEMORY_CPU = 0
 TRITONSERVER_MEMORY_GPU = 2
@@ -25,58 +21,6 @@ TRITONSERVER_REQUEST_FLAG_SEQUENCE_START = 1
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_END = 2
 TRITONSERVER_REQUEST_RELEASE_ALL = 1
 TRITONSERVER_REQUEST_RELEASE_RESCHEDULE = 2
-TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
-
-
-class TritonErrorCode(IntEnum):
-    """The codes that an error may have, by their numbers in Triton."""
-
-    UNKNOWN = 0
-    INTERNAL = 1
-    NOT_FOUND = 2
-    INVALID_ARG = 3
-    UNAVAILABLE = 4
-    UNSUPPORTED = 5
-    ALREADY_EXISTS = 6
-    CANCELLED = 7
-
-
-class TritonError:
-    """Why one request failed."""
-
-    UNKNOWN: ClassVar = TritonErrorCode.UNKNOWN
-    INTERNAL: ClassVar = TritonErrorCode.INTERNAL
-    NOT_FOUND: ClassVar = TritonErrorCode.NOT_FOUND
-    INVALID_ARG: ClassVar = TritonErrorCode.INVALID_ARG
-    UNAVAILABLE: ClassVar = TritonErrorCode.UNAVAILABLE
-    UNSUPPORTED: ClassVar = TritonErrorCode.UNSUPPORTED
-    ALREADY_EXISTS: ClassVar = TritonErrorCode.ALREADY_EXISTS
-    CANCELLED: ClassVar = TritonErrorCode.CANCELLED
-
-    def __init__(self, message: str, code: TritonErrorCode = TritonErrorCode.INTERNAL) -> None:
-        self._message = message
-        self._code = TritonErrorCode(code)
-
-    def message(self) -> str:
-        return self._message
-
-    def code(self) -> TritonErrorCode:
-        return self._code
-
-    def __str__(self) -> str:
-        return self._message
-
-
-_STATUS_OF: dict[int, tuple[type[errors.InferenceServerException], str]] = {
-    TritonError.UNKNOWN: (errors.Unknown, "500"),
-    TritonError.INTERNAL: (errors.Internal, "500"),
-    TritonError.NOT_FOUND: (errors.NotFound, "404"),
-    TritonError.INVALID_ARG: (errors.InvalidArgument, "400"),
-    TritonError.UNAVAILABLE: (errors.Unavailable, "503"),
-    TritonError.UNSUPPORTED: (errors.Unimplemented, "501"),
-    TritonError.ALREADY_EXISTS: (errors.AlreadyExists, "409"),
-    TritonError.CANCELLED: (errors.Cancelled, "499"),
-}
 
 
 class PreferredMemory:
@@ -202,13 +146,13 @@ class InferenceRequest:
                 last may be empty.
         """
         call = self._to_model()
-        return map(_response, call.answers()) if decoupled else _response(call.answer())
+        return map(response_of, call.answers()) if decoupled else response_of(call.answer())
 
     def async_exec(self, decoupled: bool = False) -> Awaitable[Any]:
         """The same, to be awaited in an event loop."""
         call = self._to_model()
         if decoupled:
-            return asyncio.ensure_future(_ready(map(_response, call.answers())))
+            return asyncio.ensure_future(_ready(map(response_of, call.answers())))
         return asyncio.ensure_future(_later(call.answer_later()))
 
     def _to_model(self) -> ModelCall:
@@ -230,127 +174,9 @@ class InferenceRequest:
         return ModelCall(self.host, *self._model, snapshots(self._inputs), call)
 
 
-class InferenceResponse:
-    """A model's answer to one request: tensors, or an error."""
-
-    def __init__(
-        self, output_tensors: Sequence[Tensor] = (), error: TritonError | None = None
-    ) -> None:
-        if error is not None and not isinstance(error, TritonError):
-            raise TypeError(f"error is {type(error).__name__}, expected TritonError")
-        for tensor in output_tensors:
-            if not isinstance(tensor, Tensor):
-                raise TypeError(f"output_tensors holds {type(tensor).__name__}, expected Tensor")
-        self._tensors = list(output_tensors)
-        self._error = error
-
-    def output_tensors(self) -> list[Tensor]:
-        return self._tensors
-
-    def has_error(self) -> bool:
-        return self._error is not None
-
-    def error(self) -> TritonError | None:
-        return self._error
-
-
-class InferenceResponseSender:
-    """Sends the responses to one request; any thread may use it.
-
-    A decoupled model sends any number of them, another model exactly one.
-    """
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._lock = threading.Lock()
-        self._responses = 0
-        self._closed = False
-
-    def send(self, response: InferenceResponse | None = None, flags: int = 0) -> None:
-        """Send a response, or with the flag of the last one that there is no other.
-
-        Waits while the reader is slow. Raises TritonModelException when nothing may be sent.
-        """
-        if response is not None and not isinstance(response, InferenceResponse):
-            raise TypeError(f"response is {type(response).__name__}, expected InferenceResponse")
-        final = flags == TRITONSERVER_RESPONSE_COMPLETE_FINAL
-        with self._lock:
-            self._check(response, flags)
-            self._closed = final
-            self._responses += response is not None
-        outcome = result(response) if response is not None else None
-        if isinstance(outcome, errors.InferenceServerException):
-            self._job.send(error=outcome, final=final)
-        else:
-            self._job.send(outcome, final=final)
-
-    def _check(self, response: InferenceResponse | None, flags: int) -> None:
-        why = ""
-        if flags not in (0, TRITONSERVER_RESPONSE_COMPLETE_FINAL):
-            why = "Unable to send response. Unsupported flag provided."
-        elif response is None and not flags:
-            why = (
-                "Inference Response object must be provided when the response flags is set to zero."
-            )
-        elif self._closed:
-            why = "Unable to send response. Response sender has been closed."
-        elif not self._job.model.decoupled:
-            if response is None and not self._responses:
-                why = (
-                    "Unable to send response. Non-decoupled model cannot send complete final "
-                    "before sending a response."
-                )
-            elif response is not None and self._responses:
-                why = (
-                    "Unable to send response. Non-decoupled model cannot send more than one "
-                    "response."
-                )
-        if why:
-            raise TritonModelException(why)
-
-    def is_cancelled(self) -> bool:
-        """Whether nobody waits for further responses."""
-        return self._job.cancelled
-
-
-def result(response: InferenceResponse) -> list[CoreTensor] | errors.InferenceServerException:
-    """A response in the server's own terms."""
-    error = response.error()
-    if error is not None:
-        kind, status = _STATUS_OF[error.code()]
-        return kind(error.message(), status)
-    return snapshots(response.output_tensors())
-
-
-def snapshots(tensors: Iterable[Tensor]) -> list[CoreTensor]:
-    """Tensors in the server's own terms.
-
-    They are copied, because a model may write to its arrays again while they are on their way.
-    """
-    return [
-        CoreTensor(tensor.name(), tensor.triton_dtype(), _copy(tensor._array)) for tensor in tensors
-    ]
-
-
-def _copy(array: Array) -> Array:
-    if array.dtype.kind not in "OSU":
-        return np.array(array, order="C")
-    return datatypes.unpack(datatypes.pack_bytes(array), "BYTES", array.shape)
-
-
 async def _ready(responses: Iterator[InferenceResponse]) -> Iterator[InferenceResponse]:
     return responses
 
 
 async def _later(answer: Awaitable[Answer]) -> InferenceResponse:
-    return _response(await answer)
-
-
-def _response(answer: Answer) -> InferenceResponse:
-    """An answer of the server as a model sees it."""
-    error = answer.error
-    if error is None:
-        return InferenceResponse([Tensor.of(*tensor) for tensor in answer.outputs or ()])
-    codes = (code for code, (kind, _) in _STATUS_OF.items() if isinstance(error, kind))
-    code = next(codes, TritonError.UNKNOWN)
-    return InferenceResponse(error=TritonError(error.message() or "", TritonErrorCode(code)))
+    return response_of(await answer)

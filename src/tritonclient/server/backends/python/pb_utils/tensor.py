@@ -9,10 +9,7 @@ import numpy.typing as npt
 
 from ..... import datatypes
 from .....datatypes import Array
-
-
-class TritonModelException(Exception):
-    """What a model raises to fail its requests."""
+from .errors import TritonModelException
 
 
 class Tensor:

@@ -1,0 +1,9 @@
+"""Errors of settings."""
+
+from __future__ import annotations
+
+from ...errors import Internal
+
+
+def wrong_type(text: str) -> Internal:
+    return Internal(f"attempt to access JSON {text}", "500")
