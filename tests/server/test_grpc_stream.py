@@ -201,13 +201,13 @@ def test_many_requests_at_once(either: grpc.Channel) -> None:
 def test_nothing_is_sent_before_the_stream_is_open(
     channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = grpc_stream.told
+    await_send = grpc_stream.await_send
 
-    async def told_late(operation: Awaitable[None]) -> None:
+    async def sent_late(operation: Awaitable[None]) -> None:
         await asyncio.sleep(0.2)  # responses are there by then
-        await told(operation)
+        await await_send(operation)
 
-    monkeypatch.setattr(grpc_stream, "told", told_late)
+    monkeypatch.setattr(grpc_stream, "await_send", sent_late)
     assert len(stream(channel, *[simple()] * 3)) == 3
 
 

@@ -21,8 +21,8 @@ __all__ = ["GrpcOptions", "Server"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: the pytest plug-in lives in this package and is imported by every
-    # test run in an environment that has the package, whether it uses the server or not.
+    # Imported on first use: pytest imports this package, for its plug-in, in every test run of an
+    # environment that has it installed.
     if name == "Server":
         from .embedded import Server
 

@@ -1,4 +1,4 @@
-"""Naming the extra that brings what the embedded server needs."""
+"""Imports of optional packages that the embedded server needs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from contextlib import AbstractContextManager
 from .. import extras
 
 
-def needs(package: str) -> AbstractContextManager[None]:
-    """Import an optional package inside; when it is missing, the error says how to get it."""
+def optional_import(package: str) -> AbstractContextManager[None]:
+    """Import a package in the block; if it is missing, the error names what to install."""
     return extras.needs(package, "the embedded server", "server")

@@ -16,15 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..datatypes import (
-    Array,
-    Buffer,
-    byte_size,
-    element_count,
-    leading_bytes,
-    unpack,
-    unpack_bytes,
-)
+from ..datatypes import Array, Buffer, byte_size, element_count, leading_bytes, unpack, unpack_bytes
 from ..messages import (
     Parameter,
     RegisterCudaSharedMemory,

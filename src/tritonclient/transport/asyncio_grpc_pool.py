@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING, cast
 
 from ..engine.http2 import Http2
 from ..engine.rpc_stream import RpcStream
-from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
+from ..errors import (
+    Cancelled,
+    ConnectionFailed,
+    DeadlineExceeded,
+    InferenceServerException,
+)
 from .asyncio_pool import Connector, LoopConnection, LoopPool, all_busy
 from .call import KeepAlive, gather, lost
 from .polling import looker

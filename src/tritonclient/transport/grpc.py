@@ -25,7 +25,15 @@ from ..errors import (
     ServerError,
 )
 from ..messages import Request
-from .call import MAX_REFUSALS, NO_OPTIONS, KeepAlive, Options, check_limit, check_size, note
+from .call import (
+    MAX_REFUSALS,
+    NO_OPTIONS,
+    KeepAlive,
+    Options,
+    check_limit,
+    check_size,
+    note,
+)
 from .endpoint import Endpoint
 
 if TYPE_CHECKING:

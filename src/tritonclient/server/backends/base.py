@@ -1,4 +1,4 @@
-"""What executes a model; one module per kind of model."""
+"""What a backend is: it makes instances of a model, which execute jobs."""
 
 from __future__ import annotations
 
@@ -14,37 +14,36 @@ from ..jobs.job import Job
 from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Stopwatch
 
-#: What becomes of one job: its outputs, why it failed, or None when the job was sent its answers,
-#: or will be.
+#: The result of one job: its outputs, its error, or None if the responses are sent separately.
 Result: TypeAlias = "Sequence[Tensor] | InferenceServerException | None"
 
 
 class Instance(Protocol):
-    """Executes one batch at a time, always on the thread that made it."""
+    """One instance of a model. It executes one batch at a time, on the thread that made it."""
 
     def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> Sequence[Result]:
-        """A result for each job; an exception fails all of them.
+        """Return a result for each job; an exception fails all of them.
 
         Args:
-            watch: to be told when the inputs are ready, and when the outputs are computed.
+            watch: takes a lap when the inputs are ready and another when the outputs are.
         """
         ...
 
     def close(self) -> None:
-        """Give up what the instance holds; it executes no more."""
+        """Release what the instance holds; it executes no more."""
 
 
-Maker: TypeAlias = Callable[[], Instance]
+InstanceFactory: TypeAlias = Callable[[], Instance]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelSource:
     """A version of a model to be loaded.
 
     Attributes:
         directory: the model's directory, which holds a directory per version.
-        config: completed; a backend may complete it further.
-        host: the server, for models that call models.
+        config: the completed configuration; a backend may complete it further.
+        host: the server, for models that execute other models.
     """
 
     name: str
@@ -60,11 +59,15 @@ class Source:
 
 
 class Backend(Protocol):
-    """Makes the instances of one version of a model, after its configuration was completed."""
+    """Makes the instances of one version of a model."""
 
-    def complete(self, source: Source) -> None:
-        """Fill in what of the configuration can be learnt from the model."""
+    def complete(self, source: ModelSource) -> None:
+        """Fill in the parts of the configuration that can be read from the model."""
 
-    def instances(self, source: Source, config: dict[str, Any]) -> list[Maker]:
-        """What makes each of the instances that the configuration, in its JSON form, asks for."""
+    def instances(self, source: ModelSource, config: dict[str, Any]) -> list[InstanceFactory]:
+        """Return a factory for each instance that the configuration asks for.
+
+        Args:
+            config: the completed configuration in its JSON form.
+        """
         ...

@@ -1,4 +1,4 @@
-"""Refuse model configurations that can't be served, in Triton's words."""
+"""Check model configurations, with Triton's error messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .specification import DATATYPES, enum_name
 
 
 def check(config: ModelConfig) -> None:
-    """Raise ValueError, in Triton's words, for a configuration that can't be served."""
+    """Raise ValueError if a configuration cannot be served."""
     name = config.name
     if not config.backend and not is_ensemble(config):
         raise ValueError(
@@ -31,12 +31,12 @@ def check(config: ModelConfig) -> None:
 
 
 def is_ensemble(config: ModelConfig) -> bool:
-    """Whether a model consists of requests to other models."""
+    """Return True if a configuration is that of an ensemble."""
     return bool(config.platform == "ensemble" or config.HasField("ensemble_scheduling"))
 
 
 def check_ensemble(config: ModelConfig) -> None:
-    """Raise ValueError for an ensemble that lacks something."""
+    """Raise ValueError if the configuration of an ensemble is incomplete."""
     name = config.name
     if config.platform != "ensemble":
         raise ValueError(
@@ -69,7 +69,7 @@ def _check_tensor(tensor: Any, label: str, kind: str, model: str) -> None:
 
 
 def _sizes(dims: Iterable[int]) -> tuple[int, int]:
-    """Elements in the fixed dimensions, and how many dimensions vary."""
+    """Return the product of the fixed dimensions, and the number of variable ones."""
     elements, variable = 1, 0
     for size in dims:
         if size == -1:

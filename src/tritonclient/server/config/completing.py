@@ -1,4 +1,4 @@
-"""Fill in what a model configuration leaves out, as Triton does."""
+"""Fill in defaults of a model configuration, as Triton does."""
 
 from __future__ import annotations
 
@@ -10,27 +10,19 @@ from .checking import check_ensemble, is_ensemble
 from .reading import ModelConfig
 
 _log = logging.getLogger(__name__)
-
-
 _PLATFORM_OF_BACKEND = {"onnxruntime": "onnxruntime_onnx"}
-
-
 _BACKEND_OF_PLATFORM = {"onnxruntime_onnx": "onnxruntime"}
-
-
 _FILE_OF_BACKEND = {"onnxruntime": "model.onnx", "python": "model.py"}
-
-
-#: Triton runs two instances of these on a CPU unless told otherwise.
+#: Backends with two instances on a CPU by default.
 _TWO_INSTANCES = ("onnxruntime",)
 
 
 def complete(config: ModelConfig, name: str, files: Iterable[str]) -> None:
-    """Fill in what does not depend on the model itself.
+    """Fill in the defaults that do not depend on the model's file.
 
     Args:
         name: the name of the model's directory.
-        files: names of the files in its version directories, which tell the backend.
+        files: names of the files in its version directories, from which the backend follows.
 
     Raises:
         ValueError: the configuration is for another model.

@@ -1,7 +1,6 @@
-"""Model configurations: reading `config.pbtxt`, completing and checking it.
+"""Read model configurations from `config.pbtxt` or JSON.
 
-What is completed follows Triton, so that the `config` endpoint answers alike. The configuration
-is the protobuf message itself, whose class is made at run time.
+A configuration is a protobuf message, whose class is made at run time.
 """
 
 from __future__ import annotations
@@ -10,17 +9,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ...codec import messages_pb
-from ..extras import needs
+from ..extras import optional_import
 
 #: The protobuf message `inference.ModelConfig`.
 ModelConfig: TypeAlias = Any
 
 
-# Reading
-
-
 def read(path: Path) -> ModelConfig:
-    """The configuration in a `config.pbtxt`; an empty one when there is no such file.
+    """Return the configuration in a `config.pbtxt`; an empty one if the file does not exist.
 
     Raises:
         ValueError: the file is not a model configuration.
@@ -28,7 +24,7 @@ def read(path: Path) -> ModelConfig:
     config = new()
     if not path.exists():
         return config
-    with needs("protobuf"):
+    with optional_import("protobuf"):
         from google.protobuf import text_format
     try:
         text_format.Parse(path.read_text("utf-8"), config)
@@ -38,13 +34,13 @@ def read(path: Path) -> ModelConfig:
 
 
 def from_json(text: str) -> ModelConfig:
-    """The configuration in a JSON text, as a load request carries it.
+    """Return the configuration in a JSON text, as in load requests.
 
     Raises:
         ValueError: the text is not a model configuration.
     """
     config = new()
-    with needs("protobuf"):
+    with optional_import("protobuf"):
         from google.protobuf import json_format
     try:
         json_format.Parse(text, config)
@@ -54,12 +50,6 @@ def from_json(text: str) -> ModelConfig:
 
 
 def new() -> ModelConfig:
-    """An empty configuration."""
-    with needs("protobuf"):
+    """Return an empty configuration."""
+    with optional_import("protobuf"):
         return messages_pb.message("ModelConfig")()
-
-
-# Completing
-
-
-# Checking

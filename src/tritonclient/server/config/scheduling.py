@@ -1,6 +1,6 @@
-"""What of a configuration tells which requests are executed when: completing and checking it.
+"""Complete and check `dynamic_batching` and `sequence_batching`.
 
-Triton refuses a configuration that fails these checks before it loads anything, in these words.
+As in Triton, a configuration that fails these checks is refused before the model is loaded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _VALUES = ("int32_false_true", "fp32_false_true", "bool_false_true")
 
 
 def complete(config: Any) -> None:
-    """Fill in what a scheduler does by default."""
+    """Fill in the defaults of the schedulers."""
     batchers = []
     if config.HasField("dynamic_batching"):
         batchers.append(config.dynamic_batching)
@@ -32,7 +32,7 @@ def complete(config: Any) -> None:
 
 
 def check(config: Any) -> None:
-    """Raise ValueError for a scheduler that can't be."""
+    """Raise ValueError if the settings of a scheduler are invalid."""
     if config.HasField("dynamic_batching"):
         _check_dynamic(config.dynamic_batching, config)
     if config.HasField("sequence_batching"):

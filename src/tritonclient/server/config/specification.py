@@ -1,4 +1,4 @@
-"""The inputs and outputs of a model, as its configuration describes them."""
+"""Inputs and outputs of a model, as its configuration specifies them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ DATATYPES = {
 
 
 class Specification(NamedTuple):
-    """One input or output of a model, in the protocol's terms.
+    """One input or output of a model.
 
     Attributes:
-        shape: dimensions without the batch dimension; -1 takes any size.
-        reshape: the shape that the model sees instead, or None.
-        label_filename: of an output, the file with its classes; else "".
+        shape: dimensions without the batch dimension; -1 is variable.
+        reshape: the shape that the model expects instead, or None.
+        label_filename: the file with the class names of an output; else "".
     """
 
     name: str
@@ -47,7 +47,7 @@ def enum_name(message: Any, field: str) -> Any:
 
 
 def specifications(tensors: Iterable[Any]) -> Iterator[Specification]:
-    """The inputs or outputs of a configuration in the protocol's terms."""
+    """Yield the specifications of a configuration's inputs or outputs."""
     for tensor in tensors:
         yield Specification(
             name=tensor.name,

@@ -7,17 +7,17 @@ import socket
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound but does not listen yet.
+    """Return a socket that is bound but does not listen yet.
 
     Raises:
-        OSError: the address is taken, or not one of this machine's; the message names it.
+        OSError: the address is in use, or does not belong to this host; the message names it.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only for sockets that say that they are TCP; with it,
-    # an answer's body would wait 40 ms for the acknowledgement of its head.
+    # asyncio sets TCP_NODELAY only on sockets with protocol IPPROTO_TCP. Without it, the body of a
+    # response would wait 40 ms for the acknowledgement of its headers.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        if os.name == "posix":  # elsewhere it lets two servers share one port
+        if os.name == "posix":  # on Windows it would let two servers share a port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
     except OSError as error:

@@ -10,15 +10,15 @@ _log = logging.getLogger(__name__)
 
 
 class ModelClosed(Unavailable):
-    """The version was unloaded when a request came to it; another may have taken its place."""
+    """The model version was unloaded before it took the job; a new one may have replaced it."""
 
 
 class DecoupledModel(Unimplemented):
-    """A model was asked for one answer that gives any number of them; fronts say who asked."""
+    """A single response was requested of a decoupled model; frontends add their own words."""
 
 
-def own(error: Exception) -> InferenceServerException:
-    """An error as the protocol has it; one that nobody has foreseen is logged."""
+def as_server_error(error: Exception) -> InferenceServerException:
+    """Return the error as a protocol error; log it and return Internal if it is unexpected."""
     if isinstance(error, InferenceServerException):
         return error
     _log.error("a request failed in an unforeseen way", exc_info=error)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from ...messages import Request
-from .job import Call, Job
+from .job import Job, JobOptions
 from .model_info import ModelInfo
-from .response import Sink
+from .response import ResponseSink
 from .tensor import Tensor
 
 T = TypeVar("T")
@@ -26,7 +26,12 @@ class Host(Protocol):
         ...
 
     def submit(
-        self, name: str, version: str, tensors: Sequence[Tensor], call: Call, sink: Sink
+        self,
+        name: str,
+        version: str,
+        tensors: Sequence[Tensor],
+        options: JobOptions,
+        sink: ResponseSink,
     ) -> Job:
         """Start a request to a model and return its job; the responses go to `sink`.
 

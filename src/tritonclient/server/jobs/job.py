@@ -1,7 +1,7 @@
-"""A request on its way through a model, and the answers that come of it.
+"""`Job`: one request in execution.
 
-Everything that can be asked to execute takes a `Job`: a model's instances, the schedulers before
-them, ensembles. Whoever made the job takes the answers from its sink, on whatever thread they come.
+A `Job` goes through every part that executes: schedulers, the instances of a model, ensembles.
+Its creator receives the responses through a sink, on any thread.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from dataclasses import dataclass, field
 from ...errors import Cancelled, InferenceServerException
 from ...messages import Parameter
 from .model_info import ModelInfo
-from .response import Answer, Flag, Sink
+from .response import CancelFlag, Response, ResponseSink
 from .tensor import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What a model may know of the request that it executes, beside the inputs.
+class JobOptions:
+    """The parts of a request, besides its inputs, that the model may read.
 
     Attributes:
-        outputs: names of the outputs that are wanted.
-        cancelled: set when nobody waits for the answer any more.
+        outputs: names of the requested outputs.
+        cancelled: set when the client no longer waits for a response.
     """
 
     id: str = ""
     outputs: tuple[str, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    cancelled: Flag = field(default_factory=threading.Event)
+    cancelled: CancelFlag = field(default_factory=threading.Event)
 
 
 class Job:
-    """A request whose inputs fit its model.
+    """A request in execution; its inputs are checked and have the shapes that the model expects.
 
     Attributes:
         model: the interface of the model that executes it.
-        inputs: as the model sees them.
-        batch_size: 1 for models that don't batch.
-        decoding: nanoseconds that were spent on making the inputs.
-        queued: when it began to wait, on the monotonic clock in nanoseconds.
-        refusal: why it is not to be executed after all.
+        inputs: as the model expects them.
+        batch_size: 1 for models without a batch dimension.
+        decoding: nanoseconds spent on checking and decoding the inputs.
+        queued: time of creation, in nanoseconds of the monotonic clock.
+        refusal: the error to answer with instead of executing; None to execute.
         on_settled: called once when no more responses come; set by whatever takes the job.
     """
 
     __slots__ = (
-        *("model", "inputs", "call", "batch_size", "decoding", "queued", "refusal"),
+        *("model", "inputs", "options", "batch_size", "decoding", "queued", "refusal"),
         *("on_settled", "_sink", "_lock", "_ended", "_abandoned", "_settled"),
     )
 
@@ -55,14 +55,14 @@ class Job:
         self,
         model: ModelInfo,
         inputs: Sequence[Tensor],
-        call: Call,
+        options: JobOptions,
         batch_size: int,
-        sink: Sink,
+        sink: ResponseSink,
         decoding: int = 0,
     ) -> None:
         self.model = model
         self.inputs = inputs
-        self.call = call
+        self.options = options
         self.batch_size = batch_size
         self.decoding = decoding
         self.queued = time.monotonic_ns()
@@ -75,17 +75,17 @@ class Job:
         self._settled = False
 
     @property
-    def layout(self) -> set[tuple[str, tuple[int, ...]]]:
-        """What must be the same of requests that are executed together."""
+    def batch_key(self) -> set[tuple[str, tuple[int, ...]]]:
+        """Input names and shapes without the batch dimension; equal for jobs of one batch."""
         return {(tensor.name, tensor.array.shape[1:]) for tensor in self.inputs}
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody waits for further answers."""
-        return self._abandoned or self.call.cancelled.is_set()
+        """True if the client no longer waits for responses."""
+        return self._abandoned or self.options.cancelled.is_set()
 
     def refused(self) -> bool:
-        """Whether it is not to be executed after all; asked when it is its turn."""
+        """Return True if the job must not be executed; set `refusal` if it was cancelled."""
         if self.refusal is None and self.cancelled:
             self.refusal = Cancelled("request was cancelled", "499")
         return self.refusal is not None
@@ -97,11 +97,11 @@ class Job:
         *,
         final: bool,
     ) -> None:
-        """Hand over an answer; may wait for its reader. Behind the final one nothing is sent."""
+        """Send a response; may block until its reader has room. Nothing is sent after the final."""
         wanted: tuple[Tensor, ...] | None = None
         if outputs is not None and error is None:
             try:
-                wanted = self.model.select_outputs(outputs, self.call.outputs)
+                wanted = self.model.select_outputs(outputs, self.options.outputs)
             except InferenceServerException as wrong:
                 error = wrong
         with self._lock:
@@ -109,30 +109,30 @@ class Job:
                 return
             self._ended = final
         try:
-            self._sink(Answer(wanted, error, final))
+            self._sink(Response(wanted, error, final))
         finally:
-            # Models that answer once may do so without ever telling that no more comes.
+            # A model that is not decoupled may send its only response without marking it final.
             if final or not self.model.decoupled:
                 self._settle()
 
     def abandon(self) -> None:
-        """Nobody wants further answers."""
+        """Cancel the job: drop further responses."""
         with self._lock:
             self._abandoned = self._abandoned or not self._ended
             self._ended = True
         self._settle()
 
     def _settle(self) -> None:
-        """Report once that no more responses come."""
+        """Call `on_settled` once."""
         with self._lock:
             settled, self._settled = self._settled, True
         if not settled and self.on_settled is not None:
             self.on_settled()
 
 
-class Filler(Job):
-    """Stands in a batch where there is no request; nobody is told what it is answered."""
+class PaddingJob(Job):
+    """Padding for an empty slot of a direct sequence batch; its responses are dropped."""
 
     def __init__(self, like: Job, inputs: Sequence[Tensor]) -> None:
-        super().__init__(like.model, inputs, Call(), 1, lambda answer: None)
+        super().__init__(like.model, inputs, JobOptions(), 1, lambda response: None)
         self._ended = self._settled = True

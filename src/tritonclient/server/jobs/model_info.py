@@ -1,4 +1,4 @@
-"""The interface of a served model: its name, its tensors and how it answers."""
+"""`ModelInfo`: the interface of a served model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`AnswerReader`: a bounded queue between a model and the reader of its responses."""
+"""`ResponseReader`: a bounded queue between a model and the reader of its responses."""
 
 from __future__ import annotations
 
@@ -7,85 +7,82 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from .job import Job
-from .response import Answer, Flag, Sink
+from .response import CancelFlag, Response, ResponseSink
 
-#: Answers that wait for a slow reader before the model is made to wait as well.
+#: Responses that wait for a slow reader before the model has to wait.
 LIMIT = 16
+#: Seconds between checks of the cancel flag: setting it does not notify the condition.
+_POLL_INTERVAL = 0.05
 
 
-#: Seconds after which whoever waits looks whether the call was cancelled: an event that a front
-#: sets can't wake those who wait for something else.
-_LOOK = 0.05
+class _ResponseQueue:
+    """A bounded queue of responses that a cancel flag ends."""
 
-
-class _Answers:
-    """A bounded queue of answers, between the model that gives them and whoever reads them."""
-
-    def __init__(self, cancelled: Flag) -> None:
+    def __init__(self, cancelled: CancelFlag) -> None:
         self._cancelled = cancelled
-        self._waiting: deque[Answer] = deque()
+        self._waiting: deque[Response] = deque()
         self._changed = threading.Condition()
         self._closed = False
 
-    def put(self, answer: Answer) -> None:
-        """Add an answer, once there is room or nobody reads any more."""
+    def put(self, response: Response) -> None:
+        """Add a response; block until there is room, or until the queue is closed or cancelled."""
         with self._changed:
-            while len(self._waiting) >= LIMIT and not self._over():
-                self._changed.wait(_LOOK)
-            self._waiting.append(answer)
+            while len(self._waiting) >= LIMIT and not self._is_over():
+                self._changed.wait(_POLL_INTERVAL)
+            self._waiting.append(response)
             self._changed.notify_all()
 
-    def get(self) -> Answer | None:
-        """The next answer, once there is one; None when the call was cancelled."""
+    def get(self) -> Response | None:
+        """Return the next response; block until there is one. None if cancelled or closed."""
         with self._changed:
             while not self._waiting:
-                if self._over():
+                if self._is_over():
                     return None
-                self._changed.wait(_LOOK)
+                self._changed.wait(_POLL_INTERVAL)
             self._changed.notify_all()
             return self._waiting.popleft()
 
-    def _over(self) -> bool:
+    def _is_over(self) -> bool:
         return self._closed or self._cancelled.is_set()
 
     def close(self) -> None:
-        """Nobody reads any more."""
+        """Let `put` and `get` return at once from now on."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
 
-class AnswerReader(Iterator[Answer]):
-    """The answers to a job as they come, to be read by one thread; a slow one slows the model.
+class ResponseReader(Iterator[Response]):
+    """The responses to a job as they arrive, for one reading thread. A slow reader slows the model.
 
-    Closing this, or forgetting it, cancels what is still to come.
+    Closing or deleting the reader cancels the remaining responses.
 
     Args:
-        begin: makes the job, which is to send its answers to the given sink.
-        cancelled: the job's; once it is set, no more answers are awaited.
+        begin: creates the job, which must send its responses to the given sink.
+        cancelled: the job's cancel flag; once it is set, iteration ends.
     """
 
-    def __init__(self, begin: Callable[[Sink], Job], cancelled: Flag) -> None:
-        self._ended = True  # in case that `begin` fails
-        self._answers = _Answers(cancelled)
-        self._job = begin(self._answers.put)
+    def __init__(self, begin: Callable[[ResponseSink], Job], cancelled: CancelFlag) -> None:
+        self._ended = True  # if `begin` raises, there is nothing to close
+        self._responses = _ResponseQueue(cancelled)
+        self._job = begin(self._responses.put)
         self._ended = False
 
-    def __next__(self) -> Answer:
+    def __next__(self) -> Response:
         if self._ended:
             raise StopIteration
-        answer = self._answers.get()
-        if answer is None:
+        response = self._responses.get()
+        if response is None:
             self.close()
             raise StopIteration
-        self._ended = answer.final
-        return answer
+        self._ended = response.final
+        return response
 
     def close(self) -> None:
-        """Nobody reads further answers; the model is told so."""
+        """Stop reading and cancel the job."""
         if not self._ended:
             self._ended = True
-            self._answers.close()
+            self._responses.close()
             self._job.abandon()
 
     def __del__(self) -> None:

@@ -1,4 +1,4 @@
-"""A response to a job, and where responses go."""
+"""A response to a job, and what receives it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ...errors import InferenceServerException
 from .tensor import Tensor
 
 
-class Flag(Protocol):
-    """What `threading.Event` is to those who only look at it."""
+class CancelFlag(Protocol):
+    """The readable half of a `threading.Event` that is set to cancel a request."""
 
     def is_set(self) -> bool:
-        """Whether it is set."""
+        """Return True if the request is cancelled."""
         ...
 
 
-class Answer(NamedTuple):
-    """One of the answers to a request: outputs, an error, or neither in a mere sign of the end.
+class Response(NamedTuple):
+    """One response to a job: outputs, an error, or neither if it only ends the responses.
 
     Attributes:
-        final: no more answers come.
+        final: True if no response follows.
     """
 
     outputs: tuple[Tensor, ...] | None = None
@@ -29,4 +29,5 @@ class Answer(NamedTuple):
     final: bool = False
 
 
-Sink: TypeAlias = Callable[[Answer], None]
+#: Called with each response, on any thread; it may block until the reader has room.
+ResponseSink: TypeAlias = Callable[[Response], None]

@@ -1,4 +1,4 @@
-"""A named array on its way through a model."""
+"""`Tensor`: an input or output of a job."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ...datatypes import Array
 class Tensor(NamedTuple):
     """A named array and its v2 datatype.
 
-    BYTES are an object array of `bytes`. BF16 are its bit patterns as uint16, since numpy has no
-    such type.
+    BYTES is an object array of `bytes`. BF16 is a uint16 array of bit patterns, because numpy has
+    no such type.
     """
 
     name: str

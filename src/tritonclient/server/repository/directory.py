@@ -1,4 +1,4 @@
-"""What lies in a model's directory: its configuration, its versions, and files from a request."""
+"""The directory of a model: configuration, version directories, and files from load requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..config.reading import ModelConfig
 
 
 def is_model(directory: Path) -> bool:
-    """Whether a directory is that of a model, rather than of models."""
+    """Return True if this is the directory of a model, not of a repository."""
     return (directory / "config.pbtxt").is_file() and all(
         each.name.isdecimal() or each.name.startswith(".")
         for each in directory.iterdir()
@@ -23,7 +23,7 @@ def is_model(directory: Path) -> bool:
 
 
 def write(files: Mapping[str, bytes]) -> tempfile.TemporaryDirectory[str]:
-    """Files that a request brought, in a directory of their own."""
+    """Write the files of a load request to a temporary directory and return it."""
     directory = tempfile.TemporaryDirectory(prefix="tritonclient-model-")
     root = Path(directory.name).resolve()
     try:
@@ -47,7 +47,7 @@ def _write_file(root: Path, name: str, content: bytes) -> None:
 
 
 def read_configuration(name: str, directory: Path, override: str | None) -> ModelConfig:
-    """The configuration of a model, completed as far as that goes without its backend."""
+    """Return the configuration of a model, completed except for the backend's part."""
     if override is None:
         config = model_config.read(directory / "config.pbtxt")
     else:
@@ -67,7 +67,7 @@ def read_configuration(name: str, directory: Path, override: str | None) -> Mode
 
 
 def version_numbers(directory: Path) -> list[int]:
-    """The numbers of the version directories, ascending."""
+    """Return the numbers of the version directories, ascending."""
     return sorted(
         int(each.name)
         for each in directory.iterdir()
@@ -79,7 +79,7 @@ def version_numbers(directory: Path) -> list[int]:
 
 
 def chosen_versions(config: ModelConfig, numbers: list[int]) -> list[int]:
-    """The versions that the policy serves."""
+    """Return the versions that the version policy serves."""
     policy: Any = config.version_policy
     kind = policy.WhichOneof("policy_choice")
     if kind == "all":

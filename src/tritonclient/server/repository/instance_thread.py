@@ -1,36 +1,46 @@
-"""The threads that execute: one for each instance of a model, which lives in it from end to end.
+"""`InstanceThread`: the thread that makes an instance of a model, executes with it and closes it.
 
 A model may therefore keep what belongs to a thread, such as an event loop or a database
-connection, as it may in Triton, where each instance has a process.
+connection. Triton gives each instance a process.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ...errors import InferenceServerException
-from ..backends.base import Instance, Maker, Result
-from ..jobs.errors import own
-from ..jobs.job import Filler, Job
+from ..backends.base import Instance, InstanceFactory, Result
+from ..jobs.errors import as_server_error
+from ..jobs.job import Job, PaddingJob
+from ..scheduling.base import Scheduler
 from ..telemetry.statistics import Statistics, Stopwatch
 
 _log = logging.getLogger(__name__)
 
 
-class Worker:
-    """An instance in its thread.
+class InstanceThread:
+    """One instance and its thread.
 
     Args:
-        take: gives the jobs to execute next; none when it is time to end.
+        name: the model's name.
+        make: makes the instance, on the thread.
+        scheduler: provides the jobs.
+        index: the number of the instance, for the scheduler.
     """
 
     def __init__(
-        self, name: str, make: Maker, take: Callable[[], list[Job]], statistics: Statistics
+        self,
+        name: str,
+        make: InstanceFactory,
+        scheduler: Scheduler,
+        index: int,
+        statistics: Statistics,
     ) -> None:
         self._make = make
-        self._take = take
+        self._scheduler = scheduler
+        self._index = index
         self._statistics = statistics
         self._failure: BaseException | None = None
         self._made = threading.Event()
@@ -38,7 +48,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name=f"tritonclient-{name}", daemon=True)
 
     def start(self) -> None:
-        """Make the instance; whatever that raises is raised here."""
+        """Start the thread and wait for the instance; raise what making it raises."""
         self._thread.start()
         self._made.wait()
         if self._failure is not None:
@@ -46,7 +56,7 @@ class Worker:
             raise self._failure
 
     def finish(self) -> None:
-        """Close the instance, when there are no more jobs to take."""
+        """Close the instance after its last job, and end the thread."""
         self._finish.set()
         self._thread.join()
 
@@ -58,9 +68,9 @@ class Worker:
             return
         finally:
             self._made.set()
-        while jobs := self._take():
+        while jobs := self._scheduler.next_batch(self._index):
             self._execute(instance, jobs)
-            # Else the memory of the last request would be held until the next one comes.
+            # Otherwise the memory of these requests would be held until the next ones.
             del jobs
         self._finish.wait()
         try:
@@ -75,22 +85,22 @@ class Worker:
             if job.refusal is None:
                 jobs.append(job)
             else:
-                self._answer(job, job.refusal, watch)
+                self._respond(job, job.refusal, watch)
         if not jobs:
             return
         results: Sequence[Result]
         try:
             results = instance.execute(jobs, watch)
         except Exception as error:
-            results = [own(error)] * len(jobs)
+            results = [as_server_error(error)] * len(jobs)
         watch.lap()
         batch_size = sum(job.batch_size for job in jobs)
         self._statistics.executed(batch_size, watch.durations(jobs[0].queued, 0))
         for job, result in zip(jobs, results, strict=True):
-            if not isinstance(job, Filler):
-                self._answer(job, result, watch)
+            if not isinstance(job, PaddingJob):
+                self._respond(job, result, watch)
 
-    def _answer(self, job: Job, result: Result, watch: Stopwatch) -> None:
+    def _respond(self, job: Job, result: Result, watch: Stopwatch) -> None:
         durations = watch.durations(job.queued, job.decoding)
         if isinstance(result, InferenceServerException):
             self._statistics.failed(durations)

@@ -1,4 +1,4 @@
-"""One loaded version of a model: its configuration, its instances and what they have done."""
+"""`Model`: one loaded version, with its scheduler, instances and statistics."""
 
 from __future__ import annotations
 
@@ -7,31 +7,38 @@ from collections.abc import Iterable
 from typing import Any
 
 from ... import messages as m
-from ..backends.base import Maker, Source
+from ..backends.base import InstanceFactory, ModelSource
 from ..config.specification import specifications
 from ..jobs.job import Job
 from ..jobs.model_info import ModelInfo
 from ..scheduling.base import Scheduler
 from ..telemetry.statistics import Statistics
-from .instance_thread import Worker
+from .instance_thread import InstanceThread
 
 
 class Model:
     """A version that is ready to execute.
 
     Attributes:
-        config: the JSON form of its configuration.
+        config: its configuration in its JSON form.
         info: its interface.
+        statistics: counts and durations of its requests.
+
+    Args:
+        source: what it was loaded from.
+        values: its configuration in its JSON form.
+        labels: class names of each output that has a label file.
+        factories: make its instances.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: ModelSource,
         values: dict[str, Any],
         labels: dict[str, tuple[str, ...]],
         statistics: Statistics,
         scheduler: Scheduler,
-        makers: Iterable[Maker],
+        factories: Iterable[InstanceFactory],
     ) -> None:
         self.config = values
         self.info = ModelInfo(
@@ -47,18 +54,22 @@ class Model:
         self._open = 0
         self._settled = threading.Condition()
         self._scheduler = scheduler
-        self._workers: list[Worker] = []
-        for index, make in enumerate(makers):
-            worker = Worker(self.info.name, make, scheduler.taker(index), self.statistics)
+        self._threads: list[InstanceThread] = []
+        for index, make in enumerate(factories):
+            thread = InstanceThread(self.info.name, make, scheduler, index, statistics)
             try:
-                worker.start()
+                thread.start()
             except BaseException:
                 self.close()
                 raise
-            self._workers.append(worker)
+            self._threads.append(thread)
 
     def metadata(self, versions: tuple[str, ...]) -> m.ModelMetadata:
-        """What the metadata endpoint says, given the versions that are ready."""
+        """Return the metadata of the model.
+
+        Args:
+            versions: those that are ready.
+        """
         batch = (-1,) if self.info.batches else ()
         inputs, outputs = (
             tuple(
@@ -71,10 +82,11 @@ class Model:
         return m.ModelMetadata(self.info.name, versions, platform, inputs, outputs)
 
     def put(self, job: Job) -> None:
-        """Let a job be executed, which does not wait for that.
+        """Queue a job without waiting for its execution.
 
         Raises:
-            ModelClosed: the model was unloaded meanwhile.
+            ModelClosed: the model was unloaded.
+            ServerError: the scheduler refuses the job.
         """
         with self._settled:
             self._open += 1
@@ -92,9 +104,9 @@ class Model:
                 self._settled.notify_all()
 
     def close(self) -> None:
-        """Take no more jobs, let those that there are end, and finalize the model."""
+        """Accept no more jobs, wait for those in execution, and finalize the instances."""
         self._scheduler.close()
         with self._settled:
             self._settled.wait_for(lambda: not self._open)
-        for worker in self._workers:
-            worker.finish()
+        for thread in self._threads:
+            thread.finish()

@@ -1,8 +1,8 @@
-"""The model repository: which models there are, which versions are served, loading and unloading.
+"""`Repository`: which models exist, which versions are served, loading and unloading.
 
-Layout and policies are Triton's: a directory per model with `config.pbtxt` and a numbered
-directory per version. Every operation that changes something runs alone; readers are not kept
-waiting, since what they read is replaced as a whole.
+Layout and policies are Triton's: a directory per model with `config.pbtxt`, and a numbered
+directory per version. Operations that change something run one at a time. Readers take no lock,
+because the table of models is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from pathlib import Path
 
 from ...errors import Internal, InvalidArgument, NotFound, ServerError
 from ...messages import ModelIndex
-from ..backends.base import Source
+from ..backends.base import ModelSource
 from ..config.checking import is_ensemble
 from ..config.reading import ModelConfig
 from ..jobs.host import Host
 from ..scheduling.ensemble_steps import check as check_ensemble
 from .directory import chosen_versions, is_model, read_configuration, version_numbers, write
 from .model import Model
-from .versions import Entry, Version, failure_of, load_version
+from .versions import ModelEntry, Version, load_error, load_version
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """A line of the table of models: what became of one version, or of a model without any."""
+    """A row of the table of models: the status of a version, or of a model without versions."""
 
     name: str
     version: str
@@ -39,10 +39,13 @@ class ModelStatus:
 
 
 class Repository:
-    """Models in one or several directories; safe to share between threads.
+    """The models in one or more directories. Thread-safe.
 
     Args:
-        host: the server, for models that call models.
+        host: the server, for models that execute other models.
+
+    Raises:
+        ValueError: a directory is missing, or is a model.
     """
 
     def __init__(self, directories: Iterable[Path], host: Host) -> None:
@@ -58,18 +61,18 @@ class Repository:
                 )
         self._reported: set[str] = set()
         self._changing = threading.RLock()
-        self._entries: dict[str, Entry] = {}
-        # Models that were loaded for their own sake, rather than as parts of an ensemble.
+        self._entries: dict[str, ModelEntry] = {}
+        # Models that were loaded by name, not only as steps of an ensemble.
         self._asked_for: set[str] = set()
 
     # Reading
 
     def names(self) -> list[str]:
-        """Names of the models in the directories, whether loaded or not."""
+        """Return the names of all models in the directories, loaded or not."""
         return sorted(self._models())
 
     def _models(self) -> dict[str, Path]:
-        """The models' directories; of two with one name the first is taken."""
+        """Return the directory of each model; of two with the same name, the first."""
         return {
             each.name: each
             for directory in reversed(self._directories)
@@ -78,11 +81,14 @@ class Repository:
         }
 
     def get(self, name: str, version: str = "") -> Model:
-        """A model that is ready; without a version its highest. The words of errors are Triton's.
+        """Return a ready model; errors have Triton's texts.
+
+        Args:
+            version: "" for the highest.
 
         Raises:
-            NotFound: there is none.
-            InvalidArgument: the version is no number.
+            NotFound: no such version is ready.
+            InvalidArgument: the version is not a number.
         """
         check_version(version)
         entry = self._entries.get(name)
@@ -99,11 +105,11 @@ class Repository:
         raise NotFound(f"Request for unknown model: '{name}' version {version} is not found", "404")
 
     def versions(self, name: str) -> tuple[str, ...]:
-        """The versions of a model that are ready, ascending."""
+        """Return the ready versions of a model, ascending."""
         return tuple(map(str, sorted(self._entries[name].ready)))
 
     def ready(self) -> list[Model]:
-        """All models that are ready, by name and version."""
+        """Return all ready models, ordered by name and version."""
         return [
             model
             for _, entry in sorted(self._entries.items())
@@ -111,7 +117,7 @@ class Repository:
         ]
 
     def failed(self) -> bool:
-        """Whether a model that was to be loaded is not ready."""
+        """Return True if a model that should be loaded is not ready."""
         return any(
             entry.reason
             or any(
@@ -122,7 +128,7 @@ class Repository:
         )
 
     def missing(self) -> dict[str, list[str]]:
-        """What to say of each optional package that is missing, and the models that need it."""
+        """Return the models that need a missing package, by the message that names the package."""
         models: dict[str, list[str]] = {}
         for name, entry in sorted(self._entries.items()):
             for text in {each.missing for each in entry.versions.values() if each.missing}:
@@ -130,11 +136,15 @@ class Repository:
         return models
 
     def index(self, ready: bool) -> tuple[ModelIndex, ...]:
-        """What the repository index says."""
+        """Return the repository index.
+
+        Args:
+            ready: True for ready versions only.
+        """
         rows = []
-        # Not those that came with a request, as in Triton.
+        # As in Triton, models whose files came with a load request are not listed.
         for name in self.names():
-            entry = self._entries.get(name, Entry())
+            entry = self._entries.get(name, ModelEntry())
             rows += [
                 ModelIndex(name, str(number), each.state, each.reason)
                 for number, each in sorted(entry.versions.items())
@@ -145,7 +155,7 @@ class Repository:
         return tuple(rows)
 
     def status(self) -> list[ModelStatus]:
-        """The table of models that a server prints when it starts."""
+        """Return the table of models that a server prints at its start."""
         rows = []
         for name, entry in sorted(self._entries.items()):
             if not entry.versions:
@@ -158,7 +168,7 @@ class Repository:
     # Changing
 
     def start(self, name: str) -> None:
-        """Load a model unless an ensemble has brought it already."""
+        """Load a model, unless it was loaded as a step of an ensemble."""
         with self._changing:
             if self._entry(name).ready:
                 self._asked_for.add(name)
@@ -168,21 +178,21 @@ class Repository:
     def load(
         self, name: str, override: str | None = None, files: Mapping[str, bytes] | None = None
     ) -> None:
-        """Load or reload a model; a version that was ready serves until the new one is.
+        """Load or reload a model; the previous version serves until the new one is ready.
 
         Args:
-            override: a configuration as JSON text, instead of the file.
-            files: contents by path in the model's directory, which they replace altogether.
+            override: a configuration as JSON text, used instead of the file.
+            files: contents by path; they replace the model's directory.
 
         Raises:
-            ServerError: it can't be loaded.
+            ServerError: the model cannot be loaded.
         """
         with self._changing:
             replaced = [self._load(name, override, files, [])]
             self._asked_for.add(name)
             replaced += self._reload_ensembles(name)
-        # Outside of the lock, since requests in execution may take their time.
-        for old in reversed(replaced):  # ensembles before what they consist of
+        # Outside the lock, because closing waits for requests in execution.
+        for old in reversed(replaced):  # ensembles before their steps
             old.close()
 
     def _load(
@@ -191,21 +201,25 @@ class Repository:
         override: str | None,
         files: Mapping[str, bytes] | None,
         ensembles: list[str],
-    ) -> Entry:
-        """Load a model; returns what it replaced. `ensembles` are those that it is loaded for."""
+    ) -> ModelEntry:
+        """Load a model and return the entry that it replaced.
+
+        Args:
+            ensembles: the ensembles that need the model, outermost first.
+        """
         try:
-            brought = write(files) if files else None
+            written = write(files) if files else None
         except OSError as error:
-            raise self._poll_failed(name, error) from error
+            raise self._load_failed(name, error) from error
         try:
-            return self._replace(name, override, brought, ensembles)
+            return self._replace(name, override, written, ensembles)
         except BaseException:
-            if brought is not None:
-                brought.cleanup()
+            if written is not None:
+                written.cleanup()
             raise
 
     def _load_steps(self, config: ModelConfig, ensembles: list[str]) -> None:
-        """Load the models that an ensemble needs, as far as they are not there."""
+        """Load the models of an ensemble that are not ready."""
         for step in config.ensemble_scheduling.step:
             if step.model_name in ensembles:
                 raise ValueError(
@@ -213,24 +227,24 @@ class Repository:
                     f"{step.model_name}"
                 )
             if not self._entry(step.model_name).ready:
-                with suppress(ServerError):  # it is logged, and found missing by `check`
+                with suppress(ServerError):  # logged; `check` then finds the model missing
                     self._load(step.model_name, None, None, ensembles)
 
-    def _reload_ensembles(self, name: str) -> list[Entry]:
-        """Let those that consist of a model which was loaded use it; returns what they replaced."""
+    def _reload_ensembles(self, name: str) -> list[ModelEntry]:
+        """Reload the ensembles that use a model; return the entries that they replaced."""
         replaced = []
         for each, entry in list(self._entries.items()):
             if name in entry.steps and (entry.waits or entry.ready):
-                with suppress(ServerError):  # it is logged
+                with suppress(ServerError):  # logged
                     old = self._replace(each, entry.override, entry.files, [])
                     replaced += [replace(old, files=None), *self._reload_ensembles(each)]
         return replaced
 
     def unload(self, name: str, *, dependents: bool = False) -> None:
-        """Stop serving a model, as soon as its requests in execution are done.
+        """Stop serving a model; wait for its requests in execution.
 
         Args:
-            dependents: with an ensemble, also those of its models that nobody else asked for.
+            dependents: also unload the models of an ensemble that nothing else needs.
         """
         with self._changing:
             steps = self._entry(name).steps if dependents else frozenset()
@@ -246,7 +260,7 @@ class Repository:
                 self._unload(each)
 
     def _ensembles_of(self, name: str) -> list[str]:
-        """The loaded ensembles that need a model, each before those of which it consists."""
+        """Return the ready ensembles that use a model, each before the ensembles inside it."""
         found: list[str] = []
         for each, entry in self._entries.items():
             if name in entry.steps and entry.ready:
@@ -258,10 +272,7 @@ class Repository:
             entry = self._entries.get(name)
             if entry is None:
                 return
-            versions = {
-                number: Version("UNAVAILABLE", "unloaded") if each.model else each
-                for number, each in entry.versions.items()
-            }
+            versions = {number: each.unloaded() for number, each in entry.versions.items()}
             unloaded = replace(entry, versions=versions, waits=waits)
             if not waits:
                 unloaded.files = None
@@ -269,7 +280,7 @@ class Repository:
         (replace(entry, files=None) if waits else entry).close()
 
     def close(self) -> None:
-        """Unload everything; what executes ends before that which it needs."""
+        """Unload everything, ensembles before their steps."""
         with self._changing:
             entries = dict(self._entries)
             names = [each for name in entries for each in (*self._ensembles_of(name), name)]
@@ -278,73 +289,84 @@ class Repository:
         with self._changing:
             self._entries = {}
 
-    def _entry(self, name: str) -> Entry:
-        return self._entries.get(name, Entry())
+    def _entry(self, name: str) -> ModelEntry:
+        return self._entries.get(name, ModelEntry())
 
     def _find(self, name: str) -> Path:
-        # Looked up among the names that are there, so that none can lead out of the repository.
+        # Looked up in the directory listing, so no name can lead out of the repository.
         directory = self._models().get(name)
         if directory is None:
-            raise self._poll_failed(name, "model not found in any model repository")
+            raise self._load_failed(name, "model not found in any model repository")
         return directory
 
-    def _poll_failed(self, name: str, why: object) -> Internal:
+    def _load_failed(self, name: str, why: object) -> Internal:
         _log.error("failed to poll model '%s': %s", name, why)
         if name not in self._entries and name in self.names():
-            self._entries = {**self._entries, name: Entry(reason=str(why))}
+            self._entries = {**self._entries, name: ModelEntry(reason=str(why))}
         return Internal(f"failed to load '{name}', failed to poll from model repository", "500")
 
     def _replace(
         self,
         name: str,
         override: str | None,
-        brought: tempfile.TemporaryDirectory[str] | None,
+        written: tempfile.TemporaryDirectory[str] | None,
         ensembles: list[str],
-    ) -> Entry:
-        """Load a model and put it in the place of the old one, which is to be closed then."""
-        directory = Path(brought.name) if brought else self._find(name)
+    ) -> ModelEntry:
+        """Load a model and return the entry that it replaced; the caller closes that."""
+        directory = Path(written.name) if written else self._find(name)
+        if written is not None and override is None:
+            raise self._load_failed(
+                name, "Load parameter 'config' must be specified for model file override"
+            )
+        config = self._configuration(name, directory, override, ensembles)
+        old = self._entry(name)
+        versions = self._load_versions(name, directory, config)
+        failure = load_error(name, versions)
+        if failure:
+            # As in Triton, all versions are served or none.
+            ModelEntry(versions).close()
+            if not old.ready:
+                reason = "" if versions else "No model version was found"
+                unloaded = {number: each.unloaded() for number, each in versions.items()}
+                self._entries = {**self._entries, name: ModelEntry(unloaded, reason)}
+            raise failure
+        # A version that is no longer served stays in the index as unloaded.
+        gone = {n: Version("UNAVAILABLE", "unloaded") for n in old.versions if n not in versions}
+        steps = frozenset(step.model_name for step in config.ensemble_scheduling.step)
+        entry = ModelEntry({**gone, **versions}, "", written, override, steps)
+        self._entries = {**self._entries, name: entry}
+        return old
+
+    def _configuration(
+        self, name: str, directory: Path, override: str | None, ensembles: list[str]
+    ) -> ModelConfig:
+        """Return the checked configuration of a model; load the models that an ensemble uses."""
         try:
-            if brought is not None and override is None:
-                raise ValueError(
-                    "Load parameter 'config' must be specified for model file override"
-                )
             config = read_configuration(name, directory, override)
             self._load_steps(config, [*ensembles, name])
         except (ValueError, OSError) as error:
-            raise self._poll_failed(name, error) from error
+            raise self._load_failed(name, error) from error
         if is_ensemble(config):
             try:
                 check_ensemble(name, config, self._host)
             except ValueError as error:
                 text = f"load failed for model '{name}': {error}\n"
                 raise InvalidArgument(text, "400") from error
-        old = self._entry(name)
-        numbers = chosen_versions(config, version_numbers(directory))
+        return config
+
+    def _load_versions(self, name: str, directory: Path, config: ModelConfig) -> dict[int, Version]:
         versions = {
-            number: load_version(Source(name, number, directory, config, self._host))
-            for number in numbers
+            number: load_version(ModelSource(name, number, directory, config, self._host))
+            for number in chosen_versions(config, version_numbers(directory))
         }
         for text in {each.missing for each in versions.values()} - self._reported - {""}:
             self._reported.add(text)
             _log.error("failed to load '%s' and whatever else needs it: %s", name, text)
-        failure = failure_of(name, versions)
-        if failure:
-            # All or none, as in Triton.
-            versions = {n: each.closed() for n, each in versions.items()}
-            if not old.ready:
-                reason = "" if versions else "No model version was found"
-                self._entries = {**self._entries, name: Entry(versions, reason)}
-            raise failure
-        # A version that is no longer chosen stays in the index, as unloaded.
-        gone = {n: Version("UNAVAILABLE", "unloaded") for n in old.versions if n not in versions}
-        steps = frozenset(step.model_name for step in config.ensemble_scheduling.step)
-        entry = Entry({**gone, **versions}, "", brought, override, steps)
-        self._entries = {**self._entries, name: entry}
-        return old
+        return versions
 
 
 def check_version(version: str) -> None:
-    """Raise InvalidArgument for a version that is no number; "" stands for any."""
+    """Raise InvalidArgument if the version is not a number; "" means any."""
     if version and not version.isdecimal():
         raise InvalidArgument(
             f"failed to get model version from specified version string '{version}' (details: "

@@ -1,4 +1,4 @@
-"""The versions of a model, and what became of them."""
+"""The versions of a model and their states."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass, field
 
 from ...errors import InvalidArgument, ServerError
-from ..backends.base import Source
+from ..backends.base import ModelSource
 from .loading import load
 from .model import Model
 
@@ -16,11 +16,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Version:
-    """One version and what became of it.
+    """The state of one version.
 
     Attributes:
-        model: there only while it is ready.
-        missing: what to say of an optional package that it lacks.
+        state: "READY" or "UNAVAILABLE".
+        model: None unless it is ready.
+        missing: the message about a missing optional package; else "".
     """
 
     state: str
@@ -28,23 +29,21 @@ class Version:
     model: Model | None = None
     missing: str = ""
 
-    def closed(self) -> Version:
-        """What this is when its model was closed, which this does."""
-        if self.model is None:
-            return self
-        self.model.close()
-        return Version("UNAVAILABLE", "unloaded")
+    def unloaded(self) -> Version:
+        """Return the state after unloading; that of a version that is not ready is the same."""
+        return Version("UNAVAILABLE", "unloaded") if self.model else self
 
 
 @dataclass(slots=True)
-class Entry:
-    """A model that was asked for at least once.
+class ModelEntry:
+    """A model that was to be loaded at least once.
 
     Attributes:
-        files: those that a request brought, which are gone when this is.
-        override: the configuration that a request brought.
-        steps: the models of which an ensemble consists.
-        waits: whether an ensemble is to be loaded again as soon as its models are there.
+        reason: why the model has no versions; else "".
+        files: those of a load request, deleted with the entry.
+        override: the configuration of a load request, as JSON text.
+        steps: names of the models that an ensemble uses.
+        waits: True for an unloaded ensemble that is loaded again together with its models.
     """
 
     versions: dict[int, Version] = field(default_factory=dict)
@@ -56,19 +55,19 @@ class Entry:
 
     @property
     def ready(self) -> dict[int, Model]:
-        """The versions that are ready."""
+        """The ready versions."""
         return {number: each.model for number, each in self.versions.items() if each.model}
 
     def close(self) -> None:
-        """Let the requests in execution end, and finalize all versions."""
+        """Close all ready versions, after their requests in execution; delete the files."""
         for model in self.ready.values():
             model.close()
         if self.files is not None:
             self.files.cleanup()
 
 
-def load_version(source: Source) -> Version:
-    """A version that is ready, or that tells why it is not."""
+def load_version(source: ModelSource) -> Version:
+    """Load a version; return its state, with the reason if it is not ready."""
     try:
         model = load(source)
     except ServerError as error:
@@ -79,8 +78,8 @@ def load_version(source: Source) -> Version:
     return Version("READY", model=model)
 
 
-def failure_of(name: str, versions: dict[int, Version]) -> InvalidArgument | None:
-    """The error of a load, when a version is not ready or there are none."""
+def load_error(name: str, versions: dict[int, Version]) -> InvalidArgument | None:
+    """Return the error of a load if a version is not ready or there is none; else None."""
     if not versions:
         text = (
             f"at least one version must be available under the version policy of model '{name}'\n"

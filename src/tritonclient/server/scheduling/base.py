@@ -1,22 +1,30 @@
-"""`Scheduler`: where jobs wait for an instance of their model."""
+"""`Scheduler`: a queue of jobs in front of the instances of a model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from ..jobs.job import Job
 
 
 class Scheduler(Protocol):
-    """Where jobs wait for their turn."""
+    """A queue of jobs in front of the instances of a model."""
 
     def put(self, job: Job) -> None:
-        """Let a job wait; a ServerError when it may not."""
+        """Add a job without waiting for its execution.
 
-    def taker(self, instance: int) -> Callable[[], list[Job]]:
-        """A function that gives an instance what to execute next, none when there is no more."""
+        Raises:
+            ModelClosed: the scheduler is closed.
+            ServerError: the job is refused.
+        """
+
+    def next_batch(self, instance: int) -> list[Job]:
+        """Return the jobs that an instance executes next; block until there are some.
+
+        An empty list means that the scheduler is closed and no jobs are left. Jobs with a
+        `refusal` must be answered with it instead of being executed.
+        """
         ...
 
     def close(self) -> None:
-        """Take no more jobs; those that wait are still executed."""
+        """Accept no more jobs; waiting jobs are still executed."""

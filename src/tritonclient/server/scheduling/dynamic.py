@@ -1,4 +1,4 @@
-"""Requests that wait for an instance of their model, and which of them are executed together."""
+"""`DynamicBatcher`: one queue for all instances of a model, which may batch its jobs."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import itertools
 import threading
 import time
 from bisect import insort
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ...errors import Unavailable
 from ..jobs.errors import ModelClosed
 from ..jobs.job import Job
-from .policies import NEVER, Policy, Rule
+from .policies import NEVER, BatchingRule, QueuePolicy
 
 
 class _Entry(NamedTuple):
-    """A job that waits; these sort in the order in which they are to be executed."""
+    """A waiting job; entries sort in the order of execution."""
 
     level: int
     late: bool
@@ -25,17 +25,17 @@ class _Entry(NamedTuple):
     job: Job
 
 
-class Queue:
-    """The jobs that wait for the instances which take from it.
+class DynamicBatcher:
+    """A queue with priorities, timeouts and dynamic batching.
 
     Args:
-        config: the model's, in its JSON form. Without `dynamic_batching` each request is executed
-            by itself, in the order of arrival.
+        config: the model configuration in its JSON form. Without `dynamic_batching` each job is
+            executed alone, in the order of arrival.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         settings = config.get("dynamic_batching")
-        self._rule = Rule() if settings is None else Rule.of(config, settings)
+        self._rule = BatchingRule() if settings is None else BatchingRule.of(config, settings)
         self._levels, self._default_level, self._policies = _policies(settings or {})
         self._timed = any(policy.timeout for policy in self._policies)
         self._numbers = itertools.count()
@@ -44,11 +44,11 @@ class Queue:
         self._changed = threading.Condition()
 
     def put(self, job: Job) -> None:
-        """Let a job wait.
+        """Add a job.
 
         Raises:
-            ModelClosed: no more are taken.
-            Unavailable: too many wait.
+            ModelClosed: the queue is closed.
+            Unavailable: the queue of the job's priority level is full.
         """
         level = self._level(job)
         policy = self._policies[level]
@@ -57,7 +57,7 @@ class Queue:
                 raise ModelClosed(f"model '{job.model.name}' was unloaded", "503")
             if policy.limit and sum(each.level == level for each in self._waiting) >= policy.limit:
                 raise Unavailable(
-                    f"[request id: {job.call.id or '<id_unknown>'}] Exceeds maximum queue size",
+                    f"[request id: {job.options.id or '<id_unknown>'}] Exceeds maximum queue size",
                     "503",
                 )
             entry = _Entry(level, False, next(self._numbers), policy.expiry(job), job)
@@ -65,18 +65,11 @@ class Queue:
             self._changed.notify()
 
     def _level(self, job: Job) -> int:
-        asked = int(job.call.parameters.get("priority", 0))
+        asked = int(job.options.parameters.get("priority", 0))
         return asked if 1 <= asked <= self._levels else self._default_level
 
-    def taker(self, instance: int) -> Callable[[], list[Job]]:
-        """A function that gives an instance what to execute next; here all take from one queue."""
-        return self.take
-
-    def take(self) -> list[Job]:
-        """What is to be executed next, once there is something; nothing when there never will.
-
-        Jobs that are not to be executed after all come with their refusal.
-        """
+    def next_batch(self, instance: int) -> list[Job]:
+        """Return the next jobs, the same for every instance; see `Scheduler`."""
         with self._changed:
             while True:
                 now = time.monotonic()
@@ -91,7 +84,7 @@ class Queue:
                 self._changed.wait(until - now if self._waiting else None)
 
     def _expire(self, now: float) -> list[Job]:
-        """Refuse what has waited for too long, or let it wait behind the others."""
+        """Remove and return the jobs that timed out; move those that may be late to the end."""
         expired = [each for each in self._waiting if each.expiry <= now]
         refused = []
         for each in expired:
@@ -104,17 +97,17 @@ class Queue:
         return refused
 
     def close(self) -> None:
-        """Take no more jobs; those that wait are still executed."""
+        """Accept no more jobs; waiting jobs are still executed."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
 
-def _policies(settings: Mapping[str, Any]) -> tuple[int, int, list[Policy]]:
-    """How many levels of priority there are, that of requests without one, and their policies."""
+def _policies(settings: Mapping[str, Any]) -> tuple[int, int, list[QueuePolicy]]:
+    """Return the number of priority levels, the default level, and the policy of each level."""
     levels = settings.get("priority_levels", 0)
     default = settings.get("default_queue_policy")
-    policies = [Policy() if default is None else Policy.of(default)] * (levels + 1)
+    policies = [QueuePolicy() if default is None else QueuePolicy.of(default)] * (levels + 1)
     for level, policy in settings.get("priority_queue_policy", {}).items():
-        policies[int(level)] = Policy.of(policy)
+        policies[int(level)] = QueuePolicy.of(policy)
     return levels, settings.get("default_priority_level", 0), policies

@@ -1,33 +1,36 @@
-"""Ensembles: models that consist of steps, each of which is a request to another model.
+"""`EnsembleScheduler`: executes a job as a graph of requests to other models.
 
-A step begins as soon as all that it takes is there, so that steps which do not need each other run
-at the same time. No thread waits for them: whoever brings the answer of one begins the next. Each
-answer of a decoupled model goes its own way through the steps that are left.
+A step starts when all its inputs are available, so independent steps run at the same time. No
+thread waits for a step: the thread that delivers its response starts the next one. Each response
+of a decoupled model is a branch of its own through the remaining steps.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
 from ...errors import InferenceServerException, InvalidArgument
-from ..jobs.errors import ModelClosed, own
+from ..jobs.errors import ModelClosed, as_server_error
 from ..jobs.host import Host
 from ..jobs.job import Job
-from ..jobs.response import Answer
+from ..jobs.response import Response
 from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Statistics, Stopwatch
 from .ensemble_steps import Step, steps
 
-#: Tensors by their names within the ensemble.
-_Pool: TypeAlias = dict[str, Tensor]
+#: Tensors by their names in the ensemble.
+_Tensors: TypeAlias = dict[str, Tensor]
 
 
-class Ensemble:
-    """What executes the jobs of an ensemble that `check` approves of."""
+class EnsembleScheduler:
+    """The scheduler of one ensemble; it executes jobs by itself and has no instances.
+
+    Args:
+        config: the configuration, which `ensemble_steps.check` accepts.
+    """
 
     def __init__(self, name: str, config: Any, host: Host, statistics: Statistics) -> None:
         self.name = name
@@ -41,42 +44,43 @@ class Ensemble:
         self._closed = False
 
     def put(self, job: Job) -> None:
-        """Begin a job.
+        """Start the first steps of a job.
 
         Raises:
-            ModelClosed: no more are taken.
+            ModelClosed: the scheduler is closed.
         """
         if self._closed:
             raise ModelClosed(f"model '{self.name}' was unloaded", "503")
         _Run(self, job).begin()
 
-    def taker(self, instance: int) -> Callable[[], list[Job]]:
-        """There are no instances that would take anything."""
-        return list
+    def next_batch(self, instance: int) -> list[Job]:
+        """Return no jobs; an ensemble has no instances."""
+        return []
 
     def close(self) -> None:
-        """Take no more jobs; those that have begun go on."""
+        """Accept no more jobs; those that were started continue."""
         self._closed = True
 
 
 @dataclass(slots=True, eq=False)
 class _Branch:
-    """A way through the steps, which the answers of decoupled models multiply.
+    """One path through the steps; each response of a decoupled model creates another.
 
     Attributes:
-        waiting: steps that have not begun.
-        running: how many have begun and are not answered.
+        tensors: the inputs and the outputs of finished steps.
+        waiting: steps that were not started.
+        running: number of steps that were started and have not responded.
     """
 
-    pool: _Pool
+    tensors: _Tensors
     waiting: list[Step]
     running: int = 0
 
 
 class _Run:
-    """A job on its way through the steps; any thread may bring an answer."""
+    """A job in execution, and the cancel flag of its steps. Any thread may deliver a response."""
 
-    def __init__(self, ensemble: Ensemble, job: Job) -> None:
+    def __init__(self, ensemble: EnsembleScheduler, job: Job) -> None:
         self._ensemble = ensemble
         self._job = job
         self._lock = threading.Lock()
@@ -85,11 +89,11 @@ class _Run:
         self._watch = Stopwatch()
 
     def is_set(self) -> bool:
-        """Whether nobody waits for the steps any more."""
+        """Return True if the steps are cancelled."""
         return self._failed or self._job.cancelled
 
     def begin(self) -> None:
-        """Begin with the steps that take the inputs."""
+        """Start the steps that need only the inputs."""
         branch = _Branch(
             {tensor.name: tensor for tensor in self._job.inputs}, list(self._ensemble.steps)
         )
@@ -97,60 +101,60 @@ class _Run:
         self._advance(branch)
 
     def _advance(
-        self, branch: _Branch, outputs: _Pool | None = None, *, ended: bool = False
+        self, branch: _Branch, outputs: _Tensors | None = None, *, ended: bool = False
     ) -> None:
-        """Begin the steps that can be begun, or answer when a branch is at its end.
+        """Start the steps that are ready; respond if the branch is finished.
 
         Args:
-            outputs: of one of the branch's steps, which has ended.
-            ended: whether a step has, of this branch or of another.
+            outputs: of the step of this branch that just finished; None if none did.
+            ended: True if a step finished, of this branch or of the one it came from.
         """
         with self._lock:
             if outputs is not None:
-                branch.pool.update(outputs)
+                branch.tensors.update(outputs)
                 branch.running -= 1
             chosen = self._choose(branch)
             branch.running += len(chosen)
             self._running += len(chosen) - ended
-            arrived = not branch.running
+            finished = not branch.running
             final = not self._running
-        if arrived:
-            self._answer(branch, final=final)
+        if finished:
+            self._respond(branch, final=final)
         for step in chosen:
             self._begin(step, branch)
 
     def _choose(self, branch: _Branch) -> list[Step]:
-        """The steps to begin; a decoupled one only when everything that goes with it is there."""
-        there = branch.pool.keys() | self._ensemble.optional
-        ready = [step for step in branch.waiting if there >= set(step.inputs.values())]
+        """Return the steps to start; a decoupled step only when no other step is running."""
+        available = branch.tensors.keys() | self._ensemble.optional
+        ready = [step for step in branch.waiting if available >= set(step.inputs.values())]
         single = [step for step in ready if step not in self._ensemble.decoupled]
         chosen = single or ([] if branch.running else ready[:1])
         branch.waiting = [step for step in branch.waiting if step not in chosen]
         return chosen
 
     def _begin(self, step: Step, branch: _Branch) -> None:
-        pool = branch.pool
+        available = branch.tensors
         tensors = [
-            pool[tensor]._replace(name=name)
+            available[tensor]._replace(name=name)
             for name, tensor in step.inputs.items()
-            if tensor in pool
+            if tensor in available
         ]
-        call = replace(self._job.call, outputs=tuple(step.outputs), cancelled=self)
-        answered = partial(self._answered, step, branch)
+        options = replace(self._job.options, outputs=tuple(step.outputs), cancelled=self)
+        sink = partial(self._receive, step, branch)
         try:
-            self._ensemble.host.submit(step.model, step.version, tensors, call, answered)
+            self._ensemble.host.submit(step.model, step.version, tensors, options, sink)
         except Exception as error:
-            self._fail(own(error))
+            self._fail(as_server_error(error))
 
-    def _answered(self, step: Step, branch: _Branch, answer: Answer) -> None:
-        if answer.error is not None:
-            self._fail(answer.error)
+    def _receive(self, step: Step, branch: _Branch, response: Response) -> None:
+        if response.error is not None:
+            self._fail(response.error)
         elif step not in self._ensemble.decoupled:
-            if answer.outputs is not None:
-                self._advance(branch, _named(step, answer.outputs), ended=True)
-        elif answer.outputs is not None:
-            pool = {**branch.pool, **_named(step, answer.outputs)}
-            self._advance(_Branch(pool, branch.waiting), ended=answer.final)
+            if response.outputs is not None:
+                self._advance(branch, _named(step, response.outputs), ended=True)
+        elif response.outputs is not None:
+            tensors = {**branch.tensors, **_named(step, response.outputs)}
+            self._advance(_Branch(tensors, branch.waiting), ended=response.final)
         else:
             with self._lock:
                 self._running -= 1
@@ -158,19 +162,19 @@ class _Run:
             if final:
                 self._end()
 
-    def _answer(self, branch: _Branch, *, final: bool) -> None:
-        """Answer with what a branch has come to."""
-        wanted = self._job.call.outputs
-        if branch.waiting or not branch.pool.keys() >= set(wanted):
+    def _respond(self, branch: _Branch, *, final: bool) -> None:
+        """Send the outputs of a finished branch."""
+        wanted = self._job.options.outputs
+        if branch.waiting or not branch.tensors.keys() >= set(wanted):
             self._fail(
                 InvalidArgument(
-                    f"[request id: {self._job.call.id or '<id_unknown>'}] unexpected deadlock, at "
-                    "least one output is not set while no more ensemble steps can be made",
+                    f"[request id: {self._job.options.id or '<id_unknown>'}] unexpected deadlock, "
+                    "at least one output is not set while no more ensemble steps can be made",
                     "400",
                 )
             )
             return
-        outputs = [branch.pool[name] for name in wanted]
+        outputs = [branch.tensors[name] for name in wanted]
         if final:
             self._end(outputs)
         elif not self._failed:
@@ -199,8 +203,8 @@ class _Run:
         job.send(error=type(error)(text, error.status()), final=True)
 
 
-def _named(step: Step, outputs: tuple[Tensor, ...]) -> _Pool:
-    """A step's outputs by the ensemble's names."""
+def _named(step: Step, outputs: tuple[Tensor, ...]) -> _Tensors:
+    """Return the outputs of a step by their names in the ensemble."""
     return {
         step.outputs[each.name]: each._replace(name=step.outputs[each.name]) for each in outputs
     }

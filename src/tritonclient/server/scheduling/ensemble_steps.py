@@ -16,9 +16,9 @@ class Step:
     """A request to another model.
 
     Attributes:
-        version: "" for the one that is served by default.
-        inputs: by the model's name for an input, the ensemble's name for the tensor.
-        outputs: the same for what it gives.
+        version: "" for the highest.
+        inputs: ensemble tensors by the model's input names.
+        outputs: ensemble tensors by the model's output names.
     """
 
     model: str
@@ -28,7 +28,7 @@ class Step:
 
 
 def steps(config: Any) -> tuple[Step, ...]:
-    """The steps in a configuration."""
+    """Return the steps of a configuration."""
     return tuple(
         Step(
             each.model_name,
@@ -41,10 +41,10 @@ def steps(config: Any) -> tuple[Step, ...]:
 
 
 def check(name: str, config: Any, host: Host) -> None:
-    """Make sure that the models are there, and that every tensor comes from somewhere.
+    """Check that all models are ready and that a step or an input provides every tensor.
 
     Raises:
-        ValueError: the steps don't fit together, or one of the models is not there.
+        ValueError: a model is missing, or the steps do not fit together.
     """
     parts = steps(config)
     missing = [step.model for step in parts if _find(step, host) is None]
@@ -88,7 +88,7 @@ def _check_step(name: str, step: Step, host: Host) -> None:
 
 
 def labels(config: Any, host: Host) -> dict[str, tuple[str, ...]]:
-    """The labels of outputs, which are those of the models that give them."""
+    """Return the labels of the outputs, taken from the models that provide them."""
     return {
         tensor: model.labels[output]
         for step in steps(config)
@@ -99,7 +99,7 @@ def labels(config: Any, host: Host) -> dict[str, tuple[str, ...]]:
 
 
 def complete(config: Any, host: Host) -> None:
-    """Fill in what the models tell: an ensemble of a decoupled model is decoupled itself."""
+    """Mark the ensemble as decoupled if one of its models is."""
     config.model_transaction_policy.decoupled = any(
         host.model_info(step.model, step.version).decoupled for step in steps(config)
     )

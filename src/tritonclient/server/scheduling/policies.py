@@ -1,4 +1,4 @@
-"""When waiting requests are executed together, and how long they may wait."""
+"""Batching rules and queue policies, as pure functions of jobs and time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any, NamedTuple
 
 from ..jobs.job import Job
 
+#: A time that never comes.
 NEVER = float("inf")
 
 
-class Rule(NamedTuple):
-    """Which of the requests that wait are executed together.
+class BatchingRule(NamedTuple):
+    """The rule that chooses which waiting jobs are executed together.
 
     Attributes:
-        size: of the largest batch; 0 when each request is executed by itself.
-        preferred: sizes of batches for which no others are awaited.
-        delay: seconds that a request may wait for others, though an instance is idle.
+        size: largest batch size; 0 to execute each job alone.
+        preferred: batch sizes that are executed without waiting for more jobs.
+        delay: seconds that a job may wait for others while an instance is idle.
     """
 
     size: int = 0
@@ -25,8 +26,13 @@ class Rule(NamedTuple):
     delay: float = 0.0
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], settings: Mapping[str, Any]) -> Rule:
-        """The rule that a scheduler's settings in a configuration (its JSON form) stand for."""
+    def of(cls, config: Mapping[str, Any], settings: Mapping[str, Any]) -> BatchingRule:
+        """Return the rule of a batcher.
+
+        Args:
+            config: the model configuration in its JSON form.
+            settings: its `dynamic_batching`, or `sequence_batching.oldest`.
+        """
         return cls(
             config["max_batch_size"],
             tuple(settings["preferred_batch_size"]),
@@ -34,10 +40,11 @@ class Rule(NamedTuple):
         )
 
     def choose(self, waiting: Iterable[Job], *, now: float) -> tuple[list[Job], float]:
-        """What to execute, of the jobs that wait in this order; or none, and when to ask again.
+        """Return the next batch and `now`; or no jobs and the time to ask again.
 
         Args:
-            now: on the monotonic clock, as what is returned.
+            waiting: jobs in the order of execution.
+            now: seconds of the monotonic clock.
         """
         chosen: list[Job] = []
         size, best, whole = 0, 0, False
@@ -57,17 +64,17 @@ class Rule(NamedTuple):
         return [], until
 
     def _fits(self, job: Job, first: Job, size: int) -> bool:
-        return size + job.batch_size <= self.size and job.layout == first.layout
+        return size + job.batch_size <= self.size and job.batch_key == first.batch_key
 
 
-class Policy(NamedTuple):
-    """What becomes of requests that wait for long, or among many.
+class QueuePolicy(NamedTuple):
+    """Limits of one priority level of a queue.
 
     Attributes:
-        limit: how many may wait; 0 for any number.
-        timeout: seconds that a request may wait; 0 for any time.
-        override: whether a request may ask for a shorter time.
-        delays: whether it then waits behind all others, rather than being refused.
+        limit: largest number of waiting jobs; 0 for no limit.
+        timeout: seconds that a job may wait; 0 for no limit.
+        override: True if a request may ask for a shorter timeout.
+        delays: True if a job that timed out waits behind all others instead of being refused.
     """
 
     limit: int = 0
@@ -76,8 +83,8 @@ class Policy(NamedTuple):
     delays: bool = False
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Policy:
-        """The policy in a configuration, given in its JSON form."""
+    def of(cls, settings: Mapping[str, Any]) -> QueuePolicy:
+        """Return the policy of a `default_queue_policy` in its JSON form."""
         return cls(
             settings["max_queue_size"],
             settings["default_timeout_microseconds"] / 1e6,
@@ -86,9 +93,9 @@ class Policy(NamedTuple):
         )
 
     def expiry(self, job: Job) -> float:
-        """When a job that comes now has waited for too long, by the monotonic clock."""
+        """Return when a job that arrives now times out, in seconds of the monotonic clock."""
         timeout = self.timeout
-        asked = int(job.call.parameters.get("timeout", 0)) / 1e6
+        asked = int(job.options.parameters.get("timeout", 0)) / 1e6
         if self.override and asked:
             timeout = min(timeout, asked)
         return time.monotonic() + timeout if timeout else NEVER

@@ -1,4 +1,4 @@
-"""Control inputs: what a model is told of the sequence that a request belongs to."""
+"""Control inputs of sequence models: START, END, READY and CORRID."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ...errors import InvalidArgument
 from ..config.specification import DATATYPES
 from ..jobs.tensor import Tensor
 
-#: A sequence's own name; 0 and "" stand for none.
-Id: TypeAlias = "int | str"
+#: A correlation id; 0 and "" mean none.
+SequenceId: TypeAlias = "int | str"
 
 CORRID = "CONTROL_SEQUENCE_CORRID"
 _FLAGS = {
@@ -32,8 +32,8 @@ class _Control(NamedTuple):
     """A control input.
 
     Attributes:
-        flag: start, end or ready; "" for the sequence's id.
-        values: what stands for false and true.
+        flag: "start", "end" or "ready"; "" for the correlation id.
+        values: the values for false and true.
     """
 
     name: str
@@ -42,11 +42,11 @@ class _Control(NamedTuple):
     values: tuple[Any, ...] = ()
 
 
-class Controls:
+class SequenceControls:
     """The control inputs of a model.
 
     Args:
-        config: the model's, in its JSON form.
+        config: the model configuration in its JSON form.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -58,21 +58,21 @@ class Controls:
             for control in each["control"]
         ]
 
-    def tensors(self, id: Id, **flags: bool) -> list[Tensor]:
-        """What is told of a request.
+    def tensors(self, id: SequenceId, **flags: bool) -> list[Tensor]:
+        """Return the control inputs of one request.
 
         Args:
             flags: start, end and ready.
 
         Raises:
-            InvalidArgument: the model can't take this id.
+            InvalidArgument: the id does not fit the datatype of the model's input.
         """
         return [
             self._tensor(each, each.values[flags[each.flag]] if each.flag else self._id(each, id))
             for each in self._controls
         ]
 
-    def _id(self, control: _Control, id: Id) -> Id | bytes:
+    def _id(self, control: _Control, id: SequenceId) -> SequenceId | bytes:
         if control.datatype == "BYTES":
             return str(id or "").encode()
         if isinstance(id, str):

@@ -6,4 +6,5 @@ from ...errors import Internal
 
 
 def wrong_type(text: str) -> Internal:
+    """Return Triton's error for a JSON value of the wrong type."""
     return Internal(f"attempt to access JSON {text}", "500")

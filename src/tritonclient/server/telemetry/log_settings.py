@@ -17,25 +17,23 @@ _LOG_DEFAULTS: Mapping[str, Any] = {
     "log_verbose_level": 0,
     "log_format": "default",
 }
-
-
 _LOG_FORMATS = ("default", "ISO8601")
 
 
 class LogSettings:
-    """What the server logs."""
+    """The log settings of the server. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._settings: dict[str, Any] = dict(_LOG_DEFAULTS)
 
     def get(self) -> dict[str, Any]:
-        """The settings in force."""
+        """Return the settings."""
         with self._lock:
             return dict(self._settings)
 
     def update(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Change settings; the settings that are then in force."""
+        """Change settings and return all of them."""
         changes = {
             name: _log_value(name, value)
             for name, value in settings.items()

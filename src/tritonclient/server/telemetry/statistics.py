@@ -1,4 +1,4 @@
-"""Counts and durations of what a model has done, as the statistics endpoint reports them."""
+"""Counts and durations of a model's requests, for the statistics endpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ... import messages as m
 
 
 class Durations(NamedTuple):
-    """Nanoseconds of the stages of one request; stages that were not reached are 0."""
+    """Nanoseconds of each stage of one request; 0 for a stage that was not reached."""
 
     queue: int = 0
     compute_input: int = 0
@@ -20,21 +20,21 @@ class Durations(NamedTuple):
 
 
 class Stopwatch:
-    """Times the stages of one execution, from when it is made."""
+    """Times the stages of one execution; the first begins when this is created."""
 
     def __init__(self) -> None:
         self._times = [time.monotonic_ns()]
 
     def lap(self) -> None:
-        """One stage has ended, the next begins."""
+        """End a stage and begin the next."""
         self._times.append(time.monotonic_ns())
 
     def durations(self, queued: int, decoding: int) -> Durations:
-        """The stages as one of the requests sees them.
+        """Return the stages for one request of the execution.
 
         Args:
-            queued: when it began to wait.
-            decoding: nanoseconds that its own inputs took before.
+            queued: when the request was queued, in nanoseconds of the monotonic clock.
+            decoding: nanoseconds spent on its inputs before that.
         """
         stages = [after - before for before, after in itertools.pairwise(self._times)]
         compute_input = decoding + (stages[0] if stages else 0)
@@ -42,7 +42,7 @@ class Stopwatch:
 
 
 class _Duration:
-    """A count and nanoseconds that grow."""
+    """A total of durations: count and nanoseconds."""
 
     __slots__ = ("count", "ns")
 
@@ -59,7 +59,7 @@ class _Duration:
 
 
 class Statistics:
-    """What one version of a model has done; safe to share between threads.
+    """The statistics of one version of a model. Thread-safe.
 
     As in Triton the stages of `inference_stats` count successful requests only, so that they add
     up to `success`, while `batch_stats` and `execution_count` count every execution.
@@ -74,7 +74,7 @@ class Statistics:
         self._last_inference = 0
 
     def executed(self, batch_size: int, durations: Durations) -> None:
-        """Count an execution of one or several requests together."""
+        """Count one execution of a batch."""
         with self._lock:
             self._execution_count += 1
             self._last_inference = time.time_ns() // 1_000_000
@@ -84,7 +84,7 @@ class Statistics:
                 total.add(ns)
 
     def succeeded(self, batch_size: int, durations: Durations) -> None:
-        """Count a request that was answered."""
+        """Count a successful request."""
         with self._lock:
             self._inference_count += batch_size
             self._totals["success"].add(sum(durations))
@@ -92,12 +92,12 @@ class Statistics:
                 self._totals[name].add(ns)
 
     def failed(self, durations: Durations) -> None:
-        """Count a request that failed."""
+        """Count a failed request."""
         with self._lock:
             self._totals["fail"].add(sum(durations))
 
     def snapshot(self, name: str, version: str) -> m.ModelStatistics:
-        """The statistics as they are now."""
+        """Return the current statistics."""
         with self._lock:
             batches = tuple(
                 m.InferBatchStatistics(size, *[total.value() for total in totals])

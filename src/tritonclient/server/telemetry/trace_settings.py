@@ -1,4 +1,4 @@
-"""Trace and log settings: kept and validated as Triton does, though nothing is traced here."""
+"""Trace settings: validated and kept as Triton does, although nothing is traced yet."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _TRACE_DEFAULTS: Mapping[str, Any] = {
     "trace_file": "",
     "trace_mode": "triton",
 }
-#: As many digits as fit into 64 bits.
+#: Integers that fit into 64 bits.
 _NUMBER = re.compile("-?[0-9]{1,18}")
 _TRACE_LEVELS = ("TIMESTAMPS", "TENSORS")
 
 
 class TraceSettings:
-    """Global settings and those of single models, which take the global ones' place.
+    """Global trace settings, and settings of single models that override them. Thread-safe.
 
     Args:
-        trace_file: where traces would go; without one no level can be set, as in Triton.
+        trace_file: the file for traces; without it no level can be set, as in Triton.
     """
 
     def __init__(self, trace_file: str = "") -> None:
@@ -37,12 +37,12 @@ class TraceSettings:
         self._models: dict[str, dict[str, Any]] = {}
 
     def get(self, model: str) -> dict[str, Any]:
-        """The settings in force for a model, or the global ones for ""."""
+        """Return the effective settings of a model; the global ones for ""."""
         with self._lock:
             return {**self._global, **self._models.get(model, {})}
 
     def update(self, model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Change settings, None resetting one; the settings that are then in force."""
+        """Change settings, where None resets one; return the effective settings."""
         changes = {
             name: None if value is None else self._value(name, value)
             for name, value in settings.items()

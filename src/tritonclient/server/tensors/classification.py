@@ -1,4 +1,4 @@
-"""The classification extension: the best classes of an output instead of its values."""
+"""The classification extension: the top classes of an output instead of its values."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _INTEGERS = ("UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "I
 
 
 def classify(tensor: Tensor, batched: bool, count: int, labels: Sequence[str]) -> Array:
-    """The `count` highest elements as texts `value:index[:label]`, best first.
+    """Return the `count` highest elements as `value:index[:label]`, highest first.
 
-    Of a batched tensor each element of the batch has its own, and the result is [batch, count];
-    otherwise [count]. Equal values come in the order of their indices.
+    The result has shape [batch, count] if the tensor is batched, else [count]. Equal values are
+    ordered by index.
 
     Raises:
-        InvalidArgument: the elements are not numbers that can be compared.
+        InvalidArgument: the datatype is not numeric.
     """
     if tensor.datatype not in (*_FLOATS, *_INTEGERS):
         raise InvalidArgument(

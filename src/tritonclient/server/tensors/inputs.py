@@ -1,6 +1,6 @@
-"""The inputs of a request: whether they fit the model, and how the model sees them.
+"""Inputs of requests: checked against the model's interface, decoded and reshaped.
 
-The checks come in Triton's order and use its words.
+The checks follow Triton's order and use its words.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NoReturn, TypeAlias
 
 from ... import datatypes
 from ...errors import InvalidArgument
-from ...messages import InferTensor
+from ...messages import Infer, InferTensor
 from ..config.specification import Specification
 from ..jobs.model_info import ModelInfo
 from ..jobs.tensor import Tensor
@@ -22,23 +22,45 @@ _BATCH_NOTE = (
     "in your input dims config, try setting max_batch_size to zero. See the model configuration "
     "docs for more info on max_batch_size."
 )
-#: An input as it came over the wire, or as another model gave it.
+#: An input of a client's request, or of another model's request.
 Given: TypeAlias = "InferTensor | Tensor"
+
+
+def decode_all(model: ModelInfo, request: Infer, regions: Regions) -> tuple[list[Tensor], int]:
+    """Return the inputs of a client's request as the model expects them, and the batch size.
+
+    Args:
+        regions: the shared memory that inputs may be in.
+
+    Raises:
+        InvalidArgument: the inputs do not fit the model.
+        ServerError: the data of an input does not fit its datatype and shape, or is not there.
+    """
+    id = request.id
+    batch_size = _check(model, request.inputs, id)
+    tensors = [_reshape(model, _decode(model, each, id, regions)) for each in request.inputs]
+    return tensors, batch_size
+
+
+def accept_all(model: ModelInfo, tensors: Sequence[Tensor], id: str) -> tuple[list[Tensor], int]:
+    """Return the inputs of another model's request as this model expects them, and the batch size.
+
+    Args:
+        id: the request id, for error messages.
+
+    Raises:
+        InvalidArgument: the tensors do not fit the model.
+    """
+    batch_size = _check(model, tensors, id)
+    return [_reshape(model, each) for each in tensors], batch_size
 
 
 def _refuse(id: str, text: str) -> NoReturn:
     raise InvalidArgument(f"[request id: {id or '<id_unknown>'}] {text}", "400")
 
 
-def check(model: ModelInfo, tensors: Sequence[Given], id: str) -> int:
-    """Check what can be told without the data; the batch size, 1 for models that don't batch.
-
-    Args:
-        id: the request's, for the errors.
-
-    Raises:
-        InvalidArgument: the tensors don't fit the model.
-    """
+def _check(model: ModelInfo, tensors: Sequence[Given], id: str) -> int:
+    """Check everything but the data. Return the batch size, 1 for models without a batch."""
     _check_names(model, tensors, id)
     batch_size = _batch_size(model, tensors, id) if model.batches else 1
     for tensor in tensors:
@@ -136,12 +158,8 @@ def _size_mismatch(model: ModelInfo, tensor: Given, expected: int, got: int) -> 
     )
 
 
-def decode(model: ModelInfo, tensor: InferTensor, id: str, regions: Regions) -> Tensor:
-    """An input whose data came over the wire, or lies in shared memory.
-
-    Raises:
-        ServerError: the data is not what the tensor's datatype and shape make of it.
-    """
+def _decode(model: ModelInfo, tensor: InferTensor, id: str, regions: Regions) -> Tensor:
+    """Return an input with its data as an array, in the shape of the request."""
     data = regions.input_data(tensor)
     count = datatypes.element_count(tensor.shape)
     size = datatypes.byte_size(tensor.datatype, count)
@@ -161,8 +179,8 @@ def decode(model: ModelInfo, tensor: InferTensor, id: str, regions: Regions) -> 
     return Tensor(tensor.name, tensor.datatype, array)
 
 
-def reshape(model: ModelInfo, tensor: Tensor) -> Tensor:
-    """An input in the shape that the model sees; its variable dimensions are the given ones."""
+def _reshape(model: ModelInfo, tensor: Tensor) -> Tensor:
+    """Return an input in the shape of its `reshape`; variable dimensions keep their sizes."""
     expected = model.inputs[tensor.name]
     if expected.reshape is None:
         return tensor
@@ -174,7 +192,7 @@ def reshape(model: ModelInfo, tensor: Tensor) -> Tensor:
 
 
 def _string_elements(data: datatypes.Buffer) -> int:
-    """How many elements begin in BYTES data that does not hold as many as it should."""
+    """Count the elements of BYTES data, including one that ends early."""
     view, count, position = memoryview(data), 0, 0
     while position + 4 <= len(view):
         position += 4 + int.from_bytes(view[position : position + 4], "little")

@@ -1,4 +1,4 @@
-"""The outputs of a request: which ones are wanted, and their form on the wire."""
+"""Outputs of requests: which are requested, and their encoding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .shared_memory import Regions
 
 
 def check(model: ModelInfo, names: Iterable[str]) -> None:
-    """Raise InvalidArgument for outputs that the model does not have."""
+    """Raise InvalidArgument if the model lacks one of these outputs."""
     for name in names:
         if name not in model.outputs:
             raise InvalidArgument(
@@ -24,10 +24,10 @@ def check(model: ModelInfo, names: Iterable[str]) -> None:
 
 
 def requested(model: ModelInfo, request: Infer) -> dict[str, RequestedOutput]:
-    """The outputs that are asked for, by name: all when none is.
+    """Return the requested outputs by name; all outputs if the request names none.
 
     Raises:
-        ServerError: the model has no such output, or it can't be asked for so.
+        ServerError: the model has no such output, or its parameters are invalid.
     """
     if not request.outputs:
         return {name: RequestedOutput(name, binary=request.binary) for name in model.outputs}
@@ -40,10 +40,10 @@ def requested(model: ModelInfo, request: Infer) -> dict[str, RequestedOutput]:
 def encode(
     model: ModelInfo, tensor: Tensor, requested: RequestedOutput, regions: Regions
 ) -> InferTensor:
-    """An output in the form that was asked for.
+    """Return an output in the requested form: binary, JSON, shared memory or classification.
 
     Raises:
-        ServerError: it can't have that form.
+        ServerError: the output cannot have that form.
     """
     array = tensor.array
     if requested.classes:

@@ -1,4 +1,4 @@
-"""Checks of the parameters of requests and tensors, in Triton's words."""
+"""Checks of request and tensor parameters, in Triton's words."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from ...errors import Internal, InvalidArgument, Unimplemented
 from ...messages import RESERVED_PREFIX, Parameter
 
-#: Bytes of a sequence's id.
+#: Longest correlation id, in bytes.
 LONGEST_ID = 128
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> Mapping[str, Parameter]:
-    """The parameters, when they are of kinds that the protocol knows.
+    """Return the parameters if all have valid types and values.
 
     Raises:
-        InvalidArgument, Internal: one is not.
+        InvalidArgument, Internal, Unimplemented: one is invalid.
     """
     for name, value in parameters.items():
         _check(name, value)
@@ -51,12 +51,12 @@ def _check(name: str, value: Any) -> None:
 
 
 def unsigned(name: str, value: Any) -> int:
-    """A parameter that must be a whole number from 0; Internal when it is not."""
+    """Return the parameter if it is an integer from 0; raise Internal if it is not."""
     if type(value) is not int or value < 0:
         raise unparsable(name, "non-unsigned-integer as unsigned-integer")
     return value
 
 
 def unparsable(name: str, why: str) -> Internal:
-    """The error of a parameter whose JSON value is of a wrong kind."""
+    """Return the error for a parameter whose JSON value has the wrong type."""
     return Internal(f"Unable to parse '{name}': attempt to access JSON {why}", "500")

@@ -1,4 +1,4 @@
-"""Registered regions of system shared memory, for inputs and outputs that do not travel."""
+"""Registered regions of system shared memory, for inputs and outputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Mapped:
 
 
 class Regions:
-    """The regions that clients registered; safe to share between threads."""
+    """The regions that clients registered. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class Regions:
     # Administration
 
     def status(self, name: str) -> tuple[SystemSharedMemoryRegion, ...]:
-        """One region, or all when no name is given."""
+        """Return one region, or all for the name ""."""
         with self._lock:
             if not name:
                 return tuple(each.region for _, each in sorted(self._regions.items()))
@@ -62,15 +62,15 @@ class Regions:
             self._regions[request.name] = _Mapped(region, _map(region))
 
     def unregister(self, name: str) -> None:
-        """Unmap one region, or all when no name is given; an unknown name is no error."""
+        """Unmap one region, or all for the name ""; an unknown name is ignored."""
         with self._lock:
             for each in [name] if name else list(self._regions):
-                self._regions.pop(each, None)  # and whoever still reads it ends the mapping
+                self._regions.pop(each, None)  # the last view of the memory unmaps it
 
     # Tensors
 
     def input_data(self, tensor: InferTensor) -> Buffer:
-        """The bytes of an input, wherever they are."""
+        """Return the bytes of an input, from the request or from shared memory."""
         if _REGION not in tensor.parameters:
             if tensor.data is None:
                 raise InvalidArgument(_NO_DATA, "400")
@@ -78,10 +78,10 @@ class Regions:
         return self._view(tensor)
 
     def takes(self, output: RequestedOutput) -> bool:
-        """Whether an output goes to shared memory.
+        """Return True if an output goes to shared memory.
 
         Raises:
-            InvalidArgument: it is asked for in another form as well.
+            InvalidArgument: another form is requested as well.
         """
         if _REGION not in output.parameters:
             return False
@@ -91,7 +91,7 @@ class Regions:
         return True
 
     def write_output(self, output: RequestedOutput, data: Buffer) -> None:
-        """Put the bytes of an output where the request wants them."""
+        """Write the bytes of an output to the region that the request names."""
         view = self._view(output)
         if len(view) < len(data):
             raise Internal(

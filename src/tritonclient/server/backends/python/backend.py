@@ -1,8 +1,8 @@
-"""Python-backend models: `model.py` files with a class `TritonPythonModel`, run unchanged.
+"""The Python backend: executes `model.py` files with a class `TritonPythonModel`, unchanged.
 
-Triton runs every instance in a process of its own. Here they share this process, which starts in
-no time; each instance still has a module and an object of its own, and what a model imports from
-its own directory is not seen by other models.
+Triton starts a process for each instance. Here all instances run in this process, which needs no
+start-up time. Each instance still has its own module and object, and modules that a model imports
+from its own directory are not visible to other models.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...config import reading as model_config
 from ...config import scheduling
 from ...jobs.job import Job
 from ...telemetry.statistics import Stopwatch
-from ..base import Maker, Result, Source
+from ..base import InstanceFactory, ModelSource, Result
 from .loader import RAISED, describe_error, model_class, model_errors, model_import_scope
 from .pb_utils import module as pb_utils
 from .pb_utils.request import InferenceRequest
@@ -28,8 +28,8 @@ from .pb_utils.response import result
 class PythonBackend:
     """Loads Python-backend models."""
 
-    def complete(self, source: Source) -> None:
-        """Let the model complete its configuration, when it has `auto_complete_config`."""
+    def complete(self, source: ModelSource) -> None:
+        """Call the model's `auto_complete_config`, if it has one."""
         with model_import_scope(source):
             model = model_class(source)
             if not hasattr(model, "auto_complete_config"):
@@ -43,8 +43,8 @@ class PythonBackend:
         source.config.CopyFrom(model_config.from_json(json.dumps(completed.as_dict())))
         scheduling.complete(source.config)
 
-    def instances(self, source: Source, config: dict[str, Any]) -> list[Maker]:
-        """One per count of the instance groups."""
+    def instances(self, source: ModelSource, config: dict[str, Any]) -> list[InstanceFactory]:
+        """Return as many factories as all instance groups count."""
         return [
             partial(_PythonInstance, source, config, f"{group['name']}_{index}")
             for group in config["instance_group"]
@@ -53,7 +53,7 @@ class PythonBackend:
 
 
 class _PythonInstance:
-    def __init__(self, source: Source, config: dict[str, Any], name: str) -> None:
+    def __init__(self, source: ModelSource, config: dict[str, Any], name: str) -> None:
         self._name = name
         self._decoupled = pb_utils.using_decoupled_model_transaction_policy(config)
         arguments = {

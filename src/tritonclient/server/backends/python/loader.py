@@ -13,19 +13,19 @@ from types import ModuleType
 from typing import Any
 
 from .... import errors
-from ..base import Source
+from ..base import ModelSource
 from .pb_utils import module as pb_utils
 
-#: `sys.path` and `sys.modules` are shared, so one model is imported at a time.
+#: Held while a model is imported: `sys.path` and `sys.modules` are shared by all models.
 _importing = threading.RLock()
 
 
-#: What a model's code may raise; Triton's models can't end the server either.
+#: What the code of a model may raise; as in Triton, it cannot end the server.
 RAISED = (Exception, SystemExit)
 
 
-def model_class(source: Source) -> Any:
-    """The class in a new module made from the model's file; nothing is cached beside it."""
+def model_class(source: ModelSource) -> Any:
+    """Return `TritonPythonModel` of a new module; no bytecode is cached beside the file."""
     path = source.path
     module = ModuleType("model")
     module.__file__ = str(path)
@@ -37,10 +37,10 @@ def model_class(source: Source) -> Any:
 
 
 @contextlib.contextmanager
-def model_import_scope(source: Source) -> Iterator[Any]:
-    """Make the model's directory importable, and forget afterwards what came from there.
+def model_import_scope(source: ModelSource) -> Iterator[Any]:
+    """Make the model's directory importable; afterwards, forget the modules imported from it.
 
-    Gives what the model imports as `triton_python_backend_utils`.
+    Yields the module that the model imports as `triton_python_backend_utils`.
     """
     home = str(source.path.parent)
     utils = pb_utils.of_model(source.host, home)
@@ -62,7 +62,7 @@ def model_import_scope(source: Source) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def model_errors() -> Iterator[None]:
-    """Turn whatever a model's code raises outside of `execute` into the reason of its failure."""
+    """Raise errors of the model's code outside of `execute` as ServerError."""
     try:
         yield
     except errors.ServerError:
@@ -71,18 +71,18 @@ def model_errors() -> Iterator[None]:
         raise errors.ServerError(f"Internal: {describe_error(error)}", "400") from error
 
 
-#: Files whose frames are not part of the model.
+#: Files whose frames are left out of the tracebacks that clients see.
 _OWN_FILES = {__file__, str(Path(__file__).with_name("backend.py")), contextlib.__file__}
 
 
 def describe_error(error: BaseException) -> str:
-    """An error and where it came from in the model's own code, innermost first."""
+    """Return an error's text and its traceback in the model's code, innermost frame first."""
     places = [
         f"  {frame.filename}({frame.lineno}): {frame.name}\n"
         for frame in reversed(traceback.extract_tb(error.__traceback__))
         if frame.filename not in _OWN_FILES
     ]
     text = "".join(traceback.format_exception_only(type(error), error)).strip()
-    # A class of a module is named with it; Triton gives the bare name.
+    # Python names the class with its module; Triton without.
     text = text.removeprefix(f"{type(error).__module__}.")
     return f"{text}\n\nAt:\n{''.join(places)}"

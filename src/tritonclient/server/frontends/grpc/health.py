@@ -1,6 +1,6 @@
-"""The standard health service of gRPC, for those who look after servers without knowing them.
+"""The standard gRPC health service.
 
-Like Triton's it takes any name of a service, and answers for the server as a whole.
+Like Triton's, it accepts any service name and reports the readiness of the server.
 
 Source: gRPC documentation, "GRPC Health Checking Protocol".
 """
@@ -14,25 +14,25 @@ from typing import Any
 from .... import messages as m
 from ....codec import messages_pb
 from ...core import InferenceServer
-from ...extras import needs
+from ...extras import optional_import
 
-with needs("grpcio"):
+with optional_import("grpcio"):
     import grpc
 
 SERVICE = "grpc.health.v1.Health"
-#: Seconds between looks whether a status that is watched has changed.
-_LOOK = 0.5
+#: Seconds between checks of a watched status.
+_WATCH_INTERVAL = 0.5
 
 
 class Health:
-    """Tells whether the server is ready. To be used on one event loop."""
+    """The health service; for use on one event loop."""
 
     def __init__(self, server: InferenceServer) -> None:
         self._server = server
         self._closing = asyncio.Event()
 
     def handlers(self) -> dict[str, Any]:
-        """The handlers of the service's procedures, by path."""
+        """Return the handlers of the service's methods, by path."""
         return {
             f"/{SERVICE}/Check": grpc.unary_unary_rpc_method_handler(self._check),
             f"/{SERVICE}/Watch": grpc.unary_stream_rpc_method_handler(self._watch),
@@ -48,27 +48,27 @@ class Health:
 
     async def _watch(self, message: bytes, context: Any) -> None:
         await _parse(message, context)
-        told = None
+        sent = None
         while not self._closing.is_set():
             status = self._status()
-            if status != told:
+            if status != sent:
                 await context.write(status)
-                told = status
+                sent = status
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), _LOOK)
+                await asyncio.wait_for(self._closing.wait(), _WATCH_INTERVAL)
         await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
 
     def _status(self) -> bytes:
-        answer = messages_pb.message(f"{SERVICE.rpartition('.')[0]}.HealthCheckResponse")
+        response = messages_pb.message(f"{SERVICE.rpartition('.')[0]}.HealthCheckResponse")
         ready = self._server.handle(m.IsServerReady())
-        status: bytes = answer(
-            status=answer.SERVING if ready else answer.NOT_SERVING
+        status: bytes = response(
+            status=response.SERVING if ready else response.NOT_SERVING
         ).SerializeToString()
         return status
 
 
 async def _parse(message: bytes, context: Any) -> None:
-    """Refuse what is no request; which service it asks for does not matter."""
+    """Abort the call if the message is not a health check request."""
     from google.protobuf.message import DecodeError
 
     try:

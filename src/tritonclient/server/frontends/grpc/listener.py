@@ -1,4 +1,4 @@
-"""grpcio's asyncio server on a thread and an event loop of its own."""
+"""The gRPC listener: grpcio's asyncio server on its own thread and event loop."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...core import InferenceServer
-from ...extras import needs
+from ...extras import optional_import
 from ..sockets import listen
 from .options import COMPRESSION_LEVELS, GrpcOptions
 from .service import GrpcService
 
-with needs("grpcio"):
+with optional_import("grpcio"):
     import grpc
     import grpc.aio
 
 T = TypeVar("T")
 
-#: Those that hold an address.
+#: Listeners with an open socket.
 _listeners: set[GrpcListener] = set()
-#: Whether such were there when this process was forked: grpcio's core does not survive that.
+#: True if this process was forked while there were any: grpcio does not survive a fork.
 _inherited = False
 
 _log = logging.getLogger("tritonclient.server.grpc")
 
-#: Seconds in which calls that were cancelled have to say so to their clients.
-_LAST_WORDS = 0.5
-#: Seconds in which grpcio's own tasks end after its server has stopped.
+#: Seconds for sending the status of cancelled calls.
+_CANCEL_GRACE = 0.5
+#: Seconds that grpcio's own tasks have to end after its server has stopped.
 _SETTLING = 1.0
 
 
 def check_usable() -> None:
-    """Raise RuntimeError in a process that was forked from one that serves gRPC."""
+    """Raise RuntimeError in a process forked from one that serves gRPC."""
     if _inherited:
         raise RuntimeError("gRPC can't be served in a process forked from one that serves it")
 
@@ -54,14 +54,15 @@ if hasattr(os, "register_at_fork"):
 
 
 class GrpcListener:
-    """Serves from `start()` to `stop()`, at an address that it takes when it is made.
+    """Serves gRPC between `start()` and `stop()`; the address is bound when this is created.
 
     Args:
-        port: port to listen at; 0 for a free one.
-        options: everything else, completed.
+        port: port to listen on; 0 for a free port.
+        options: completed options.
+        exit_timeout: seconds that running calls have to end.
 
     Raises:
-        OSError: the address can't be listened at, or a certificate can't be read.
+        OSError: the address is not available, or a certificate cannot be read.
         RuntimeError: this process was forked from one that serves gRPC.
     """
 
@@ -71,7 +72,7 @@ class GrpcListener:
         self._exit_timeout = exit_timeout
         self._credentials = _credentials(options)
         if port and not options.reuse_port:
-            # grpcio says less of what is wrong, and says it on the standard error as well.
+            # grpcio's error gives less detail and also appears on stderr.
             listen(host, port).close()
         self._server: Any = None
         self._service: GrpcService | None = None
@@ -81,23 +82,23 @@ class GrpcListener:
         _listeners.add(self)
         self._thread.start()
         try:
-            self.port = self._do(self._bind(host, port, _arguments(options)))
+            self.port = self._run_on_loop(self._bind(host, port, _arguments(options)))
         except BaseException:
             self._end()
             raise
 
     def start(self, server: InferenceServer) -> None:
-        """Begin to serve."""
-        self._do(self._serve(server))
+        """Start serving."""
+        self._run_on_loop(self._serve(server))
 
-    def leave(self) -> None:
-        """Begin to stop."""
+    def begin_shutdown(self) -> None:
+        """Begin a graceful shutdown, without waiting for it."""
         if self._stopping is None:
             self._stopping = asyncio.run_coroutine_threadsafe(self._stop(), self._loop)
 
     def stop(self) -> None:
-        """Answer what is in work, then close every connection and end the thread."""
-        self.leave()
+        """Finish running calls, close all connections and end the thread."""
+        self.begin_shutdown()
         assert self._stopping is not None
         try:
             self._stopping.result()
@@ -105,7 +106,7 @@ class GrpcListener:
             self._end()
 
     def abandon(self) -> None:
-        """Do nothing: in a forked child grpcio is beyond reach."""
+        """Do nothing: grpcio cannot be used in a forked child."""
 
     # The thread
 
@@ -115,14 +116,14 @@ class GrpcListener:
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
-    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+    def _run_on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         _listeners.discard(self)
-        self._server = None  # grpcio ends its own thread with the last of its servers
+        self._server = None  # grpcio ends its thread with its last server
 
     # On its event loop
 
@@ -146,11 +147,11 @@ class GrpcListener:
     async def _stop(self) -> None:
         service = self._service
         if service is None:
-            await self._server.start()  # or else grpcio keeps the port
+            await self._server.start()  # otherwise grpcio keeps the port
             await self._server.stop(None)
             return
-        service.leave()
-        stopping = asyncio.ensure_future(self._server.stop(self._exit_timeout + _LAST_WORDS))
+        service.begin_shutdown()
+        stopping = asyncio.ensure_future(self._server.stop(self._exit_timeout + _CANCEL_GRACE))
         await asyncio.wait([stopping], timeout=self._exit_timeout)
         if not stopping.done() and (count := service.cancel()):
             _log.warning(
@@ -161,12 +162,12 @@ class GrpcListener:
         await stopping
         if others := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(others, timeout=_SETTLING)
-        # Threads that still execute need the loop, to learn that nobody waits for their answers.
+        # Threads that still execute need the loop to notice the cancellation.
         await asyncio.to_thread(service.close)
 
 
 def _arguments(options: GrpcOptions) -> list[tuple[str, int | str]]:
-    """What grpcio is told, by the names of its core."""
+    """Return the channel arguments of grpcio's server."""
     return [
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
@@ -179,7 +180,7 @@ def _arguments(options: GrpcOptions) -> list[tuple[str, int | str]]:
 def _credentials(options: GrpcOptions) -> grpc.ServerCredentials | None:
     if options.certfile is None or options.keyfile is None:
         return None
-    # For its errors: grpcio finds out when a client comes, and tells nobody.
+    # Loaded for its errors: grpcio does not report a bad certificate.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(options.certfile, options.keyfile)
     authorities = None
@@ -193,6 +194,6 @@ def _credentials(options: GrpcOptions) -> grpc.ServerCredentials | None:
 
 
 def _handle_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    # Before 1.80, grpcio wakes all event loops with what only one of them can read.
+    # Before 1.80, grpcio wakes all event loops for data that only one of them can read.
     if not isinstance(context.get("exception"), BlockingIOError):
         loop.default_exception_handler(context)

@@ -1,4 +1,4 @@
-"""What can be chosen of the gRPC front; without grpcio, which is imported when it is served."""
+"""`GrpcOptions`: options of the gRPC frontend. Does not import grpcio."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import TypeAlias
 
 Path: TypeAlias = "str | os.PathLike[str]"
 
-#: Levels of compression, numbered as in grpcio.
+#: Compression levels; the index is grpcio's number.
 COMPRESSION_LEVELS = ("none", "low", "medium", "high")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrpcOptions:
-    """How gRPC is served.
+    """Options of the gRPC frontend.
 
     Attributes:
-        host: address to listen at; None for that of HTTP.
-        secure: whether to serve over TLS; None for when there is a certificate.
-        certfile: certificate (PEM) and those that signed it; None for that of HTTP.
-        keyfile: the certificate's key (PEM); None for that of HTTP.
-        client_ca_file: certificates (PEM) of which one must have signed a client's; None when
-            clients need none.
-        compression_level: of answers: "none", "low", "medium" or "high".
-        reuse_port: let other servers listen at the same port, which share its connections.
-        channel_arguments: further arguments of gRPC's core by name, such as
+        host: address to listen on; None for the address of HTTP.
+        secure: True to serve over TLS; None to do so if there is a certificate.
+        certfile: certificate chain (PEM); None for the certificate of HTTP.
+        keyfile: key of the certificate (PEM); None for the key of HTTP.
+        client_ca_file: CA certificates (PEM) that client certificates must be signed by; None if
+            clients need no certificate.
+        compression_level: compression of responses: "none", "low", "medium" or "high".
+        reuse_port: True to let other servers listen on the same port and share its connections.
+        channel_arguments: further arguments of the gRPC core by name, such as
             {"grpc.keepalive_time_ms": 60_000}.
     """
 
@@ -49,10 +49,10 @@ class GrpcOptions:
             raise ValueError("certfile and keyfile belong together")
 
     def completed(self, host: str, certfile: Path | None, keyfile: Path | None) -> GrpcOptions:
-        """With what HTTP has, where nothing was chosen; without certificates for no TLS.
+        """Return options where None is replaced by the values of HTTP; no certificate means no TLS.
 
         Raises:
-            ValueError: TLS was asked for, and there is no certificate.
+            ValueError: TLS is requested without a certificate.
         """
         if self.certfile is not None:
             certfile, keyfile = self.certfile, self.keyfile

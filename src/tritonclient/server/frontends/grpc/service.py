@@ -1,7 +1,7 @@
-"""The gRPC front: handlers between grpcio's asyncio server and `InferenceServer`.
+"""The handlers between grpcio's asyncio server and `InferenceServer`.
 
-As over HTTP, requests are decoded, handled and encoded on threads of a pool, so that the event
-loop only moves messages; what merely reads a little of the server's state is answered at once.
+Requests are decoded, handled and encoded on a thread pool, so the event loop only moves messages.
+Methods that only read some state of the server are answered on the event loop.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from typing import Any, NoReturn, TypeAlias
 from ....codec import rpc
 from ....errors import InferenceServerException, InvalidArgument, Unavailable, Unimplemented
 from ...core import InferenceServer
-from ...extras import needs
+from ...extras import optional_import
 from ...jobs.errors import DecoupledModel
 from .health import Health
-from .stream import Stream, told
+from .stream import StreamCall, await_send
 
-with needs("grpcio"):
+with optional_import("grpcio"):
     import grpc
 
 _log = logging.getLogger("tritonclient.server.grpc")
 
-#: Requests in work at a time, over all models. A waiting request costs a thread, not more.
+#: Requests handled at the same time, over all models. A waiting request costs a thread.
 _THREADS = 256
-#: The same for the requests in streams, whose readers may keep them waiting.
+#: Stream requests handled at the same time; a slow reader blocks their threads.
 _STREAM_THREADS = 1024
-#: Procedures that are answered by looking something up.
+#: Methods that only read state, and are answered on the event loop.
 _QUICK = {
     *("ServerLive", "ServerReady", "ServerMetadata", "ModelReady", "ModelMetadata", "ModelConfig"),
     *("ModelStatistics", "SystemSharedMemoryStatus", "CudaSharedMemoryStatus"),
 }
-#: What of a status text fits into the headers that clients take.
+#: Longest status message in bytes, so that the trailers fit the limits of clients.
 _DETAILS = 4000
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
-# The types of grpcio's handlers are of little use here: all messages are bytes.
+# Messages are bytes, so the types of grpcio's handlers do not help.
 Context: TypeAlias = Any
 
 
 class GrpcService(grpc.GenericRpcHandler):
-    """The handlers of all procedures. But for `close`, to be used on the event loop only."""
+    """The handlers of all methods. Everything except `close` runs on the event loop."""
 
     def __init__(self, server: InferenceServer) -> None:
         self._server = server
@@ -55,8 +55,8 @@ class GrpcService(grpc.GenericRpcHandler):
             _STREAM_THREADS, thread_name_prefix="tritonclient-stream"
         )
         self._calls: set[asyncio.Task[Any]] = set()
-        self._streams: set[Stream] = set()
-        self._leaving = False
+        self._streams: set[StreamCall] = set()
+        self._closing = False
         self._health = Health(server)
         self._handlers = self._make_handlers()
 
@@ -70,27 +70,27 @@ class GrpcService(grpc.GenericRpcHandler):
         return handlers | self._health.handlers()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """The handler of a procedure, or None."""
+        """Return the handler of a method, or None."""
         return self._handlers.get(handler_call_details.method)
 
-    # Ending
+    # Shutdown
 
-    def leave(self) -> None:
-        """Take no more requests from streams; those that wait for one end now."""
-        self._leaving = True
+    def begin_shutdown(self) -> None:
+        """Read no more requests from streams; idle streams end now."""
+        self._closing = True
         self._health.close()
         for stream in [*self._streams]:
-            stream.leave(_shutting_down())
+            stream.begin_shutdown(_shutting_down())
 
     def cancel(self) -> int:
-        """Cancel what is still in work; how many calls that were."""
+        """Cancel all running calls and return their number."""
         calls = [*self._calls]
         for call in calls:
             call.cancel()
         return len(calls)
 
     def close(self) -> None:
-        """Wait for the requests in work."""
+        """Wait for running requests and end the threads."""
         self._threads.shutdown(wait=True)
         self._stream_threads.shutdown(wait=True)
 
@@ -102,14 +102,14 @@ class GrpcService(grpc.GenericRpcHandler):
         async def call(message: bytes, context: Context) -> bytes:
             begin = time.perf_counter()
             cancelled = threading.Event()
-            work = partial(self._answer, method, message, cancelled)
-            del message  # `work` alone keeps it, as long as it is needed
+            work = partial(self._respond, method, message, cancelled)
+            del message  # only `work` refers to it, as long as necessary
             try:
-                answer = work() if quick else await self._in_thread(work, cancelled)
+                response = work() if quick else await self._in_thread(work, cancelled)
             except InferenceServerException as error:
                 await _abort(context, method, error, begin)
             _log_call(method, "OK", begin)
-            return answer
+            return response
 
         return call
 
@@ -120,22 +120,22 @@ class GrpcService(grpc.GenericRpcHandler):
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except asyncio.CancelledError:
-            # The request is told so and is left to end by itself, unless it has not begun.
+            # A queued request is dropped; a running one is cancelled, but not waited for.
             cancelled.set()
-            if self._leaving:
+            if self._closing:
                 raise _shutting_down() from None
             raise
         finally:
             self._calls.discard(task)
 
-    def _answer(self, method: str, message: bytes, cancelled: threading.Event) -> bytes:
+    def _respond(self, method: str, message: bytes, cancelled: threading.Event) -> bytes:
         request = rpc.decode_request(method, message)
         try:
-            answer = self._server.handle(request, cancelled)
+            result = self._server.handle(request, cancelled)
         except DecoupledModel as error:
             raise Unimplemented(f"{method} RPC {error.message()}") from error
         try:
-            parts = rpc.encode_response(request, answer)
+            parts = rpc.encode_response(request, result)
         except ValueError as error:
             raise InvalidArgument(str(error)) from error
         return b"".join(parts)
@@ -144,15 +144,15 @@ class GrpcService(grpc.GenericRpcHandler):
         begin = time.perf_counter()
         task = asyncio.current_task()
         assert task is not None
-        stream = Stream(self._server, self._stream_threads, requests, context)
+        stream = StreamCall(self._server, self._stream_threads, requests, context)
         self._calls.add(task)
         self._streams.add(stream)
-        if self._leaving:
-            stream.leave(_shutting_down())
+        if self._closing:
+            stream.begin_shutdown(_shutting_down())
         try:
             await stream.serve()
         except asyncio.CancelledError:
-            if not self._leaving:
+            if not self._closing:
                 raise
             await _abort(context, "ModelStreamInfer", _shutting_down(), begin)
         except InferenceServerException as error:
@@ -170,18 +170,18 @@ def _shutting_down() -> Unavailable:
 async def _abort(
     context: Context, method: str, error: InferenceServerException, begin: float
 ) -> NoReturn:
-    """End a call with an error."""
+    """End a call with the status of an error."""
     code = _CODES[rpc.code_of(error)]
     _log_call(method, code.name, begin)
-    await told(context.abort(code, _fitting(error.message() or "")))
+    await await_send(context.abort(code, _shorten(error.message() or "")))
     raise AssertionError("abort returned")
 
 
-def _fitting(text: str) -> str:
-    """A status text, cut to what clients take."""
+def _shorten(text: str) -> str:
+    """Return a status message, cut to the size that clients accept."""
     size = 0
     for index, character in enumerate(text):
-        # Others are written as percent signs and two digits a byte.
+        # Other characters are percent-encoded, three characters a byte.
         size += 1 if " " <= character <= "~" else 3 * len(character.encode(errors="replace"))
         if size > _DETAILS:
             return text[:index] + "..."

@@ -1,8 +1,8 @@
-"""The HTTP front: an ASGI application between an ASGI server and `InferenceServer.handle`.
+"""The ASGI application between an ASGI server and `InferenceServer.handle`.
 
-Requests are decoded, handled and encoded on a thread of a pool, so that the event loop only moves
-bytes and a slow model keeps nobody else waiting. Only a GET, which costs less than changing
-threads, is answered at once.
+Requests are decoded, handled and encoded on a thread pool. The event loop only moves bytes, so a
+slow model delays no other request. GET requests cost less than a change of thread, so the event
+loop answers them itself.
 """
 
 from __future__ import annotations
@@ -37,22 +37,26 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger("tritonclient.server.http")
 
-#: Largest body, after decompression, that is accepted unless told otherwise.
+#: Default limit of a request body, after decompression, in bytes.
 MAX_INPUT_SIZE = 1 << 30
-#: Requests in work at a time, over all models. A waiting request costs a thread, not more.
+#: Requests handled at the same time, over all models. A waiting request costs a thread.
 _THREADS = 256
 _HEAD_LENGTH = "inference-header-content-length"
 _ALIGNMENT = 64
-#: Bodies up to this size are sent at once, since a copy costs less than a system call.
+#: Bodies up to this size are joined, because a copy costs less than a system call.
 _JOINED = 1 << 16
 
 
 class _Disconnected(Exception):
-    """The client is gone before its request was complete."""
+    """The client disconnected before its request was complete."""
 
 
 class HttpApplication:
-    """The ASGI application; `close` ends its threads."""
+    """The ASGI application and its threads.
+
+    Args:
+        max_input_size: largest request body, after decompression, in bytes.
+    """
 
     def __init__(self, server: InferenceServer, *, max_input_size: int = MAX_INPUT_SIZE) -> None:
         self._server = server
@@ -60,7 +64,7 @@ class HttpApplication:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="tritonclient-request")
 
     def close(self) -> None:
-        """Wait for the requests in work."""
+        """Wait for running requests and end the threads."""
         self._threads.shutdown(wait=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,13 +73,13 @@ class HttpApplication:
         begin = time.perf_counter()
         try:
             response = await self._response(scope, receive)
-        except asyncio.CancelledError:  # by the listener, which says so in the log
+        except asyncio.CancelledError:  # by the listener, which logs it
             response = rest.encode_error(Unavailable("the server is shutting down", "503"))
         try:
             if response is not None:
                 await _respond(response, send)
         except asyncio.CancelledError:
-            # Nobody reads the answer. Returning with half of it sent would be taken for a bug.
+            # The client does not read. The server would log a response that ends early as an error.
             while (await receive())["type"] != "http.disconnect":
                 pass
         if _log.isEnabledFor(logging.DEBUG):
@@ -85,7 +89,7 @@ class HttpApplication:
             _log.debug("%s %s %s %.1f ms", scope["method"], path, status, taken)
 
     async def _response(self, scope: Scope, receive: Receive) -> rest.HttpResponse | None:
-        """The response, or None when the client left."""
+        """Return the response, or None if the client disconnected."""
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         try:
             body = await _read_body(headers, receive, self._max_input_size)
@@ -96,8 +100,8 @@ class HttpApplication:
         path = scope["raw_path"].decode("latin-1")
         request = rest.HttpRequest(scope["method"], path, headers, (body,))
         cancelled = threading.Event()
-        work = partial(self._answer, request, cancelled)
-        # Nothing that is asked with GET takes long, unless there is a body to be decompressed.
+        work = partial(self._respond_to, request, cancelled)
+        # No GET takes long, unless it has a body to decompress.
         if request.method == "GET" and not len(body):
             return work()
         return await self._in_thread(work, receive, cancelled)
@@ -105,33 +109,36 @@ class HttpApplication:
     async def _in_thread(
         self, work: Callable[[], rest.HttpResponse], receive: Receive, cancelled: threading.Event
     ) -> rest.HttpResponse | None:
-        """The response, or None when the client left; then, and when we are cancelled, the
-        request is told so and is left to end by itself, unless it has not begun."""
+        """Run `work` on a thread; return the response, or None if the client disconnected.
+
+        In that case, and when this is cancelled, a queued request is dropped and a running request
+        is cancelled but not waited for.
+        """
         loop = asyncio.get_running_loop()
         response = loop.run_in_executor(self._threads, work)
-        # With the body read, the only message that can come is that of a disconnect.
-        gone = asyncio.ensure_future(receive())
-        gone.add_done_callback(lambda _: response.cancel())
+        # After the body, the only possible message is a disconnect.
+        disconnected = asyncio.ensure_future(receive())
+        disconnected.add_done_callback(lambda _: response.cancel())
         try:
             return await response
         except asyncio.CancelledError:
             cancelled.set()
-            if gone.done():
+            if disconnected.done():
                 return None
             raise
         finally:
-            gone.cancel()
+            disconnected.cancel()
 
-    def _answer(self, http: rest.HttpRequest, cancelled: threading.Event) -> rest.HttpResponse:
+    def _respond_to(self, http: rest.HttpRequest, cancelled: threading.Event) -> rest.HttpResponse:
         try:
             http = self._decompressed(http)
             request = rest.decode_request(http)
             try:
-                answer = self._server.handle(request, cancelled)
+                result = self._server.handle(request, cancelled)
             except DecoupledModel as error:
                 raise Unimplemented(f"HTTP end point {error.message()}", "501") from error
             try:
-                response = rest.encode_response(request, answer)
+                response = rest.encode_response(request, result)
             except ValueError as error:
                 raise InvalidArgument(str(error), "400") from error
         except InferenceServerException as error:
@@ -149,14 +156,14 @@ class HttpApplication:
 
 
 async def _read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> Buffer:
-    """The body in one piece, which is allocated once when its length is known."""
+    """Return the body in one buffer, allocated once if its length is known."""
     length = headers.get("content-length")
     if length is None:
         return await _read_unknown(receive, limit)
-    size = int(length)  # the ASGI server has made sure of that
+    size = int(length)  # checked by the ASGI server
     if size > limit:
         raise _too_large(limit)
-    # The data of the first tensor begins behind the JSON: put it where numpy likes it.
+    # The first tensor follows the JSON: place it at an aligned address.
     head = headers.get(_HEAD_LENGTH, "")
     skip = -int(head) % _ALIGNMENT if head.isdecimal() and len(head) < 10 else 0
     buffer = memoryview(_allocate(skip + size))[skip:]
@@ -176,7 +183,7 @@ async def _read_body(headers: Mapping[str, str], receive: Receive, limit: int) -
 def _allocate(size: int) -> Buffer:
     if size < 1 << 20:
         return bytearray(size)
-    # Pages that the kernel hands out zeroed when they are touched, aligned to their size.
+    # The kernel provides zeroed, page-aligned memory on first access.
     return memoryview(mmap.mmap(-1, size))
 
 

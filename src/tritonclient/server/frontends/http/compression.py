@@ -1,4 +1,4 @@
-"""Content codings of bodies: gzip and deflate, which HTTP means as the zlib container."""
+"""Content codings: gzip and deflate (the zlib container)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ....datatypes import Buffer
 from ....errors import InvalidArgument, ResourceExhausted, Unimplemented
 
 CODINGS = ("gzip", "deflate")
-_GZIP, _ZLIB, _EITHER = 31, 15, 47  # window sizes that also choose the container
-#: Other levels than the quickest cost several times as much for a few percent of size.
+_GZIP, _ZLIB, _EITHER = 31, 15, 47  # wbits of zlib, which also select the container
+#: Higher levels take several times as long and save a few percent.
 _LEVEL = 1
 
 
 def decompress(body: Buffer, coding: str, limit: int) -> bytes:
-    """The content of a compressed body; either container is taken under either name.
+    """Return the content of a compressed body; both names accept both containers.
 
     Raises:
-        Unimplemented: the coding is not known.
-        InvalidArgument: the body is not compressed data, or not all of it.
+        Unimplemented: the coding is unknown.
+        InvalidArgument: the body is not compressed data, or is incomplete.
         ResourceExhausted: the content has more than `limit` bytes.
     """
     if coding not in CODINGS:
@@ -42,15 +42,15 @@ def decompress(body: Buffer, coding: str, limit: int) -> bytes:
 
 
 def compress(body: tuple[Buffer, ...], coding: str) -> bytes:
-    """A body in compressed form."""
+    """Return the compressed body."""
     compressor = zlib.compressobj(_LEVEL, wbits=_GZIP if coding == "gzip" else _ZLIB)
     return b"".join([*map(compressor.compress, body), compressor.flush()])
 
 
 def negotiate(accepted: str) -> str | None:
-    """The coding to answer with, given an `Accept-Encoding`; None for none.
+    """Return the coding of the response for an `Accept-Encoding`, or None.
 
-    The highest q-value wins and the first of equals, as in Triton.
+    The highest q-value wins, and the first of equal ones, as in Triton.
     """
     best, best_quality = None, 0.0
     for item in accepted.split(","):

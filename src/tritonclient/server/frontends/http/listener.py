@@ -1,4 +1,4 @@
-"""HTTP's ASGI server (uvicorn) on a thread and an event loop of its own."""
+"""The HTTP listener: uvicorn on its own thread and event loop."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from ...core import InferenceServer
-from ...extras import needs
+from ...extras import optional_import
 from ..sockets import listen
 from .application import HttpApplication
 
-with needs("uvicorn and httptools"):
-    import httptools  # noqa: F401  # uvicorn imports it late, and says less when it is missing
+with optional_import("uvicorn and httptools"):
+    import httptools  # noqa: F401  # uvicorn imports it later, with a worse error
     import uvicorn
 
 _log = logging.getLogger("tritonclient.server.http")
 
-#: Seconds that an idle connection is kept. Triton keeps them for good, and so do client pools.
+#: Seconds until an idle connection is closed. Triton keeps them forever, as do client pools.
 _KEEP_ALIVE = 3600
-#: Seconds in which requests that were cancelled have to say so to their clients.
-_LAST_WORDS = 0.5
-#: Seconds that uvicorn takes before it looks whether all is done.
-_SETTLING = 0.1
+#: Seconds for sending the responses of cancelled requests.
+_CANCEL_GRACE = 0.5
+#: Seconds between checks of uvicorn whether all requests are finished.
+_UVICORN_POLL = 0.1
 
 Path: TypeAlias = "str | os.PathLike[str]"
 
 
 class HttpListener:
-    """Serves from `start()`, which returns when it listens, to `stop()`.
+    """Serves HTTP between `start()` and `stop()`.
 
     Args:
-        host: address to listen at; it is taken when this is made.
-        port: port to listen at; 0 for a free one.
+        host: address to listen on; it is bound when this is created.
+        port: port to listen on; 0 for a free port.
         certificate: files with a certificate and its key, to serve https.
+        max_input_size: largest request body in bytes.
+        exit_timeout: seconds that running requests have to end.
 
     Raises:
-        OSError: the address can't be listened at.
+        OSError: the address is not available.
     """
 
     def __init__(
@@ -64,10 +66,10 @@ class HttpListener:
         )
 
     def start(self, server: InferenceServer) -> None:
-        """Begin to serve.
+        """Start serving; return when the socket listens.
 
         Raises:
-            OSError: a certificate can't be read.
+            OSError: a certificate cannot be read.
         """
         application = HttpApplication(server, max_input_size=self._max_input_size)
         self._application = application
@@ -95,14 +97,14 @@ class HttpListener:
         if self._failure is not None:
             raise self._failure
 
-    def leave(self) -> None:
-        """Begin to stop."""
+    def begin_shutdown(self) -> None:
+        """Begin a graceful shutdown, without waiting for it."""
         if self._server is not None:
-            self._server.leave()
+            self._server.begin_shutdown()
 
     def stop(self) -> None:
-        """Answer what is in work, then close every connection and end the thread."""
-        self.leave()
+        """Finish running requests, close all connections and end the thread."""
+        self.begin_shutdown()
         if self._thread.ident is not None:
             self._thread.join()
         self._socket.close()
@@ -110,14 +112,14 @@ class HttpListener:
             self._application.close()
 
     def abandon(self) -> None:
-        """Let go of the address; in a forked child, which has the sockets but not the thread."""
+        """Close the socket; for a forked child, which has no serving thread."""
         self._socket.close()
 
     def _run(self) -> None:
         assert self._server is not None
         try:
             asyncio.run(self._server.serve(sockets=[self._socket]))
-        except BaseException as error:  # uvicorn exits the process when it fails to start
+        except BaseException as error:  # uvicorn raises SystemExit when it cannot start
             _log.debug("the HTTP server failed", exc_info=True)
             self._failure = error
         finally:
@@ -125,37 +127,37 @@ class HttpListener:
 
 
 class _UvicornServer(uvicorn.Server):
-    """Uvicorn, but it tells when it listens, and leaves when told instead of looking at times."""
+    """A uvicorn server with an event for "listening", and a shutdown without polling."""
 
     def __init__(self, config: uvicorn.Config, exit_timeout: int) -> None:
         super().__init__(config)
         self._exit_timeout = exit_timeout
         self.listening = threading.Event()
-        self._leaving: asyncio.Event | None = None
+        self._shutdown_begun: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def leave(self) -> None:
-        """Stop serving; from any thread."""
-        if self._loop is not None and self._leaving is not None:
-            with suppress(RuntimeError):  # the loop is closed already
-                self._loop.call_soon_threadsafe(self._leaving.set)
+    def begin_shutdown(self) -> None:
+        """Begin a graceful shutdown; from any thread."""
+        if self._loop is not None and self._shutdown_begun is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._shutdown_begun.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._leaving = asyncio.Event()
+        self._shutdown_begun = asyncio.Event()
         await super().startup(sockets=sockets)
         self.listening.set()
 
     async def main_loop(self) -> None:
-        assert self._leaving is not None
-        await self._leaving.wait()
+        assert self._shutdown_begun is not None
+        await self._shutdown_begun.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         ending = asyncio.ensure_future(super().shutdown(sockets=sockets))
-        await asyncio.wait([ending], timeout=self._exit_timeout + _SETTLING)
+        await asyncio.wait([ending], timeout=self._exit_timeout + _UVICORN_POLL)
         if not ending.done():
             await self._cancel_requests()
-        # Those whose requests did not end in time, or whose clients do not read.
+        # Connections whose requests did not end in time, or whose clients do not read.
         for connection in list(self.server_state.connections):
             transport = getattr(connection, "transport", None)
             if transport is not None:
@@ -163,7 +165,7 @@ class _UvicornServer(uvicorn.Server):
         await ending
 
     async def _cancel_requests(self) -> None:
-        # Not left to uvicorn, which logs each with a traceback.
+        # uvicorn would log each cancelled request with a traceback.
         self.force_exit = True
         requests = set(self.server_state.tasks)
         if not requests:
@@ -175,4 +177,4 @@ class _UvicornServer(uvicorn.Server):
         )
         for request in requests:
             request.cancel()
-        await asyncio.wait(requests, timeout=_LAST_WORDS)
+        await asyncio.wait(requests, timeout=_CANCEL_GRACE)

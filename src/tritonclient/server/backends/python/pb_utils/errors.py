@@ -1,4 +1,4 @@
-"""Errors as `model.py` sees them."""
+"""Error classes of `triton_python_backend_utils`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ..... import errors
 
 
 class TritonModelException(Exception):
-    """What a model raises to fail its requests."""
+    """Raised by a model to fail all requests of an `execute` call."""
 
 
 class TritonErrorCode(IntEnum):
-    """The codes that an error may have, by their numbers in Triton."""
+    """Error codes, with Triton's numbers."""
 
     UNKNOWN = 0
     INTERNAL = 1
@@ -26,7 +26,7 @@ class TritonErrorCode(IntEnum):
 
 
 class TritonError:
-    """Why one request failed."""
+    """The error of one request."""
 
     UNKNOWN: ClassVar = TritonErrorCode.UNKNOWN
     INTERNAL: ClassVar = TritonErrorCode.INTERNAL

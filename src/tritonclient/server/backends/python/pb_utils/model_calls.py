@@ -1,4 +1,4 @@
-"""Models that call models: a request that a Python-backend model made, executed by the server."""
+"""Requests of a `model.py` to other models (business logic scripting)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from .....errors import Internal, InvalidArgument, NotFound
-from ....jobs.errors import own
+from ....jobs.errors import as_server_error
 from ....jobs.host import Host
-from ....jobs.job import Call, Job
-from ....jobs.reader import AnswerReader
-from ....jobs.response import Answer, Sink
+from ....jobs.job import Job, JobOptions
+from ....jobs.reader import ResponseReader
+from ....jobs.response import Response, ResponseSink
 from ....jobs.tensor import Tensor
 
 
@@ -20,39 +20,39 @@ class ModelCall:
     """A request to another model.
 
     Args:
-        version: -1 for the one that is served by default.
+        version: -1 for the highest.
     """
 
     def __init__(
-        self, host: Host, name: str, version: int, tensors: list[Tensor], call: Call
+        self, host: Host, name: str, version: int, tensors: list[Tensor], options: JobOptions
     ) -> None:
         self._host = host
         self._name = name
         self._version = "" if version < 0 else str(version)
         self._tensors = tensors
-        self._call = call
+        self._options = options
 
-    def answer(self) -> Answer:
-        """The answer of a model that answers once, waiting for it."""
-        answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+    def response(self) -> Response:
+        """Execute and wait; return the response of a model that is not decoupled."""
+        responses: queue.SimpleQueue[Response] = queue.SimpleQueue()
         try:
-            self._begin_coupled(answers.put)
+            self._begin_coupled(responses.put)
         except Exception as error:
             return self._failed(error)
-        return answers.get()
+        return responses.get()
 
-    def answer_later(self) -> asyncio.Future[Answer]:
-        """The same for the running event loop; the model begins at once."""
+    def response_future(self) -> asyncio.Future[Response]:
+        """Start the request; return a future of `response` for the running event loop."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
+        future: asyncio.Future[Response] = loop.create_future()
 
-        def settle(answer: Answer) -> None:
+        def settle(response: Response) -> None:
             if not future.done():
-                future.set_result(answer)
+                future.set_result(response)
 
-        def sink(answer: Answer) -> None:
-            with suppress(RuntimeError):  # the loop is closed, so nobody waits any more
-                loop.call_soon_threadsafe(settle, answer)
+        def sink(response: Response) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(settle, response)
 
         try:
             self._begin_coupled(sink)
@@ -60,15 +60,15 @@ class ModelCall:
             future.set_result(self._failed(error))
         return future
 
-    def answers(self) -> Iterator[Answer]:
-        """The answers of any model as they come, the last one being final."""
+    def responses(self) -> Iterator[Response]:
+        """Start the request; return the responses of any model as they arrive."""
         try:
-            return AnswerReader(self._begin, self._call.cancelled)
+            return ResponseReader(self._begin, self._options.cancelled)
         except Exception as error:
             return iter([self._failed(error)])
 
-    def _begin_coupled(self, sink: Sink) -> Job:
-        """Start the request, which must be to a model that sends one response."""
+    def _begin_coupled(self, sink: ResponseSink) -> Job:
+        """Start a request to a model that is not decoupled."""
         with self._not_ready():
             info = self._host.model_info(self._name, self._version)
         if info.decoupled:
@@ -80,13 +80,13 @@ class ModelCall:
             )
         return self._begin(sink)
 
-    def _begin(self, sink: Sink) -> Job:
+    def _begin(self, sink: ResponseSink) -> Job:
         with self._not_ready():
-            return self._host.submit(self._name, self._version, self._tensors, self._call, sink)
+            return self._host.submit(self._name, self._version, self._tensors, self._options, sink)
 
     @contextmanager
     def _not_ready(self) -> Iterator[None]:
-        """Say in Triton's words that there is no such model."""
+        """Raise NotFound in Triton's words for models."""
         try:
             yield
         except NotFound as error:
@@ -94,8 +94,8 @@ class ModelCall:
                 f"Failed for execute the inference request. Model '{self._name}' is not ready."
             ) from error
 
-    def _failed(self, error: Exception) -> Answer:
-        """What a request is answered with that no model took."""
-        text = own(error).message()
-        said = f"Model {self._name} - Error when running inference: {text}"
-        return Answer(error=Internal(said), final=True)
+    def _failed(self, error: Exception) -> Response:
+        """Return the response to a request that could not be started."""
+        text = as_server_error(error).message()
+        message = f"Model {self._name} - Error when running inference: {text}"
+        return Response(error=Internal(message), final=True)

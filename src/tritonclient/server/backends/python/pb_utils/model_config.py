@@ -1,4 +1,4 @@
-"""The configuration as a model's `auto_complete_config` sees it: what it says may be added to."""
+"""`ModelConfig` of `triton_python_backend_utils`, for `auto_complete_config`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _OUTPUT_MEMBERS = {"name", "data_type", "dims"}
 
 
 class ModelConfig:
-    """A configuration that a model may complete, but not contradict."""
+    """A configuration that a model may complete; contradictions raise ValueError."""
 
     def __init__(self, model_config: str) -> None:
         self._values: dict[str, Any] = json.loads(model_config)
 
     def as_dict(self) -> dict[str, Any]:
-        """The configuration as it is now."""
+        """Return the configuration with all changes."""
         return self._values
 
     def set_max_batch_size(self, max_batch_size: int) -> None:
-        """Set the largest batch; ValueError when the configuration has a smaller one."""
+        """Set the largest batch size; ValueError if the configuration has a larger one."""
         has = self._values["max_batch_size"]
         if has > max_batch_size:
             raise ValueError(
@@ -30,7 +30,7 @@ class ModelConfig:
         self._values["max_batch_size"] = max_batch_size
 
     def set_dynamic_batching(self) -> None:
-        """Let requests be batched, unless another scheduler is configured."""
+        """Enable dynamic batching; ValueError if another scheduler is configured."""
         for name in ("sequence_batching", "ensemble_scheduling"):
             if name in self._values:
                 raise ValueError(
@@ -40,18 +40,18 @@ class ModelConfig:
         self._values.setdefault("dynamic_batching", {})
 
     def set_model_transaction_policy(self, transaction_policy_dict: dict[str, Any]) -> None:
-        """Say whether the model is decoupled."""
+        """Set whether the model is decoupled."""
         strange = set(transaction_policy_dict) - {"decoupled"}
         if strange:
             raise ValueError(f"Cannot have property '{strange.pop()}' in the transaction policy")
         self._values["model_transaction_policy"] = dict(transaction_policy_dict)
 
     def add_input(self, input: dict[str, Any]) -> None:
-        """Add an input, or complete the one that is there."""
+        """Add an input, or complete the configured one."""
         self._add("input", input, _INPUT_MEMBERS)
 
     def add_output(self, output: dict[str, Any]) -> None:
-        """Add an output, or complete the one that is there."""
+        """Add an output, or complete the configured one."""
         self._add("output", output, _OUTPUT_MEMBERS)
 
     def _add(self, kind: str, tensor: dict[str, Any], members: set[str]) -> None:

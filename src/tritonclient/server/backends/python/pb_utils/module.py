@@ -1,7 +1,7 @@
-"""What a Python-backend `model.py` imports as `triton_python_backend_utils`.
+"""The module that `model.py` imports as `triton_python_backend_utils`.
 
-The classes and functions carry the names of Triton's own module, so that models run unchanged.
-Each model gets a copy of this module that knows the model and its server, made by `of_model`.
+Classes and functions have the names of Triton's module, so models run unchanged. `of_model` makes
+a copy of this module for each model, with functions that need the model or the server.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ TRITON_STRING_TO_NUMPY: dict[str, Any] = {
 
 
 class Logger:
-    """Messages of a model, which go to the server's log."""
+    """The log of models: the logger "tritonclient.server.models"."""
 
     class LogLevel(IntEnum):
         INFO = 0
@@ -116,12 +116,12 @@ class Logger:
 
 
 def get_input_tensor_by_name(inference_request: InferenceRequest, name: str) -> Tensor | None:
-    """The input of this name, or None."""
+    """Return the input with this name, or None."""
     return _by_name(inference_request.inputs(), name)
 
 
 def get_output_tensor_by_name(inference_response: InferenceResponse, name: str) -> Tensor | None:
-    """The output of this name, or None."""
+    """Return the output with this name, or None."""
     return _by_name(inference_response.output_tensors(), name)
 
 
@@ -130,12 +130,12 @@ def _by_name(tensors: Sequence[Tensor], name: str) -> Tensor | None:
 
 
 def get_input_config_by_name(model_config: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """The part of a configuration that describes an input, or None."""
+    """Return the part of a configuration that describes an input, or None."""
     return _config_by_name(model_config, "input", name)
 
 
 def get_output_config_by_name(model_config: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """The part of a configuration that describes an output, or None."""
+    """Return the part of a configuration that describes an output, or None."""
     return _config_by_name(model_config, "output", name)
 
 
@@ -144,32 +144,32 @@ def _config_by_name(config: dict[str, Any], kind: str, name: str) -> dict[str, A
 
 
 def using_decoupled_model_transaction_policy(model_config: dict[str, Any]) -> bool:
-    """Whether a configuration lets the model answer with any number of responses."""
+    """Return True if a configuration declares a decoupled model."""
     return bool(model_config.get("model_transaction_policy", {}).get("decoupled", False))
 
 
 def triton_string_to_numpy(triton_type_string: str) -> Any:
-    """The numpy type of "TYPE_FP32" and its like."""
+    """Return the numpy type of a datatype's name in the configuration, such as "TYPE_FP32"."""
     return TRITON_STRING_TO_NUMPY[triton_type_string]
 
 
 def triton_to_numpy_type(data_type: int) -> Any:
-    """The numpy type of a datatype's number in the model configuration."""
+    """Return the numpy type of a datatype's number in the configuration."""
     return list(TRITON_STRING_TO_NUMPY.values())[data_type - 1]
 
 
 def numpy_to_triton_type(data_type: Any) -> int:
-    """The other way: a datatype's number in the model configuration."""
+    """Return the number in the configuration of a numpy type."""
     return list(TRITON_STRING_TO_NUMPY.values()).index(np.dtype(data_type).type) + 1
 
 
 def serialize_byte_tensor(input_tensor: Array) -> bytes | None:
-    """The wire bytes of an array of texts or bytes; None when it is empty."""
+    """Return the BYTES encoding of an array of str or bytes; None if it is empty."""
     return datatypes.pack_bytes(input_tensor) if input_tensor.size else None
 
 
 def deserialize_bytes_tensor(encoded_tensor: bytes) -> Array:
-    """The 1-d array of bytes that wire bytes stand for."""
+    """Return the 1-d object array that a BYTES encoding stands for."""
     count, position = 0, 0
     while position < len(encoded_tensor):
         position += 4 + int.from_bytes(encoded_tensor[position : position + 4], "little")
@@ -177,15 +177,15 @@ def deserialize_bytes_tensor(encoded_tensor: bytes) -> Array:
     return datatypes.unpack_bytes(encoded_tensor, count)
 
 
-# What needs to know the model and its server
+# Functions that need the model or the server
 
 
 def of_model(host: Host, directory: str) -> ModuleType:
-    """This module for the code of one model.
+    """Return a copy of this module for one model.
 
     Args:
         host: the server.
-        directory: that of the model's version.
+        directory: the directory of the model's version.
     """
     request = type("InferenceRequest", (InferenceRequest,), {"host": host})
 

@@ -1,4 +1,4 @@
-"""Requests, responses and errors as Python-backend models see them."""
+"""`InferenceRequest` of `triton_python_backend_utils`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from ....jobs.host import Host
-from ....jobs.job import Call, Job
-from ....jobs.response import Answer
+from ....jobs.job import Job, JobOptions
+from ....jobs.response import Response
 from .errors import TritonModelException
 from .model_calls import ModelCall
 from .response import InferenceResponse, InferenceResponseSender, response_of, snapshots
@@ -24,7 +24,7 @@ TRITONSERVER_REQUEST_RELEASE_RESCHEDULE = 2
 
 
 class PreferredMemory:
-    """Where the answer of another model should be."""
+    """Where the response of another model should be; this server has only CPU memory."""
 
     def __init__(self, memory_type: int = TRITONSERVER_MEMORY_CPU, memory_id: int = 0) -> None:
         self.memory_type = memory_type
@@ -32,9 +32,9 @@ class PreferredMemory:
 
 
 class InferenceRequest:
-    """One request to a model, which the server or another model made."""
+    """A request to a model, made by a client or by another model."""
 
-    #: The server, in the class that a model's code sees.
+    #: The server, in the subclass that `module.of_model` makes for a model.
     host: ClassVar[Host | None] = None
 
     def __init__(
@@ -61,15 +61,17 @@ class InferenceRequest:
                 raise TritonModelException(
                     f"Expect parameters values to have type bool/int/str, found type {type(value)}"
                 )
-        self._call = Call(request_id, tuple(requested_output_names), dict(parameters or {}))
+        self._options = JobOptions(
+            request_id, tuple(requested_output_names), dict(parameters or {})
+        )
         self._sender: InferenceResponseSender | None = None
         self._uses_sender = False
 
     @classmethod
     def of(cls, job: Job) -> InferenceRequest:
-        """The request that the server hands to a model."""
-        call, model = job.call, job.model
-        known = call.parameters
+        """Return the request of a job."""
+        options, model = job.options, job.model
+        known = options.parameters
         request = cls(
             model_name=model.name,
             inputs=[Tensor.of(*tensor) for tensor in job.inputs],
@@ -79,7 +81,7 @@ class InferenceRequest:
             | TRITONSERVER_REQUEST_FLAG_SEQUENCE_END * bool(known.get("sequence_end")),
             timeout=int(known.get("timeout", 0)),
         )
-        request._call = call
+        request._options = options
         request._sender = InferenceResponseSender(job)
         return request
 
@@ -87,10 +89,10 @@ class InferenceRequest:
         return self._inputs
 
     def requested_output_names(self) -> list[str]:
-        return list(self._call.outputs)
+        return list(self._options.outputs)
 
     def request_id(self) -> str:
-        return self._call.id
+        return self._options.id
 
     def model_name(self) -> str:
         return self._model[0]
@@ -112,48 +114,48 @@ class InferenceRequest:
             raise TritonModelException("rescheduling of requests is not supported by this server")
 
     def timeout(self) -> int:
-        """Microseconds that the request may take; 0 for any."""
+        """Return the timeout in microseconds; 0 for none."""
         return self._timeout
 
     def parameters(self) -> str:
-        """The request's own parameters as JSON text."""
+        """Return the request's custom parameters as JSON text."""
         standard = ("sequence_id", "sequence_start", "sequence_end", "priority", "timeout")
-        return json.dumps({k: v for k, v in self._call.parameters.items() if k not in standard})
+        return json.dumps({k: v for k, v in self._options.parameters.items() if k not in standard})
 
     def trace(self) -> None:
         return None
 
     def is_cancelled(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+        """Return True if the client no longer waits for a response."""
         return self._sender is not None and self._sender.is_cancelled()
 
     def get_response_sender(self) -> InferenceResponseSender:
-        """What sends the responses to this request, also after `execute` has returned."""
+        """Return the response sender of this request; usable after `execute` has returned."""
         if self._sender is None:
             raise TritonModelException("a request that a model made has no response sender")
         self._uses_sender = True
         return self._sender
 
     def uses_sender(self) -> bool:
-        """Whether the model has asked for the sender, and so is to use it."""
+        """Return True if the model took the response sender."""
         return self._uses_sender
 
     def exec(self, decoupled: bool = False) -> InferenceResponse | Iterator[InferenceResponse]:
-        """Let another model execute this request.
+        """Execute this request on another model and return its response.
 
         Args:
-            decoupled: the model may be a decoupled one. The responses are then iterated over; the
-                last may be empty.
+            decoupled: True to accept a decoupled model and return an iterator of responses, of
+                which the last may be empty.
         """
         call = self._to_model()
-        return map(response_of, call.answers()) if decoupled else response_of(call.answer())
+        return map(response_of, call.responses()) if decoupled else response_of(call.response())
 
     def async_exec(self, decoupled: bool = False) -> Awaitable[Any]:
-        """The same, to be awaited in an event loop."""
+        """Start `exec` and return an awaitable of its result, for the running event loop."""
         call = self._to_model()
         if decoupled:
-            return asyncio.ensure_future(_ready(map(response_of, call.answers())))
-        return asyncio.ensure_future(_later(call.answer_later()))
+            return asyncio.ensure_future(_ready(map(response_of, call.responses())))
+        return asyncio.ensure_future(_later(call.response_future()))
 
     def _to_model(self) -> ModelCall:
         if self.host is None:
@@ -161,7 +163,7 @@ class InferenceRequest:
                 "models can be called by requests whose class was imported when the model was "
                 "loaded; import triton_python_backend_utils at the top of the model's file"
             )
-        parameters = dict(self._call.parameters)
+        parameters = dict(self._options.parameters)
         if self._correlation_id:
             parameters["sequence_id"] = self._correlation_id
         if self._flags & TRITONSERVER_REQUEST_FLAG_SEQUENCE_START:
@@ -170,13 +172,13 @@ class InferenceRequest:
             parameters["sequence_end"] = True
         if self._timeout:
             parameters["timeout"] = self._timeout
-        call = Call(self._call.id, self._call.outputs, parameters)
-        return ModelCall(self.host, *self._model, snapshots(self._inputs), call)
+        options = JobOptions(self._options.id, self._options.outputs, parameters)
+        return ModelCall(self.host, *self._model, snapshots(self._inputs), options)
 
 
 async def _ready(responses: Iterator[InferenceResponse]) -> Iterator[InferenceResponse]:
     return responses
 
 
-async def _later(answer: Awaitable[Answer]) -> InferenceResponse:
-    return response_of(await answer)
+async def _later(response: Awaitable[Response]) -> InferenceResponse:
+    return response_of(await response)

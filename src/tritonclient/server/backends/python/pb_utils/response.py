@@ -1,4 +1,4 @@
-"""Responses as `model.py` sees them, and the sender of responses."""
+"""Responses and response senders of `triton_python_backend_utils`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..... import datatypes, errors
 from .....datatypes import Array
 from ....jobs.job import Job
-from ....jobs.response import Answer
+from ....jobs.response import Response
 from ....jobs.tensor import Tensor as CoreTensor
 from .errors import ERROR_OF_CODE, TritonError, TritonErrorCode, TritonModelException
 from .tensor import Tensor
@@ -19,7 +19,7 @@ TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
 
 
 class InferenceResponse:
-    """A model's answer to one request: tensors, or an error."""
+    """A response to one request: output tensors or an error."""
 
     def __init__(
         self, output_tensors: Sequence[Tensor] = (), error: TritonError | None = None
@@ -43,9 +43,9 @@ class InferenceResponse:
 
 
 class InferenceResponseSender:
-    """Sends the responses to one request; any thread may use it.
+    """Sends the responses to one request, from any thread.
 
-    A decoupled model sends any number of them, another model exactly one.
+    A decoupled model sends any number of responses, another model exactly one.
     """
 
     def __init__(self, job: Job) -> None:
@@ -55,9 +55,12 @@ class InferenceResponseSender:
         self._closed = False
 
     def send(self, response: InferenceResponse | None = None, flags: int = 0) -> None:
-        """Send a response, or with the flag of the last one that there is no other.
+        """Send a response; with the final flag, end the responses.
 
-        Waits while the reader is slow. Raises TritonModelException when nothing may be sent.
+        Blocks while the reader is slow.
+
+        Raises:
+            TritonModelException: the sender is closed, or the arguments do not fit the model.
         """
         if response is not None and not isinstance(response, InferenceResponse):
             raise TypeError(f"response is {type(response).__name__}, expected InferenceResponse")
@@ -97,12 +100,12 @@ class InferenceResponseSender:
             raise TritonModelException(why)
 
     def is_cancelled(self) -> bool:
-        """Whether nobody waits for further responses."""
+        """Return True if the client no longer waits for responses."""
         return self._job.cancelled
 
 
 def result(response: InferenceResponse) -> list[CoreTensor] | errors.InferenceServerException:
-    """A response in the server's own terms."""
+    """Return the outputs or the error of a response, as the server's types."""
     error = response.error()
     if error is not None:
         kind, status = ERROR_OF_CODE[error.code()]
@@ -111,9 +114,9 @@ def result(response: InferenceResponse) -> list[CoreTensor] | errors.InferenceSe
 
 
 def snapshots(tensors: Iterable[Tensor]) -> list[CoreTensor]:
-    """Tensors in the server's own terms.
+    """Return copies of tensors, as the server's type.
 
-    They are copied, because a model may write to its arrays again while they are on their way.
+    A model may write to its arrays again while the copies are still in use.
     """
     return [
         CoreTensor(tensor.name(), tensor.triton_dtype(), _copy(tensor._array)) for tensor in tensors
@@ -126,11 +129,11 @@ def _copy(array: Array) -> Array:
     return datatypes.unpack(datatypes.pack_bytes(array), "BYTES", array.shape)
 
 
-def response_of(answer: Answer) -> InferenceResponse:
-    """An answer of the server as a model sees it."""
-    error = answer.error
+def response_of(response: Response) -> InferenceResponse:
+    """Return a response of another model, as the type that models use."""
+    error = response.error
     if error is None:
-        return InferenceResponse([Tensor.of(*tensor) for tensor in answer.outputs or ()])
+        return InferenceResponse([Tensor.of(*tensor) for tensor in response.outputs or ()])
     codes = (code for code, (kind, _) in ERROR_OF_CODE.items() if isinstance(error, kind))
     code = next(codes, TritonError.UNKNOWN)
     return InferenceResponse(error=TritonError(error.message() or "", TritonErrorCode(code)))

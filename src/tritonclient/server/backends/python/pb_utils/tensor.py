@@ -1,4 +1,4 @@
-"""Tensors as Python-backend models see them."""
+"""`Tensor` of `triton_python_backend_utils`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .errors import TritonModelException
 
 
 class Tensor:
-    """A named tensor in the processor's memory."""
+    """A named tensor in CPU memory."""
 
     def __init__(self, name: str, array: npt.ArrayLike) -> None:
         if not isinstance(array, np.ndarray):
@@ -31,7 +31,7 @@ class Tensor:
 
     @classmethod
     def of(cls, name: str, datatype: str, array: Array) -> Tensor:
-        """A tensor whose array stands for this datatype already, as BF16 bit patterns do."""
+        """Return a tensor of this datatype; `array` holds BF16 as bit patterns."""
         tensor = cls.__new__(cls)
         tensor._name, tensor._datatype, tensor._array = name, datatype, array
         return tensor
@@ -46,7 +46,7 @@ class Tensor:
         return self._datatype
 
     def as_numpy(self) -> Array:
-        """The tensor's memory as an array; there is none for BF16, which numpy lacks."""
+        """Return the tensor's memory as a writable array; numpy has no BF16."""
         if self._datatype == "BF16":
             raise TritonModelException(
                 "tensor dtype is bf16 and cannot be converted to numpy. Use DLPack instead."
@@ -54,7 +54,7 @@ class Tensor:
         return self._writable()
 
     def _writable(self) -> Array:
-        # Models may write to their inputs, which gRPC's messages do not allow.
+        # Models may write to their inputs, but a gRPC message is read-only.
         if not self._array.flags.writeable:
             self._array = self._array.copy()
         return self._array
@@ -63,12 +63,12 @@ class Tensor:
         return True
 
     def to_dlpack(self) -> Any:
-        """A DLPack capsule of the tensor's memory."""
+        """Return a DLPack capsule of the tensor's memory."""
         return self.__dlpack__()
 
     @staticmethod
     def from_dlpack(name: str, source: Any) -> Tensor:
-        """A tensor from a DLPack capsule, or from whatever offers one."""
+        """Return a tensor from a DLPack capsule, or from an object with `__dlpack__`."""
         if isinstance(source, Tensor):
             return Tensor.of(name, source._datatype, source._array)
         if not hasattr(source, "__dlpack__"):
@@ -85,7 +85,7 @@ class Tensor:
 
 
 class _Capsule:
-    """What `numpy.from_dlpack` wants: a bare capsule dressed as the object that offers it."""
+    """A DLPack capsule as an object with `__dlpack__`, which `numpy.from_dlpack` needs."""
 
     def __init__(self, capsule: Any) -> None:
         self._capsule = capsule
