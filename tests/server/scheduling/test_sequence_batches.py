@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.server.conftest import Gate, RepositoryMaker
-from tests.server.test_statistics import check_sums
+from tests.server.telemetry.test_statistics import check_sums
 from tritonclient import messages as m
 from tritonclient.errors import Cancelled
 from tritonclient.server.core import InferenceServer

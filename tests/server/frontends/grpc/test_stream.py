@@ -24,7 +24,7 @@ from tests.record_vectors.rpc_inference import (
 )
 from tests.record_vectors.rpc_recorder import encode
 from tests.server.conftest import MODELS, RepositoryMaker
-from tests.server.test_grpc import LIMITLESS, PATIENT, asking, fp32, patient, refused
+from tests.server.frontends.grpc.support import LIMITLESS, PATIENT, asking, fp32, patient, refused
 from tests.waiting import eventually
 from tritonclient.codec import messages_pb, rpc
 from tritonclient.server import Server

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.server.backends.python.test_backend import TEXT_CONFIG
 from tests.server.conftest import RepositoryMaker, fp32
-from tests.server.test_python_backend import TEXT_CONFIG
 from tests.server.test_streaming import ALL, CODE, DECOUPLED
 from tritonclient import messages as m
 from tritonclient.server.core import InferenceServer

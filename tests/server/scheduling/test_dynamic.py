@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.server.conftest import FP32_CONFIG, Gate, RepositoryMaker, fp32
-from tests.server.test_statistics import check_sums
+from tests.server.telemetry.test_statistics import check_sums
 from tritonclient import messages as m
 from tritonclient.errors import InferenceServerException, Unavailable
 from tritonclient.server.core import InferenceServer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.server.conftest import FP32_CONFIG, Gate, RepositoryMaker, fp32
-from tests.server.test_statistics import check_sums
+from tests.server.telemetry.test_statistics import check_sums
 from tests.server.test_streaming import DECOUPLED
 from tritonclient import messages as m
 from tritonclient.errors import InferenceServerException, Internal, InvalidArgument, ServerError
