@@ -24,7 +24,8 @@ from .tensors.shared_memory import Regions
 #: One response of a stream, or the error in its place.
 StreamItem: TypeAlias = "InferResponse | InferenceServerException"
 
-_EMPTY_FINAL = "triton_enable_empty_final_response"
+#: The request parameter that asks a stream for a last response, even if it is empty.
+EMPTY_FINAL = "triton_enable_empty_final_response"
 _FINAL = "triton_final_response"
 
 
@@ -160,7 +161,7 @@ class Responses(Iterator[StreamItem]):
         cancelled: CancelFlag,
     ) -> None:
         parameters = dict(request.parameters)
-        self._empty_final = bool(parameters.pop(_EMPTY_FINAL, False))
+        self._empty_final = bool(parameters.pop(EMPTY_FINAL, False))
         self._request = request
         self._responses: Iterator[Response]
         self._inference: Inference | None = None

@@ -32,3 +32,11 @@ def channel(server: Server) -> Iterator[grpc.Channel]:
 @pytest.fixture(scope="module")
 def ask(channel: grpc.Channel) -> Ask:
     return asking(channel)
+
+
+@pytest.fixture(scope="module", params=["embedded", "triton"])
+def either(request: pytest.FixtureRequest) -> Iterator[grpc.Channel]:
+    """A channel to the embedded server, and to a real Triton."""
+    server = request.getfixturevalue(request.param)
+    with grpc.insecure_channel(server.grpc_url.removeprefix("grpc://"), LIMITLESS) as channel:
+        yield channel

@@ -77,6 +77,17 @@ def test_every_procedure(ask: Ask) -> None:
     assert ask("LogSettings").settings["log_info"].bool_param
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_unary_call_may_ask_for_an_empty_final_response(
+    either: grpc.Channel, wanted: bool
+) -> None:
+    parameters = {"triton_enable_empty_final_response": {"bool_param": wanted}}
+    answer = asking(either)("ModelInfer", **simple(id="7", parameters=parameters))
+    assert answer.id == "7"
+    assert not answer.parameters
+    assert len(answer.outputs) == 2
+
+
 def test_every_procedure_has_a_handler(channel: grpc.Channel) -> None:
     service = messages_pb.file("grpc_service.proto").services_by_name["GRPCInferenceService"]
     assert len(service.methods) == 20

@@ -111,14 +111,6 @@ def channel() -> Iterator[grpc.Channel]:
         yield channel
 
 
-@pytest.fixture(scope="module", params=["embedded", "triton"])
-def either(request: pytest.FixtureRequest) -> Iterator[grpc.Channel]:
-    """A channel to the embedded server, and to a real Triton."""
-    server = request.getfixturevalue(request.param)
-    with grpc.insecure_channel(server.grpc_url.removeprefix("grpc://"), LIMITLESS) as channel:
-        yield channel
-
-
 def connect(server: Server) -> grpc.Channel:
     return grpc.insecure_channel(server.grpc_address, LIMITLESS)
 

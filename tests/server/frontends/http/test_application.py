@@ -105,6 +105,14 @@ def test_no_such_path_or_method(ask: Ask) -> None:
     assert ask("GET", "/v2").status == 200
 
 
+def test_the_empty_final_response_is_for_grpc_alone(ask: Ask) -> None:
+    # As a real Triton answers.
+    body = json_body(parameters={"triton_enable_empty_final_response": True})
+    answer = ask("POST", INFER, body)
+    assert answer.status == 400
+    assert answer.json["error"].startswith("parameter keys starting with 'triton_' are reserved")
+
+
 def test_json_both_ways(ask: Ask) -> None:
     answer = ask("POST", INFER, json_body(id="seven"))
     assert answer.headers["content-type"] == "application/json"

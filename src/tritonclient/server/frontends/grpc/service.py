@@ -12,13 +12,16 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
 from ....codec import rpc
 from ....errors import InferenceServerException, InvalidArgument, Unavailable, Unimplemented
+from ....messages import Infer
 from ...core import InferenceServer
 from ...extras import optional_import
+from ...inference import EMPTY_FINAL
 from ...jobs.errors import DecoupledModel
 from .health import Health
 from .stream import StreamCall, await_send
@@ -130,6 +133,10 @@ class GrpcService(grpc.GenericRpcHandler):
 
     def _respond(self, method: str, message: bytes, cancelled: threading.Event) -> bytes:
         request = rpc.decode_request(method, message)
+        if isinstance(request, Infer) and EMPTY_FINAL in request.parameters:
+            # As in Triton, a unary call may have this parameter, which only concerns streams.
+            others = {k: v for k, v in request.parameters.items() if k != EMPTY_FINAL}
+            request = replace(request, parameters=others)
         try:
             result = self._server.handle(request, cancelled)
         except DecoupledModel as error:
