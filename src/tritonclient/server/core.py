@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ from .jobs.tensor import Tensor
 from .repository.model import Model
 from .repository.repository import ModelStatus, Repository, check_version
 from .telemetry.log_settings import LogSettings
-from .telemetry.trace_settings import TraceSettings
+from .telemetry.trace_settings import NO_SETTINGS, TraceSettings
 from .tensors.shared_memory import Regions
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class InferenceServer:
         load_models: names of models to load at the start in mode "explicit"; "*" means all.
         strict_readiness: True to be ready only while all models that should be loaded are.
         exit_on_error: True to fail if a model cannot be loaded at the start.
-        trace_file: lets clients set trace levels; nothing is traced yet.
+        trace_settings: initial trace settings, see `TraceSettings`; nothing is traced yet.
 
     Raises:
         ValueError: an argument is invalid.
@@ -81,7 +81,7 @@ class InferenceServer:
         load_models: Iterable[str] = (),
         strict_readiness: bool = True,
         exit_on_error: bool = True,
-        trace_file: str = "",
+        trace_settings: Mapping[str, Any] = NO_SETTINGS,
     ) -> None:
         if control_mode not in CONTROL_MODES:
             raise ValueError(
@@ -99,7 +99,7 @@ class InferenceServer:
         self._closed = False
         self._repository = Repository(directories, self)
         self._regions = Regions()
-        self._trace = TraceSettings(trace_file)
+        self._trace = TraceSettings(trace_settings)
         self._logging = LogSettings()
         if not self._explicit or "*" in chosen:
             chosen = self._repository.names()

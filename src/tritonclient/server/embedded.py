@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -44,7 +44,9 @@ class Server:
         load_models: names of models; "*" for all.
         strict_readiness: True to be ready only while all models that should be loaded are.
         exit_on_error: True to let `start()` fail if a model cannot be loaded.
-        trace_file: lets clients set trace levels; nothing is traced yet.
+        trace_file: the "trace_file" of `trace_settings`; lets clients set trace levels.
+        trace_settings: initial trace settings by their names in the trace endpoint, such as
+            {"trace_level": ["TIMESTAMPS"], "trace_rate": "5"}. Nothing is traced yet.
         max_input_size: largest HTTP request body in bytes.
         certfile: certificate (PEM); with `keyfile`, serve https and grpcs.
         keyfile: key of the certificate (PEM).
@@ -64,6 +66,7 @@ class Server:
         strict_readiness: bool = True,
         exit_on_error: bool = True,
         trace_file: str = "",
+        trace_settings: Mapping[str, Any] | None = None,
         max_input_size: int = MAX_INPUT_SIZE,
         certfile: str | os.PathLike[str] | None = None,
         keyfile: str | os.PathLike[str] | None = None,
@@ -84,7 +87,10 @@ class Server:
             "load_models": tuple(load_models),
             "strict_readiness": strict_readiness,
             "exit_on_error": exit_on_error,
-            "trace_file": trace_file,
+            "trace_settings": {
+                **({"trace_file": trace_file} if trace_file else {}),
+                **(trace_settings or {}),
+            },
         }
         self._max_input_size = max_input_size
         self._certificate = (certfile, keyfile)
