@@ -48,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_option,
         metavar="OPTION",
-        help="[MODE,]NAME=VALUE: mode=triton or opentelemetry, level=TIMESTAMPS, TENSORS or OFF, rate=NUMBER, "
-        "count=NUMBER, triton,file=FILE, triton,log-frequency=NUMBER, opentelemetry,url=URL and "
-        "others; may be given several times",
+        help="[MODE,]NAME=VALUE: mode=triton or opentelemetry, level=TIMESTAMPS, TENSORS or OFF, "
+        "rate=NUMBER, count=NUMBER, triton,file=FILE, triton,log-frequency=NUMBER, "
+        "opentelemetry,url=URL and others; may be given several times",
     )
     for name in ("file", "level", "rate", "count", "log-frequency"):
         prefix = "triton," if name in _OF_MODE["triton"] else ""
@@ -95,7 +95,7 @@ def _ignored(arguments: argparse.Namespace) -> Iterator[str]:
             elif each.name not in _OF_MODE[mode]:
                 yield f"{text} ({mode} has {', '.join(_OF_MODE[mode])})"
         elif each.name not in ("mode", *_GENERAL):
-            homes = [each_mode for each_mode in MODES if each.name in _OF_MODE[each_mode]]
+            homes = [other for other in MODES if each.name in _OF_MODE[other]]
             hint = f"write {homes[0]},{each.name}=" if homes else "there is no such option"
             yield f"{text} ({hint})"
     if mode != "triton":
