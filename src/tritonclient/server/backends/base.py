@@ -1,4 +1,4 @@
-"""What a backend is: it makes instances of a model, which execute jobs."""
+"""`Backend`, `Instance` and `ModelSource`: what every backend provides and receives."""
 
 from __future__ import annotations
 
