@@ -11,7 +11,7 @@ from tests import recordings
 from fuzzing import Choices
 from tritonclient.engine import coding as client
 from tritonclient.errors import InvalidArgument, ProtocolError, ResourceExhausted
-from tritonclient.server import compression as server
+from tritonclient.server.frontends.http import compression as server
 
 _LIMITS = (0, 10, 1000, 1 << 16)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from pathlib import Path
 
 import pytest
 
 import tritonclient
+from tests.meta.imports import MODULES, ROOT, imports, own
 from tritonclient import messages
 from tritonclient.codec import rest, rpc
 
-ROOT = Path(tritonclient.__file__).parent
 #: A module may import its own layer and those above it in this list; longest name counts.
 LAYERS = [
     {"errors", "extras"},
@@ -62,53 +61,7 @@ EXTRAS = {
 }  # fmt: skip
 
 
-def modules():
-    for path in sorted(ROOT.rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        yield ".".join(part for part in parts if part != "__init__"), path
-
-
-MODULES = dict(modules())
 EVERY = pytest.mark.parametrize("module", list(MODULES), ids=lambda name: name or "tritonclient")
-
-
-def imports(module):
-    """Full names of all that a module imports when it runs, also inside its functions."""
-    path = MODULES[module]
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    package = ("tritonclient." + module).strip(".").split(".")
-    if path.name != "__init__.py":
-        package.pop()
-    found = set()
-    for node in _running(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            source = ".".join([*base, *([node.module] if node.module else [])])
-            for alias in node.names:
-                name = f"{source}.{alias.name}"
-                # "from . import x" is a module or a name in one.
-                inner = name.removeprefix("tritonclient.")
-                found.add(name if name.startswith("tritonclient.") and inner in MODULES else source)
-    return found
-
-
-def _running(tree):
-    """All nodes but those that only a type checker reads."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-            continue
-        yield node
-        yield from _running(node)
-
-
-def own(names):
-    return {
-        n.removeprefix("tritonclient").lstrip(".")
-        for n in names
-        if n.split(".")[0] == "tritonclient"
-    }
 
 
 def layer(module):

@@ -80,6 +80,12 @@ def serve(repository: RepositoryMaker) -> Iterator[Callable[..., InferenceServer
         yield make
 
 
+@pytest.fixture
+def simple(repository: RepositoryMaker, serve: Callable[..., InferenceServer]) -> InferenceServer:
+    repository.copy("simple")
+    return serve()
+
+
 class Gate:
     """Where a model, which runs in the test's process, waits; it tells what it executes."""
 

@@ -23,7 +23,7 @@ import trustme
 from tests.server.conftest import RepositoryMaker
 from tritonclient.cli import main
 from tritonclient.cli.serve import table
-from tritonclient.server.repository import ModelStatus
+from tritonclient.server.repository.repository import ModelStatus
 
 COMMAND = (sys.executable, "-m", "tritonclient", "serve")
 ANYWHERE = (
@@ -109,6 +109,9 @@ def test_flags(repository: RepositoryMaker) -> None:
             "--grpc-keepalive-time=60000",
             "--log-verbose=1",
             "--trace-config=triton,file=trace.json",
+            "--trace-config=level=TIMESTAMPS",
+            "--trace-config=rate=5",
+            "--trace-count=7",
         ),
     )
     with running(*flags) as (_, url, printed):
@@ -116,7 +119,9 @@ def test_flags(repository: RepositoryMaker) -> None:
         with urllib.request.urlopen(f"{url}/v2/health/ready") as response:
             assert response.status == 200
         with urllib.request.urlopen(f"{url}/v2/trace/setting") as response:
-            assert b'"trace_file":"trace.json"' in response.read()
+            settings = json.load(response)
+        assert (settings["trace_file"], settings["trace_level"]) == ("trace.json", ["TIMESTAMPS"])
+        assert (settings["trace_rate"], settings["trace_count"]) == ("5", "7")
 
 
 @pytest.mark.parametrize(

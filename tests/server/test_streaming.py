@@ -10,17 +10,11 @@ import numpy as np
 import pytest
 
 from tests.server.conftest import FP32_CONFIG, RepositoryMaker, fp32, int32
-from tests.server.test_statistics import check_sums
+from tests.server.telemetry.test_statistics import check_sums
 from tritonclient import messages as m
-from tritonclient.errors import (
-    Cancelled,
-    InvalidArgument,
-    NotFound,
-    ServerError,
-    Unimplemented,
-)
+from tritonclient.errors import Cancelled, InvalidArgument, NotFound, ServerError, Unimplemented
 from tritonclient.server.core import InferenceServer
-from tritonclient.server.jobs import LIMIT
+from tritonclient.server.jobs.reader import LIMIT
 
 Serve = Callable[..., InferenceServer]
 

@@ -14,12 +14,12 @@ from textwrap import fill
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from . import serve_grpc
+from . import serve_grpc, serve_trace
 from .arguments import port, positive, switch
 
 if TYPE_CHECKING:
     from ..server import Server
-    from ..server.repository import ModelStatus
+    from ..server.repository.repository import ModelStatus
 
 NAME = "serve"
 HELP = "serve a model repository"
@@ -86,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     switch(models, "--exit-on-error", True, "exit when a model can't be loaded at the start")
     _add_http(parser)
     serve_grpc.add_arguments(parser)
+    serve_trace.add_arguments(parser)
     _add_others(parser)
 
 
@@ -121,13 +122,6 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
         default=30,
         metavar="SECONDS",
         help="how long requests in work may take when the server ends (default: %(default)s)",
-    )
-    others.add_argument(
-        "--trace-config",
-        action="append",
-        default=[],
-        metavar="MODE,NAME=VALUE",
-        help="triton,file=FILE lets clients set trace levels; nothing is traced yet",
     )
     others.add_argument(
         "--log-verbose",
@@ -198,11 +192,12 @@ def _problem(arguments: argparse.Namespace) -> str | None:
 def _ignored(arguments: argparse.Namespace) -> list[str]:
     """The flags that were given and have no effect."""
     values = vars(arguments)
-    return [
+    flags = [
         flag
         for flag in _WITHOUT_EFFECT
         if values[flag.removeprefix("--").replace("-", "_")] is not None
     ]
+    return [*flags, *serve_trace.ignored(arguments)]
 
 
 def _server(arguments: argparse.Namespace) -> Server:
@@ -217,7 +212,7 @@ def _server(arguments: argparse.Namespace) -> Server:
         load_models=arguments.load_model,
         strict_readiness=arguments.strict_readiness,
         exit_on_error=arguments.exit_on_error,
-        trace_file=_trace_file(arguments.trace_config),
+        trace_settings=serve_trace.settings(arguments),
         max_input_size=arguments.http_max_input_size,
         certfile=arguments.http_certificate,
         keyfile=arguments.http_key,
@@ -232,16 +227,6 @@ def _services(server: Server, arguments: argparse.Namespace) -> Iterator[str]:
         yield f"GRPCInferenceService at {arguments.grpc_address}:{server.grpc_port}"
     if arguments.allow_http:
         yield f"HTTPService at {arguments.http_address}:{server.http_port}"
-
-
-def _trace_file(settings: Sequence[str]) -> str:
-    """The file of `triton,file=trace.json`."""
-    for each in settings:
-        _, _, setting = each.rpartition(",")
-        name, _, value = setting.partition("=")
-        if name == "file":
-            return value
-    return ""
 
 
 @contextmanager

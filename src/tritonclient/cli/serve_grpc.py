@@ -11,7 +11,7 @@ from ..extras import install_command
 from .arguments import port, switch, unsigned
 
 if TYPE_CHECKING:
-    from ..server.grpc_options import GrpcOptions
+    from ..server.frontends.grpc.options import GrpcOptions
 
 #: Numbers for gRPC's core: flag, the core's name, its default and what it means.
 _NUMBERS = (
@@ -107,7 +107,7 @@ def problem(arguments: argparse.Namespace) -> str | None:
 
 def options(arguments: argparse.Namespace) -> GrpcOptions:
     """How gRPC is to be served."""
-    from ..server.grpc_options import GrpcOptions
+    from ..server.frontends.grpc.options import GrpcOptions
 
     numbers: dict[str, Any] = {name: _value(arguments, flag) for flag, name, _, _ in _NUMBERS}
     without_calls = arguments.grpc_keepalive_permit_without_calls

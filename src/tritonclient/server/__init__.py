@@ -17,20 +17,20 @@ from .. import errors as _errors  # noqa: F401  # checks that no other distribut
 
 if TYPE_CHECKING:
     from .embedded import Server
-    from .grpc_options import GrpcOptions
+    from .frontends.grpc.options import GrpcOptions
 
 __all__ = ["GrpcOptions", "Server"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: the pytest plug-in lives in this package and is imported by every
-    # test run in an environment that has the package, whether it uses the server or not.
+    # Imported on first use: pytest imports this package, for its plug-in, in every test run of an
+    # environment that has it installed.
     if name == "Server":
         from .embedded import Server
 
         return Server
     if name == "GrpcOptions":
-        from .grpc_options import GrpcOptions
+        from .frontends.grpc.options import GrpcOptions
 
         return GrpcOptions
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

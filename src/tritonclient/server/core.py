@@ -1,14 +1,14 @@
-"""The server without a transport: every request of the protocol is answered by one function.
+"""`InferenceServer`: answers every request of the protocol, without a transport.
 
-Fronts (HTTP, gRPC) translate bytes to requests and answers to bytes, and nothing
-else; this module knows neither. It blocks, and may be called from any number of threads.
+Frontends (HTTP, gRPC) translate bytes to requests and responses to bytes. `handle` blocks, and any
+number of threads may call it.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,19 +23,23 @@ from ..errors import (
     Unavailable,
     Unimplemented,
 )
-from .inference import Responses, infer
-from .jobs import Flag
-from .model import Model
-from .repository import ModelStatus, Repository, check_version
-from .settings import LogSettings, TraceSettings
-from .shared_memory import Regions
+from .inference import Responses, infer, submit
+from .jobs.job import Job, JobOptions
+from .jobs.model_info import ModelInfo
+from .jobs.response import CancelFlag, ResponseSink
+from .jobs.tensor import Tensor
+from .repository.model import Model
+from .repository.repository import ModelStatus, Repository, check_version
+from .telemetry.log_settings import LogSettings
+from .telemetry.trace_settings import NO_SETTINGS, TraceSettings
+from .tensors.shared_memory import Regions
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 CONTROL_MODES = ("none", "explicit")
-#: The version of Triton whose answers are followed.
+#: The version of Triton whose responses are reproduced.
 VERSION = "2.51.0"
 EXTENSIONS = (
     "classification",
@@ -57,16 +61,16 @@ class InferenceServer:
     """Serves the models of a repository until it is closed.
 
     Args:
-        control_mode: "none" loads every model at the start and no other later; "explicit" loads
-            `load_models` and whatever is asked for.
-        load_models: names of models to load at the start in mode "explicit"; "*" stands for all.
-        strict_readiness: the server is ready only while every model that was to be loaded is.
-        exit_on_error: a model that can't be loaded at the start is an error of the start.
-        trace_file: lets trace levels be set; nothing is traced yet.
+        control_mode: "none" loads all models at the start and none later; "explicit" loads
+            `load_models` at the start and others on request.
+        load_models: names of models to load at the start in mode "explicit"; "*" means all.
+        strict_readiness: True to be ready only while all models that should be loaded are.
+        exit_on_error: True to fail if a model cannot be loaded at the start.
+        trace_settings: initial trace settings, see `TraceSettings`; nothing is traced yet.
 
     Raises:
-        ValueError: an argument makes no sense.
-        ServerError: a model can't be loaded, with `exit_on_error`.
+        ValueError: an argument is invalid.
+        ServerError: a model cannot be loaded, with `exit_on_error`.
     """
 
     def __init__(
@@ -77,7 +81,7 @@ class InferenceServer:
         load_models: Iterable[str] = (),
         strict_readiness: bool = True,
         exit_on_error: bool = True,
-        trace_file: str = "",
+        trace_settings: Mapping[str, Any] = NO_SETTINGS,
     ) -> None:
         if control_mode not in CONTROL_MODES:
             raise ValueError(
@@ -95,7 +99,7 @@ class InferenceServer:
         self._closed = False
         self._repository = Repository(directories, self)
         self._regions = Regions()
-        self._trace = TraceSettings(trace_file)
+        self._trace = TraceSettings(trace_settings)
         self._logging = LogSettings()
         if not self._explicit or "*" in chosen:
             chosen = self._repository.names()
@@ -118,7 +122,7 @@ class InferenceServer:
                 failures[name] = (error.message() or "").strip()
         if not failures or not exit_on_error:
             return
-        # A missing package is said once, not once for each model that needs it.
+        # A missing package is named once, with all models that need it.
         texts = []
         for text, models in self._repository.missing().items():
             texts.append(f"{text} (for {', '.join(map(repr, models))})")
@@ -127,23 +131,23 @@ class InferenceServer:
         raise Internal("failed to load all models: " + "; ".join([*texts, *failures.values()]))
 
     def close(self) -> None:
-        """Finalize the models and unmap shared memory; requests are refused from now on."""
+        """Refuse further requests, finalize the models and unmap shared memory."""
         self._closed = True
         self._repository.close()
         self._regions.unregister("")
 
     def status(self) -> list[ModelStatus]:
-        """What became of the models."""
+        """Return the status of each version of each model."""
         return self._repository.status()
 
-    def handle(self, request: m.Request[T], cancelled: Flag | None = None) -> T:
-        """The answer to a request.
+    def handle(self, request: m.Request[T], cancelled: CancelFlag | None = None) -> T:
+        """Return the response to a request.
 
         Args:
-            cancelled: set by the caller when nobody waits for the answer any more.
+            cancelled: set by the caller to cancel the request.
 
         Raises:
-            ServerError: it is refused, or failed.
+            ServerError: the request is refused, or failed.
         """
         self._check_open()
         try:
@@ -184,7 +188,7 @@ class InferenceServer:
 
     def _model_metadata(self, request: m.GetModelMetadata) -> m.ModelMetadata:
         model = self._repository.get(request.model, request.version)
-        # Asked for one version, Triton names only that.
+        # As in Triton, a request for one version lists only that version.
         asked = (request.version,) if request.version else ()
         return model.metadata(asked or self._repository.versions(request.model))
 
@@ -193,30 +197,34 @@ class InferenceServer:
 
     def _statistics(self, request: m.GetStatistics) -> tuple[m.ModelStatistics, ...]:
         check_version(request.version)
-        found = [model for model in self._repository.ready() if request.model in ("", model.name)]
+        found = [
+            model for model in self._repository.ready() if request.model in ("", model.info.name)
+        ]
         if request.model and not found:
             raise InvalidArgument(f"requested model '{request.model}' is not available", "400")
         if request.version:
-            found = [model for model in found if str(model.version) == request.version]
+            found = [model for model in found if str(model.info.version) == request.version]
             if not found:
                 raise InvalidArgument(
                     f"requested model version is not available for model '{request.model}'", "400"
                 )
-        return tuple(model.statistics.snapshot(model.name, str(model.version)) for model in found)
+        return tuple(
+            model.statistics.snapshot(model.info.name, str(model.info.version)) for model in found
+        )
 
     # Inference
 
-    def stream(self, request: m.Infer, cancelled: Flag | None = None) -> Responses:
-        """The responses to a request as they come; a model that isn't decoupled gives one.
+    def stream(self, request: m.Infer, cancelled: CancelFlag | None = None) -> Responses:
+        """Start a request and return its responses; a model that is not decoupled sends one.
 
-        Each has the parameter `triton_final_response`, which tells whether it is the last. When
-        a decoupled model ends without a response, an empty one says so if the request has the
-        parameter `triton_enable_empty_final_response`. Errors are items as well, so this never
-        raises one. The request begins to wait for the model at once, before anything is read; a
-        slow reader makes the model wait. Closing what is returned cancels the request.
+        Each response has the parameter `triton_final_response`, True for the last. If a decoupled
+        model ends without a last response, an empty one is added if the request has the parameter
+        `triton_enable_empty_final_response`. Errors are items as well, so this raises none. The
+        request is queued before this returns. A slow reader slows the model. Closing the
+        responses cancels the request.
 
         Args:
-            cancelled: set by the caller when nobody reads the responses any more; ends them.
+            cancelled: set by the caller to cancel the request and end the responses.
         """
         return Responses(
             partial(self._find, request),
@@ -225,17 +233,30 @@ class InferenceServer:
             cancelled or threading.Event(),
         )
 
-    def _infer(self, request: m.Infer, cancelled: Flag) -> m.InferResponse:
+    def _infer(self, request: m.Infer, cancelled: CancelFlag) -> m.InferResponse:
         find = partial(self._find, request)
         return infer(find, request, self._regions, cancelled)
 
-    def model(self, name: str, version: str = "") -> Model:
-        """A model that is ready, without a version its highest; NotFound when there is none."""
-        return self._repository.get(name, version)
-
     def _find(self, request: m.Infer) -> Model:
         self._check_open()
-        return self.model(request.model, request.version)
+        return self._repository.get(request.model, request.version)
+
+    # `Host`, for models that execute other models
+
+    def model_info(self, name: str, version: str = "") -> ModelInfo:
+        """Return the interface of a ready model; NotFound if there is none."""
+        return self._repository.get(name, version).info
+
+    def submit(
+        self,
+        name: str,
+        version: str,
+        tensors: Sequence[Tensor],
+        options: JobOptions,
+        sink: ResponseSink,
+    ) -> Job:
+        """Start a request to a model and return its job; the responses go to `sink`."""
+        return submit(partial(self._repository.get, name, version), tensors, options, sink)
 
     # Model repository
 
@@ -267,7 +288,7 @@ class InferenceServer:
         return self._trace.update(request.model, request.settings)
 
     def _check_traced(self, model: str) -> None:
-        if model and all(each.name != model for each in self._repository.ready()):
+        if model and all(each.info.name != model for each in self._repository.ready()):
             raise InvalidArgument(f"Request for unknown model : {model}", "400")
 
     def _log_settings(self, request: m.GetLogSettings) -> dict[str, Any]:

@@ -1,56 +1,57 @@
-"""`Server`: an inference server in this process, with its own threads and its own free ports."""
+"""`Server`: an inference server in this process, with its own threads and ports."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..messages import Request
 from .core import InferenceServer, T
-from .grpc_options import GrpcOptions
-from .http import MAX_INPUT_SIZE
-from .repository import ModelStatus
+from .frontends.grpc.options import GrpcOptions
+from .frontends.http.application import MAX_INPUT_SIZE
+from .repository.repository import ModelStatus
 
 if TYPE_CHECKING:
-    from .grpc_listener import GrpcListener
-    from .listener import HttpListener
+    from .frontends.grpc.listener import GrpcListener
+    from .frontends.http.listener import HttpListener
 
 P = TypeVar("P")
 
 _log = logging.getLogger(__name__)
 
-#: Seconds that requests in work have to end when the server stops; then they are cancelled.
+#: Seconds that running requests have to end when the server stops; then they are cancelled.
 EXIT_TIMEOUT = 5
 
 
 class Server:
     """Serves a model repository between `start()` and `stop()`, or in a `with` block.
 
-    Any number may run at once in one process, and one may be started again after it was stopped.
+    A process may run several servers. A stopped server may be started again.
 
     Args:
-        model_repository: a directory, or several.
-        host: address to listen at.
-        http_port: port to serve HTTP at; 0 for a free one, None for no HTTP.
-        grpc_port: the same for gRPC; "auto" is a free one when gRPC can be served, else None.
-            It can't when grpcio is missing, nor in a process that was forked from one that
-            serves gRPC.
-        model_control_mode: "none" (load everything at the start) or "explicit" (load
-            `load_models` and what clients ask for).
+        model_repository: one or more directories.
+        host: address to listen on.
+        http_port: port of HTTP; 0 for a free port, None for no HTTP.
+        grpc_port: port of gRPC; 0 for a free port, None for no gRPC. "auto" is a free port, or
+            None if grpcio is missing or this process was forked from one that serves gRPC.
+        model_control_mode: "none" to load all models at the start, "explicit" to load
+            `load_models` and what clients request.
         load_models: names of models; "*" for all.
-        strict_readiness: be ready only while every model that was to be loaded is.
-        exit_on_error: let `start()` fail when a model can't be loaded.
-        trace_file: lets trace levels be set; nothing is traced yet.
-        max_input_size: bytes that a request body may have over HTTP.
+        strict_readiness: True to be ready only while all models that should be loaded are.
+        exit_on_error: True to let `start()` fail if a model cannot be loaded.
+        trace_file: the "trace_file" of `trace_settings`; lets clients set trace levels.
+        trace_settings: initial trace settings by their names in the trace endpoint, such as
+            {"trace_level": ["TIMESTAMPS"], "trace_rate": "5"}. Nothing is traced yet.
+        max_input_size: largest HTTP request body in bytes.
         certfile: certificate (PEM); with `keyfile`, serve https and grpcs.
-        keyfile: the certificate's key.
-        grpc: how gRPC is served.
-        exit_timeout: seconds that requests in work have to end at `stop()`.
+        keyfile: key of the certificate (PEM).
+        grpc: options of gRPC.
+        exit_timeout: seconds that running requests have to end at `stop()`.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Server:
         strict_readiness: bool = True,
         exit_on_error: bool = True,
         trace_file: str = "",
+        trace_settings: Mapping[str, Any] | None = None,
         max_input_size: int = MAX_INPUT_SIZE,
         certfile: str | os.PathLike[str] | None = None,
         keyfile: str | os.PathLike[str] | None = None,
@@ -85,7 +87,10 @@ class Server:
             "load_models": tuple(load_models),
             "strict_readiness": strict_readiness,
             "exit_on_error": exit_on_error,
-            "trace_file": trace_file,
+            "trace_settings": {
+                **({"trace_file": trace_file} if trace_file else {}),
+                **(trace_settings or {}),
+            },
         }
         self._max_input_size = max_input_size
         self._certificate = (certfile, keyfile)
@@ -106,12 +111,12 @@ class Server:
     # Lifecycle
 
     def start(self) -> Server:
-        """Load the models and listen; requests are answered as soon as this returns.
+        """Load the models and listen; return when requests are served.
 
         Raises:
-            ServerError: a model can't be loaded.
-            OSError: the address can't be listened at, or a certificate can't be read.
-            RuntimeError: gRPC is asked for in a process forked from one that serves it.
+            ServerError: a model cannot be loaded.
+            OSError: the address is not available, or a certificate cannot be read.
+            RuntimeError: gRPC is requested in a process forked from one that serves it.
             ImportError: an optional package is missing; the message names the extra.
         """
         if self._core is not None:
@@ -125,10 +130,10 @@ class Server:
         return self
 
     def _start(self, http_port: int | None, grpc_port: int | Literal["auto"] | None) -> None:
-        # The addresses are taken first, since loading models may take long.
+        # Addresses are bound first, because loading models may take long.
         timeout = self._exit_timeout
         if http_port is not None:
-            from .listener import HttpListener
+            from .frontends.http.listener import HttpListener
 
             self._http = HttpListener(
                 self._host, http_port, self._certificate, self._max_input_size, timeout
@@ -136,7 +141,7 @@ class Server:
         if grpc_port == "auto":
             grpc_port = 0 if _can_serve_grpc() else None
         if grpc_port is not None:
-            from .grpc_listener import GrpcListener
+            from .frontends.grpc.listener import GrpcListener
 
             self._grpc = GrpcListener(grpc_port, self._grpc_options, timeout)
         self._core = InferenceServer(self._directories, **self._core_options)
@@ -144,12 +149,11 @@ class Server:
             listener.start(self._core)
 
     def stop(self) -> None:
-        """End requests in work, stop listening and finalize the models; harmless when stopped.
+        """Finish running requests, stop listening and finalize the models; idempotent.
 
-        A model that goes on executing though its request was cancelled is waited for, since a
-        thread can't be ended. In a forked child this only lets go of HTTP's address: the threads
-        and the models are the parent's, where the server runs on. (That of gRPC stays taken as
-        long as the child lives.)
+        This waits for a model that ignores a cancellation, because a thread cannot be ended. In a
+        forked child this only closes the socket of HTTP: threads and models belong to the parent,
+        where the server continues. The socket of gRPC stays open until the child ends.
         """
         listeners = self._listeners()
         core, self._core = self._core, None
@@ -159,7 +163,7 @@ class Server:
                 listener.abandon()
             return
         for listener in listeners:
-            listener.leave()
+            listener.begin_shutdown()
         for listener in listeners:
             listener.stop()
         if core is not None:
@@ -179,46 +183,46 @@ class Server:
     ) -> None:
         self.stop()
 
-    # What it is
+    # Status
 
     @property
     def http_port(self) -> int:
-        """The port that it serves HTTP at."""
+        """The port of HTTP."""
         return self._running(self._http, "HTTP").port
 
     @property
     def http_url(self) -> str:
-        """Where HTTP is to be reached, such as "http://127.0.0.1:41234"."""
+        """The URL of HTTP, such as "http://127.0.0.1:41234"."""
         scheme = "https" if self._certificate[0] else "http"
         return f"{scheme}://{self.http_address}"
 
     @property
     def http_address(self) -> str:
-        """The same without the scheme, as the classic clients want it."""
+        """The address of HTTP without a scheme, as the classic clients take it."""
         return _reachable(self._host, self.http_port)
 
     @property
     def grpc_port(self) -> int:
-        """The port that it serves gRPC at."""
+        """The port of gRPC."""
         return self._running(self._grpc, "gRPC").port
 
     @property
     def grpc_url(self) -> str:
-        """Where gRPC is to be reached, such as "grpc://127.0.0.1:41235"."""
+        """The URL of gRPC, such as "grpc://127.0.0.1:41235"."""
         scheme = "grpcs" if self._grpc_options.certfile else "grpc"
         return f"{scheme}://{self.grpc_address}"
 
     @property
     def grpc_address(self) -> str:
-        """The same without the scheme, as the classic clients want it."""
+        """The address of gRPC without a scheme, as the classic clients take it."""
         return _reachable(self._grpc_options.host or "", self.grpc_port)
 
     def models(self) -> list[ModelStatus]:
-        """What became of each version of each model."""
+        """Return the status of each version of each model."""
         return self._running(self._core).status()
 
     def handle(self, request: Request[T]) -> T:
-        """The answer to a request without any transport; ServerError when it is refused."""
+        """Return the response to a request, without a transport; ServerError if it is refused."""
         return self._running(self._core).handle(request)
 
     def _running(self, part: P | None, protocol: str = "") -> P:
@@ -232,7 +236,7 @@ class Server:
 def _can_serve_grpc() -> bool:
     if importlib.util.find_spec("grpc") is None:
         return False
-    from . import grpc_listener
+    from .frontends.grpc import listener as grpc_listener
 
     try:
         grpc_listener.check_usable()
@@ -252,6 +256,6 @@ def _check_port(name: str, port: object) -> None:
 
 
 def _reachable(host: str, port: int) -> str:
-    """An address for clients on this machine."""
+    """Return an address that clients on this machine can connect to."""
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

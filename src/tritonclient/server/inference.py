@@ -1,74 +1,63 @@
-"""Inference requests put to models: those of clients, from bytes to bytes, and those of models."""
+"""Inference: a request becomes a job of its model, and the job's responses become the answer."""
 
 from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
-from ..errors import InferenceServerException, Unimplemented
+from ..errors import InferenceServerException
 from ..messages import NO_PARAMETERS, Infer, InferResponse, Parameter
-from . import inputs, outputs
-from .batching import ModelClosed
-from .jobs import Answer, AnswerReader, Call, Flag, Job, Sink, Tensor, own
-from .model import Model
-from .parameters import check_parameters
-from .shared_memory import Regions
+from .jobs.errors import DecoupledModel, ModelClosed, as_server_error
+from .jobs.job import Job, JobOptions
+from .jobs.reader import ResponseReader
+from .jobs.response import CancelFlag, Response, ResponseSink
+from .jobs.tensor import Tensor
+from .repository.model import Model
+from .tensors import inputs, outputs
+from .tensors.parameters import check_parameters
+from .tensors.shared_memory import Regions
 
-#: One response of a stream, or why there is none.
+#: One response of a stream, or the error in its place.
 StreamItem: TypeAlias = "InferResponse | InferenceServerException"
 
-_EMPTY_FINAL = "triton_enable_empty_final_response"
+#: The request parameter that asks a stream for a last response, even if it is empty.
+EMPTY_FINAL = "triton_enable_empty_final_response"
 _FINAL = "triton_final_response"
 
 
-class DecoupledModel(Unimplemented):
-    """A model was asked for one answer that gives any number of them; fronts say who asked."""
-
-
-def submit(find: Callable[[], Model], tensors: Sequence[Tensor], call: Call, sink: Sink) -> Job:
-    """Let a model execute what another model asks for.
+def submit(
+    find: Callable[[], Model], tensors: Sequence[Tensor], options: JobOptions, sink: ResponseSink
+) -> Job:
+    """Start a request that another model made, and return its job.
 
     Args:
-        find: gives the model; asked again when that was unloaded at the same time.
+        find: returns the model; called again if that was unloaded at the same time.
 
     Raises:
         ServerError: there is no such model, or the request does not fit it.
     """
     while True:
         model = find()
-        outputs.check(model, call.outputs)
-        batch_size = inputs.check(model, tensors, call.id)
+        outputs.check(model.info, options.outputs)
+        shaped, batch_size = inputs.accept_all(model.info, tensors, options.id)
+        wanted = replace(options, outputs=options.outputs or tuple(model.info.outputs))
+        job = Job(model.info, shaped, wanted, batch_size, sink)
         with suppress(ModelClosed):
-            wanted = replace(call, outputs=call.outputs or tuple(model.outputs))
-            return _start(model, tensors, wanted, batch_size, sink)
-
-
-def _start(
-    model: Model,
-    tensors: Iterable[Tensor],
-    call: Call,
-    batch_size: int,
-    sink: Sink,
-    decoding: int = 0,
-) -> Job:
-    """Let a model execute; the tensors are checked, and have the shapes that the world sees."""
-    shaped = [inputs.reshape(model, tensor) for tensor in tensors]
-    job = Job(model, shaped, call, batch_size, sink, decoding)
-    model.put(job)
-    return job
+            model.put(job)
+            return job
 
 
 class Inference:
-    """A request that was put to its model.
+    """A client's request, started when this is created.
 
     Args:
-        find: gives the model; asked again when that was unloaded at the same time.
-        parameters: the request's own, less those that are not for the model.
-        cancelled: set by the caller when nobody waits for the answer any more.
+        find: returns the model; called again if that was unloaded at the same time.
+        parameters: those of the request that concern the model.
+        cancelled: set by the caller to cancel the request.
 
     Raises:
         ServerError: there is no such model, or the request does not fit it.
@@ -80,39 +69,40 @@ class Inference:
         request: Infer,
         parameters: Mapping[str, Parameter],
         regions: Regions,
-        cancelled: Flag,
-        sink: Sink,
+        cancelled: CancelFlag,
+        sink: ResponseSink,
     ) -> None:
         self._request = request
         self._regions = regions
         while True:
-            self._model = find()
+            model = find()
+            self._model = model.info
+            self.job = self._make_job(parameters, cancelled, sink)
             with suppress(ModelClosed):
-                self.job = self._put(parameters, cancelled, sink)
+                model.put(self.job)
                 return
 
-    def _put(self, parameters: Mapping[str, Parameter], cancelled: Flag, sink: Sink) -> Job:
+    def _make_job(
+        self, parameters: Mapping[str, Parameter], cancelled: CancelFlag, sink: ResponseSink
+    ) -> Job:
         model, request = self._model, self._request
         parameters = check_parameters(parameters)
         self._requested = outputs.requested(model, request)
-        batch_size = inputs.check(model, request.inputs, request.id)
         begin = time.monotonic_ns()
-        tensors = [
-            inputs.decode(model, tensor, request.id, self._regions) for tensor in request.inputs
-        ]
+        tensors, batch_size = inputs.decode_all(model, request, self._regions)
         decoding = time.monotonic_ns() - begin
-        call = Call(request.id, tuple(self._requested), parameters, cancelled)
-        return _start(model, tensors, call, batch_size, sink, decoding)
+        options = JobOptions(request.id, tuple(self._requested), parameters, cancelled)
+        return Job(model, tensors, options, batch_size, sink, decoding)
 
     @property
     def decoupled(self) -> bool:
-        """Whether the model may answer any number of times."""
+        """True if the model may send any number of responses."""
         return self._model.decoupled
 
-    def response(
-        self, answer: Answer, parameters: Mapping[str, Parameter] = NO_PARAMETERS
+    def encode(
+        self, response: Response, parameters: Mapping[str, Parameter] = NO_PARAMETERS
     ) -> InferResponse:
-        """What an answer with outputs is on the wire."""
+        """Return a response with outputs in the form that the client requested."""
         model = self._model
         return InferResponse(
             model_name=model.name,
@@ -121,15 +111,15 @@ class Inference:
             parameters=parameters,
             outputs=tuple(
                 outputs.encode(model, tensor, self._requested[tensor.name], self._regions)
-                for tensor in answer.outputs or ()
+                for tensor in response.outputs or ()
             ),
         )
 
 
 def infer(
-    find: Callable[[], Model], request: Infer, regions: Regions, cancelled: Flag
+    find: Callable[[], Model], request: Infer, regions: Regions, cancelled: CancelFlag
 ) -> InferResponse:
-    """Run a model that answers once; the arguments are those of `Inference`.
+    """Return the response of a model that is not decoupled; the arguments are those of `Inference`.
 
     Raises:
         ServerError: the request is refused, or the model failed.
@@ -137,30 +127,30 @@ def infer(
 
     def find_coupled() -> Model:
         model = find()
-        if model.decoupled:
+        if model.info.decoupled:
             raise DecoupledModel("doesn't support models with decoupled transaction policy", "501")
         return model
 
-    answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+    responses: queue.SimpleQueue[Response] = queue.SimpleQueue()
     inference = Inference(
-        find_coupled, request, request.parameters, regions, cancelled, answers.put
+        find_coupled, request, request.parameters, regions, cancelled, responses.put
     )
-    answer = answers.get()
-    if answer.error is not None:
-        raise answer.error
-    return inference.response(answer)
+    response = responses.get()
+    if response.error is not None:
+        raise response.error
+    return inference.encode(response)
 
 
 class Responses(Iterator[StreamItem]):
-    """The responses to one request as they come, to be read by one thread.
+    """The responses to one request as they arrive, for one reading thread.
 
-    The request is put to its model when this is made, so that requests keep the order in which
-    one thread made them. Closing this, or forgetting it, cancels what is still to come. An error
-    knows its model when it is the model's answer, not when the request was refused.
+    The request starts when this is created, so requests keep the order in which a thread creates
+    them. Closing or deleting this cancels the remaining responses. An error has its `model` set if
+    the model sent it, and not if the request was refused.
 
     Attributes:
-        decoupled: whether the model may give any number of responses at any time.
-        ended: whether the last response was read.
+        decoupled: True if the model may send any number of responses at any time.
+        ended: True if the last response was read.
     """
 
     def __init__(
@@ -168,53 +158,53 @@ class Responses(Iterator[StreamItem]):
         find: Callable[[], Model],
         request: Infer,
         regions: Regions,
-        cancelled: Flag,
+        cancelled: CancelFlag,
     ) -> None:
         parameters = dict(request.parameters)
-        self._empty_final = bool(parameters.pop(_EMPTY_FINAL, False))
+        self._empty_final = bool(parameters.pop(EMPTY_FINAL, False))
         self._request = request
-        self._answers: Iterator[Answer]
+        self._responses: Iterator[Response]
         self._inference: Inference | None = None
         self.decoupled = False
         self.ended = False
 
-        def begin(sink: Sink) -> Job:
+        def begin(sink: ResponseSink) -> Job:
             self._inference = Inference(find, request, parameters, regions, cancelled, sink)
             self.decoupled = self._inference.decoupled
             return self._inference.job
 
         try:
-            self._answers = AnswerReader(begin, cancelled)
+            self._responses = ResponseReader(begin, cancelled)
         except Exception as error:
-            self._answers = iter([Answer(error=own(error), final=True)])
+            self._responses = iter([Response(error=as_server_error(error), final=True)])
 
     def __next__(self) -> StreamItem:
-        for answer in self._answers:
-            self.ended = answer.final
-            item = self._item(answer)
+        for response in self._responses:
+            self.ended = response.final
+            item = self._item(response)
             if item is not None:
                 return item
         self.ended = True
         raise StopIteration
 
-    def _item(self, answer: Answer) -> StreamItem | None:
+    def _item(self, response: Response) -> StreamItem | None:
         if self._inference is None:
-            return answer.error
-        if answer.error is not None:
-            answer.error.model = self._request.model
-            return answer.error
-        if answer.outputs is not None:
+            return response.error
+        if response.error is not None:
+            response.error.model = self._request.model
+            return response.error
+        if response.outputs is not None:
             try:
-                return self._inference.response(answer, {_FINAL: answer.final})
+                return self._inference.encode(response, {_FINAL: response.final})
             except Exception as error:
-                return own(error)
+                return as_server_error(error)
         if not self._empty_final:
             return None
         request = self._request
         return InferResponse(request.model, request.version, request.id, {_FINAL: True})
 
     def close(self) -> None:
-        """Nobody reads further responses; the model is told so."""
+        """Stop reading and cancel the request."""
         self.ended = True
-        if isinstance(self._answers, AnswerReader):
-            self._answers.close()
+        if isinstance(self._responses, ResponseReader):
+            self._responses.close()

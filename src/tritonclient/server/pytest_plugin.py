@@ -24,7 +24,7 @@ _OPTION = "triton_model_repository"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare where the models are."""
+    """Add the option for the model repository."""
     text = "model repository that the fixture triton_server serves (default: models)"
     group = parser.getgroup("tritonclient")
     group.addoption("--triton-model-repository", dest=_OPTION, metavar="DIR", help=text)
@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def triton_model_repository(pytestconfig: pytest.Config) -> Path:
-    """The model repository to serve; override it to build one."""
+    """Return the model repository to serve; override this fixture to build one."""
     chosen = pytestconfig.getoption(_OPTION) or pytestconfig.getini(_OPTION) or "models"
     directory = pytestconfig.rootpath / str(chosen)
     if not directory.is_dir():
@@ -46,8 +46,10 @@ def triton_model_repository(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture(scope="session")
 def triton_server_factory() -> Iterator[Callable[..., Server]]:
-    """Starts servers, with the arguments of `tritonclient.server.Server`, that end with the
-    session."""
+    """Return a function that starts servers, which stop at the end of the session.
+
+    It takes the arguments of `tritonclient.server.Server`.
+    """
     from tritonclient.server import Server
 
     with ExitStack() as stack:
@@ -58,5 +60,5 @@ def triton_server_factory() -> Iterator[Callable[..., Server]]:
 def triton_server(
     triton_model_repository: Path, triton_server_factory: Callable[..., Server]
 ) -> Server:
-    """A running server with the models of `triton_model_repository`, shared by the session."""
+    """Return a running server for `triton_model_repository`, shared by the session."""
     return triton_server_factory(triton_model_repository)

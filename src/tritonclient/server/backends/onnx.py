@@ -1,4 +1,4 @@
-"""ONNX models on onnxruntime, on the CPU."""
+"""The onnxruntime backend: ONNX models on the CPU."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from ...datatypes import Array, datatype_of
 from ...errors import Internal, InvalidArgument, ServerError
-from .. import scheduling
+from ..config import scheduling
 from ..extras import optional_import
-from ..jobs import Job, Tensor
-from ..statistics import Stopwatch
-from . import Maker, Result, Source
+from ..jobs.job import Job
+from ..jobs.tensor import Tensor
+from ..telemetry.statistics import Stopwatch
+from .base import InstanceFactory, ModelSource, Result
 
 _TYPES = {
     "tensor(bool)": "TYPE_BOOL",
@@ -34,18 +35,18 @@ _TYPES = {
 }
 _log = logging.getLogger(__name__)
 
-#: What Triton sets as the largest batch of a model whose configuration does not say.
+#: The largest batch size that Triton sets if the configuration has none.
 DEFAULT_MAX_BATCH_SIZE = 4
 
 
 class OnnxBackend:
-    """Loads ONNX models; the instances of a version share one session, which is thread-safe."""
+    """Loads ONNX models. The instances of a version share one session, which is thread-safe."""
 
     def __init__(self) -> None:
         self._session: Any = None
 
-    def complete(self, source: Source) -> None:
-        """Fill in inputs, outputs and the largest batch size; check them where they are given."""
+    def complete(self, source: ModelSource) -> None:
+        """Fill in inputs, outputs and the largest batch size; check those that are given."""
         self._session = _session(source)
         config = source.config
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
@@ -61,18 +62,18 @@ class OnnxBackend:
         for tensors, found in ((config.input, inputs), (config.output, outputs)):
             _check(config, tensors, {tensor.name: tensor for tensor in found})
 
-    def instances(self, source: Source, config: dict[str, Any]) -> list[Maker]:
-        """One per count of the instance groups."""
+    def instances(self, source: ModelSource, config: dict[str, Any]) -> list[InstanceFactory]:
+        """Return as many factories as all instance groups count."""
         count = sum(group["count"] for group in config["instance_group"])
         return [lambda: _OnnxInstance(self._session)] * count
 
 
-def _session(source: Source) -> Any:
+def _session(source: ModelSource) -> Any:
     with optional_import("onnxruntime"):
         import onnxruntime  # type: ignore[import-untyped]  # it has no types
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Idle threads of onnxruntime spin, which takes the processor from whoever shares the machine.
+    # Idle threads of onnxruntime would spin and take CPU time from other processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     for key, name in (
         ("intra_op_thread_count", "intra_op_num_threads"),
@@ -85,7 +86,7 @@ def _session(source: Source) -> Any:
         return onnxruntime.InferenceSession(
             str(source.path), options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # onnxruntime's own classes derive from nothing narrower
+    except Exception as error:  # onnxruntime's classes have no narrower base
         raise ValueError(f"onnx runtime error: {error}") from error
 
 
@@ -109,7 +110,7 @@ def _fill(tensors: Any, found: Sequence[Any], skip: int) -> None:
         item = tensors.add(name=tensor.name)
         item.data_type = _data_type(item, tensor)
         item.dims.extend(_dims(tensor, skip) or [1])
-        if not _dims(tensor, skip):  # a configuration has no scalars, but may reshape to one
+        if not _dims(tensor, skip):  # a configuration has no scalars, but can reshape to one
             item.reshape.SetInParent()
 
 
@@ -168,7 +169,7 @@ class _OnnxInstance:
         except ServerError as error:
             if len(jobs) == 1:
                 raise
-            # Only one of them may be to blame, and which is not told.
+            # The error may concern one job only, and does not say which.
             _log.debug("executing %d requests one by one: %s", len(jobs), error)
             return [self._alone(job) for job in jobs]
 
@@ -179,31 +180,31 @@ class _OnnxInstance:
             return error
 
     def _execute(self, jobs: Sequence[Job], watch: Stopwatch) -> Sequence[Result]:
-        wanted = {name for job in jobs for name in job.call.outputs}
+        wanted = {name for job in jobs for name in job.options.outputs}
         names = [name for name in self._output_names if name in wanted]
-        feeds = _together([{each.name: _feed(each) for each in job.inputs} for job in jobs])
+        feeds = _concatenate([{each.name: _feed(each) for each in job.inputs} for job in jobs])
         watch.lap()
         try:
             arrays = self._session.run(names, feeds)
-        except Exception as error:  # onnxruntime's own classes derive from nothing narrower
+        except Exception as error:  # onnxruntime's classes have no narrower base
             raise Internal(f"onnx runtime error: {error}") from error
         watch.lap()
         tensors = [_output(name, array) for name, array in zip(names, arrays, strict=True)]
-        return _apart(tensors, [job.batch_size for job in jobs])
+        return _split(tensors, [job.batch_size for job in jobs])
 
     def close(self) -> None:
         self._session = None
 
 
-def _together(feeds: list[dict[str, Array]]) -> dict[str, Array]:
-    """The inputs of several requests as one batch."""
+def _concatenate(feeds: list[dict[str, Array]]) -> dict[str, Array]:
+    """Return the inputs of several jobs as one batch."""
     if len(feeds) == 1:
         return feeds[0]
     return {name: np.concatenate([each[name] for each in feeds]) for name in feeds[0]}
 
 
-def _apart(tensors: list[Tensor], sizes: list[int]) -> list[list[Tensor]]:
-    """The outputs of a batch, by request."""
+def _split(tensors: list[Tensor], sizes: list[int]) -> list[list[Tensor]]:
+    """Split the outputs of a batch by job."""
     if len(sizes) == 1:
         return [tensors]
     for tensor in tensors:

@@ -1,0 +1,73 @@
+"""`Backend`, `Instance` and `ModelSource`: what every backend provides and receives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from ...errors import InferenceServerException
+from ..config.reading import ModelConfig
+from ..jobs.host import Host
+from ..jobs.job import Job
+from ..jobs.tensor import Tensor
+from ..telemetry.statistics import Stopwatch
+
+#: The result of one job: its outputs, its error, or None if the responses are sent separately.
+Result: TypeAlias = "Sequence[Tensor] | InferenceServerException | None"
+
+
+class Instance(Protocol):
+    """One instance of a model. It executes one batch at a time, on the thread that made it."""
+
+    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> Sequence[Result]:
+        """Return a result for each job; an exception fails all of them.
+
+        Args:
+            watch: takes a lap when the inputs are ready and another when the outputs are.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the instance holds; it executes no more."""
+
+
+InstanceFactory: TypeAlias = Callable[[], Instance]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A version of a model to be loaded.
+
+    Attributes:
+        directory: the model's directory, which holds a directory per version.
+        config: the completed configuration; a backend may complete it further.
+        host: the server, for models that execute other models.
+    """
+
+    name: str
+    version: int
+    directory: Path
+    config: ModelConfig
+    host: Host
+
+    @property
+    def path(self) -> Path:
+        """The model's file."""
+        return self.directory / str(self.version) / str(self.config.default_model_filename)
+
+
+class Backend(Protocol):
+    """Makes the instances of one version of a model."""
+
+    def complete(self, source: ModelSource) -> None:
+        """Fill in the parts of the configuration that can be read from the model."""
+
+    def instances(self, source: ModelSource, config: dict[str, Any]) -> list[InstanceFactory]:
+        """Return a factory for each instance that the configuration asks for.
+
+        Args:
+            config: the completed configuration in its JSON form.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The Python backend: executes `model.py` files in this process."""

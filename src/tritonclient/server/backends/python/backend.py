@@ -1,0 +1,125 @@
+"""The Python backend: executes `model.py` files with a class `TritonPythonModel`, unchanged.
+
+Triton starts a process for each instance. Here all instances run in this process, which needs no
+start-up time. Each instance still has its own module and object, and modules that a model imports
+from its own directory are not visible to other models.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from .... import errors
+from ....codec import messages_pb
+from ...config import reading as model_config
+from ...config import scheduling
+from ...jobs.job import Job
+from ...telemetry.statistics import Stopwatch
+from ..base import InstanceFactory, ModelSource, Result
+from .loader import RAISED, describe_error, model_class, model_errors, model_import_scope
+from .pb_utils import module as pb_utils
+from .pb_utils.request import InferenceRequest
+from .pb_utils.response import result
+
+
+class PythonBackend:
+    """Loads Python-backend models."""
+
+    def complete(self, source: ModelSource) -> None:
+        """Call the model's `auto_complete_config`, if it has one."""
+        with model_import_scope(source):
+            model = model_class(source)
+            if not hasattr(model, "auto_complete_config"):
+                return
+            values = messages_pb.to_dict(source.config)
+            offered = pb_utils.ModelConfig(json.dumps(values))
+            with model_errors():
+                completed = model.auto_complete_config(offered)
+        if completed is None or completed.as_dict() == values:
+            return
+        source.config.CopyFrom(model_config.from_json(json.dumps(completed.as_dict())))
+        scheduling.complete(source.config)
+
+    def instances(self, source: ModelSource, config: dict[str, Any]) -> list[InstanceFactory]:
+        """Return as many factories as all instance groups count."""
+        return [
+            partial(_PythonInstance, source, config, f"{group['name']}_{index}")
+            for group in config["instance_group"]
+            for index in range(group["count"])
+        ]
+
+
+class _PythonInstance:
+    def __init__(self, source: ModelSource, config: dict[str, Any], name: str) -> None:
+        self._name = name
+        self._decoupled = pb_utils.using_decoupled_model_transaction_policy(config)
+        arguments = {
+            "model_config": json.dumps(config, separators=(",", ":")),
+            "model_instance_kind": "CPU",
+            "model_instance_name": name,
+            "model_instance_device_id": "0",
+            "model_repository": str(source.directory),
+            "model_version": str(source.version),
+            "model_name": source.name,
+        }
+        with model_import_scope(source) as self._utils, model_errors():
+            self._model = model_class(source)()
+            if hasattr(self._model, "initialize"):
+                self._model.initialize(arguments)
+
+    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
+        requests = [self._utils.InferenceRequest.of(job) for job in jobs]
+        watch.lap()
+        try:
+            responses = self._model.execute(requests)
+        except RAISED as error:
+            raise self._failure(describe_error(error)) from error
+        watch.lap()
+        return self._results(requests, responses)
+
+    def _results(self, requests: list[InferenceRequest], responses: Any) -> list[Result]:
+        if self._decoupled:
+            if responses is not None:
+                raise self._failure(
+                    f"Python model '{self._name}' is using the decoupled mode and the execute "
+                    "function must return None."
+                )
+            return [None] * len(requests)
+        asked = [request.uses_sender() for request in requests]
+        if responses is None and all(asked):
+            return [None] * len(requests)
+        if not isinstance(responses, (list, tuple)):
+            raise self._failure(
+                f"Expected a list in the execute return, found type '{type(responses).__name__}'.\n"
+            )
+        if len(responses) != len(requests):
+            raise self._failure(
+                "Number of InferenceResponse objects do not match the number of InferenceRequest "
+                f"objects. InferenceRequest(s) size is:{len(requests)}, and InferenceResponse(s) "
+                f"size is:{len(responses)}\n"
+            )
+        return [
+            None if response is None and uses_sender else self._result(response)
+            for response, uses_sender in zip(responses, asked, strict=True)
+        ]
+
+    def _result(self, response: Any) -> Result:
+        if not isinstance(response, pb_utils.InferenceResponse):
+            raise self._failure(
+                "Expected an 'InferenceResponse' object in the execute function return list, "
+                f"found type '{type(response).__name__}'.\n"
+            )
+        return result(response)
+
+    def _failure(self, text: str) -> errors.Internal:
+        return errors.Internal(
+            f"Failed to process the request(s) for model '{self._name}', message: {text}", "500"
+        )
+
+    def close(self) -> None:
+        with model_errors():
+            if hasattr(self._model, "finalize"):
+                self._model.finalize()

@@ -1,0 +1,79 @@
+"""Check model configurations, with Triton's error messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .reading import ModelConfig
+from .specification import DATATYPES, enum_name
+
+
+def check(config: ModelConfig) -> None:
+    """Raise ValueError if a configuration cannot be served."""
+    name = config.name
+    if not config.backend and not is_ensemble(config):
+        raise ValueError(
+            f"unexpected platform type '{config.platform}' for {name}"
+            if config.platform
+            else f"must specify 'platform' or 'backend' for model '{name}'"
+        )
+    if config.max_batch_size < 0:
+        raise ValueError(f"'max_batch_size' must be non-negative value for {name}")
+    if config.batch_input or config.batch_output:
+        raise ValueError(f"model '{name}' has ragged batches, which this server does not make")
+    for group in config.instance_group:
+        if group.count < 1:
+            raise ValueError(f"instance group '{group.name}' of {name} must have a count >= 1")
+    for kind, tensors in (("input", config.input), ("output", config.output)):
+        for tensor in tensors:
+            _check_tensor(tensor, f"model {kind} '{tensor.name}'", kind, name)
+
+
+def is_ensemble(config: ModelConfig) -> bool:
+    """Return True if a configuration is that of an ensemble."""
+    return bool(config.platform == "ensemble" or config.HasField("ensemble_scheduling"))
+
+
+def check_ensemble(config: ModelConfig) -> None:
+    """Raise ValueError if the configuration of an ensemble is incomplete."""
+    name = config.name
+    if config.platform != "ensemble":
+        raise ValueError(
+            f"ensemble scheduling can't be set for model '{name}' whose platform is not ensemble"
+        )
+    if not config.ensemble_scheduling.step:
+        raise ValueError(f"must specify 'step' for ensemble '{name}'")
+    for step in config.ensemble_scheduling.step:
+        if not step.model_name:
+            raise ValueError(f"must specify 'model_name' in step of ensemble '{name}'")
+        if not step.input_map:
+            raise ValueError(f"must specify 'input_map' in step of ensemble '{name}'")
+        if not step.output_map:
+            raise ValueError(f"must specify 'output_map' in step of ensemble '{name}'")
+
+
+def _check_tensor(tensor: Any, label: str, kind: str, model: str) -> None:
+    if not tensor.name:
+        raise ValueError(f"must specify 'name' for model {kind} of {model}")
+    if tensor.data_type == 0:
+        raise ValueError(f"{label} must specify 'data_type' for {model}")
+    if enum_name(tensor, "data_type") not in DATATYPES:
+        raise ValueError(f"{label} has the unknown data_type {tensor.data_type} for {model}")
+    if not tensor.dims and not tensor.HasField("reshape"):
+        raise ValueError(f"{label} must specify 'dims' for {model}")
+    if any(size < 1 and size != -1 for size in tensor.dims):
+        raise ValueError(f"{label} dimension must be integer >= 1, or -1 to indicate a variable")
+    if tensor.HasField("reshape") and _sizes(tensor.dims) != _sizes(tensor.reshape.shape):
+        raise ValueError(f"{label} has different size for dims and reshape for {model}")
+
+
+def _sizes(dims: Iterable[int]) -> tuple[int, int]:
+    """Return the product of the fixed dimensions, and the number of variable ones."""
+    elements, variable = 1, 0
+    for size in dims:
+        if size == -1:
+            variable += 1
+        else:
+            elements *= size
+    return elements, variable

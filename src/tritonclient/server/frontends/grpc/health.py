@@ -1,0 +1,77 @@
+"""The standard gRPC health service.
+
+Like Triton's, it accepts any service name and reports the readiness of the server.
+
+Source: gRPC documentation, "GRPC Health Checking Protocol".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from .... import messages as m
+from ....codec import messages_pb
+from ...core import InferenceServer
+from ...extras import optional_import
+
+with optional_import("grpcio"):
+    import grpc
+
+SERVICE = "grpc.health.v1.Health"
+#: Seconds between checks of a watched status.
+_WATCH_INTERVAL = 0.5
+
+
+class Health:
+    """The health service; for use on one event loop."""
+
+    def __init__(self, server: InferenceServer) -> None:
+        self._server = server
+        self._closing = asyncio.Event()
+
+    def handlers(self) -> dict[str, Any]:
+        """Return the handlers of the service's methods, by path."""
+        return {
+            f"/{SERVICE}/Check": grpc.unary_unary_rpc_method_handler(self._check),
+            f"/{SERVICE}/Watch": grpc.unary_stream_rpc_method_handler(self._watch),
+        }
+
+    def close(self) -> None:
+        """End all watches."""
+        self._closing.set()
+
+    async def _check(self, message: bytes, context: Any) -> bytes:
+        await _parse(message, context)
+        return self._status()
+
+    async def _watch(self, message: bytes, context: Any) -> None:
+        await _parse(message, context)
+        sent = None
+        while not self._closing.is_set():
+            status = self._status()
+            if status != sent:
+                await context.write(status)
+                sent = status
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _WATCH_INTERVAL)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+
+    def _status(self) -> bytes:
+        response = messages_pb.message(f"{SERVICE.rpartition('.')[0]}.HealthCheckResponse")
+        ready = self._server.handle(m.IsServerReady())
+        status: bytes = response(
+            status=response.SERVING if ready else response.NOT_SERVING
+        ).SerializeToString()
+        return status
+
+
+async def _parse(message: bytes, context: Any) -> None:
+    """Abort the call if the message is not a health check request."""
+    from google.protobuf.message import DecodeError
+
+    try:
+        messages_pb.message("grpc.health.v1.HealthCheckRequest").FromString(message)
+    except DecodeError:
+        await context.abort(grpc.StatusCode.INTERNAL, "Unable to parse request")

@@ -1,0 +1,199 @@
+"""The gRPC listener: grpcio's asyncio server on its own thread and event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ...core import InferenceServer
+from ...extras import optional_import
+from ..sockets import listen
+from .options import COMPRESSION_LEVELS, GrpcOptions
+from .service import GrpcService
+
+with optional_import("grpcio"):
+    import grpc
+    import grpc.aio
+
+T = TypeVar("T")
+
+#: Listeners with an open socket.
+_listeners: set[GrpcListener] = set()
+#: True if this process was forked while there were any: grpcio does not survive a fork.
+_inherited = False
+
+_log = logging.getLogger("tritonclient.server.grpc")
+
+#: Seconds for sending the status of cancelled calls.
+_CANCEL_GRACE = 0.5
+#: Seconds that grpcio's own tasks have to end after its server has stopped.
+_SETTLING = 1.0
+
+
+def check_usable() -> None:
+    """Raise RuntimeError in a process forked from one that serves gRPC."""
+    if _inherited:
+        raise RuntimeError("gRPC can't be served in a process forked from one that serves it")
+
+
+def _after_fork() -> None:
+    global _inherited
+    _inherited = _inherited or bool(_listeners)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class GrpcListener:
+    """Serves gRPC between `start()` and `stop()`; the address is bound when this is created.
+
+    Args:
+        port: port to listen on; 0 for a free port.
+        options: completed options.
+        exit_timeout: seconds that running calls have to end.
+
+    Raises:
+        OSError: the address is not available, or a certificate cannot be read.
+        RuntimeError: this process was forked from one that serves gRPC.
+    """
+
+    def __init__(self, port: int, options: GrpcOptions, exit_timeout: int) -> None:
+        check_usable()
+        host = options.host or "0.0.0.0"
+        self._exit_timeout = exit_timeout
+        self._credentials = _credentials(options)
+        if port and not options.reuse_port:
+            # grpcio's error gives less detail and also appears on stderr.
+            listen(host, port).close()
+        self._server: Any = None
+        self._service: GrpcService | None = None
+        self._stopping: Future[None] | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="tritonclient-grpc", daemon=True)
+        _listeners.add(self)
+        self._thread.start()
+        try:
+            self.port = self._run_on_loop(self._bind(host, port, _arguments(options)))
+        except BaseException:
+            self._end()
+            raise
+
+    def start(self, server: InferenceServer) -> None:
+        """Start serving."""
+        self._run_on_loop(self._serve(server))
+
+    def begin_shutdown(self) -> None:
+        """Begin a graceful shutdown, without waiting for it."""
+        if self._stopping is None:
+            self._stopping = asyncio.run_coroutine_threadsafe(self._stop(), self._loop)
+
+    def stop(self) -> None:
+        """Finish running calls, close all connections and end the thread."""
+        self.begin_shutdown()
+        assert self._stopping is not None
+        try:
+            self._stopping.result()
+        finally:
+            self._end()
+
+    def abandon(self) -> None:
+        """Do nothing: grpcio cannot be used in a forked child."""
+
+    # The thread
+
+    def _run(self) -> None:
+        self._loop.set_exception_handler(_handle_exception)
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    def _run_on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        _listeners.discard(self)
+        self._server = None  # grpcio ends its thread with its last server
+
+    # On its event loop
+
+    async def _bind(self, host: str, port: int, arguments: list[tuple[str, int | str]]) -> int:
+        self._server = grpc.aio.server(options=arguments)
+        try:
+            address = f"[{host}]" if ":" in host else socket.gethostbyname(host)
+            if self._credentials is None:
+                return int(self._server.add_insecure_port(f"{address}:{port}"))
+            return int(self._server.add_secure_port(f"{address}:{port}", self._credentials))
+        except (OSError, RuntimeError) as error:
+            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise OSError(f"can't listen at {where}: {error}") from error
+
+    async def _serve(self, server: InferenceServer) -> None:
+        service = GrpcService(server)
+        self._server.add_generic_rpc_handlers((service,))
+        await self._server.start()
+        self._service = service
+
+    async def _stop(self) -> None:
+        service = self._service
+        if service is None:
+            await self._server.start()  # otherwise grpcio keeps the port
+            await self._server.stop(None)
+            return
+        service.begin_shutdown()
+        stopping = asyncio.ensure_future(self._server.stop(self._exit_timeout + _CANCEL_GRACE))
+        await asyncio.wait([stopping], timeout=self._exit_timeout)
+        if not stopping.done() and (count := service.cancel()):
+            _log.warning(
+                "cancelled %d call(s) that took longer than the exit timeout of %d s",
+                count,
+                self._exit_timeout,
+            )
+        await stopping
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others, timeout=_SETTLING)
+        # Threads that still execute need the loop to notice the cancellation.
+        await asyncio.to_thread(service.close)
+
+
+def _arguments(options: GrpcOptions) -> list[tuple[str, int | str]]:
+    """Return the channel arguments of grpcio's server."""
+    return [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", int(options.reuse_port)),
+        ("grpc.default_compression_level", COMPRESSION_LEVELS.index(options.compression_level)),
+        *options.channel_arguments.items(),
+    ]
+
+
+def _credentials(options: GrpcOptions) -> grpc.ServerCredentials | None:
+    if options.certfile is None or options.keyfile is None:
+        return None
+    # Loaded for its errors: grpcio does not report a bad certificate.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(options.certfile, options.keyfile)
+    authorities = None
+    if options.client_ca_file is not None:
+        context.load_verify_locations(options.client_ca_file)
+        authorities = Path(options.client_ca_file).read_bytes()
+    pair = Path(options.keyfile).read_bytes(), Path(options.certfile).read_bytes()
+    return grpc.ssl_server_credentials(
+        [pair], root_certificates=authorities, require_client_auth=authorities is not None
+    )
+
+
+def _handle_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # Before 1.80, grpcio wakes all event loops for data that only one of them can read.
+    if not isinstance(context.get("exception"), BlockingIOError):
+        loop.default_exception_handler(context)

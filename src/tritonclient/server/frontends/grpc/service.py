@@ -1,0 +1,200 @@
+"""The handlers between grpcio's asyncio server and `InferenceServer`.
+
+Requests are decoded, handled and encoded on a thread pool, so the event loop only moves messages.
+Methods that only read some state of the server are answered on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any, NoReturn, TypeAlias
+
+from ....codec import rpc
+from ....errors import InferenceServerException, InvalidArgument, Unavailable, Unimplemented
+from ....messages import Infer
+from ...core import InferenceServer
+from ...extras import optional_import
+from ...inference import EMPTY_FINAL
+from ...jobs.errors import DecoupledModel
+from .health import Health
+from .stream import StreamCall, await_send
+
+with optional_import("grpcio"):
+    import grpc
+
+_log = logging.getLogger("tritonclient.server.grpc")
+
+#: Requests handled at the same time, over all models. A waiting request costs a thread.
+_THREADS = 256
+#: Stream requests handled at the same time; a slow reader blocks their threads.
+_STREAM_THREADS = 1024
+#: Methods that only read state, and are answered on the event loop.
+_QUICK = {
+    *("ServerLive", "ServerReady", "ServerMetadata", "ModelReady", "ModelMetadata", "ModelConfig"),
+    *("ModelStatistics", "SystemSharedMemoryStatus", "CudaSharedMemoryStatus"),
+}
+#: Longest status message in bytes, so that the trailers fit the limits of clients.
+_DETAILS = 4000
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+# Messages are bytes, so the types of grpcio's handlers do not help.
+Context: TypeAlias = Any
+
+
+class GrpcService(grpc.GenericRpcHandler):
+    """The handlers of all methods. Everything except `close` runs on the event loop."""
+
+    def __init__(self, server: InferenceServer) -> None:
+        self._server = server
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="tritonclient-request")
+        self._stream_threads = ThreadPoolExecutor(
+            _STREAM_THREADS, thread_name_prefix="tritonclient-stream"
+        )
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._streams: set[StreamCall] = set()
+        self._closing = False
+        self._health = Health(server)
+        self._handlers = self._make_handlers()
+
+    def _make_handlers(self) -> dict[str, Any]:
+        handlers: dict[str, Any] = {
+            f"/{rpc.SERVICE}/{method}": grpc.unary_unary_rpc_method_handler(self._unary(method))
+            for method in dict.fromkeys(row.method for row in rpc.RPCS)
+        }
+        path = f"/{rpc.SERVICE}/ModelStreamInfer"
+        handlers[path] = grpc.stream_stream_rpc_method_handler(self._stream)
+        return handlers | self._health.handlers()
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """Return the handler of a method, or None."""
+        return self._handlers.get(handler_call_details.method)
+
+    # Shutdown
+
+    def begin_shutdown(self) -> None:
+        """Read no more requests from streams; idle streams end now."""
+        self._closing = True
+        self._health.close()
+        for stream in [*self._streams]:
+            stream.begin_shutdown(_shutting_down())
+
+    def cancel(self) -> int:
+        """Cancel all running calls and return their number."""
+        calls = [*self._calls]
+        for call in calls:
+            call.cancel()
+        return len(calls)
+
+    def close(self) -> None:
+        """Wait for running requests and end the threads."""
+        self._threads.shutdown(wait=True)
+        self._stream_threads.shutdown(wait=True)
+
+    # Calls
+
+    def _unary(self, method: str) -> Callable[[bytes, Context], Awaitable[bytes]]:
+        quick = method in _QUICK
+
+        async def call(message: bytes, context: Context) -> bytes:
+            begin = time.perf_counter()
+            cancelled = threading.Event()
+            work = partial(self._respond, method, message, cancelled)
+            del message  # only `work` refers to it, as long as necessary
+            try:
+                response = work() if quick else await self._in_thread(work, cancelled)
+            except InferenceServerException as error:
+                await _abort(context, method, error, begin)
+            _log_call(method, "OK", begin)
+            return response
+
+        return call
+
+    async def _in_thread(self, work: Callable[[], bytes], cancelled: threading.Event) -> bytes:
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except asyncio.CancelledError:
+            # A queued request is dropped; a running one is cancelled, but not waited for.
+            cancelled.set()
+            if self._closing:
+                raise _shutting_down() from None
+            raise
+        finally:
+            self._calls.discard(task)
+
+    def _respond(self, method: str, message: bytes, cancelled: threading.Event) -> bytes:
+        request = rpc.decode_request(method, message)
+        if isinstance(request, Infer) and EMPTY_FINAL in request.parameters:
+            # As in Triton, a unary call may have this parameter, which only concerns streams.
+            others = {k: v for k, v in request.parameters.items() if k != EMPTY_FINAL}
+            request = replace(request, parameters=others)
+        try:
+            result = self._server.handle(request, cancelled)
+        except DecoupledModel as error:
+            raise Unimplemented(f"{method} RPC {error.message()}") from error
+        try:
+            parts = rpc.encode_response(request, result)
+        except ValueError as error:
+            raise InvalidArgument(str(error)) from error
+        return b"".join(parts)
+
+    async def _stream(self, requests: Any, context: Context) -> None:
+        begin = time.perf_counter()
+        task = asyncio.current_task()
+        assert task is not None
+        stream = StreamCall(self._server, self._stream_threads, requests, context)
+        self._calls.add(task)
+        self._streams.add(stream)
+        if self._closing:
+            stream.begin_shutdown(_shutting_down())
+        try:
+            await stream.serve()
+        except asyncio.CancelledError:
+            if not self._closing:
+                raise
+            await _abort(context, "ModelStreamInfer", _shutting_down(), begin)
+        except InferenceServerException as error:
+            await _abort(context, "ModelStreamInfer", error, begin)
+        finally:
+            self._calls.discard(task)
+            self._streams.discard(stream)
+        _log_call("ModelStreamInfer", "OK", begin)
+
+
+def _shutting_down() -> Unavailable:
+    return Unavailable("the server is shutting down")
+
+
+async def _abort(
+    context: Context, method: str, error: InferenceServerException, begin: float
+) -> NoReturn:
+    """End a call with the status of an error."""
+    code = _CODES[rpc.code_of(error)]
+    _log_call(method, code.name, begin)
+    await await_send(context.abort(code, _shorten(error.message() or "")))
+    raise AssertionError("abort returned")
+
+
+def _shorten(text: str) -> str:
+    """Return a status message, cut to the size that clients accept."""
+    size = 0
+    for index, character in enumerate(text):
+        # Other characters are percent-encoded, three characters a byte.
+        size += 1 if " " <= character <= "~" else 3 * len(character.encode(errors="replace"))
+        if size > _DETAILS:
+            return text[:index] + "..."
+    return text
+
+
+def _log_call(method: str, status: str, begin: float) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug("%s %s %.1f ms", method, status, 1000 * (time.perf_counter() - begin))

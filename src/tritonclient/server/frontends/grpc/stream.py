@@ -1,0 +1,274 @@
+"""One call of ModelStreamInfer: many requests at a time, and the responses to each.
+
+Requests are queued to their models in the order of arrival; a thread per request then waits for
+the responses. As in Triton, responses have the order of their requests, except those of decoupled
+models, which are sent at once.
+
+There is back-pressure on both sides. The stream reads no more requests while many are running or
+many bytes wait to be sent. A client that does not read blocks the thread of a response, and
+thereby the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Iterable
+from concurrent.futures import CancelledError, Executor
+from typing import Any
+
+from ....codec import rpc_infer, rpc_request
+from ....errors import InferenceServerException, Internal, InvalidArgument
+from ....messages import NO_PARAMETERS, InferResponse, InferStreamResponse
+from ...core import InferenceServer
+from ...extras import optional_import
+from ...inference import Responses, StreamItem
+
+with optional_import("grpcio"):
+    import grpc.aio
+
+_log = logging.getLogger("tritonclient.server.grpc")
+
+#: Running requests of one stream.
+_REQUESTS = 256
+#: Bytes of running requests and of responses that wait for their turn; one alone may be larger.
+_BYTES = 1 << 26
+#: Seconds until grpcio cancels the call of a disconnected client, at most.
+_DISCONNECT_DELAY = 1
+#: Call metadata with which the first error ends the stream and becomes its status.
+_ERRORS_END_STREAM = ("triton_grpc_error", "true")
+
+
+async def await_send(operation: Awaitable[None]) -> None:
+    """Await an operation that sends to the client.
+
+    If the client is disconnected, the operation fails, and grpcio cancels the call a moment later.
+    Wait for that, because grpcio would log the error of the operation.
+    """
+    try:
+        await operation
+    except grpc.aio.AbortError:
+        raise
+    except grpc.aio.BaseError:
+        await asyncio.sleep(_DISCONNECT_DELAY)
+        raise
+
+
+class _PendingRequest:
+    """A running request, in the view of the event loop.
+
+    Attributes:
+        size: bytes of its message.
+        cancelled: set to cancel it.
+        taken: set when its model has queued it.
+        turn: set when its response may be sent; None if it may be sent at any time.
+        waits: True while its response waits for `turn`.
+        answered: set when its response is sent, or there will be none.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.cancelled = threading.Event()
+        self.taken = asyncio.Event()
+        self.turn: asyncio.Event | None = None
+        self.waits = False
+        self.answered = asyncio.Event()
+
+
+class StreamCall:
+    """One call of ModelStreamInfer; created and used on an event loop.
+
+    Args:
+        threads: wait for responses.
+        messages: grpcio's iterator of request messages.
+        context: grpcio's context, which sends response messages.
+    """
+
+    def __init__(
+        self, server: InferenceServer, threads: Executor, messages: Any, context: Any
+    ) -> None:
+        self._server = server
+        self._threads = threads
+        self._messages = messages
+        self._context = context
+        self._errors_end_stream = _ERRORS_END_STREAM in map(
+            tuple, context.invocation_metadata() or ()
+        )
+        self._loop = asyncio.get_running_loop()
+        self._writing = asyncio.Lock()
+        self._open = asyncio.Event()
+        self._requests: dict[asyncio.Future[None], _PendingRequest] = {}
+        self._waiting: dict[asyncio.Task[None], int] = {}
+        self._reading = asyncio.ensure_future(self._read())
+        self._error: InferenceServerException | None = None
+        self._ended = False
+        self._last: asyncio.Event | None = None
+
+    async def serve(self) -> None:
+        """Answer all requests.
+
+        Raises:
+            InferenceServerException: the status that the call must end with.
+        """
+        try:
+            # Sent first and alone: grpcio can neither end a call nor send a response while the
+            # initial metadata is being sent.
+            await await_send(self._context.send_initial_metadata(()))
+            self._open.set()
+            await asyncio.wait([self._reading])
+            if not self._reading.cancelled():
+                self._reading.result()
+            while (self._requests or self._waiting) and not self._ended:
+                await self._any_done()
+        finally:
+            self._end()
+        if self._error is not None:
+            raise self._error
+
+    def begin_shutdown(self, error: InferenceServerException) -> None:
+        """Read no more requests; end with an error after the running ones are answered."""
+        if not self._reading.done():
+            self._error = error
+            self._reading.cancel()
+
+    def _fail(self, error: InferenceServerException) -> None:
+        """End with an error at once, unless the stream has ended."""
+        if not self._ended:
+            self._error = error
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._reading.cancel()
+        for work, request in self._requests.items():
+            request.cancelled.set()
+            work.cancel()  # if it has not started
+        for task in self._waiting:
+            task.cancel()
+
+    # On the event loop
+
+    async def _read(self) -> None:
+        await self._open.wait()
+        async for message in self._messages:
+            request = _PendingRequest(len(message))
+            while (self._requests or self._waiting) and not self._has_room(request):
+                await self._any_done()
+            work = self._loop.run_in_executor(self._threads, self._work, message, request)
+            del message  # only the thread refers to it, as long as necessary
+            self._requests[work] = request
+            work.add_done_callback(self._done)
+            await request.taken.wait()
+
+    def _has_room(self, request: _PendingRequest) -> bool:
+        size = request.size + sum(each.size for each in self._requests.values())
+        size += sum(self._waiting.values())
+        return len(self._requests) < _REQUESTS and size <= _BYTES
+
+    async def _any_done(self) -> None:
+        await asyncio.wait([*self._requests, *self._waiting], return_when=asyncio.FIRST_COMPLETED)
+
+    def _take(self, request: _PendingRequest, decoupled: bool) -> None:
+        """Read on; the response to this request follows those to earlier ones, unless decoupled."""
+        if not decoupled:
+            request.turn, self._last = self._last, request.answered
+        request.taken.set()
+
+    def _done(self, work: asyncio.Future[None]) -> None:
+        request = self._requests.pop(work)
+        if not request.waits:
+            request.answered.set()
+        if not work.cancelled() and (error := work.exception()) is not None:
+            _log.error("a request of a stream failed in an unforeseen way", exc_info=error)
+            self._fail(Internal(f"{type(error).__name__}: {error}"))
+
+    async def _send_in_turn(self, request: _PendingRequest, message: bytes) -> bool:
+        """Send a response, or keep it until its turn; return False if the stream has ended."""
+        if request.turn is None or request.turn.is_set():
+            await self._write(message)
+        else:
+            # It is the only response to its request, so no thread has to wait with it.
+            request.waits = True
+            task = asyncio.ensure_future(self._write_later(request, request.turn, message))
+            self._waiting[task] = len(message)
+            task.add_done_callback(self._waiting.pop)
+        return not self._ended
+
+    async def _write_later(
+        self, request: _PendingRequest, turn: asyncio.Event, message: bytes
+    ) -> None:
+        try:
+            await turn.wait()
+            await self._write(message)
+        finally:
+            request.answered.set()
+
+    async def _write(self, message: bytes) -> None:
+        async with self._writing:
+            if self._ended:
+                return
+            try:
+                await self._context.write(message)
+            except grpc.aio.BaseError as error:
+                _log.debug("a response could not be sent: %r", error)
+                self._end()  # the client disconnected
+
+    # On a thread for each request
+
+    def _work(self, message: bytes, request: _PendingRequest) -> None:
+        id, responses = self._begin(message, request)
+        for response in responses:
+            if isinstance(response, InferenceServerException) and self._errors_end_stream:
+                self._loop.call_soon_threadsafe(self._fail, response)
+                return
+            final = isinstance(responses, Responses) and responses.ended
+            if not self._send(request, _encode(response, id, final)):
+                return
+
+    def _begin(self, message: bytes, request: _PendingRequest) -> tuple[str, Iterable[StreamItem]]:
+        """Queue a request to its model; return the request id and the responses."""
+        decoupled = False
+        try:
+            infer = rpc_request.decode_request(message)
+            responses = self._server.stream(infer, request.cancelled)
+            decoupled = responses.decoupled
+            return infer.id, responses
+        except ValueError as error:
+            unreadable = Internal(f"Unable to parse request: {error}")
+            self._loop.call_soon_threadsafe(self._fail, unreadable)
+            return "", ()
+        except InferenceServerException as error:
+            return error.request_id, (error,)
+        finally:
+            self._loop.call_soon_threadsafe(self._take, request, decoupled)
+
+    def _send(self, request: _PendingRequest, message: bytes) -> bool:
+        """Wait until a response is sent or waits for its turn; return False to stop."""
+        if request.cancelled.is_set():
+            return False
+        sending = asyncio.run_coroutine_threadsafe(self._send_in_turn(request, message), self._loop)
+        try:
+            return sending.result()
+        except CancelledError:  # the server is stopping
+            return False
+
+
+def _encode(response: StreamItem, id: str, final: bool) -> bytes:
+    """Return the message of a response.
+
+    Args:
+        id: the id of the request.
+        final: True if no response follows.
+    """
+    try:
+        if not isinstance(response, InferenceServerException):
+            whole = InferStreamResponse(response=response)
+            return b"".join(rpc_infer.encode_stream_response(whole))
+    except ValueError as error:
+        response = InvalidArgument(str(error))
+    # As in Triton, only errors of models have parameters, not those of refused requests.
+    parameters = {"triton_final_response": final} if response.model else NO_PARAMETERS
+    rest = InferResponse(response.model, id=id, parameters=parameters)
+    failed = InferStreamResponse(response.message() or "", rest)
+    return b"".join(rpc_infer.encode_stream_response(failed))

@@ -1,0 +1,1 @@
+"""The HTTP frontend: an ASGI application and the thread that serves it."""

@@ -1,0 +1,180 @@
+"""The HTTP listener: uvicorn on its own thread and event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from contextlib import suppress
+from typing import TypeAlias
+
+from ...core import InferenceServer
+from ...extras import optional_import
+from ..sockets import listen
+from .application import HttpApplication
+
+with optional_import("uvicorn and httptools"):
+    import httptools  # noqa: F401  # uvicorn imports it later, with a worse error
+    import uvicorn
+
+_log = logging.getLogger("tritonclient.server.http")
+
+#: Seconds until an idle connection is closed. Triton keeps them forever, as do client pools.
+_KEEP_ALIVE = 3600
+#: Seconds for sending the responses of cancelled requests.
+_CANCEL_GRACE = 0.5
+#: Seconds between checks of uvicorn whether all requests are finished.
+_UVICORN_POLL = 0.1
+
+Path: TypeAlias = "str | os.PathLike[str]"
+
+
+class HttpListener:
+    """Serves HTTP between `start()` and `stop()`.
+
+    Args:
+        host: address to listen on; it is bound when this is created.
+        port: port to listen on; 0 for a free port.
+        certificate: files with a certificate and its key, to serve https.
+        max_input_size: largest request body in bytes.
+        exit_timeout: seconds that running requests have to end.
+
+    Raises:
+        OSError: the address is not available.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        certificate: tuple[Path | None, Path | None],
+        max_input_size: int,
+        exit_timeout: int,
+    ) -> None:
+        self._socket = listen(host, port)
+        self.port: int = self._socket.getsockname()[1]
+        self._certificate = certificate
+        self._max_input_size = max_input_size
+        self._exit_timeout = exit_timeout
+        self._application: HttpApplication | None = None
+        self._server: _UvicornServer | None = None
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._run, name=f"tritonclient-http-{self.port}", daemon=True
+        )
+
+    def start(self, server: InferenceServer) -> None:
+        """Start serving; return when the socket listens.
+
+        Raises:
+            OSError: a certificate cannot be read.
+        """
+        application = HttpApplication(server, max_input_size=self._max_input_size)
+        self._application = application
+        certfile, keyfile = self._certificate
+        config = uvicorn.Config(
+            application,
+            http="httptools",
+            ws="none",
+            loop="asyncio",
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            ssl_certfile=certfile and str(certfile),
+            ssl_keyfile=keyfile and str(keyfile),
+        )
+        config.load()
+        self._server = _UvicornServer(config, self._exit_timeout)
+        self._thread.start()
+        self._server.listening.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def begin_shutdown(self) -> None:
+        """Begin a graceful shutdown, without waiting for it."""
+        if self._server is not None:
+            self._server.begin_shutdown()
+
+    def stop(self) -> None:
+        """Finish running requests, close all connections and end the thread."""
+        self.begin_shutdown()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._socket.close()
+        if self._application is not None:
+            self._application.close()
+
+    def abandon(self) -> None:
+        """Close the socket; for a forked child, which has no serving thread."""
+        self._socket.close()
+
+    def _run(self) -> None:
+        assert self._server is not None
+        try:
+            asyncio.run(self._server.serve(sockets=[self._socket]))
+        except BaseException as error:  # uvicorn raises SystemExit when it cannot start
+            _log.debug("the HTTP server failed", exc_info=True)
+            self._failure = error
+        finally:
+            self._server.listening.set()
+
+
+class _UvicornServer(uvicorn.Server):
+    """A uvicorn server with an event for "listening", and a shutdown without polling."""
+
+    def __init__(self, config: uvicorn.Config, exit_timeout: int) -> None:
+        super().__init__(config)
+        self._exit_timeout = exit_timeout
+        self.listening = threading.Event()
+        self._shutdown_begun: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def begin_shutdown(self) -> None:
+        """Begin a graceful shutdown; from any thread."""
+        if self._loop is not None and self._shutdown_begun is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._shutdown_begun.set)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._shutdown_begun = asyncio.Event()
+        await super().startup(sockets=sockets)
+        self.listening.set()
+
+    async def main_loop(self) -> None:
+        assert self._shutdown_begun is not None
+        await self._shutdown_begun.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        ending = asyncio.ensure_future(super().shutdown(sockets=sockets))
+        await asyncio.wait([ending], timeout=self._exit_timeout + _UVICORN_POLL)
+        if not ending.done():
+            await self._cancel_requests()
+        # Connections whose requests did not end in time, or whose clients do not read.
+        for connection in list(self.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        await ending
+
+    async def _cancel_requests(self) -> None:
+        # uvicorn would log each cancelled request with a traceback.
+        self.force_exit = True
+        requests = set(self.server_state.tasks)
+        if not requests:
+            return
+        _log.warning(
+            "cancelled %d request(s) that took longer than the exit timeout of %d s",
+            len(requests),
+            self._exit_timeout,
+        )
+        for request in requests:
+            request.cancel()
+        await asyncio.wait(requests, timeout=_CANCEL_GRACE)

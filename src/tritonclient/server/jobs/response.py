@@ -1,0 +1,33 @@
+"""A response to a job, and what receives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeAlias
+
+from ...errors import InferenceServerException
+from .tensor import Tensor
+
+
+class CancelFlag(Protocol):
+    """The readable half of a `threading.Event` that is set to cancel a request."""
+
+    def is_set(self) -> bool:
+        """Return True if the request is cancelled."""
+        ...
+
+
+class Response(NamedTuple):
+    """One response to a job: outputs, an error, or neither if it only ends the responses.
+
+    Attributes:
+        final: True if no response follows.
+    """
+
+    outputs: tuple[Tensor, ...] | None = None
+    error: InferenceServerException | None = None
+    final: bool = False
+
+
+#: Called with each response, on any thread; it may block until the reader has room.
+ResponseSink: TypeAlias = Callable[[Response], None]

@@ -1,0 +1,72 @@
+"""Loading: from the source of a version to a `Model` with backend, scheduler and labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ...codec import messages_pb
+from ...errors import ServerError
+from ..backends import registry
+from ..backends.base import ModelSource
+from ..config import checking, reading
+from ..config.specification import specifications
+from ..scheduling import ensemble_steps
+from ..scheduling.base import Scheduler
+from ..scheduling.dynamic import DynamicBatcher
+from ..scheduling.ensemble import EnsembleScheduler
+from ..scheduling.sequence import SequenceBatcher
+from ..telemetry.statistics import Statistics
+from .model import Model
+
+
+def load(source: ModelSource) -> Model:
+    """Load a version of a model.
+
+    Raises:
+        ServerError: it cannot be served; the message gives the reason.
+        ImportError: an optional package is missing.
+    """
+    try:
+        # Each version completes its own copy of the configuration.
+        config = reading.new()
+        config.CopyFrom(source.config)
+        source = replace(source, config=config)
+        checking.check(config)
+        if not source.path.exists():
+            raise ValueError(f"unable to find '{source.path}' for model '{source.name}'")
+        return _load_ensemble(source) if checking.is_ensemble(config) else _load(source)
+    except (ValueError, OSError) as error:
+        raise ServerError(f"Invalid argument: {error}", "400") from error
+
+
+def _load(source: ModelSource) -> Model:
+    backend = registry.find(source.config.backend)
+    backend.complete(source)
+    checking.check(source.config)
+    values = messages_pb.to_dict(source.config)
+    labels = _labels(source)
+    factories = backend.instances(source, values)
+    scheduler: Scheduler = (
+        SequenceBatcher(source.name, values, len(factories))
+        if "sequence_batching" in values
+        else DynamicBatcher(values)
+    )
+    return Model(source, values, labels, Statistics(), scheduler, factories)
+
+
+def _load_ensemble(source: ModelSource) -> Model:
+    ensemble_steps.complete(source.config, source.host)
+    values: dict[str, Any] = messages_pb.to_dict(source.config)
+    labels = {**ensemble_steps.labels(source.config, source.host), **_labels(source)}
+    statistics = Statistics()
+    scheduler = EnsembleScheduler(source.name, source.config, source.host, statistics)
+    return Model(source, values, labels, statistics, scheduler, ())
+
+
+def _labels(source: ModelSource) -> dict[str, tuple[str, ...]]:
+    return {
+        each.name: tuple((source.directory / each.label_filename).read_text("utf-8").splitlines())
+        for each in specifications(source.config.output)
+        if each.label_filename
+    }

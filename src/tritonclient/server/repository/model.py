@@ -1,0 +1,112 @@
+"""`Model`: one loaded version, with its scheduler, instances and statistics."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from ... import messages as m
+from ..backends.base import InstanceFactory, ModelSource
+from ..config.specification import specifications
+from ..jobs.job import Job
+from ..jobs.model_info import ModelInfo
+from ..scheduling.base import Scheduler
+from ..telemetry.statistics import Statistics
+from .instance_thread import InstanceThread
+
+
+class Model:
+    """A version that is ready to execute.
+
+    Attributes:
+        config: its configuration in its JSON form.
+        info: its interface.
+        statistics: counts and durations of its requests.
+
+    Args:
+        source: what it was loaded from.
+        values: its configuration in its JSON form.
+        labels: class names of each output that has a label file.
+        factories: make its instances.
+    """
+
+    def __init__(
+        self,
+        source: ModelSource,
+        values: dict[str, Any],
+        labels: dict[str, tuple[str, ...]],
+        statistics: Statistics,
+        scheduler: Scheduler,
+        factories: Iterable[InstanceFactory],
+    ) -> None:
+        self.config = values
+        self.info = ModelInfo(
+            name=source.name,
+            version=source.version,
+            max_batch_size=values["max_batch_size"],
+            inputs={each.name: each for each in specifications(source.config.input)},
+            outputs={each.name: each for each in specifications(source.config.output)},
+            decoupled=values.get("model_transaction_policy", {}).get("decoupled", False),
+            labels=labels,
+        )
+        self.statistics = statistics
+        self._open = 0
+        self._settled = threading.Condition()
+        self._scheduler = scheduler
+        self._threads: list[InstanceThread] = []
+        for index, make in enumerate(factories):
+            thread = InstanceThread(self.info.name, make, scheduler, index, statistics)
+            try:
+                thread.start()
+            except BaseException:
+                self.close()
+                raise
+            self._threads.append(thread)
+
+    def metadata(self, versions: tuple[str, ...]) -> m.ModelMetadata:
+        """Return the metadata of the model.
+
+        Args:
+            versions: those that are ready.
+        """
+        batch = (-1,) if self.info.batches else ()
+        inputs, outputs = (
+            tuple(
+                m.TensorMetadata(each.name, each.datatype, batch + each.shape)
+                for each in tensors.values()
+            )
+            for tensors in (self.info.inputs, self.info.outputs)
+        )
+        platform = self.config["platform"] or self.config["backend"]
+        return m.ModelMetadata(self.info.name, versions, platform, inputs, outputs)
+
+    def put(self, job: Job) -> None:
+        """Queue a job without waiting for its execution.
+
+        Raises:
+            ModelClosed: the model was unloaded.
+            ServerError: the scheduler refuses the job.
+        """
+        with self._settled:
+            self._open += 1
+        job.on_settled = self._job_settled
+        try:
+            self._scheduler.put(job)
+        except BaseException:
+            self._job_settled()
+            raise
+
+    def _job_settled(self) -> None:
+        with self._settled:
+            self._open -= 1
+            if not self._open:
+                self._settled.notify_all()
+
+    def close(self) -> None:
+        """Accept no more jobs, wait for those in execution, and finalize the instances."""
+        self._scheduler.close()
+        with self._settled:
+            self._settled.wait_for(lambda: not self._open)
+        for thread in self._threads:
+            thread.finish()

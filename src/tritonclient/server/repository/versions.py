@@ -1,0 +1,94 @@
+"""The versions of a model and their states."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass, field
+
+from ...errors import InvalidArgument, ServerError
+from ..backends.base import ModelSource
+from .loading import load
+from .model import Model
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Version:
+    """The state of one version.
+
+    Attributes:
+        state: "READY" or "UNAVAILABLE".
+        model: None unless it is ready.
+        missing: the message about a missing optional package; else "".
+    """
+
+    state: str
+    reason: str = ""
+    model: Model | None = None
+    missing: str = ""
+
+    def unloaded(self) -> Version:
+        """Return the state after unloading; that of a version that is not ready is the same."""
+        return Version("UNAVAILABLE", "unloaded") if self.model else self
+
+
+@dataclass(slots=True)
+class ModelEntry:
+    """A model that was to be loaded at least once.
+
+    Attributes:
+        reason: why the model has no versions; else "".
+        files: those of a load request, deleted with the entry.
+        override: the configuration of a load request, as JSON text.
+        steps: names of the models that an ensemble uses.
+        waits: True for an unloaded ensemble that is loaded again together with its models.
+    """
+
+    versions: dict[int, Version] = field(default_factory=dict)
+    reason: str = ""
+    files: tempfile.TemporaryDirectory[str] | None = None
+    override: str | None = None
+    steps: frozenset[str] = frozenset()
+    waits: bool = False
+
+    @property
+    def ready(self) -> dict[int, Model]:
+        """The ready versions."""
+        return {number: each.model for number, each in self.versions.items() if each.model}
+
+    def close(self) -> None:
+        """Close all ready versions, after their requests in execution; delete the files."""
+        for model in self.ready.values():
+            model.close()
+        if self.files is not None:
+            self.files.cleanup()
+
+
+def load_version(source: ModelSource) -> Version:
+    """Load a version; return its state, with the reason if it is not ready."""
+    try:
+        model = load(source)
+    except ServerError as error:
+        _log.error("failed to load '%s' version %d: %s", source.name, source.version, error)
+        return Version("UNAVAILABLE", error.message() or "")
+    except ImportError as error:
+        return Version("UNAVAILABLE", f"Internal: {error}", missing=str(error))
+    return Version("READY", model=model)
+
+
+def load_error(name: str, versions: dict[int, Version]) -> InvalidArgument | None:
+    """Return the error of a load if a version is not ready or there is none; else None."""
+    if not versions:
+        text = (
+            f"at least one version must be available under the version policy of model '{name}'\n"
+        )
+    else:
+        failed = [(n, each) for n, each in versions.items() if each.state != "READY"]
+        if not failed:
+            return None
+        text = "".join(
+            f"version {n} is at UNAVAILABLE state: {each.reason};\n" for n, each in failed
+        )
+    return InvalidArgument(f"load failed for model '{name}': {text}", "400")

@@ -1,0 +1,4 @@
+"""Schedulers: which jobs are executed together, and when.
+
+May import `jobs`, `config` and `telemetry`.
+"""

@@ -1,0 +1,30 @@
+"""`Scheduler`: a queue of jobs in front of the instances of a model."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..jobs.job import Job
+
+
+class Scheduler(Protocol):
+    """A queue of jobs in front of the instances of a model."""
+
+    def put(self, job: Job) -> None:
+        """Add a job without waiting for its execution.
+
+        Raises:
+            ModelClosed: the scheduler is closed.
+            ServerError: the job is refused.
+        """
+
+    def next_batch(self, instance: int) -> list[Job]:
+        """Return the jobs that an instance executes next; block until there are some.
+
+        An empty list means that the scheduler is closed and no jobs are left. Jobs with a
+        `refusal` must be answered with it instead of being executed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Accept no more jobs; waiting jobs are still executed."""

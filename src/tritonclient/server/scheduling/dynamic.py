@@ -1,0 +1,113 @@
+"""`DynamicBatcher`: one queue for all instances of a model, which may batch its jobs."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from bisect import insort
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ...errors import Unavailable
+from ..jobs.errors import ModelClosed
+from ..jobs.job import Job
+from .policies import NEVER, BatchingRule, QueuePolicy
+
+
+class _Entry(NamedTuple):
+    """A waiting job; entries sort in the order of execution."""
+
+    level: int
+    late: bool
+    number: int
+    expiry: float
+    job: Job
+
+
+class DynamicBatcher:
+    """A queue with priorities, timeouts and dynamic batching.
+
+    Args:
+        config: the model configuration in its JSON form. Without `dynamic_batching` each job is
+            executed alone, in the order of arrival.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        settings = config.get("dynamic_batching")
+        self._rule = BatchingRule() if settings is None else BatchingRule.of(config, settings)
+        self._levels, self._default_level, self._policies = _policies(settings or {})
+        self._timed = any(policy.timeout for policy in self._policies)
+        self._numbers = itertools.count()
+        self._waiting: list[_Entry] = []
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, job: Job) -> None:
+        """Add a job.
+
+        Raises:
+            ModelClosed: the queue is closed.
+            Unavailable: the queue of the job's priority level is full.
+        """
+        level = self._level(job)
+        policy = self._policies[level]
+        with self._changed:
+            if self._closed:
+                raise ModelClosed(f"model '{job.model.name}' was unloaded", "503")
+            if policy.limit and sum(each.level == level for each in self._waiting) >= policy.limit:
+                raise Unavailable(
+                    f"[request id: {job.options.id or '<id_unknown>'}] Exceeds maximum queue size",
+                    "503",
+                )
+            entry = _Entry(level, False, next(self._numbers), policy.expiry(job), job)
+            insort(self._waiting, entry)
+            self._changed.notify()
+
+    def _level(self, job: Job) -> int:
+        asked = int(job.options.parameters.get("priority", 0))
+        return asked if 1 <= asked <= self._levels else self._default_level
+
+    def next_batch(self, instance: int) -> list[Job]:
+        """Return the next jobs, the same for every instance; see `Scheduler`."""
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                if self._timed and (expired := self._expire(now)):
+                    return expired
+                jobs, until = self._rule.choose((each.job for each in self._waiting), now=now)
+                if jobs or (self._closed and not self._waiting):
+                    del self._waiting[: len(jobs)]
+                    for job in jobs:
+                        job.refused()
+                    return jobs
+                self._changed.wait(until - now if self._waiting else None)
+
+    def _expire(self, now: float) -> list[Job]:
+        """Remove and return the jobs that timed out; move those that may be late to the end."""
+        expired = [each for each in self._waiting if each.expiry <= now]
+        refused = []
+        for each in expired:
+            self._waiting.remove(each)
+            if self._policies[each.level].delays:
+                insort(self._waiting, each._replace(late=True, expiry=NEVER))
+            else:
+                each.job.refusal = Unavailable("Request timeout expired", "503")
+                refused.append(each.job)
+        return refused
+
+    def close(self) -> None:
+        """Accept no more jobs; waiting jobs are still executed."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _policies(settings: Mapping[str, Any]) -> tuple[int, int, list[QueuePolicy]]:
+    """Return the number of priority levels, the default level, and the policy of each level."""
+    levels = settings.get("priority_levels", 0)
+    default = settings.get("default_queue_policy")
+    policies = [QueuePolicy() if default is None else QueuePolicy.of(default)] * (levels + 1)
+    for level, policy in settings.get("priority_queue_policy", {}).items():
+        policies[int(level)] = QueuePolicy.of(policy)
+    return levels, settings.get("default_priority_level", 0), policies

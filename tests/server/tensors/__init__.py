@@ -1,0 +1,1 @@
+"""Tests of the inputs and outputs of requests."""
