@@ -90,7 +90,7 @@ def wait_until_ready(
             raise DeadlineExceeded(text, endpoint=url, model=model)
         try:
             # A server that accepts and then hangs should not use up all the time at once.
-            if (yield request, 5.0 if left is None else min(left, 5.0)):
+            if (yield request, 5.0 if left is None else min(left, 5.0, max(left / 2, 1.0))):
                 return
             last = "it answered that it is not ready"
         except (ConnectionFailed, DeadlineExceeded, ServerError) as error:

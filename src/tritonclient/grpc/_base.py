@@ -56,6 +56,7 @@ class GrpcClientBase(InferenceServerClientBase):
         creds: Any,
         keepalive_options: KeepAliveOptions | None,
         channel_args: Iterable[tuple[str, Any]] | None,
+        max_response_size: int | None,
     ) -> None:
         super().__init__()
         self._verbose = verbose
@@ -69,6 +70,7 @@ class GrpcClientBase(InferenceServerClientBase):
             creds,
             keepalive_options,
             None if channel_args is None else tuple(channel_args),
+            max_response_size,
         )
         self._route = make_route(*arguments)
         self._by_grpcio = partial(make_route, *arguments, through_grpcio=True)

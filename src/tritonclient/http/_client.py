@@ -72,8 +72,10 @@ class InferenceServerClient(HttpClientBase):
         ssl_options: Mapping[str, Any] | None = None,
         ssl_context_factory: Callable[..., ssl_module.SSLContext] | None = None,
         insecure: bool = False,
+        *,
+        max_response_size: int | None = None,
     ) -> None:
-        super().__init__(url, verbose, ssl)
+        super().__init__(url, verbose, ssl, max_response_size)
         tls = None
         if ssl:
             from ._secure import make_tls

@@ -18,6 +18,7 @@ from ..errors import (
 )
 from ..messages import Request
 from .call import MAX_REFUSALS, NO_OPTIONS, Call, Options, Settings, check_timeout, locate, note
+from .decompressing import decompress
 from .endpoint import TLS
 from .pool import Connection, Pool
 
@@ -95,7 +96,11 @@ class Transport:
     ) -> T:
         try:
             buffers = call.start(connection.engine, timeout)
-            answer = call.finish(connection.exchange(buffers, deadline))
+            response = connection.exchange(buffers, deadline)
+            compressed = call.compressed(response)
+            if compressed is not None:
+                decompress(compressed, deadline)
+            answer = call.finish(response)
         except BaseException as error:
             # Where other calls than this can go on, its end need not be the connection's.
             mild = isinstance(error, (CallRefused, DeadlineExceeded, Cancelled, ProtocolError))
