@@ -328,6 +328,21 @@ def test_a_name_server_that_says_no(runtime, monkeypatch):
 # The phases, and other ways to connect
 
 
+@both_protocols
+@both_runtimes
+def test_small_messages_are_not_held_back(protocol, runtime):
+    with protocol.serve([protocol.answer_all]) as server, runtime(server.url) as client:
+        check(infer(client))
+        transport = client.client._transport
+        if runtime.kind == "blocking":
+            socks = [each.stream.sock for each in transport._pool._all]
+        else:
+            name = "transport" if protocol is HTTP else "_transport"
+            transports = [getattr(each, name) for each in transport._recent._all]
+            socks = [each.get_extra_info("socket") for each in transports]
+        assert [s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for s in socks] == [1]
+
+
 @both_runtimes
 @pytest.mark.parametrize("protocol", ["https", "grpcs"])
 def test_a_handshake_that_takes_too_long(runtime, protocol):

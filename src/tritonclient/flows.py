@@ -101,11 +101,15 @@ def wait_until_ready(
         pause = min(pause * 1.5, 0.5)
 
 
-def describe_model(name: str, version: str, timeout: float | None) -> Flow[ModelSpec]:
-    """Learn a model's interface."""
+def describe_model(
+    name: str, version: str, timeout: float | None, clock: Callable[[], float] = monotonic
+) -> Flow[ModelSpec]:
+    """Learn a model's interface; the timeout is for both requests together."""
+    end = None if timeout is None else clock() + timeout
     metadata = yield GetModelMetadata(name, version), timeout
     try:
-        config = yield GetModelConfig(name, version), timeout
+        left = None if end is None else max(end - clock(), 1e-6)
+        config = yield GetModelConfig(name, version), left
     except (NotFound, Unimplemented):
         config = None  # an extension of Triton's, which other servers lack
     return ModelSpec.of(name, version, metadata, config)

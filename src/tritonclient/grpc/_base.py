@@ -219,7 +219,7 @@ class GrpcClientBase(InferenceServerClientBase):
         if self._closed and ours and isinstance(error, (Cancelled, ConnectionFailed)):
             return get_cancelled_error("Channel closed!")
         if timeout is None and ours and isinstance(error, DeadlineExceeded):
-            text = f"can't connect in {CONNECT_TIMEOUT:g} s"
+            text = f"can't connect in {CONNECT_TIMEOUT:g} s: {error.message()}"
             error = ConnectionFailed(text, endpoint=error.endpoint)
         return in_grpcs_words(error)
 

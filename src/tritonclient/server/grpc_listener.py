@@ -168,7 +168,8 @@ class GrpcListener:
 def _arguments(options: GrpcOptions) -> list[tuple[str, int | str]]:
     """What grpcio is told, by the names of its core."""
     return [
-        ("grpc.max_receive_message_length", -1),
+        # Triton's limit. It holds after decompression as well, where a small message can be huge.
+        ("grpc.max_receive_message_length", 2**31 - 1),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", int(options.reuse_port)),
         ("grpc.default_compression_level", COMPRESSION_LEVELS.index(options.compression_level)),

@@ -110,6 +110,8 @@ class Attempt:
         sock = socket.socket(address.family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
+            # asyncio does so only with sockets that say that they are TCP.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._loop.sock_connect(sock, address.sockaddr)
         except BaseException:
             sock.close()

@@ -82,7 +82,8 @@ class Transport:
                     note("%s: the call was refused; sending it again", self._url)
                 except ConnectionFailed:
                     # A server may close an idle connection just as a request is on its way.
-                    if not (connection.reused and call.idempotent):
+                    refusals += 1
+                    if not (connection.reused and call.idempotent) or refusals > MAX_REFUSALS:
                         raise
                     note("%s: the idle connection was lost; asking again", self._url)
                     self._pool.discard_idle()
