@@ -53,6 +53,8 @@ class InferenceServerClient(HttpClientBase):
             of `ssl.SSLContext`, and `cert_reqs=ssl.CERT_NONE` trusts any server.
         ssl_context_factory: makes the `ssl.SSLContext`, instead of `ssl.create_default_context`.
         insecure: do not hold the server's name against its certificate.
+        max_response_size: refuse larger answers, in bytes, also after decompression. By default
+            any size may be received, and a compressed answer may grow to 256 MiB.
 
     Raises:
         InferenceServerException: the URL has a scheme.
