@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tests import recordings
 
 from fuzzing import Choices
-from tritonclient.engine.http1 import MAX_HEAD_SIZE, Http1, Response
+from tritonclient.engine.http1 import MAX_HEAD_SIZE, Http1
 from tritonclient.errors import ConnectionFailed, ProtocolError
 
 _LIMITS = (0, 100, 1 << 16)
@@ -25,10 +26,10 @@ def check(data: bytes) -> None:
         assert other == whole, f"{other} in pieces of {each}, {whole} in one"
 
 
-def _received(wire: bytes, size: int, limit: int) -> tuple[Response | str, bool]:
+def _received(wire: bytes, size: int, limit: int) -> tuple[Any, bool]:
     """The answer in a wire that comes in pieces of a size, or the kind of its fault (the text may
     tell what had come by then); and whether the connection can go on."""
-    engine = Http1(max_body=limit, offset_header=_OFFSET)
+    engine = Http1(max_body=limit, max_content=limit, offset_header=_OFFSET)
     engine.start(b"")
     try:
         for position in range(0, len(wire), size or 1):
@@ -39,8 +40,12 @@ def _received(wire: bytes, size: int, limit: int) -> tuple[Response | str, bool]
         assert not engine.reusable
         return type(error).__name__, False
     assert engine.response is not None
-    assert len(engine.response.body) <= limit
-    return engine.response, engine.reusable
+    try:
+        content = engine.response.content()
+    except ProtocolError as error:
+        return type(error).__name__, engine.reusable
+    assert len(content) <= limit
+    return engine.response._replace(body=content), engine.reusable
 
 
 def _feed(engine: Http1, piece: bytes, limit: int) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
+import random
 import time
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tritonclient.engine.coding import CODINGS, compress, decompress
+from tritonclient.engine import coding
+from tritonclient.engine.coding import CODINGS, Compressed, compress, decompress
 from tritonclient.errors import ProtocolError
 
 LIMIT = 1 << 24
@@ -44,6 +46,95 @@ def test_sizes(make, size):
 @given(st.lists(st.binary(max_size=100), min_size=1, max_size=5))
 def test_members(parts):
     assert bytes(decompress(b"".join(map(gzip.compress, parts)), "gzip", LIMIT)) == b"".join(parts)
+
+
+#: The sizes of the steps, of what zlib is given and gives at once, and what lies around them.
+EDGES = sorted(
+    size + more
+    for size in (coding._SLICE, coding._PIECE, coding._STEP, 2 * coding._STEP, 3 * coding._PIECE)
+    for more in (-1, 0, 1)
+)
+
+
+def content_of(kind, size):
+    """Contents that can be compressed a thousandfold, somewhat, and not at all."""
+    if kind == "zeros":
+        return bytes(size)
+    noise = random.Random(size).randbytes(size if kind == "noise" else 5000)
+    return (noise * (size // len(noise) + 1))[:size]
+
+
+@pytest.mark.parametrize("kind", ["zeros", "repeats", "noise"])
+@pytest.mark.parametrize("size", EDGES)
+def test_members_as_large_as_a_step(size, kind):
+    member = gzip.compress(content_of(kind, size), 1)
+    tail = gzip.compress(b"tail")
+    for body in (member + tail, member + member, tail + member + tail, member + member[:-1]):
+        try:
+            expected = gzip.decompress(body)
+        except EOFError:
+            with pytest.raises(ProtocolError):
+                decompress(body, "gzip", LIMIT)
+        else:
+            assert decompress(body, "gzip", LIMIT) == expected
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["zeros", "repeats", "noise"]),
+            st.sampled_from(EDGES) | st.integers(0, 3 << 20),
+            st.sampled_from([0, 1, 6, 9]),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.none() | st.integers(0, 1000),
+    st.binary(max_size=3),
+)
+@settings(max_examples=30)
+def test_as_gzip_itself(members, cut, garbage):
+    body = b"".join(gzip.compress(content_of(kind, n), level) for kind, n, level in members)
+    body = body[: None if cut is None else len(body) - cut] + garbage.rstrip(b"\0")
+    try:
+        expected = gzip.decompress(body)
+    except (OSError, EOFError, zlib.error):
+        with pytest.raises(ProtocolError):
+            decompress(body, "gzip", LIMIT)
+    else:
+        if body and not body.endswith(b"\0" * 8):
+            assert decompress(body, "gzip", LIMIT) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        gzip.compress(bytes(20 << 20)),
+        gzip.compress(os.urandom(5 << 20)),
+        gzip.compress(b"") * 100_000,
+        gzip.compress(bytes(1000)) * 1000,
+    ],
+    ids=["zeros", "noise", "nothing", "many members"],
+)
+def test_steps(body):
+    """Each does little, and moves on."""
+    compressed = Compressed(body, "gzip", LIMIT * 2)
+    place = -1
+    while not compressed.step():
+        now = compressed._position + len(compressed._content)
+        assert now > place
+        assert now - max(place, 0) <= coding._STEP + coding._PIECE + coding._ROUNDS * coding._SLICE
+        place = now
+    assert compressed.content() == gzip.decompress(body)
+    assert compressed.step()
+
+
+def test_an_error_comes_again():
+    compressed = Compressed(gzip.compress(bytes(100)), "gzip", 10)
+    for _ in range(2):
+        with pytest.raises(ProtocolError, match="max_response_size"):
+            compressed.content()
+    assert compressed.done
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from tests.adversity import both_runtimes, no_hang
 from tests.echo import infer, located
 from tests.protocols import both_protocols
+from tests.silence import silent_listener
 from tritonclient import AsyncClient, ConnectionFailed, ConnectionRefused, DeadlineExceeded
 
 pytestmark = both_protocols
@@ -26,26 +27,9 @@ def unused(protocol):
 
 @pytest.fixture
 def unreachable(protocol):
-    """A listener whose queue is full, so that connecting takes for ever."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = []
-        try:
-            for _ in range(10):
-                sock = socket.socket()
-                waiting.append(sock)
-                sock.settimeout(0.2)
-                try:
-                    sock.connect(listener.getsockname())
-                except TimeoutError:
-                    break
-            else:
-                pytest.skip("this system does not let connections wait")
-            yield protocol.url(listener.getsockname()[1])
-        finally:
-            for sock in waiting:
-                sock.close()
+    """Where connecting takes for ever."""
+    with silent_listener() as (_, port):
+        yield protocol.url(port)
 
 
 @both_runtimes
@@ -89,7 +73,7 @@ def test_timeout_of_the_network_is_no_deadline(protocol, monkeypatch):
         async def give_up(*arguments, **options):
             raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", give_up)
+        monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", give_up)
         async with AsyncClient(protocol.url(1)) as client:
             with pytest.raises(ConnectionFailed, match=r"can't connect.*timed out"):
                 await infer(client)

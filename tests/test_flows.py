@@ -107,8 +107,34 @@ def test_what_waiting_does_not_mend(drive, error):
 @pytest.mark.parametrize("missing", [NotFound("none", "404"), Unimplemented("none", "501")])
 def test_describe_without_configuration(drive, missing):
     world = World(m.ModelMetadata("m"), missing)
-    assert drive(world, describe_model("m", "1", 3.0)).max_batch_size is None
+    assert drive(world, describe_model("m", "1", 3.0, lambda: 0.0)).max_batch_size is None
     assert world.asked == [(m.GetModelMetadata("m", "1"), 3.0), (m.GetModelConfig("m", "1"), 3.0)]
+
+
+@both
+@pytest.mark.parametrize(("taken", "left"), [(1, 2), (2.5, 0.5), (9, 1e-6)])
+def test_both_requests_share_the_time(drive, taken, left):
+    world = World(m.ModelMetadata("m"), {"max_batch_size": 8})
+    times = iter([100.0, 100.0 + taken])
+    drive(world, describe_model("m", "1", 3.0, lambda: next(times)))
+    assert [timeout for _, timeout in world.asked] == [3.0, pytest.approx(left)]
+
+
+@both
+@pytest.mark.parametrize("timeout", [0.5, 2, 6, 60])
+def test_no_try_uses_up_all_the_time(drive, timeout):
+    """However long each takes, there are several, unless there is less than a second or so."""
+    world = World(DeadlineExceeded("it hangs"))
+    asked = world.asked
+
+    def clock():
+        return world.now + sum(seconds for _, seconds in asked)
+
+    with pytest.raises(DeadlineExceeded, match="it hangs"):
+        drive(world, wait_until_ready("http://x", "m", "", timeout, clock))
+    assert len(asked) >= (1 if timeout <= 1 else 2)
+    assert max(seconds for _, seconds in asked) <= max(5.0 * (timeout >= 10), timeout / 2, 1.0)
+    assert sum(seconds for _, seconds in asked) <= timeout
 
 
 @both

@@ -341,7 +341,7 @@ def test_no_classes(text):
     [
         ({"max_connections": 0}, ["max_connections", "0", "at least 1"]),
         ({"max_connections": "a"}, ["max_connections", "'a'", "whole number"]),
-        ({"max_response_size": None}, ["max_response_size", "None", "whole number"]),
+        ({"max_response_size": "1 MB"}, ["max_response_size", "1 MB", "whole number"]),
         ({"max_request_size": -1}, ["max_request_size", "-1", "at least 1"]),
         ({"timeout": -1}, ["timeout", "-1", "positive"]),
         ({"headers": "x"}, ["headers", "'x'", "mapping"]),

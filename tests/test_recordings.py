@@ -27,7 +27,7 @@ def response_of(exchange: Exchange) -> rest.HttpResponse:
         engine.eof_received()
     assert engine.response is not None
     return rest.HttpResponse(
-        engine.response.status, engine.response.headers, (engine.response.body,)
+        engine.response.status, engine.response.headers, (engine.response.content(),)
     )
 
 

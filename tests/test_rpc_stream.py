@@ -407,7 +407,7 @@ def test_bombs(coding):
     bomb = compress([bytes(1 << 20)], coding)
     wire = head(fields=fields) + data(message(bomb, 1)) + trailers()
     assert play([wire])[1] == [bytes(1 << 20)]
-    kind, text, _ = play([wire], max_message=1 << 19)
+    kind, text, _ = play([wire], max_content=1 << 19)
     assert (kind, "exceeds 524288 bytes" in text) == (ProtocolError, True)
 
 

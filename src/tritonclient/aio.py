@@ -80,7 +80,7 @@ class AsyncClient:
         tls: TLS | None = None,
         max_connections: int = 100,
         max_request_size: int | None = None,
-        max_response_size: int = 2**31 - 1,
+        max_response_size: int | None = None,
         keep_alive: KeepAlive | None = None,
         grpcio: Grpcio | None = None,
     ) -> None:

@@ -82,7 +82,8 @@ class Client:
         tls: how to secure `https` and `grpcs` connections; the default verifies the server.
         max_connections: connections open at the same time; further calls wait for one.
         max_request_size: refuse to send larger bodies, in bytes; None for no limit.
-        max_response_size: refuse to receive larger bodies, in bytes, also after decompression.
+        max_response_size: refuse to receive larger bodies, in bytes, also after decompression. By
+            default 2 GiB may be received, and a compressed body may grow to 256 MiB.
         keep_alive: when to ask a silent gRPC server for a sign of life.
         grpcio: carry gRPC through a channel of grpcio, with these arguments.
         workers: threads that carry what is given to `submit`.
@@ -97,7 +98,7 @@ class Client:
         tls: TLS | None = None,
         max_connections: int = 100,
         max_request_size: int | None = None,
-        max_response_size: int = 2**31 - 1,
+        max_response_size: int | None = None,
         keep_alive: KeepAlive | None = None,
         grpcio: Grpcio | None = None,
         workers: int = 16,

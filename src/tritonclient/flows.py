@@ -90,7 +90,7 @@ def wait_until_ready(
             raise DeadlineExceeded(text, endpoint=url, model=model)
         try:
             # A server that accepts and then hangs should not use up all the time at once.
-            if (yield request, 5.0 if left is None else min(left, 5.0)):
+            if (yield request, 5.0 if left is None else min(left, 5.0, max(left / 2, 1.0))):
                 return
             last = "it answered that it is not ready"
         except (ConnectionFailed, DeadlineExceeded, ServerError) as error:
@@ -101,11 +101,15 @@ def wait_until_ready(
         pause = min(pause * 1.5, 0.5)
 
 
-def describe_model(name: str, version: str, timeout: float | None) -> Flow[ModelSpec]:
-    """Learn a model's interface."""
+def describe_model(
+    name: str, version: str, timeout: float | None, clock: Callable[[], float] = monotonic
+) -> Flow[ModelSpec]:
+    """Learn a model's interface; the timeout is for both requests together."""
+    end = None if timeout is None else clock() + timeout
     metadata = yield GetModelMetadata(name, version), timeout
     try:
-        config = yield GetModelConfig(name, version), timeout
+        left = None if end is None else max(end - clock(), 1e-6)
+        config = yield GetModelConfig(name, version), left
     except (NotFound, Unimplemented):
         config = None  # an extension of Triton's, which other servers lack
     return ModelSpec.of(name, version, metadata, config)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict
 
 from .inference import request as make_request
 from .messages import Infer, LoadModel, Parameter
-from .transport.call import NO_OPTIONS, KeepAlive, Options, Settings, check_timeout
+from .transport.call import (
+    NO_OPTIONS,
+    KeepAlive,
+    Options,
+    Settings,
+    check_timeout,
+    response_limits,
+)
 from .transport.endpoint import parse_url
 from .transport.http import HttpSettings
 
@@ -165,7 +172,7 @@ def settings(
     headers: Mapping[str, str | bytes] | None,
     timeout: float | None,
     max_request_size: int | None,
-    max_response_size: int,
+    max_response_size: int | None,
     keep_alive: KeepAlive | None,
 ) -> Settings:
     """The settings of a client's transport.
@@ -175,11 +182,12 @@ def settings(
     """
     endpoint = parse_url(url)
     check_timeout(timeout)
+    largest, content = response_limits(max_response_size)
     given = dict(Options(headers or {}).headers)  # checks that it is a mapping
     if endpoint.protocol == "http":
         if keep_alive is not None:
             raise ValueError(f"keep_alive is given, but {url!r} is not gRPC, which alone has pings")
-        return HttpSettings(endpoint, given, max_request_size, max_response_size)
+        return HttpSettings(endpoint, given, max_request_size, largest, content)
     from .transport.grpc import GrpcSettings
 
-    return GrpcSettings(endpoint, given, max_request_size, max_response_size, keep_alive)
+    return GrpcSettings(endpoint, given, max_request_size, largest, keep_alive, content)

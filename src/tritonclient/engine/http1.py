@@ -29,7 +29,7 @@ import numpy as np
 
 from ..datatypes import Buffer
 from ..errors import ConnectionFailed, ProtocolError
-from .coding import decompress
+from .coding import MAX_CONTENT, Compressed
 
 #: Bytes received at once while the length of the rest is unknown.
 RECEIVE_SIZE = 16 * 1024
@@ -63,11 +63,20 @@ class Headers(dict[str, str]):
 
 
 class Response(NamedTuple):
-    """An answer. Header names are in lower case; `body` has its content coding removed."""
+    """An answer. Header names are in lower case; `body` is as it came."""
 
     status: int
     headers: Headers
-    body: memoryview
+    body: memoryview | Compressed
+
+    def content(self) -> memoryview:
+        """The body without its content coding.
+
+        Raises:
+            ProtocolError: it can't be decompressed, or is too large then.
+        """
+        body = self.body
+        return body.content() if isinstance(body, Compressed) else body
 
 
 class _State(Enum):
@@ -112,7 +121,8 @@ class Http1:
     """One connection's client side.
 
     Args:
-        max_body: largest body accepted, before and after decompression.
+        max_body: largest body accepted, in bytes.
+        max_content: largest content of a compressed body, in bytes.
         offset_header: name, in lower case, of the header that tells at which offset of the body
             the tensors begin; their memory is aligned there.
     """
@@ -127,6 +137,7 @@ class Http1:
         "_head",
         "_interim",
         "_max_body",
+        "_max_content",
         "_offset_header",
         "_parts",
         "_received",
@@ -142,9 +153,11 @@ class Http1:
         self,
         *,
         max_body: int = 2**31 - 1,
+        max_content: int = MAX_CONTENT,
         offset_header: str = "",
     ) -> None:
         self._max_body = max_body
+        self._max_content = max_content
         self._offset_header = offset_header
         self._buffer = bytearray(RECEIVE_SIZE)
         self._start = self._end = 0  # the part of the buffer that is received and not yet read
@@ -402,11 +415,12 @@ class Http1:
 
     def _finish(self, body: memoryview) -> None:
         head = self._head
+        sent: memoryview | Compressed = body
         if "content-encoding" in head.headers and len(body):
             coding = head.headers["content-encoding"].strip().lower()
             if coding != "identity":
-                body = decompress(body, coding, self._max_body)
-        self.response = Response(head.status, head.headers, body)
+                sent = Compressed(body, coding, self._max_content)
+        self.response = Response(head.status, head.headers, sent)
         self._body = _NOTHING
         self._parts = _NO_PARTS
         extra = self._start != self._end

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import ConnectionFailed, ProtocolError, ResourceExhausted
+from .coding import MAX_CONTENT
 from .header_block import MAX_BLOCK_SIZE, decode
 from .http2_answers import RECEIVE_SIZE, Answers
 from .http2_frames import (
@@ -60,8 +61,9 @@ class Http2(Answers):
     """One connection's client side.
 
     Args:
-        max_message: largest message accepted, before and after decompression; more than a flow
-            control window can hold, 2 GiB, never is.
+        max_message: largest message accepted, in bytes; more than a flow control window can hold,
+            2 GiB, never is.
+        max_content: largest content of a compressed message, in bytes.
 
     Attributes:
         response: the call that ended last, for drivers that make one call at a time.
@@ -89,8 +91,8 @@ class Http2(Answers):
         "length_known",
     )
 
-    def __init__(self, *, max_message: int = 2**31 - 1) -> None:
-        super().__init__(max_message)
+    def __init__(self, *, max_message: int = 2**31 - 1, max_content: int = MAX_CONTENT) -> None:
+        super().__init__(max_message, max_content)
         self._first = True
         # The DATA frame under way.
         self._data_stream: RpcStream | None = None

@@ -53,8 +53,8 @@ class Answers(Sending):
 
     __slots__ = ("_buffer", "_consumed", "_end", "_header_block", "_pattern", "_start", "_view")
 
-    def __init__(self, max_message: int) -> None:
-        super().__init__(max_message)
+    def __init__(self, max_message: int, max_content: int) -> None:
+        super().__init__(max_message, max_content)
         # What is received and not yet read: buffer[start:end].
         self._buffer = bytearray(RECEIVE_SIZE)
         self._view = memoryview(self._buffer)

@@ -57,6 +57,7 @@ class Sending:
         "_failure",
         "_idle_frames",
         "_left_over",
+        "_max_content",
         "_max_frame",
         "_max_message",
         "_next_id",
@@ -73,7 +74,8 @@ class Sending:
         "streams",
     )
 
-    def __init__(self, max_message: int) -> None:
+    def __init__(self, max_message: int, max_content: int) -> None:
+        self._max_content = max_content
         self._max_message = min(max_message, LARGEST_WINDOW)
         self.streams: dict[int, RpcStream] = {}
         self.response: RpcStream | None = None
@@ -136,7 +138,13 @@ class Sending:
         if self._next_id >= _LAST_STREAM:
             self.reusable = False
         stream = RpcStream(
-            stream_id, self._stream_window, self._max_message, self._grant, place, single
+            stream_id,
+            self._stream_window,
+            self._max_message,
+            self._max_content,
+            self._grant,
+            place,
+            single,
         )
         self.streams[stream_id] = stream
         self.response = None

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..datatypes import Buffer
 from ..errors import CallRefused, InferenceServerException, ProtocolError
-from .coding import compress, decompress
+from .coding import Compressed, compress
 from .header_block import Fields, decode
 
 #: What a peer may send on a stream before its reader has taken any of it.
@@ -73,10 +73,8 @@ def frame_message(buffers: Sequence[Buffer], coding: str | None = None) -> list[
     return [PREFIX.pack(coding is not None, sum(map(len, buffers))), *buffers]
 
 
-class _Compressed(NamedTuple):
-    """A message as it came. It is decompressed when it is taken, since the flow control windows
-    bound only what comes.
-    """
+class _Waiting(NamedTuple):
+    """A compressed message as it came, in as little memory as can be."""
 
     data: memoryview | bytes
     coding: str
@@ -86,7 +84,8 @@ class RpcStream:
     """One call.
 
     Attributes:
-        messages: received and not taken yet.
+        messages: received and not taken yet. They are decompressed when they are taken or before,
+            by `Compressed.step`, since the flow control windows bound only what comes.
         sent_end: whether the peer is told, or will be with the next bytes, that no more comes.
         coming: bytes of the DATA frame under way that are still to be read.
         fields: the answer's first header block, once it has come.
@@ -122,6 +121,7 @@ class RpcStream:
         id: int,
         send_window: int,
         max_message: int,
+        max_content: int,
         grant: Callable[[int, int], None],
         place: Place | None,
         single: bool,
@@ -129,8 +129,9 @@ class RpcStream:
         self.id = id
         self.send_window = send_window
         self.out: list[Buffer] = []
-        self.messages: list[Buffer | _Compressed] = []
+        self.messages: list[Buffer | _Waiting | Compressed] = []
         self._max_message = max_message
+        self._max_content = max_content
         self._grant = grant
         self._place = place
         self._single = single
@@ -162,23 +163,31 @@ class RpcStream:
 
     # What is received
 
+    @property
+    def compressed(self) -> Compressed | None:
+        """The next message if it is still to be decompressed, otherwise None."""
+        first = self.messages[0] if self.messages else None
+        if isinstance(first, _Waiting):
+            first = self.messages[0] = Compressed(*first, self._max_content)
+        return first if isinstance(first, Compressed) and not first.done else None
+
     def take(self) -> Buffer:
         """The next message; the peer may then send more.
 
         Raises:
             ProtocolError: it can't be decompressed; those behind it are dropped.
         """
-        waiting = self.messages.pop(0)
-        if self.result is not None and not isinstance(waiting, _Compressed):
-            return waiting
-        message, coding = waiting if isinstance(waiting, _Compressed) else (waiting, None)
-        self._queued -= len(message) + _MESSAGE_COST
+        message = self.messages.pop(0)
+        if isinstance(message, _Waiting):
+            message = Compressed(*message, self._max_content)
         if self.result is None:
+            size = message.size if isinstance(message, Compressed) else len(message)
+            self._queued -= size + _MESSAGE_COST
             self._open_window(self.coming)
-        if coding is None:
+        if not isinstance(message, Compressed):
             return message
         try:
-            return decompress(message, coding, self._max_message)
+            return message.content()
         except ProtocolError:
             self.messages.clear()
             raise
@@ -297,7 +306,7 @@ class RpcStream:
         if self._compressed:
             assert self.fields is not None
             coding = self.fields.headers.get("grpc-encoding", "identity")
-            self.messages.append(_Compressed(kept, coding))
+            self.messages.append(_Waiting(kept, coding))
         else:
             self.messages.append(kept)
         if self.notify is not None:

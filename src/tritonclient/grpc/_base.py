@@ -65,6 +65,7 @@ class GrpcClientBase(InferenceServerClientBase):
         creds: Any,
         keepalive_options: KeepAliveOptions | None,
         channel_args: Iterable[tuple[str, Any]] | None,
+        max_response_size: int | None,
     ) -> None:
         super().__init__()
         self._verbose = verbose
@@ -78,6 +79,7 @@ class GrpcClientBase(InferenceServerClientBase):
             creds,
             keepalive_options,
             None if channel_args is None else tuple(channel_args),
+            max_response_size,
         )
         self._route = make_route(*arguments)
         self._by_grpcio = partial(make_route, *arguments, through_grpcio=True)
@@ -254,7 +256,7 @@ class GrpcClientBase(InferenceServerClientBase):
         if self._closed and ours and isinstance(error, (Cancelled, ConnectionFailed)):
             return get_cancelled_error("Channel closed!")
         if timeout is None and ours and isinstance(error, DeadlineExceeded):
-            text = f"can't connect in {CONNECT_TIMEOUT:g} s"
+            text = f"can't connect in {CONNECT_TIMEOUT:g} s: {error.message()}"
             error = ConnectionFailed(text, endpoint=error.endpoint)
         return in_grpcs_words(error)
 

@@ -7,14 +7,13 @@ transport; where one is not, or credentials are an object of grpcio, its channel
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from ..extras import optional_import
-from ..transport.call import Grpcio, KeepAlive
+from ..transport.call import Grpcio, KeepAlive, response_limits
 from ..transport.endpoint import TLS, Endpoint, parse_url
 from ..transport.grpc import GrpcSettings
 from ..utils import raise_error
@@ -97,6 +96,7 @@ def make_route(
     creds: Any,
     keepalive_options: KeepAliveOptions | None,
     channel_args: Iterable[tuple[str, Any]] | None,
+    max_response_size: int | None = None,
     *,
     through_grpcio: bool = False,
 ) -> Route:
@@ -111,6 +111,11 @@ def make_route(
     """
     given = _arguments(keepalive_options) if channel_args is None else list(channel_args)
     arguments = dict(given)
+    if max_response_size is not None:
+        given = [pair for pair in given if pair[0] != _RECEIVE]
+    elif channel_args is not None:
+        max_response_size = _limit(arguments.get(_RECEIVE)) or None
+    largest, content = response_limits(max_response_size)
     secure = ssl or creds is not None
     endpoint = _endpoint(url, secure)
     others = [pair for pair in given if not _is_done(*pair)]
@@ -144,8 +149,9 @@ def make_route(
         endpoint,
         {"user-agent": " ".join(agents)} if agents else {},
         _limit(arguments.get(_SEND)),
-        _limit(arguments.get(_RECEIVE)) or sys.maxsize,
+        largest,
         _keep_alive(arguments),
+        content,
     )
     return Route(settings, tls if ssl else TLS(), grpcio)
 

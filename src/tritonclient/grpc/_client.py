@@ -71,6 +71,9 @@ class InferenceServerClient(AdminClient):
         channel_args: channel arguments of grpcio, such as
             `[("grpc.max_receive_message_length", 2**20)]`, which replace `keepalive_options`. Where
             one is given that this package does not know, grpcio carries the calls.
+        max_response_size: refuse larger answers, in bytes, also after decompression; it wins over
+            "grpc.max_receive_message_length". Unless one of them is given, 2 GiB may be received,
+            and a compressed answer may grow to 256 MiB.
 
     Raises:
         InferenceServerException: the URL has a scheme that is none of gRPC's.
@@ -92,6 +95,8 @@ class InferenceServerClient(AdminClient):
         creds: Any = None,
         keepalive_options: KeepAliveOptions | None = None,
         channel_args: Iterable[tuple[str, Any]] | None = None,
+        *,
+        max_response_size: int | None = None,
     ) -> None:
         super().__init__(
             url,
@@ -103,6 +108,7 @@ class InferenceServerClient(AdminClient):
             creds,
             keepalive_options,
             channel_args,
+            max_response_size,
         )
         self._transport = _transport(self._route)
         self._lock = threading.Lock()

@@ -15,7 +15,7 @@ from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
 from ..engine.coding import CODINGS, compress
 from ..errors import InferenceServerException
-from ..transport.call import NO_OPTIONS, Options
+from ..transport.call import NO_OPTIONS, Options, response_limits
 from ..transport.endpoint import Endpoint, parse_url
 from ..transport.http import HttpSettings
 from ..utils import raise_error
@@ -48,6 +48,7 @@ class HttpClientBase(InferenceServerClientBase):
     Args:
         url: `host[:port][/base/path]`, without a scheme.
         secure: whether to use TLS.
+        max_response_size: largest answer to accept, in bytes, also after decompression.
     """
 
     #: What is said of calls when the client is closed.
@@ -56,13 +57,19 @@ class HttpClientBase(InferenceServerClientBase):
     _post: Any
     _own_post: ClassVar[Any]
 
-    def __init__(self, url: str, verbose: bool, secure: bool) -> None:
+    def __init__(
+        self, url: str, verbose: bool, secure: bool, max_response_size: int | None
+    ) -> None:
         super().__init__()
         self._verbose = verbose
         self._closed = False
         # What `verbose` shows in front of each path.
         self._shown_url = ""
-        self._settings = HttpSettings(_endpoint(url, secure), max_response_size=sys.maxsize)
+        # The official client receives answers of any size.
+        largest, content = response_limits(max_response_size, sys.maxsize)
+        self._settings = HttpSettings(
+            _endpoint(url, secure), max_response_size=largest, max_content=content
+        )
         self._remembered: dict[Any, InferCall] = {}
 
     def _raw_call(

@@ -49,7 +49,7 @@ class Answer:
     def __init__(self, response: Response) -> None:
         self.status_code = response.status
         self.headers = SentHeaders(response.headers)
-        self._body = response.body
+        self._body = response.content()
 
     def __repr__(self) -> str:
         # What `verbose` shows looks as it always did.
@@ -147,11 +147,11 @@ class InferCall(HttpCall[Any]):
         try:
             answer = super().finish(response)
         except ProtocolError:
-            loose = InferResult._loosely(response.headers, response.body)
+            loose = InferResult._loosely(response.headers, response.content())
             if loose is None:
                 raise
             return loose
-        return InferResult._of(answer, response.headers, response.body)
+        return InferResult._of(answer, response.headers, response.content())
 
 
 def raise_if_error(status: int, body: Buffer) -> None:

@@ -54,6 +54,8 @@ class InferenceServerClient(HttpClientBase):
             of `ssl.SSLContext`, and `cert_reqs=ssl.CERT_NONE` trusts any server.
         ssl_context_factory: makes the `ssl.SSLContext`, instead of `ssl.create_default_context`.
         insecure: do not hold the server's name against its certificate.
+        max_response_size: refuse larger answers, in bytes, also after decompression. By default
+            any size may be received, and a compressed answer may grow to 256 MiB.
 
     Raises:
         InferenceServerException: the URL has a scheme.
@@ -73,8 +75,10 @@ class InferenceServerClient(HttpClientBase):
         ssl_options: Mapping[str, Any] | None = None,
         ssl_context_factory: Callable[..., ssl_module.SSLContext] | None = None,
         insecure: bool = False,
+        *,
+        max_response_size: int | None = None,
     ) -> None:
-        super().__init__(url, verbose, ssl)
+        super().__init__(url, verbose, ssl, max_response_size)
         tls = None
         if ssl:
             from ._secure import make_tls

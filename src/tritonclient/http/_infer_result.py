@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,6 +16,7 @@ from ..datatypes import Array, Buffer, element_count, unpack, unpack_bytes
 from ..engine.coding import CODINGS, decompress
 from ..errors import ProtocolError
 from ..messages import Infer, InferResponse, InferTensor
+from ..transport.call import response_limits
 from ..utils import raise_error, triton_to_np_dtype
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class InferResult:
         verbose: bool = False,
         header_length: int | None = None,
         content_encoding: str | None = None,
+        *,
+        max_response_size: int | None = None,
     ) -> InferResult:
         """The answer in a body that was received by other means.
 
@@ -66,12 +68,14 @@ class InferResult:
             verbose: print the answer's JSON.
             header_length: the header Inference-Header-Content-Length, if there was one.
             content_encoding: the header Content-Encoding, if there was one.
+            max_response_size: largest body to accept after decompression, in bytes; None for
+                256 MiB.
 
         Raises:
             InferenceServerException: it is not an answer of the protocol.
         """
-        headers = {HEAD_LENGTH: header_length, "Content-Encoding": content_encoding}
-        return cls(_Body(response_body, headers), verbose)
+        body = _decoded(response_body, content_encoding, max_response_size)
+        return cls(_Body(body, {HEAD_LENGTH: header_length}), verbose)
 
     @classmethod
     def _of(cls, answer: InferResponse, headers: Mapping[str, str], body: Buffer) -> InferResult:
@@ -188,9 +192,11 @@ class _Body:
         return self._body
 
 
-def _decoded(body: Buffer, coding: str | None) -> Buffer:
+def _decoded(body: Buffer, coding: str | None, max_response_size: int | None = None) -> Buffer:
     # What else there may be is left as it is, as it always was.
-    return decompress(body, coding, sys.maxsize) if coding in CODINGS else body
+    if coding not in CODINGS:
+        return body
+    return decompress(body, coding, response_limits(max_response_size)[1])
 
 
 def _loose_array(output: Mapping[str, Any]) -> Array:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 from ..datatypes import Buffer
 from ..engine.http1 import Http1, Response
 from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
+from .asyncio_decompressing import decompress
 from .asyncio_pool import Connector, LoopConnection, LoopPool, LoopTransport, all_busy
 from .call import Call, Settings, check_timeout, gather, locate, note
 from .endpoint import TLS
@@ -82,7 +83,11 @@ async def _exchange(pool: _Pool, connection: _Connection, call: Call[T], deadlin
             connection.transport.write(buffers[0])
         else:
             await connection.write(buffers, answer)
-        result = call.finish(await answer)
+        response = await answer
+        compressed = call.compressed(response)
+        if compressed is not None:
+            await decompress(compressed, deadline)
+        result = call.finish(response)
     except BaseException as error:
         connection.forget()
         if call.trusts(error):

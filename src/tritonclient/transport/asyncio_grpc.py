@@ -19,6 +19,7 @@ from ..errors import (
     InferenceServerException,
     ProtocolError,
 )
+from .asyncio_decompressing import Decompressing, decompress
 from .asyncio_grpc_pool import GrpcConnection, GrpcPool
 from .asyncio_pool import LoopTransport
 from .call import MAX_REFUSALS, NO_OPTIONS, Options, check_timeout, locate, note
@@ -118,6 +119,9 @@ async def _exchange(
     connection.send_call()
     try:
         await answer
+        compressed = call.compressed(stream)
+        if compressed is not None:
+            await decompress(compressed, deadline)
         return call.finish(stream)
     except asyncio.CancelledError:
         connection.cancel(stream, Cancelled("the call was cancelled"))
@@ -143,6 +147,7 @@ class Duplex:
         self._opening = opening
         self._deadline = deadline
         self._news: Future[None] | None = None
+        self._decompressing: Decompressing | None = None  # the next message
         self._begin(connection)
 
     def _begin(
@@ -190,6 +195,9 @@ class Duplex:
         Args:
             timeout: seconds that it may take; when they are over the stream is cancelled.
         """
+        until = math.inf
+        if timeout is not None:
+            until = asyncio.get_running_loop().time() + timeout
         while not self._stream.messages:
             result = self._stream.result
             if result is None:
@@ -201,12 +209,26 @@ class Duplex:
                 return None
         self._opening.answered()
         try:
+            if self._decompressing is not None or self._stream.compressed is not None:
+                await self._decompress(min(until, self._deadline))
             message = self._stream.take()
-        except ProtocolError as error:
+        except (DeadlineExceeded, ProtocolError) as error:
             self.cancel(error)
             raise
         self._connection.schedule()  # the window may have been opened
         return message
+
+    async def _decompress(self, until: float) -> None:
+        """Decompress the next message, which stays the next one if the task is cancelled."""
+        if self._decompressing is None:
+            assert self._stream.compressed is not None
+            self._decompressing = Decompressing(self._stream.compressed)
+        try:
+            await self._decompressing.finish(until)
+        except Cancelled:
+            check_outcome(self._stream.result)
+            raise
+        self._decompressing = None
 
     async def _begin_again(self, timeout: float | None) -> None:
         until = math.inf if timeout is None else asyncio.get_running_loop().time() + timeout
@@ -240,6 +262,8 @@ class Duplex:
     def cancel(self, error: InferenceServerException | None = None) -> None:
         """End the stream at once; harmless when it has ended."""
         error = error or Cancelled("the stream was cancelled")
+        if self._decompressing is not None:
+            self._decompressing.stop()
         if self._opening.refused(self._stream.result):
             self._stream.result = error
         self._connection.cancel(self._stream, error)

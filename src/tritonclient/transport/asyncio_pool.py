@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import DeadlineExceeded
 from ..messages import Request
+from .asyncio_connecting import Attempt
 from .call import (
     NO_OPTIONS,
     Call,
@@ -29,7 +30,7 @@ from .call import (
     note,
     unreachable,
 )
-from .endpoint import TLS, Endpoint
+from .endpoint import TLS
 
 
 class LoopConnection(asyncio.BufferedProtocol):
@@ -103,19 +104,21 @@ class Connector(Generic[C]):
 
     async def __call__(self, deadline: float) -> C:
         loop = asyncio.get_running_loop()
+        attempt = Attempt(self._settings.endpoint, loop, deadline)
         timeout = None if deadline == math.inf else max(0.0, deadline - loop.time())
         # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes in the moment
         # when there is a connection.
-        connecting = loop.create_task(self._connect(loop))
+        connecting = loop.create_task(self._connect(attempt, loop))
         try:
             await asyncio.wait([connecting], timeout=timeout)
         except asyncio.CancelledError:
             _give_up_connecting(connecting)
             raise
         if not connecting.done():
+            progress = attempt.progress
             _give_up_connecting(connecting)
             await asyncio.wait([connecting])
-            raise DeadlineExceeded("the deadline passed while connecting")
+            raise DeadlineExceeded(f"the deadline passed {progress}")
         try:
             return connecting.result()
         except (OSError, ValueError) as error:
@@ -126,19 +129,27 @@ class Connector(Generic[C]):
                 ) from error
             raise unreachable(error) from error
 
-    async def _connect(self, loop: AbstractEventLoop) -> C:
-        endpoint: Endpoint = self._settings.endpoint
+    async def _connect(self, attempt: Attempt, loop: AbstractEventLoop) -> C:
+        sock = await attempt.connect()
+        name = None
+        if self._context:
+            name = self._tls.server_name or self._settings.endpoint.host
+            attempt.phase = "during the TLS handshake"
+        made: list[C] = []
 
         def protocol() -> C:
-            return self._make(loop)
+            made.append(self._make(loop))
+            return made[0]
 
-        if endpoint.socket_path:
-            return (await loop.create_unix_connection(protocol, endpoint.socket_path))[1]
-        name = (self._tls.server_name or endpoint.host) if self._context else None
-        _, connection = await loop.create_connection(
-            protocol, endpoint.host, endpoint.port, ssl=self._context, server_hostname=name
-        )
-        return connection
+        try:
+            await loop.create_connection(
+                protocol, sock=sock, ssl=self._context, server_hostname=name
+            )
+        except BaseException:
+            if not made:  # otherwise the socket is the loop's
+                sock.close()
+            raise
+        return made[0]
 
 
 class LoopPool(Generic[C]):

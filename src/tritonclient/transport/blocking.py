@@ -18,6 +18,7 @@ from ..errors import (
 )
 from ..messages import Request
 from .call import MAX_REFUSALS, NO_OPTIONS, Call, Options, Settings, check_timeout, locate, note
+from .decompressing import decompress
 from .endpoint import TLS
 from .pool import Connection, Pool
 
@@ -81,7 +82,8 @@ class Transport:
                     note("%s: the call was refused; sending it again", self._url)
                 except ConnectionFailed:
                     # A server may close an idle connection just as a request is on its way.
-                    if not (connection.reused and call.idempotent):
+                    refusals += 1
+                    if not (connection.reused and call.idempotent) or refusals > MAX_REFUSALS:
                         raise
                     note("%s: the idle connection was lost; asking again", self._url)
                     self._pool.discard_idle()
@@ -95,7 +97,11 @@ class Transport:
     ) -> T:
         try:
             buffers = call.start(connection.engine, timeout)
-            answer = call.finish(connection.exchange(buffers, deadline))
+            response = connection.exchange(buffers, deadline)
+            compressed = call.compressed(response)
+            if compressed is not None:
+                decompress(compressed, deadline)
+            answer = call.finish(response)
         except BaseException as error:
             # Where other calls than this can go on, its end need not be the connection's.
             mild = isinstance(error, (CallRefused, DeadlineExceeded, Cancelled, ProtocolError))

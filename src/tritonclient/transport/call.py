@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ..datatypes import Buffer
-from ..engine.coding import CODINGS
+from ..engine.coding import CODINGS, MAX_CONTENT, Compressed
 from ..errors import ConnectionFailed, ConnectionRefused, InferenceServerException
 from ..messages import Request
 from .endpoint import Endpoint
@@ -105,6 +105,10 @@ class Call(Protocol[T]):
     @property
     def idempotent(self) -> bool:
         """Whether it may be sent again when it is not known what became of it."""
+        ...
+
+    def compressed(self, response: Any) -> Compressed | None:
+        """What of an answer is to be decompressed before `finish`, which would not stop."""
         ...
 
     def start(self, engine: Any, timeout: float | None) -> list[Buffer]:
@@ -238,6 +242,19 @@ def check_limit(name: str, value: int) -> None:
         raise TypeError(f"{name} is {value!r:.60}, expected a whole number")
     if value < 1:
         raise ValueError(f"{name} is {value}, expected at least 1")
+
+
+def response_limits(given: int | None, unless: int = 2**31 - 1) -> tuple[int, int]:
+    """The largest answer to receive, and the largest content to decompress, in bytes.
+
+    Args:
+        given: a caller's `max_response_size`, which bounds both; None for the defaults.
+        unless: the default for what is received. It bounds no content, which grows a thousandfold.
+    """
+    if given is None:
+        return unless, MAX_CONTENT
+    check_limit("max_response_size", given)
+    return given, given
 
 
 def check_timeout(timeout: float | None, name: str = "timeout") -> None:

@@ -27,6 +27,7 @@ from ..errors import (
     ProtocolError,
 )
 from .call import Options, gather, lost
+from .decompressing import decompress
 from .grpc import GrpcSettings, StreamOpening, check_outcome
 from .polling import IN, OUT, poller
 from .pool import Connection, Pool, seconds_left
@@ -155,9 +156,10 @@ class Duplex:
         until = math.inf if timeout is None else monotonic() + timeout
         while True:
             with self._changed:
-                if self._stream.messages:
+                compressed = self._stream.compressed
+                if self._stream.messages and compressed is None:
                     return self._take()
-                result = self._stream.result
+                result = self._stream.result if compressed is None else None
                 if result is not None:
                     self._release()
                 refused = self._opening.refused(result)
@@ -165,7 +167,11 @@ class Duplex:
                 check_outcome(result)
                 return None
             try:
-                if refused:
+                if compressed is not None:
+                    # Without the lock, as others may send meanwhile.
+                    with contextlib.suppress(ProtocolError):  # taking it tells
+                        decompress(compressed, min(until, self._deadline))
+                elif refused:
                     self._begin_again(min(until, self._deadline))
                 else:
                     self._pump(min(until, self._deadline))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ..codec import rpc, rpc_infer, rpc_status
 from ..datatypes import Buffer
+from ..engine.coding import MAX_CONTENT, Compressed
 from ..engine.header_block import encode, encode_binary, require_hpack
 from ..engine.http2 import Http2
 from ..engine.rpc_stream import PREFIX_SIZE, Outcome, RpcStream, frame_message
@@ -60,8 +61,9 @@ class GrpcSettings:
     Attributes:
         headers: metadata sent with every call.
         max_request_size: largest message to send, in bytes; None for no limit.
-        max_response_size: largest message to accept, in bytes, also after decompression.
+        max_response_size: largest message to accept, in bytes.
         keep_alive: when to look whether a silent server still lives.
+        max_content: largest content of a compressed message, in bytes.
     """
 
     endpoint: Endpoint
@@ -69,11 +71,13 @@ class GrpcSettings:
     max_request_size: int | None = None
     max_response_size: int = 2**31 - 1
     keep_alive: KeepAlive | None = None
+    max_content: int = MAX_CONTENT
 
     def __post_init__(self) -> None:
         require_hpack()
         metadata(self.headers)
         check_limit("max_response_size", self.max_response_size)
+        check_limit("max_content", self.max_content)
         if self.max_request_size is not None:
             check_limit("max_request_size", self.max_request_size)
 
@@ -84,7 +88,7 @@ class GrpcSettings:
 
     def engine(self) -> Http2:
         """The state machine for a new connection."""
-        return Http2(max_message=self.max_response_size)
+        return Http2(max_message=self.max_response_size, max_content=self.max_content)
 
     def call(self, request: Request[T], options: Options) -> GrpcCall[T]:
         """A request as bytes."""
@@ -227,6 +231,10 @@ class GrpcCall(Generic[T]):
             payload = frame_message([self.message()], head.coding)
         block = head.block + timeout_block(timeout)
         return engine.start(block, payload, place=rpc_infer.data_offset)
+
+    def compressed(self, response: RpcStream) -> Compressed | None:
+        """The message if it is to be decompressed before `finish`."""
+        return response.compressed
 
     def finish(self, response: RpcStream) -> T:
         """The answer."""

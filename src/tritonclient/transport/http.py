@@ -15,7 +15,7 @@ from urllib.parse import quote_plus
 from ..codec import rest
 from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
-from ..engine.coding import compress
+from ..engine.coding import MAX_CONTENT, Compressed, compress
 from ..engine.http1 import Http1, Response, encode_head
 from ..errors import ServerError
 from ..messages import Request
@@ -41,17 +41,20 @@ class HttpSettings:
     Attributes:
         headers: sent with every call.
         max_request_size: largest body to send, in bytes; None for no limit.
-        max_response_size: largest body to accept, in bytes, also after decompression.
+        max_response_size: largest body to accept, in bytes.
+        max_content: largest content of a compressed body, in bytes.
     """
 
     endpoint: Endpoint
     headers: Mapping[str, str | bytes] = field(default_factory=dict)
     max_request_size: int | None = None
     max_response_size: int = 2**31 - 1
+    max_content: int = MAX_CONTENT
 
     def __post_init__(self) -> None:
         _check_headers(self.headers)
         check_limit("max_response_size", self.max_response_size)
+        check_limit("max_content", self.max_content)
         if self.max_request_size is not None:
             check_limit("max_request_size", self.max_request_size)
 
@@ -67,7 +70,11 @@ class HttpSettings:
 
     def engine(self) -> Http1:
         """The state machine for a new connection."""
-        return Http1(max_body=self.max_response_size, offset_header=HEAD_LENGTH.lower())
+        return Http1(
+            max_body=self.max_response_size,
+            max_content=self.max_content,
+            offset_header=HEAD_LENGTH.lower(),
+        )
 
     def call(self, request: Request[T], options: Options) -> HttpCall[T]:
         """A request as bytes."""
@@ -125,6 +132,10 @@ class HttpCall(Generic[T]):
         """Begin the exchange; what to send. HTTP has no header for the timeout."""
         return engine.start(self._head, self._body)
 
+    def compressed(self, response: Response) -> Compressed | None:
+        """The body if it is to be decompressed before `finish`."""
+        return response.body if isinstance(response.body, Compressed) else None
+
     def finish(self, response: Response) -> T:
         """The answer.
 
@@ -132,7 +143,7 @@ class HttpCall(Generic[T]):
             ServerError: the server refused the request.
             ProtocolError: the answer is not the protocol's.
         """
-        answer = rest.HttpResponse(response.status, response.headers, (response.body,))
+        answer = rest.HttpResponse(response.status, response.headers, (response.content(),))
         return rest.decode_response(self.request, answer)
 
     def trusts(self, error: BaseException) -> bool:

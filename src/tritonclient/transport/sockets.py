@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import socket
 import struct
 import sys
@@ -20,8 +19,9 @@ from typing import Any
 from ..datatypes import Buffer
 from ..errors import DeadlineExceeded
 from .call import unreachable
+from .connecting import connect_any
 from .endpoint import TLS, Endpoint
-from .polling import IN, OUT, Poll, looker, poller
+from .polling import IN, Poll, looker, poller
 
 #: sendmsg takes no more buffers than IOV_MAX, which is 1024 on Linux and macOS.
 _MAX_BUFFERS = 512
@@ -186,7 +186,7 @@ def connect(endpoint: Endpoint, tls: TLS, context: Any, deadline: float) -> Stre
         DeadlineExceeded: it took too long.
     """
     try:
-        sock = _connect_any(endpoint, deadline)
+        sock = connect_any(endpoint, deadline)
     except DeadlineExceeded:  # an OSError as well
         raise
     except (OSError, UnicodeError) as error:
@@ -194,40 +194,8 @@ def connect(endpoint: Endpoint, tls: TLS, context: Any, deadline: float) -> Stre
     if context is not None:
         from .secure import handshake  # ssl takes longer to import than all of this package
 
-        return handshake(sock, context, tls.server_name or endpoint.host, deadline)
-    return PlainStream(sock) if sys.platform in ("linux", "darwin") else Stream(sock)
-
-
-def _connect_any(endpoint: Endpoint, deadline: float) -> socket.socket:
-    """Try each address of the host in turn."""
-    if endpoint.socket_path:
-        return _connect_one(socket.AF_UNIX, endpoint.socket_path, deadline)
-    found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    failure: OSError = OSError("no address")
-    for family, _, _, _, address in found:
         try:
-            return _connect_one(family, address, deadline)
+            return handshake(sock, context, tls.server_name or endpoint.host, deadline)
         except DeadlineExceeded:
-            raise
-        except OSError as error:
-            failure = error
-    raise failure
-
-
-def _connect_one(family: int, address: Any, deadline: float) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        if family != getattr(socket, "AF_UNIX", None):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            sock.connect(address)
-        except BlockingIOError:
-            wait(poller(sock), OUT, deadline)
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                raise OSError(code, os.strerror(code)) from None
-        return sock
-    except BaseException:
-        sock.close()
-        raise
+            raise DeadlineExceeded("the deadline passed during the TLS handshake") from None
+    return PlainStream(sock) if sys.platform in ("linux", "darwin") else Stream(sock)

@@ -84,6 +84,8 @@ class InferenceServerClient(AsyncAdminClient):
         creds: Any = None,
         keepalive_options: KeepAliveOptions | None = None,
         channel_args: Iterable[tuple[str, Any]] | None = None,
+        *,
+        max_response_size: int | None = None,
     ) -> None:
         super().__init__(
             url,
@@ -95,6 +97,7 @@ class InferenceServerClient(AsyncAdminClient):
             creds,
             keepalive_options,
             channel_args,
+            max_response_size,
         )
         self._transport = make_transport(self._route)
 

@@ -83,6 +83,8 @@ class InferenceServerClient(HttpClientBase):
         ssl: use TLS.
         ssl_context: an `ssl.SSLContext`; None to verify the server by the system's authorities,
             False to trust any server.
+        max_response_size: refuse larger answers, in bytes, also after decompression. By default
+            any size may be received, and a compressed answer may grow to 256 MiB.
 
     Raises:
         InferenceServerException: the URL has a scheme.
@@ -98,8 +100,10 @@ class InferenceServerClient(HttpClientBase):
         conn_timeout: float | None = 60.0,
         ssl: bool = False,
         ssl_context: ssl_module.SSLContext | bool | None = None,
+        *,
+        max_response_size: int | None = None,
     ) -> None:
-        super().__init__(url, verbose, ssl)
+        super().__init__(url, verbose, ssl, max_response_size)
         self._shown_url = f"{'https' if ssl else 'http'}://{self._settings.endpoint.authority}"
         if isinstance(ssl_context, bool) or ssl_context is None:
             tls = TLS(verify=ssl_context is not False)

@@ -169,7 +169,8 @@ class GrpcListener:
 def _arguments(options: GrpcOptions) -> list[tuple[str, int | str]]:
     """Return the channel arguments of grpcio's server."""
     return [
-        ("grpc.max_receive_message_length", -1),
+        # Triton's limit. It holds after decompression as well, where a small message can be huge.
+        ("grpc.max_receive_message_length", 2**31 - 1),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", int(options.reuse_port)),
         ("grpc.default_compression_level", COMPRESSION_LEVELS.index(options.compression_level)),
