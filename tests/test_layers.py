@@ -16,7 +16,7 @@ from tritonclient.codec import rest, rpc
 ROOT = Path(tritonclient.__file__).parent
 #: A module may import its own layer and those above it in this list; longest name counts.
 LAYERS = [
-    {"errors", "extras"},
+    {"errors", "extras", "caches"},
     {"datatypes"},
     {"messages"},
     {"shm"},

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..caches import small_cache
 from ..datatypes import DATATYPES, NUMPY, Array, Buffer, check, element_count, pack, unpack
 from ..errors import InvalidArgument
 from ..messages import (
@@ -100,7 +101,7 @@ def _tensor(tensor: InferTensor, is_input: bool = False) -> str:
     return _encoder.encode(description)
 
 
-@lru_cache(maxsize=1024)
+@small_cache(1024)
 def _binary_tensor(
     name: str, datatype: str, shape: tuple[int, ...], size: int, is_input: bool
 ) -> str:
@@ -128,7 +129,7 @@ def _output(output: RequestedOutput) -> str:
     return _encoder.encode({"name": output.name, "parameters": parameters})
 
 
-@lru_cache(maxsize=1024)
+@small_cache(1024)
 def _plain_output(name: str, classes: int, binary: bool) -> str:
     parameters: dict[str, Parameter] = {"classification": classes} if classes else {}
     parameters["binary_data"] = binary

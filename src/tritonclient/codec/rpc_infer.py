@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..caches import small_cache
 from ..datatypes import Buffer, byte_size, check, element_count
 from ..messages import (
     NO_PARAMETERS,
@@ -92,14 +93,14 @@ def _assemble(
     return tuple(parts) if parts else (b"".join(head),)
 
 
-@lru_cache(maxsize=1024)
+@small_cache(1024)
 def _target(model: str, version: str) -> bytes:
     check_name("model", model, required=True)
     check_name("version", version, required=False)
     return _names(model, version)
 
 
-@lru_cache(maxsize=1024)
+@small_cache(1024)
 def _names(model: str, version: str) -> bytes:
     return wire.text(1, model) + wire.text(2, version)
 
@@ -111,7 +112,7 @@ def _tensor(tensor: InferTensor) -> bytes:
     return wire.delimited(5, description + _parameters(4, tensor.parameters))
 
 
-@lru_cache(maxsize=1024)
+@small_cache(1024)
 def _plain_tensor(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
     return wire.delimited(5, _description(name, datatype, shape))
 
@@ -131,7 +132,7 @@ def _requested(output: RequestedOutput) -> bytes:
     return wire.delimited(6, wire.text(1, output.name) + _parameters(2, parameters))
 
 
-@lru_cache(maxsize=1024)
+@small_cache(1024)
 def _plain_requested(name: str, classes: int) -> bytes:
     parameters = _parameters(2, {"classification": classes}) if classes else b""
     return wire.delimited(6, wire.text(1, name) + parameters)

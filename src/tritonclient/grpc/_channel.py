@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from ..extras import needs
 from ..transport.call import Grpcio, KeepAlive
-from ..transport.endpoint import TLS, Endpoint, parse_url
+from ..transport.endpoint import TLS, Endpoint, parse_url, without_secrets
 from ..transport.grpc import GrpcSettings
 from ..utils import raise_error
 
@@ -123,19 +123,21 @@ def make_route(
         or endpoint.secure != secure
     ):
         if not through_grpcio:
-            what = f"the channel argument {others[0][0]!r}" if others else f"the url {url!r}"
+            what = f"the url {without_secrets(url)!r}"
+            what = f"the channel argument {others[0][0]!r}" if others else what
             with needs("grpcio", "creds" if creds is not None else what, "grpcio"):
                 import grpc  # noqa: F401
         grpcio = Grpcio(given, creds, url)
     if endpoint is None:
-        endpoint = Endpoint(url, "grpc", secure, "", "", 0)
+        endpoint = Endpoint(without_secrets(url), "grpc", secure, "", "", 0)
     if endpoint.secure != secure:  # TLS on a unix socket, which URLs have no scheme for
         endpoint = replace(endpoint, secure=secure)
     name = arguments.get(_TARGET_NAME)
     authority = arguments.get(_AUTHORITY) or name
     if authority:
         endpoint = replace(endpoint, authority=authority)
-    tls = TLS(root_certificates, certificate_chain, private_key, server_name=name or None)
+    files = (root_certificates, certificate_chain, private_key) if ssl else (None, None, None)
+    tls = TLS(*files, server_name=name or None)
     if ssl and grpcio is None:
         tls = TLS(context=_context(tls), server_name=authority or None)
     # Through grpcio the argument itself does it.
@@ -216,7 +218,7 @@ def _context(tls: TLS) -> ssl_module.SSLContext:
     """
     import ssl  # takes longer to import than a client without TLS
 
-    context = tls.make_context()
+    context = tls.make_context("h2")
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 from .. import messages as m
 from ..classic.arguments import check_version, request_parameters
@@ -291,11 +290,8 @@ def _text(value: Any) -> str:
 
 def _endpoint(url: str, secure: bool) -> Endpoint:
     if not isinstance(url, str):
-        raise TypeError(f"url is {url!r}, expected a text")
+        raise TypeError(f"url is {type(url).__name__}, expected a text")
     if "://" in url:
         raise_error("url should not include the scheme")
-    parts = urlsplit(f"{'https' if secure else 'http'}://{url}")
-    if parts.port is None:
-        # HTTP's own ports, as programs for the classic client expect.
-        parts = parts._replace(netloc=f"{parts.netloc.removesuffix(':')}:{443 if secure else 80}")
-    return parse_url(parts.geturl())
+    # HTTP's own ports, as programs for the classic client expect.
+    return parse_url(f"{'https' if secure else 'http'}://{url}", 443 if secure else 80)

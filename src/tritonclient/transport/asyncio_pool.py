@@ -26,6 +26,7 @@ from .call import (
     Settings,
     check_limit,
     insecure,
+    make_context,
     note,
     unreachable,
 )
@@ -134,7 +135,7 @@ class Connector(Generic[C]):
 
         if endpoint.socket_path:
             return (await loop.create_unix_connection(protocol, endpoint.socket_path))[1]
-        name = (self._tls.server_name or endpoint.host) if self._context else None
+        name = (self._tls.server_name or endpoint.server_name) if self._context else None
         _, connection = await loop.create_connection(
             protocol, endpoint.host, endpoint.port, ssl=self._context, server_hostname=name
         )
@@ -283,7 +284,7 @@ class LoopTransport(Generic[P]):
         self._settings = settings
         self._url = settings.endpoint.url
         tls = tls or TLS()
-        context = tls.make_context(settings.alpn) if settings.endpoint.secure else None
+        context = make_context(settings, tls)
         self._connector = Connector(settings, context, tls, make_connection)
         self._make_pool = make_pool
         self._max_connections = max_connections

@@ -194,7 +194,7 @@ def connect(endpoint: Endpoint, tls: TLS, context: Any, deadline: float) -> Stre
     if context is not None:
         from .secure import handshake  # ssl takes longer to import than all of this package
 
-        return handshake(sock, context, tls.server_name or endpoint.host, deadline)
+        return handshake(sock, context, tls.server_name or endpoint.server_name, deadline)
     return PlainStream(sock) if sys.platform in ("linux", "darwin") else Stream(sock)
 
 
