@@ -141,7 +141,7 @@ def test_contexts_are_not_changed(authority, runtime, ca_file):
     context.set_alpn_protocols(["h2", "http/1.1"])
     shared = ssl.create_default_context(cafile=ca_file)
     with Server([answer_all(over_http)], tls=context) as server:
-        with pytest.raises(ValueError, match="does not announce HTTP/2.*set_alpn_protocols"):
+        with pytest.raises(ValueError, match=r"does not announce HTTP/2.*set_alpn_protocols"):
             runtime(f"grpcs://127.0.0.1:{server.port}", tls=shared)
         assert announced(shared, "a") == []
         with runtime(secure(server), tls=shared) as client:
@@ -152,7 +152,7 @@ def test_contexts_are_not_changed(authority, runtime, ca_file):
 
 @both_runtimes
 def test_context_for_the_other_protocol(runtime, ca_file):
-    with pytest.raises(ValueError, match="announces h2.*another context"):
+    with pytest.raises(ValueError, match=r"announces h2.*another context"):
         runtime("https://127.0.0.1:1", tls=context_for(ca_file, "h2", "http/1.1"))
     with pytest.raises(ValueError, match="none for clients"):
         runtime("https://127.0.0.1:1", tls=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))

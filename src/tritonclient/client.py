@@ -199,7 +199,8 @@ class Client:
             priority: 1 is the highest, 0 the model's default.
             server_timeout: seconds that the request may wait in the server's queue.
             parameters: further parameters for the model.
-            binary: False for tensors as JSON, for servers without the binary extension.
+            binary: False for tensors as JSON, for HTTP servers without the binary extension; gRPC
+                has one form.
             timeout: seconds for the whole call, None for no limit; the client's own by default.
             headers: further HTTP headers; they win over the client's.
             query: query parameters of the URL.

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+from ..classic.arguments import warn_of_no_tls
 from ..extras import needs
-from ..transport.call import Grpcio, KeepAlive
+from ..transport.call import Grpcio, KeepAlive, note
 from ..transport.endpoint import TLS, Endpoint, parse_url, without_secrets
 from ..transport.grpc import GrpcSettings
 from ..utils import raise_error
@@ -114,6 +116,9 @@ def make_route(
     secure = ssl or creds is not None
     endpoint = _endpoint(url, secure)
     others = [pair for pair in given if not _is_done(*pair)]
+    for argument in arguments:
+        if argument in _MEANINGLESS:
+            note("the channel argument %s has no effect: it is done in another way", argument)
     grpcio = None
     if (
         through_grpcio
@@ -150,6 +155,24 @@ def make_route(
         _keep_alive(arguments),
     )
     return Route(settings, tls if ssl else TLS(), grpcio)
+
+
+def warn_of_ignored(
+    ssl: bool,
+    creds: Any,
+    keepalive_options: KeepAliveOptions | None,
+    channel_args: Iterable[tuple[str, Any]] | None,
+    **files: str | None,
+) -> None:
+    """Warn of a client's arguments that others replace, as they do in the official client."""
+    if creds is not None:
+        for name, path in files.items():
+            if path is not None:
+                warnings.warn(f"{name} has no effect: creds are used instead", stacklevel=4)
+    elif not ssl:
+        warn_of_no_tls(stacklevel=5, **files)
+    if keepalive_options is not None and channel_args is not None:
+        warnings.warn("keepalive_options have no effect: channel_args replace them", stacklevel=4)
 
 
 def _arguments(options: KeepAliveOptions | None) -> list[tuple[str, Any]]:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 from .. import messages as m
+from ..calls import remember
 from ..classic.arguments import check_version, request_parameters
-from ..classic.calls import listed, looks, remember
+from ..classic.calls import listed, looks
 from ..classic.plugins import InferenceServerClientBase
+from ..classic.secrets import Verbose, masked, masked_target
 from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
 from ..engine.coding import CODINGS, compress
@@ -18,7 +20,7 @@ from ..transport.call import NO_OPTIONS, Options
 from ..transport.endpoint import Endpoint, parse_url
 from ..transport.http import HttpSettings
 from ..utils import raise_error
-from ._calls import InferCall, Raw, RawCall, encode_request
+from ._calls import Answer, AwaitedAnswer, InferCall, Raw, RawCall, encode_request
 from ._infer_input import InferInput
 from ._infer_result import InferResult
 from ._requested_output import InferRequestedOutput
@@ -40,6 +42,9 @@ class Post(NamedTuple):
     headers: Mapping[str, Any] | None
     query_params: Query
 
+    def __repr__(self) -> str:  # without headers and query, which may be secret
+        return f"<Post to {self.request_uri}>"
+
 
 class HttpClientBase(InferenceServerClientBase):
     """A client over HTTP, less the sending.
@@ -55,7 +60,7 @@ class HttpClientBase(InferenceServerClientBase):
     _post: Any
     _own_post: ClassVar[Any]
 
-    def __init__(self, url: str, verbose: bool, secure: bool) -> None:
+    def __init__(self, url: str, verbose: Verbose, secure: bool) -> None:
         super().__init__()
         self._verbose = verbose
         self._closed = False
@@ -83,7 +88,9 @@ class HttpClientBase(InferenceServerClientBase):
         raw = Raw(method, f"/{uri}", framing, (data,) if data else ())
         call = self._made(RawCall, raw, options)
         if self._verbose:
-            print(f"{method} {self._shown_url}{call.target()}, headers {given}")
+            target = masked_target(call.target(), self._verbose)
+            shown = masked(given, self._verbose)
+            print(f"{method} {self._shown_url}{target}, headers {shown}")
             if method == "POST":
                 print(body)
         return call
@@ -253,7 +260,12 @@ class HttpClientBase(InferenceServerClientBase):
     def _show(self, *shown: Any) -> None:
         """Print something if `verbose` asks for it."""
         if self._verbose:
-            print(*shown)
+            print(
+                *[
+                    each.shown(self._verbose) if isinstance(each, (Answer, AwaitedAnswer)) else each
+                    for each in shown
+                ]
+            )
 
 
 def _as_post(

@@ -18,8 +18,11 @@ def check_announced(context: ssl.SSLContext, alpn: str, host: str) -> None:
         host: the server's name, which some contexts insist on.
 
     Raises:
+        TypeError: it is none.
         ValueError: it does not, or is no context for clients.
     """
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"the context of tls is {type(context).__name__}, not an ssl.SSLContext")
     try:
         names = announced(context, host)
     except (ssl.SSLError, ValueError) as error:

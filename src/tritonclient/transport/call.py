@@ -131,6 +131,11 @@ class Call(Protocol[T]):
         """What is left when tensors are taken off, and a request without them."""
         ...
 
+    @property
+    def head_size(self) -> int:
+        """How many bytes it has besides its tensors, once they are taken off."""
+        ...
+
     def with_data(self, data: list[Buffer]) -> Call[T]:
         """The same call with other tensors, of the same sizes."""
         ...

@@ -223,6 +223,11 @@ class GrpcCall(Generic[T]):
         call.request, call._payload = request, self._payload[::2]
         return call
 
+    @property
+    def head_size(self) -> int:
+        """How many bytes it has besides its tensors, once they are taken off."""
+        return len(self._head.block) + sum(map(len, self._payload))
+
     def with_data(self, data: list[Buffer]) -> Self:
         """The same call with other tensors, of the same sizes."""
         payload = data * 2

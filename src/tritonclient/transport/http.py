@@ -123,6 +123,11 @@ class HttpCall(Generic[T]):
         call.request, call._head, call._body = request, b"".join((self._head, self._body[0])), ()
         return call
 
+    @property
+    def head_size(self) -> int:
+        """How many bytes it has besides its tensors, once they are taken off."""
+        return len(self._head)
+
     def with_data(self, data: list[Buffer]) -> Self:
         """The same call with other tensors, of the same sizes."""
         call = object.__new__(type(self))
