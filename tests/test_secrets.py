@@ -124,7 +124,7 @@ URLS = [
 @pytest.mark.parametrize("url", URLS)
 @pytest.mark.parametrize("client", [Client, AsyncClient])
 def test_urls(client, url):
-    with pytest.raises(ValueError, match="^url ") as caught:
+    with pytest.raises(ValueError, match=r"^url ") as caught:
         client(url)
     check_error(caught.value)
 
