@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.secrets import HEADERS, no_secrets
+from tests.unchanged import Unchanged
 from tritonclient import AsyncClient, AsyncModel, AsyncSharedMemory, Client, Grpcio
 
 
@@ -94,8 +95,8 @@ def client(request: pytest.FixtureRequest, url: str, carrier: str, loop: Any) ->
     grpcio = Grpcio() if carrier == "grpcio" else None
     if request.param == "blocking":
         with Client(url, timeout=30, headers=HEADERS, grpcio=grpcio) as blocking:
-            yield blocking
+            yield Unchanged(blocking)
     else:
         awaited = Blocked(AsyncClient(url, timeout=30, headers=HEADERS, grpcio=grpcio), loop)
-        yield awaited
+        yield Unchanged(awaited)
         awaited.close()
