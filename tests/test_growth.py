@@ -10,6 +10,7 @@ import gc
 import sys
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +235,7 @@ def take_large(room):
 
 def test_room_among_holes():
     """A look for room costs no more where there are many holes."""
-    few, many = (work(lambda room=holes(n): take_large(room)) for n in (100, 3200))
+    few, many = (work(partial(take_large, holes(n))) for n in (100, 3200))
     assert many < 1.5 * few
 
 
@@ -248,7 +249,7 @@ def test_room_with_much_abandoned():
         room.take(1)  # takes note of all
         return room
 
-    few, many = (work(lambda room=abandoned(n): take_large(room)) for n in (100, 3200))
+    few, many = (work(partial(take_large, abandoned(n))) for n in (100, 3200))
     assert many < 1.5 * few
 
 
