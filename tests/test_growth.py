@@ -284,23 +284,23 @@ CACHES = {
         ],
         "few",
     ),
-    # Names, datatypes and shapes, which callers choose; see `small_cache`.
+    # Names, which callers choose; see `small_cache`.
     **dict.fromkeys(
         [
             "codec.rest:_infer_path",
-            "codec.rest_infer:_binary_tensor",
-            "codec.rest_infer:_plain_output",
             "codec.rpc_infer:_names",
-            "codec.rpc_infer:_plain_requested",
-            "codec.rpc_infer:_plain_tensor",
             "codec.rpc_infer:_target",
             "transport.grpc:_begin_block",
         ],
         "small",
     ),
-    # Bytes that were received or made, of up to 2 KiB, as asked where they are called.
+    # Small bytes that were received, and small names and shapes, as asked where they are called.
     **dict.fromkeys(
         [
+            "codec.rest_infer:_binary_tensor",
+            "codec.rest_infer:_plain_output",
+            "codec.rpc_infer:_plain_requested",
+            "codec.rpc_infer:_plain_tensor",
             "codec.rest_infer:_read_answer",
             "codec.rpc_infer:_remembered",
             "codec.rpc_request:_remembered",
@@ -349,10 +349,11 @@ def test_small_caches():
         return arguments
 
     for _ in range(2):
-        describe("a", ("b",), 3)
-        describe("a" * (LARGEST + 1), (), 3)
-        describe("a", ("b",) * LARGEST, 3)
-    assert len(made) == 5
+        describe("a", "b")
+        describe("a" * (LARGEST + 1), "")
+        describe("a", "b" * LARGEST)
+        describe("a", 3)
+    assert len(made) == 7
     assert describe.cache_info().currsize == 1
 
 

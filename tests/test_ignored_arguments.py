@@ -50,6 +50,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "keep_alive, http": (CLEAR["http"], {"keep_alive": KeepAlive(1.0)}, "keep_alive is given"),
     "keep_alive, unix": (CLEAR["unix"], {"keep_alive": KeepAlive(1.0)}, "keep_alive is given"),
     "keep_alive of a wrong type": (CLEAR["grpc"], {"keep_alive": 30}, "keep_alive is int"),
+    "keep_alive, https": (SECURE["http"], {"keep_alive": KeepAlive(1.0)}, "keep_alive is given"),
     "grpcio, http": (CLEAR["http"], {"grpcio": Grpcio()}, "grpcio is given"),
     "grpcio of a wrong type": (CLEAR["grpc"], {"grpcio": True}, "grpcio is bool"),
     "max_connections, grpcio": (
@@ -89,6 +90,12 @@ def test_constructors(client, url, arguments, words):
 def test_tls_settings(arguments, words):
     with pytest.raises(ValueError, match=words):
         TLS(**arguments)
+
+
+@pytest.mark.parametrize("pings", [-1, 1.5, True, "2"])
+def test_numbers_of_pings(pings):
+    with pytest.raises((TypeError, ValueError), match="max_pings is"):
+        KeepAlive(1.0, max_pings=pings)
 
 
 A = np.ones((1, 16), np.int32)

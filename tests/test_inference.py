@@ -65,7 +65,10 @@ REFUSED = {
     "no sequence": ({"sequence_start": True}, ["sequence_start", "sequence_id"]),
     "priority": ({"priority": -1}, ["priority", "-1", "from 0"]),
     "server timeout": ({"server_timeout": -1}, ["server_timeout", "-1", "from 0"]),
-    "parameter": ({"parameters": {"p": [1]}}, ["parameter 'p'", "[1]", "bool, int, float or str"]),
+    "parameter": (
+        {"parameters": {"p": [1]}},
+        ["parameter 'p'", "is list", "bool, int, float or str"],
+    ),
     "outputs of another kind": ({"outputs": 5}, ["outputs", "5", "sequence"]),
     "classes": (
         {"outputs": [RequestedOutput("O", classes=-1)]},
@@ -74,7 +77,7 @@ REFUSED = {
     "sequence below 0": ({"sequence_id": -1}, ["sequence_id", "-1", "from 0"]),
     "headers in a list": ({"headers": [("a", "b")]}, ["headers", "list", "mapping"]),
     "query as text": ({"query": "a=b"}, ["query", "str", "mapping"]),
-    "parameters in a list": ({"parameters": ["a"]}, ["parameters", "['a']", "mapping"]),
+    "parameters in a list": ({"parameters": ["a"]}, ["parameters", "is list", "mapping"]),
     "parameter of NaN": ({"parameters": {"p": float("nan")}}, ["parameter 'p'", "nan", "JSON"]),
     "parameter's name": ({"parameters": {1: 1}}, ["parameters", "1", "text"]),
     "timeout of 0": ({"timeout": 0}, ["timeout", "0", "positive"]),

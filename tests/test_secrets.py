@@ -103,6 +103,16 @@ def test_queries(runtime):
         check_error(caught.value)
 
 
+@both_runtimes
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+@pytest.mark.parametrize("parameters", [{"api_key": SECRET.encode()}, [("api_key", SECRET)]])
+def test_parameters(runtime, scheme, parameters):
+    with runtime(f"{scheme}://127.0.0.1:9") as client:
+        with pytest.raises(TypeError, match=r"parameters? .*(is bytes|is list)") as caught:
+            client.infer("m", {"IN": A}, parameters=parameters)
+        check_error(caught.value)
+
+
 # URLs
 
 URLS = [

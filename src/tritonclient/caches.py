@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: What the arguments of a remembered call may take together, in characters or items.
+#: What the arguments of a remembered call may take together, in characters.
 LARGEST = 1024
 
 
 def small_cache(count: int) -> Callable[[F], F]:
-    """Return a decorator that remembers results of a function of texts, tuples and numbers.
+    """Return a decorator that remembers results of a function of texts.
 
     Only calls whose arguments are small are remembered, because names come from programs and
     peers, which may make them as long as they like.
@@ -26,13 +26,12 @@ def small_cache(count: int) -> Callable[[F], F]:
         remembered = lru_cache(count)(function)
 
         @wraps(function)
-        def call(*arguments: Any) -> Any:
-            size = 0
-            for argument in arguments:
-                kind = type(argument)
-                if kind is str or kind is tuple:
-                    size += len(argument)
-            return remembered(*arguments) if size <= LARGEST else function(*arguments)
+        def call(*texts: Any) -> Any:
+            try:
+                fit = sum(map(len, texts)) <= LARGEST
+            except TypeError:  # no texts, which the function itself refuses
+                fit = False
+            return remembered(*texts) if fit else function(*texts)
 
         call.cache_info = remembered.cache_info  # type: ignore[attr-defined]
         return call  # type: ignore[return-value]

@@ -165,6 +165,10 @@ class KeepAlive:
                 raise TypeError(f"{name} is {value!r:.60}, expected seconds as a number")
             if not value > 0:
                 raise ValueError(f"{name} is {value!r}, expected a positive number of seconds")
+        if isinstance(self.max_pings, bool) or not isinstance(self.max_pings, int):
+            raise TypeError(f"max_pings is {self.max_pings!r:.60}, expected a whole number")
+        if self.max_pings < 0:
+            raise ValueError(f"max_pings is {self.max_pings}, expected at least 0")
 
 
 @dataclass(frozen=True, slots=True)

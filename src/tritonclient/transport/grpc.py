@@ -110,7 +110,8 @@ class GrpcSettings:
             metadata: what `metadata` gives for the call.
         """
         endpoint = self.endpoint
-        block = _begin_block(self.path(method), endpoint.secure, endpoint.authority, coding)
+        scheme = "https" if endpoint.secure else "http"
+        block = _begin_block(self.path(method), scheme, endpoint.authority, coding or "")
         if not metadata:
             return block
         # Not remembered, as metadata may hold secrets.
@@ -121,17 +122,17 @@ class GrpcSettings:
 
 
 @small_cache(512)
-def _begin_block(path: str, secure: bool, authority: str, coding: str | None) -> bytes:
+def _begin_block(path: str, scheme: str, authority: str, coding: str) -> bytes:
     headers = [
         (":method", "POST"),
-        (":scheme", "https" if secure else "http"),
+        (":scheme", scheme),
         (":path", path),
         (":authority", authority),
         ("te", "trailers"),
         ("content-type", "application/grpc"),
         ("grpc-accept-encoding", _ACCEPTED),
     ]
-    if coding is not None:
+    if coding:
         headers.append(("grpc-encoding", coding))
     return encode(headers)
 

@@ -106,8 +106,10 @@ class HttpCall(Generic[T]):
             headers["Content-Length"] = str(size)
         target = settings.endpoint.base_path + encoded.path
         own = tuple(headers.items())
-        if options.query or len(target) + sum(map(len, headers.values())) > LARGEST:
+        if options.query:
             begun = begin_head(encoded.method, target + encode_query(options.query), own)
+        elif len(target) + sum(map(len, headers.values())) > LARGEST:
+            begun = begin_head(encoded.method, target, own)
         else:
             begun = _begin_head(encoded.method, target, own)
         self._head = b"".join((begun, given, b"\r\n"))
