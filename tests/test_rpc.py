@@ -310,7 +310,7 @@ for use in (
         use()
     except ImportError as error:
         assert str(error).startswith("gRPC needs protobuf ("), error
-        assert str(error).endswith("pip install 'tritonclient[grpc]'"), error
+        assert str(error).endswith("pip install hpack protobuf"), error
     else:
         raise AssertionError
 """

@@ -1,6 +1,7 @@
 """A client of the v2 inference protocol, spoken by Triton, KServe and others."""
 
 from importlib import import_module
+from os.path import isdir
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -80,6 +81,15 @@ __all__ = [
     "Unknown",
     "request",
 ]
+
+# Folders of the official client would hide the modules of these names.
+for _name in ("shared_memory", "cuda_shared_memory"):
+    if isdir(f"{__path__[0]}/utils/{_name}"):
+        raise ImportError(
+            f"{__path__[0]} mixes two packages: utils/{_name}/ belongs to another distribution of "
+            "tritonclient. Run 'pip uninstall tritonclient' until nothing is left, delete what "
+            "remains of the folder, and install one of the two; see docs/installing.md"
+        )
 
 _HOMES = {
     "AsyncClient": "aio",

@@ -16,7 +16,17 @@ Misuse of the Python API (a wrong type, a shape that does not fit) raises TypeEr
 
 from __future__ import annotations
 
+import sys
 from typing import Any
+
+# Another distribution of this name, installed over this one, brings an empty __init__.py. Every
+# module of this package comes here first, and says so.
+if not hasattr(sys.modules["tritonclient"], "_HOMES"):
+    raise ImportError(
+        f"{__file__} belongs to a distribution of tritonclient that another one has overwritten. "
+        "Run 'pip uninstall tritonclient' until nothing is left, delete what remains of the "
+        "folder, and install one of the two; see docs/installing.md"
+    )
 
 
 class InferenceServerException(Exception):

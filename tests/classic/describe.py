@@ -42,6 +42,21 @@ PRIVATE = {
     "tritonclient.grpc._infer_stream": ("_InferStream", "_RequestIterator"),
     "tritonclient.grpc._utils": ("_get_inference_request", "get_error_grpc", "raise_error_grpc"),
 }
+#: Modules with an underscore, all of whose names are held against ours.
+INNER = (
+    *(
+        "tritonclient._auth",
+        "tritonclient._client",
+        "tritonclient._plugin",
+        "tritonclient._request",
+    ),
+    *(
+        f"tritonclient.{protocol}.{name}"
+        for protocol in ("grpc", "http")
+        for name in ("_client", "_infer_input", "_infer_result", "_requested_output", "_utils")
+    ),
+    "tritonclient.grpc._infer_stream",
+)
 _SPECIAL = frozenset(
     f"__{name}__" for name in ("init", "enter", "exit", "aenter", "aexit", "call", "str", "dlpack")
 ) | {"__dlpack_device__"}
@@ -120,10 +135,18 @@ def _stand_in_for_cuda() -> None:
             setattr(sys.modules[parent], child, module)
 
 
+def all_names(module: str) -> list[str]:
+    """All names of a module, with those that it imports and those with an underscore."""
+    return [name for name in dir(importlib.import_module(module)) if not name.endswith("__")]
+
+
 def main() -> None:
-    """Print everything as JSON."""
+    """Print the signatures as JSON, or with an argument all names of the modules."""
     _stand_in_for_cuda()
-    found = {module: describe(module) for module in (*MODULES, *PRIVATE)}
+    if len(sys.argv) > 1:
+        found: Any = {module: all_names(module) for module in (*MODULES, *INNER)}
+    else:
+        found = {module: describe(module) for module in (*MODULES, *PRIVATE)}
     json.dump(found, sys.stdout, indent=1, sort_keys=True)
 
 

@@ -9,14 +9,16 @@ from tests.classic import describe
 from tests.official import VERSION, ensure_official
 
 SIGNATURES = Path(__file__).with_name("signatures.json")
+NAMES = Path(__file__).with_name("names.json")
 
 
 def main() -> None:
-    """Write signatures.json anew, from the official client's environment."""
+    """Write both files anew, from the official client's environment."""
     command = (str(ensure_official()), "-E", "-s", str(Path(describe.__file__)))
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    SIGNATURES.write_text(done.stdout + "\n")
-    print(f"wrote the names of tritonclient {VERSION} to {SIGNATURES}")
+    for file, arguments in ((SIGNATURES, ()), (NAMES, ("names",))):
+        done = subprocess.run((*command, *arguments), stdout=subprocess.PIPE, text=True, check=True)
+        file.write_text(done.stdout + "\n")
+        print(f"wrote the names of tritonclient {VERSION} to {file}")
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ grpcclient.InferenceServerClient({arguments})
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
     last = done.stderr.splitlines()[-1]
     assert what in last
-    assert last.endswith("pip install 'tritonclient[grpcio]'")
+    assert last.endswith("pip install grpcio hpack protobuf")
 
 
 @pytest.mark.parametrize("module", [tritonclient.grpc, tritonclient.grpc.aio])

@@ -5,14 +5,16 @@ What the official ones are is in signatures.json, which `python -m tests.classic
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
 
 from tests.classic.describe import describe
-from tests.classic.record import SIGNATURES
+from tests.classic.record import NAMES, SIGNATURES
 
 OFFICIAL = json.loads(SIGNATURES.read_text())
+ALL_NAMES = json.loads(NAMES.read_text())
 #: Of the modules that came along with star imports, those that ours give as well.
 COMES_ALONG = ("module numpy", "module tritonclient")
 
@@ -99,3 +101,33 @@ def _fits(ours, expected):
     # Further arguments may follow that need not be given.
     more = [part for part in ours[len(expected) - 1 : -1].split(", ") if part]
     return all("=" in part or part == "*" for part in more)
+
+
+#: Names that come with packages which this one does not need: there where the package is installed.
+OF_OTHER_PACKAGES = {"HTTPClient", "URL", "aiohttp", "gevent", "version"}
+#: Names of inner parts that no program can use.
+INNER_PARTS = {
+    "tritonclient.utils.cuda_shared_memory": "all but what signatures.json has",
+    "tritonclient.grpc.service_pb2": "what protobuf's generator leaves behind",
+    "tritonclient.grpc.model_config_pb2": "what protobuf's generator leaves behind",
+    "tritonclient.grpc.service_pb2_grpc": "what grpcio's generator leaves behind",
+    "tritonclient.utils.shared_memory": "_key_mapping, the table of its own regions",
+}
+
+
+@pytest.mark.parametrize("module", sorted(ALL_NAMES.keys() - INNER_PARTS.keys()))
+def test_a_module_has_what_the_official_one_imports(module):
+    ours = importlib.import_module(module)
+    missing = [name for name in ALL_NAMES[module] if not hasattr(ours, name)]
+    assert set(missing) <= OF_OTHER_PACKAGES, missing
+
+
+def test_names_are_what_they_say():
+    from tritonclient.grpc import _client, aio, grpc
+    from tritonclient.http import _client as http_client
+
+    assert grpc is aio.grpc is _client.grpc is importlib.import_module("grpc")
+    assert _client._get_inference_request is aio._get_inference_request
+    assert _client._get_inference_request is not http_client._get_inference_request
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = aio.nothing

@@ -135,7 +135,7 @@ def test_missing_package_is_named() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "the embedded server needs uvicorn" in done.stderr
-    assert "pip install 'tritonclient[server]'" in done.stderr
+    assert "pip install grpcio httptools onnxruntime protobuf uvicorn" in done.stderr
 
 
 def test_missing_package_of_models_is_named_once() -> None:

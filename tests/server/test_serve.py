@@ -366,7 +366,7 @@ def test_without_grpcio(repository: RepositoryMaker, flags: tuple[str, ...]) -> 
         assert process.returncode == 0
     else:
         assert not started
-        assert "pip install 'tritonclient[server]'" in errors
+        assert "pip install grpcio httptools onnxruntime protobuf uvicorn" in errors
         assert process.returncode == 1
 
 

@@ -15,7 +15,7 @@ from .. import messages as m
 from ..codec import rpc
 from ..datatypes import pack
 from ..errors import ConnectionFailed, InferenceServerException, ProtocolError, ServerError
-from ..extras import needs
+from ..extras import optional_import
 from ..inference import InferResult
 from . import images
 from .image_client import IN_FLIGHT, Batch, Job, add_arguments, execute, make_job, note
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UsageError, ImageError, OSError, InferenceServerException: it can't be done.
     """
-    with needs("grpcio", NAME, "grpcio"):
+    with optional_import("grpcio", NAME, "grpcio"):
         import grpc
 
     from ..grpc import service_pb2_grpc

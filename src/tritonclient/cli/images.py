@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..datatypes import NUMPY, Array
+from ..extras import install_command
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -59,9 +60,8 @@ def require_pillow() -> None:
     try:
         import PIL.Image  # noqa: F401
     except ImportError as error:
-        raise ImageError(
-            f"reading images needs Pillow ({error}): pip install 'tritonclient[images]'"
-        ) from None
+        command = install_command("images")
+        raise ImageError(f"reading images needs Pillow ({error}): {command}") from None
 
 
 def find(path: str, skipped: Callable[[str], object]) -> list[str]:

@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..extras import install_command
 from .arguments import port, switch, unsigned
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ def is_installed() -> bool:
     """Whether gRPC can be served; if not, a note says why."""
     if importlib.util.find_spec("grpc") is not None:
         return True
-    note = "note: gRPC is not served, since grpcio is missing: pip install 'tritonclient[server]'"
-    print(note, file=sys.stderr)
+    command = install_command("server")
+    print(f"note: gRPC is not served, since grpcio is missing: {command}", file=sys.stderr)
     return False
 
 

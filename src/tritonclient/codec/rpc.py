@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from .. import errors
 from .. import messages as m
 from ..datatypes import Buffer
-from ..extras import needs
+from ..extras import optional_import
 from . import messages_pb, rpc_infer
 from .checks import check_name
 from .records import dump, load
@@ -427,7 +427,7 @@ def encode_response(request: m.Request[T], answer: T) -> tuple[Buffer, ...]:
 
 
 def _serialized(name: str, value: dict[str, Any]) -> bytes:
-    with needs("protobuf", "gRPC", "grpc"):
+    with optional_import("protobuf", "gRPC", "grpc"):
         kind = messages_pb.message(name)
         from google.protobuf import json_format
     try:
@@ -448,7 +448,7 @@ def parse(name: str, data: Buffer) -> Any:
         ValueError: the bytes are not such a message.
         ImportError: protobuf is not installed.
     """
-    with needs("protobuf", "gRPC", "grpc"):
+    with optional_import("protobuf", "gRPC", "grpc"):
         kind = messages_pb.message(name)
         from google.protobuf.message import DecodeError
     try:

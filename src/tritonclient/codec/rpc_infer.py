@@ -317,7 +317,8 @@ def _output(tensor: rpc_head.Tensor) -> _Output:
     data = None
     if typed is not None:
         if not elsewhere:
-            check_elements(name, shape, typed.elements)
+            if typed.elements:  # empty contents are as good as none, see `_matched`
+                check_elements(name, shape, typed.elements)
             data = typed.data
         elif typed.elements:
             raise ValueError(f"tensor {name!r} is in shared memory and has contents")
@@ -345,18 +346,28 @@ def _outputs(answer: _Answer, raw: list[Buffer]) -> tuple[InferTensor, ...]:
 
 
 def _matched(outputs: Sequence[_Output], raw: list[Buffer]) -> list[Buffer | None]:
-    """The data of each output; those without contents take the raw contents in order."""
-    wanting = [output for output in outputs if output.contents is None]
-    here = [output for output in wanting if not output.elsewhere]
-    if not raw and all(output.size == 0 for output in here):
-        raw = [b""] * len(here)
-    if len(raw) not in (len(wanting), len(here)):
+    """Return the data of each output; those without contents take the raw contents in order.
+
+    Servers such as MLServer set an empty message of contents beside raw contents. So an output
+    with empty contents takes raw contents where there are enough of them.
+    """
+    for empty in (b"", None):
+        wanting = [output for output in outputs if output.contents in (None, empty)]
+        here = [output for output in wanting if not output.elsewhere]
+        if len(raw) in (len(wanting), len(here)):
+            break
+        if not raw and all(output.size == 0 for output in here):
+            raw = [bytearray() for _ in here]
+            break
+    else:
         names = ", ".join(repr(output.name) for output in wanting)
         raise ValueError(f"{len(raw)} raw_output_contents for the outputs {names:.200}")
     entries = iter(raw)
     found: list[Buffer | None] = []
     for output in outputs:
-        if output.contents is not None:
+        if output.contents not in (None, empty):
+            if not output.contents and output.size != 0:
+                check_elements(output.name, output.shape, 0)
             found.append(bytearray(output.contents))  # a copy, since the head is remembered
         elif not output.elsewhere:
             found.append(next(entries))

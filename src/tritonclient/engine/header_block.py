@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from ..errors import ProtocolError
+from ..extras import optional_import
 from .header_faults import not_valid
 
 #: Bytes of a header block, and of the headers in it, that are accepted.
@@ -170,10 +171,8 @@ _remembered = lru_cache(maxsize=256)(_decode)
 @cache
 def require_hpack() -> Any:
     """The `hpack` package."""
-    try:
+    with optional_import("hpack", "gRPC", "grpc"):
         import hpack
-    except ImportError as error:
-        raise ImportError("gRPC needs hpack: pip install 'tritonclient[grpc]'") from error
     return hpack
 
 

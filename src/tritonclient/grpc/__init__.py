@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .. import utils
+from ..classic.lazy_names import lazy_names
 from ..classic.plugins import InferenceServerClientPlugin, Request
 from ..utils import TRITON_RESERVED_REQUEST_PARAMS as TRITON_RESERVED_REQUEST_PARAMS
 from ..utils import TRITON_RESERVED_REQUEST_PARAMS_PREFIX as TRITON_RESERVED_REQUEST_PARAMS_PREFIX
@@ -48,13 +49,16 @@ __all__ = [
 _LAZY = frozenset(["model_config_pb2", "service_pb2", "service_pb2_grpc"])
 
 
+_look_up = lazy_names(__name__)
+
+
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return import_module(f".{name}", __name__)
     # What few need, `utils` imports only for them.
     if name in utils.__all__:
         return getattr(utils, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _look_up(name)
 
 
 def __dir__() -> list[str]:

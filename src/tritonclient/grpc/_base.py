@@ -19,9 +19,10 @@ from ..codec import rpc, rpc_infer
 from ..codec.rpc_status import error_of
 from ..datatypes import Buffer
 from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
-from ..extras import needs
+from ..extras import optional_import
 from ..transport.call import NO_OPTIONS, Grpcio, Options, RequestTooLarge, check_size
-from ..transport.grpc import metadata
+from ..transport.endpoint import parse_url
+from ..transport.grpc import GrpcSettings, metadata
 from ._calls import InferCall, MessageCall
 from ._channel import KeepAliveOptions, make_route, warn_of_ignored
 from ._errors import get_cancelled_error, in_grpcs_words
@@ -46,6 +47,14 @@ class GrpcClientBase(InferenceServerClientBase):
     """A client over gRPC, less the sending; for the arguments see `InferenceServerClient`."""
 
     _awaited = False
+    # A subclass that brings its own channel may leave out `__init__`.
+    _closed = False
+    _verbose = False
+    _plugin = None
+    _stream: Any = None
+    _own_channel: Any = None
+    _own_stub: Any = None
+    _transport: Any
 
     def __init__(
         self,
@@ -84,24 +93,52 @@ class GrpcClientBase(InferenceServerClientBase):
         self._route = make_route(*arguments)
         self._by_grpcio = partial(make_route, *arguments, through_grpcio=True)
         self._settings = self._route.settings
-        self._remembered: dict[Any, InferCall] = {}
 
     # For programs that call the procedures themselves
 
-    @cached_property
+    @property
     def _channel(self) -> Any:
-        """A channel of grpcio to the same server."""
-        with needs("grpcio", "a stub", "grpcio"):
-            from ..transport.grpcio import make_channel
-        settings, tls, grpcio = self._by_grpcio()
-        return make_channel(settings, tls, grpcio or Grpcio(), awaited=self._awaited)
+        """A channel of grpcio to the same server, or the one that a program has set."""
+        if self._own_channel is None:
+            with optional_import("grpcio", "a stub", "grpcio"):
+                from ..transport.grpcio import make_channel
+            settings, tls, grpcio = self._by_grpcio()
+            self._own_channel = make_channel(
+                settings, tls, grpcio or Grpcio(), awaited=self._awaited
+            )
+        return self._own_channel
 
-    @cached_property
+    @_channel.setter
+    def _channel(self, channel: Any) -> None:
+        self._own_channel = channel
+        self._call_by_stub()
+
+    @property
     def _client_stub(self) -> Any:
         """The server's procedures as functions of messages."""
-        from .service_pb2_grpc import GRPCInferenceServiceStub
+        if self._own_stub is None:
+            from .service_pb2_grpc import GRPCInferenceServiceStub
 
-        return GRPCInferenceServiceStub(self._channel)
+            self._own_stub = GRPCInferenceServiceStub(self._channel)
+        return self._own_stub
+
+    @_client_stub.setter
+    def _client_stub(self, stub: Any) -> None:
+        self._own_stub = stub
+        self._call_by_stub()
+
+    def _call_by_stub(self) -> None:
+        """Send all further calls through the stub."""
+        raise NotImplementedError
+
+    @cached_property
+    def _settings(self) -> GrpcSettings:
+        """What calls need of a client without a URL of its own."""
+        return GrpcSettings(parse_url("grpc://channel"))
+
+    @cached_property
+    def _remembered(self) -> dict[Any, InferCall]:
+        return {}
 
     # Calls
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from ..classic.arguments import warn_of_no_tls
-from ..extras import needs
+from ..extras import optional_import
 from ..transport.call import Grpcio, KeepAlive, note
 from ..transport.endpoint import TLS, Endpoint, parse_url, without_secrets
 from ..transport.grpc import GrpcSettings
@@ -130,7 +130,7 @@ def make_route(
         if not through_grpcio:
             what = f"the url {without_secrets(url)!r}"
             what = f"the channel argument {others[0][0]!r}" if others else what
-            with needs("grpcio", "creds" if creds is not None else what, "grpcio"):
+            with optional_import("grpcio", "creds" if creds is not None else what, "grpcio"):
                 import grpc  # noqa: F401
         grpcio = Grpcio(given, creds, url)
     if endpoint is None:

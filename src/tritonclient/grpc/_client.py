@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..classic.arguments import Headers
+from ..classic.lazy_names import lazy_names
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose
 from ..codec import rpc
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from ._background import Background
     from ._infer_stream import Callback, Duplex, _InferStream
+    from ._stub import StubTransport
 
 __all__ = [
     "INT32_MAX",
@@ -78,6 +80,9 @@ class InferenceServerClient(AdminClient):
         ImportError: hpack is not installed, or grpcio where it is needed.
     """
 
+    _stream: _InferStream | None = None
+    _carrier: Background | None = None
+
     def __init__(
         self,
         url: str,
@@ -102,8 +107,6 @@ class InferenceServerClient(AdminClient):
             channel_args,
         )
         self._transport = _transport(self._route)
-        self._stream: _InferStream | None = None
-        self._carrier: Background | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -140,13 +143,19 @@ class InferenceServerClient(AdminClient):
         self._transport.abort()
         if self._carrier is not None:
             self._carrier.close(wait=wait)
-        if channel := vars(self).get("_channel"):
-            channel.close()
+        if self._own_channel is not None:
+            self._own_channel.close()
+
+    def _call_by_stub(self) -> None:
+        from ._stub import StubTransport
+
+        self._transport = StubTransport(self)
 
     def _send(self, call: GrpcCall[T], client_timeout: float | None) -> T:
         timeout = seconds(client_timeout)
         try:
-            return self._transport.send(call, timeout)
+            answer: T = self._transport.send(call, timeout)
+            return answer
         except (InferenceServerException, RuntimeError) as error:
             raise self._failure(error, timeout) from error.__cause__
 
@@ -259,7 +268,9 @@ class InferenceServerClient(AdminClient):
             print(f"Sent request '{request_id}'" if request_id else "Sent request")
         return CallContext(future)
 
-    def _background(self) -> Background:
+    def _background(self) -> Background | StubTransport:
+        if self._own_stub is not None and hasattr(self._transport, "submit"):
+            return self._transport  # type: ignore[no-any-return]
         with self._lock:
             if self._carrier is None:
                 from ._background import Background  # only those who use it pay for it
@@ -308,7 +319,8 @@ class InferenceServerClient(AdminClient):
 
     def _open(self, options: Options, timeout: float | None) -> Duplex:
         try:
-            return self._transport.open(options, timeout)
+            duplex: Duplex = self._transport.open(options, timeout)
+            return duplex
         except (InferenceServerException, RuntimeError) as error:
             raise self._failure(error, timeout) from error.__cause__
 
@@ -386,3 +398,7 @@ def _transport(route: Route) -> Transport:
 
     # It has the same methods.
     return GrpcioTransport(settings, grpcio, tls=tls)  # type: ignore[return-value]
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

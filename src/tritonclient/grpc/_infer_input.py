@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import TYPE_CHECKING, Any
 
+from ..classic.lazy_names import lazy_names
 from ..classic.tensors import Input, pack_array
 from ..codec import rpc, rpc_infer
 from ..messages import NO_PARAMETERS, Infer
@@ -58,7 +59,25 @@ class InferInput(Input):
         """Its data, or None when it is in shared memory."""
         return self._data
 
+    # Under the names by which programs read and set them
+
+    @property
+    def _input(self) -> Any:
+        return self._get_tensor()
+
+    @property
+    def _raw_content(self) -> bytes | None:
+        return self._data
+
+    @_raw_content.setter
+    def _raw_content(self, content: bytes | None) -> None:
+        self._data = content
+
 
 def message_of(request: Infer) -> Any:
     """A request as the message ModelInferRequest."""
     return rpc.parse("ModelInferRequest", b"".join(rpc_infer.encode_request(request)))
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

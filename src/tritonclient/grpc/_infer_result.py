@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..classic.lazy_names import lazy_names
 from ..codec import rpc, rpc_infer
 from ..datatypes import Array, Buffer, unpack
 from ..errors import ProtocolError
-from ..extras import needs
+from ..extras import optional_import
 from ..messages import InferResponse
 from ..utils import raise_error
 
@@ -19,13 +20,13 @@ class InferResult:
         result: a message ModelInferResponse.
     """
 
-    _result: Any = None
+    _parsed: Any = None
     _message: Buffer
     _answer: InferResponse | None = None
     _streamed = False
 
     def __init__(self, result: Any) -> None:
-        self._result = result
+        self._parsed = result
         self._message = bytearray(result.SerializeToString())
 
     @classmethod
@@ -85,16 +86,31 @@ class InferResult:
             as_json: give it as a dictionary, in protobuf's JSON form with the fields' own names:
                 numbers of 64 bits are texts, and bytes are base64.
         """
-        if self._result is None:
+        if self._parsed is None:
             kind = "ModelStreamInferResponse" if self._streamed else "ModelInferResponse"
             message = rpc.parse(kind, self._message)
-            self._result = message.infer_response if self._streamed else message
-        return as_dict(self._result) if as_json else self._result
+            self._parsed = message.infer_response if self._streamed else message
+        return as_dict(self._parsed) if as_json else self._parsed
+
+    @property
+    def _result(self) -> Any:
+        """The message, under the name by which programs read it."""
+        return self.get_response()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_message": bytes(self._message), "_streamed": self._streamed}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._message, self._streamed = bytearray(state["_message"]), state["_streamed"]
 
 
 def as_dict(message: Any) -> dict[str, Any]:
     """A message in protobuf's JSON form with the fields' own names."""
-    with needs("protobuf", "gRPC", "grpc"):
+    with optional_import("protobuf", "gRPC", "grpc"):
         from google.protobuf import json_format
 
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

@@ -10,13 +10,14 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ..classic.errors import plain
+from ..classic.lazy_names import lazy_names
 from ..codec import rpc
 from ..datatypes import Buffer
 from ..errors import InferenceServerException
-from ..extras import needs
+from ..extras import optional_import
 from ..messages import InferResponse
 from ..streaming import answer_of
 from ..utils import raise_error
@@ -225,7 +226,7 @@ class _StubStream:
         self._requests.put(None)
 
     def receive(self, timeout: float | None = None) -> Buffer | None:
-        with needs("grpcio", "a stub", "grpcio"):
+        with optional_import("grpcio", "a stub", "grpcio"):
             import grpc
         try:
             response = next(self._responses, None)
@@ -268,3 +269,7 @@ def call_back(callback: Callback, result: InferResult | None, error: BaseExcepti
         callback(result=result, error=error)
     except Exception:
         logging.getLogger("tritonclient").exception("the callback %r failed", callback)
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

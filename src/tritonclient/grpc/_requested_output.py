@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..classic.lazy_names import lazy_names
 from ..classic.tensors import Output
 from ..messages import Infer
 from ._infer_input import message_of
@@ -24,3 +25,12 @@ class InferRequestedOutput(Output):
     def _get_tensor(self) -> Any:
         """The output as the message InferRequestedOutputTensor."""
         return message_of(Infer("-", (), outputs=(self._requested(),))).outputs[0]
+
+    @property
+    def _output(self) -> Any:
+        """The message, under the name by which programs read it."""
+        return self._get_tensor()
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..classic.arguments import check_version, request_parameters
+from ..classic.lazy_names import lazy_names
 from ..codec import rpc, rpc_infer
 from ..codec.checks import check_name
 from ..engine.coding import CODINGS
 from ..errors import InferenceServerException
-from ..extras import needs
+from ..extras import optional_import
 from ..messages import Infer
 from ..utils import raise_error
 from ._errors import get_cancelled_error, get_error_grpc, raise_error_grpc
@@ -121,7 +122,11 @@ def _get_inference_request(
 
 def _grpc_compression_type(algorithm_str: str | None) -> Any:
     """The `grpc.Compression` for the name of an algorithm, of those who use a stub of grpcio."""
-    with needs("grpcio", "grpc.Compression", "grpcio"):
+    with optional_import("grpcio", "grpc.Compression", "grpcio"):
         from grpc import Compression
     name = coding_of(algorithm_str)
     return Compression.NoCompression if name is None else Compression[name.capitalize()]
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..extras import needs
+from ..extras import optional_import
 
-with needs("protobuf", "tritonclient.grpc.service_pb2", "grpc"):
+with optional_import("protobuf", "tritonclient.grpc.service_pb2", "grpc"):
     from ..codec.messages_pb import public_names
 
     _names = public_names("grpc_service.proto")

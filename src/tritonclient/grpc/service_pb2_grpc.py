@@ -10,7 +10,7 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..codec.rpc import SERVICE
-from ..extras import needs
+from ..extras import optional_import
 from . import service_pb2 as grpc__service__pb2
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ _METHODS = tuple(_methods())
 
 
 def _grpcio() -> Any:
-    with needs("grpcio", "tritonclient.grpc.service_pb2_grpc", "grpcio"):
+    with optional_import("grpcio", "tritonclient.grpc.service_pb2_grpc", "grpcio"):
         import grpc
     return grpc
 

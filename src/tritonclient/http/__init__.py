@@ -6,6 +6,7 @@ All of `tritonclient.utils` is here as well, as programs expect.
 from typing import Any
 
 from .. import utils
+from ..classic.lazy_names import lazy_names
 from ..classic.plugins import InferenceServerClientPlugin, Request
 from ..utils import TRITON_RESERVED_REQUEST_PARAMS as TRITON_RESERVED_REQUEST_PARAMS
 from ..utils import TRITON_RESERVED_REQUEST_PARAMS_PREFIX as TRITON_RESERVED_REQUEST_PARAMS_PREFIX
@@ -37,8 +38,11 @@ __all__ = [
 ]
 
 
+_look_up = lazy_names(__name__)
+
+
 def __getattr__(name: str) -> Any:
     # What few need, `utils` imports only for them.
     if name in utils.__all__:
         return getattr(utils, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _look_up(name)

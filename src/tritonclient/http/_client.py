@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import messages as m
 from ..classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region, warn_of_no_tls
+from ..classic.lazy_names import lazy_names
 from ..classic.secrets import Verbose
 from ..datatypes import Buffer
 from ..errors import ServerError
@@ -480,3 +481,7 @@ class InferenceServerClient(HttpClientBase):
         answer = self._post(**call._asdict())
         _raise_if_error(answer)
         return InferResult(answer, verbose)
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..classic.lazy_names import lazy_names
 from ..classic.tensors import Input, pack_array
 from ..codec import rest_infer
 from ..datatypes import pack_bytes
@@ -57,6 +58,15 @@ class InferInput(Input):
         """What follows the request's JSON for the input, or None when nothing does."""
         return self._data if self._binary else None
 
+    @property
+    def _raw_data(self) -> bytes | None:
+        """The binary data, under the name by which programs read and set it."""
+        return self._get_binary_data()
+
+    @_raw_data.setter
+    def _raw_data(self, data: bytes | None) -> None:
+        self._data, self._binary = data, True
+
 
 def _for_json(array: Array, packed: bytes, datatype: str) -> bytes:
     """The wire bytes of an array that is to be sent as JSON, if it has such a form."""
@@ -87,3 +97,7 @@ def json_of(request: Infer, kind: str) -> dict[str, Any]:
     """The first of the inputs or outputs of a request, as it stands in its JSON."""
     _, body = rest_infer.encode_request(request)
     return json.loads(bytes(body[0]))[kind][0]  # type: ignore[no-any-return]
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

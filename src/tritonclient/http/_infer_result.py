@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from ..classic.lazy_names import lazy_names
 from ..codec import rest
 from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Array, Buffer, element_count, unpack, unpack_bytes
@@ -260,3 +261,7 @@ class InferAsyncRequest:
         if self._verbose:
             print(result._head())
         return result
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

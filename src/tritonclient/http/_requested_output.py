@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..classic.lazy_names import lazy_names
 from ..classic.tensors import Output
 from ..messages import Infer
 from ._infer_input import json_of
@@ -24,3 +25,7 @@ class InferRequestedOutput(Output):
     def _get_tensor(self) -> dict[str, Any]:
         """The output as it stands in the request's JSON."""
         return json_of(Infer("", (), outputs=(self._requested(),)), "outputs")
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

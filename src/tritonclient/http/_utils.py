@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..classic.arguments import request_parameters
+from ..classic.lazy_names import lazy_names
 from ..codec.rest_infer import HEAD_LENGTH, encode_request
 from ..errors import InferenceServerException
 from ..messages import Infer
@@ -74,3 +75,7 @@ def _raise_if_error(response: Any) -> None:
     status: int = response.status_code
     if not 200 <= status < 300:
         _calls.raise_if_error(status, response.read())
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

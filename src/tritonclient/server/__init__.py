@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .. import errors as _errors  # noqa: F401  # checks that no other distribution is mixed in
+
 if TYPE_CHECKING:
     from .embedded import Server
     from .grpc_options import GrpcOptions

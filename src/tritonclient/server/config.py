@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ..codec import messages_pb
 from . import scheduling
-from .extras import needs
+from .extras import optional_import
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def read(path: Path) -> ModelConfig:
     config = new()
     if not path.exists():
         return config
-    with needs("protobuf"):
+    with optional_import("protobuf"):
         from google.protobuf import text_format
     try:
         text_format.Parse(path.read_text("utf-8"), config)
@@ -89,7 +89,7 @@ def from_json(text: str) -> ModelConfig:
         ValueError: the text is not a model configuration.
     """
     config = new()
-    with needs("protobuf"):
+    with optional_import("protobuf"):
         from google.protobuf import json_format
     try:
         json_format.Parse(text, config)
@@ -100,7 +100,7 @@ def from_json(text: str) -> ModelConfig:
 
 def new() -> ModelConfig:
     """An empty configuration."""
-    with needs("protobuf"):
+    with optional_import("protobuf"):
         return messages_pb.message("ModelConfig")()
 
 

@@ -1,4 +1,4 @@
-"""Naming the extra that brings what the embedded server needs."""
+"""Optional packages of the embedded server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from contextlib import AbstractContextManager
 from .. import extras
 
 
-def needs(package: str) -> AbstractContextManager[None]:
-    """Import an optional package inside; when it is missing, the error says how to get it."""
-    return extras.needs(package, "the embedded server", "server")
+def optional_import(package: str) -> AbstractContextManager[None]:
+    """Import an optional package in the body; a missing one raises an error with the cure."""
+    return extras.optional_import(package, "the embedded server", "server")

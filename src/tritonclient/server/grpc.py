@@ -18,12 +18,12 @@ from typing import Any, NoReturn, TypeAlias
 from ..codec import rpc
 from ..errors import InferenceServerException, InvalidArgument, Unavailable, Unimplemented
 from .core import InferenceServer
-from .extras import needs
+from .extras import optional_import
 from .grpc_health import Health
 from .grpc_stream import Stream, told
 from .inference import DecoupledModel
 
-with needs("grpcio"):
+with optional_import("grpcio"):
     import grpc
 
 _log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from typing import Any
 from .. import messages as m
 from ..codec import messages_pb
 from .core import InferenceServer
-from .extras import needs
+from .extras import optional_import
 
-with needs("grpcio"):
+with optional_import("grpcio"):
     import grpc
 
 SERVICE = "grpc.health.v1.Health"

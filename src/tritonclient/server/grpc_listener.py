@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .core import InferenceServer
-from .extras import needs
+from .extras import optional_import
 from .grpc import GrpcService
 from .grpc_options import COMPRESSION_LEVELS, GrpcOptions
 from .listener import listen
 
-with needs("grpcio"):
+with optional_import("grpcio"):
     import grpc
     import grpc.aio
 

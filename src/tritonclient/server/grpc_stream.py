@@ -21,10 +21,10 @@ from ..codec import rpc_infer, rpc_request
 from ..errors import InferenceServerException, Internal, InvalidArgument
 from ..messages import NO_PARAMETERS, InferResponse, InferStreamResponse
 from .core import InferenceServer
-from .extras import needs
+from .extras import optional_import
 from .inference import Responses, StreamItem
 
-with needs("grpcio"):
+with optional_import("grpcio"):
     import grpc.aio
 
 _log = logging.getLogger(__name__)

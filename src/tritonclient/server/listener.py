@@ -11,10 +11,10 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from .core import InferenceServer
-from .extras import needs
+from .extras import optional_import
 from .http import HttpApplication
 
-with needs("uvicorn and httptools"):
+with optional_import("uvicorn and httptools"):
     import httptools  # noqa: F401  # uvicorn imports it late, and says less when it is missing
     import uvicorn
 

@@ -20,13 +20,13 @@ from typing import Any, TypeVar
 from ..datatypes import Buffer
 from ..engine.rpc_stream import Outcome
 from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
-from ..extras import needs
+from ..extras import optional_import
 from ..messages import Request
 from .call import NO_OPTIONS, Call, Grpcio, Options, check_timeout, locate
 from .endpoint import TLS, Endpoint
 from .grpc import GrpcCall, GrpcSettings, check_options, check_outcome
 
-with needs("grpcio", "gRPC through Grpcio()", "grpcio"):
+with optional_import("grpcio", "gRPC through Grpcio()", "grpcio"):
     import grpc
 
 #: The types lack some of its names.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from ..classic.lazy_names import lazy_names
 from ..datatypes import (
     NUMPY,
     Buffer,
@@ -50,12 +51,8 @@ TRITON_RESERVED_REQUEST_PARAMS_PREFIX = RESERVED_PREFIX
 _ArrayOfObjects = npt.NDArray[np.object_]
 
 
-def __getattr__(name: str) -> Any:
-    if name != "SharedMemoryTensor":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ..shm.dlpack import SharedMemoryTensor  # which few need
-
-    return SharedMemoryTensor
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)
 
 
 def raise_error(msg: str) -> NoReturn:

@@ -14,11 +14,12 @@ import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..classic.lazy_names import lazy_names
 from ..datatypes import Array, element_count, leading_bytes, unpack_bytes
 from ..shm.system import NotOwned, SystemRegion, attach_region, create_region
 
@@ -244,3 +245,7 @@ def destroy_shared_memory_region(shm_handle: SharedMemoryRegion) -> None:
             del _keys[region.key]
             if key.owned is not None:
                 key.owned.close()
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

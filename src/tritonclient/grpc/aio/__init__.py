@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...classic.arguments import Headers
+from ...classic.lazy_names import lazy_names
 from ...classic.plugins import InferenceServerClientBase
 from ...classic.secrets import Verbose
 from ...errors import InferenceServerException
@@ -58,11 +58,8 @@ __all__ = [
 
 _LAZY = frozenset(["model_config_pb2", "service_pb2", "service_pb2_grpc"])
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return import_module(f"tritonclient.grpc.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)
 
 
 def __dir__() -> list[str]:
@@ -112,13 +109,19 @@ class InferenceServerClient(AsyncAdminClient):
         """Close all connections, and cancel streams; later calls fail."""
         self._closed = True
         await self._transport.close()
-        if channel := vars(self).get("_channel"):
-            await channel.close()
+        if self._own_channel is not None:
+            await self._own_channel.close()
+
+    def _call_by_stub(self) -> None:
+        from .._stub import AsyncStubTransport
+
+        self._transport = AsyncStubTransport(self)
 
     async def _send(self, call: GrpcCall[T], client_timeout: float | None) -> T:
         timeout = seconds(client_timeout)
         try:
-            return await self._transport.send(call, timeout)
+            answer: T = await self._transport.send(call, timeout)
+            return answer
         except (InferenceServerException, RuntimeError) as error:
             raise self._failure(error, timeout) from error.__cause__
 
@@ -199,6 +202,7 @@ class InferenceServerClient(AsyncAdminClient):
 
     async def _open(self, options: Options, timeout: float | None) -> Duplex:
         try:
-            return await self._transport.open(options, timeout)
+            duplex: Duplex = await self._transport.open(options, timeout)
+            return duplex
         except (InferenceServerException, RuntimeError) as error:
             raise self._failure(error, timeout) from error.__cause__

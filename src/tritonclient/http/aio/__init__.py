@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import messages as m
 from ...classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region, warn_of_no_tls
+from ...classic.lazy_names import lazy_names
 from ...classic.plugins import InferenceServerClientBase
 from ...classic.secrets import Verbose
 from ...codec.rest_infer import HEAD_LENGTH
@@ -46,6 +47,30 @@ __all__ = [
     "InferenceServerException",
     "Request",
 ]
+
+
+async def _get_error(response: Any) -> InferenceServerException | None:
+    """Return the error that a response stands for, or None.
+
+    Args:
+        response: something with a `status` and an awaited `read()`, as of aiohttp.
+    """
+    try:
+        await _raise_if_error(response)
+    except InferenceServerException as error:
+        return error
+    return None
+
+
+async def _raise_if_error(response: Any) -> None:
+    """Raise what a response with an error status stands for; see `_get_error`.
+
+    Raises:
+        InferenceServerException: the status is no success.
+    """
+    status: int = response.status
+    if not 200 <= status < 300:
+        _calls.raise_if_error(status, await response.read())
 
 
 class InferenceServerClient(HttpClientBase):
@@ -401,3 +426,7 @@ async def _body_of(answer: Any) -> bytes:
     body: bytes = await answer.read()
     _calls.raise_if_error(answer.status, body)
     return body
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = lazy_names(__name__)

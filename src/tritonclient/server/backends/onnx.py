@@ -12,7 +12,7 @@ import numpy as np
 from ...datatypes import Array, datatype_of
 from ...errors import Internal, InvalidArgument, ServerError
 from .. import scheduling
-from ..extras import needs
+from ..extras import optional_import
 from ..jobs import Job, Tensor
 from ..statistics import Stopwatch
 from . import Maker, Result, Source
@@ -68,7 +68,7 @@ class OnnxBackend:
 
 
 def _session(source: Source) -> Any:
-    with needs("onnxruntime"):
+    with optional_import("onnxruntime"):
         import onnxruntime  # type: ignore[import-untyped]  # it has no types
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
