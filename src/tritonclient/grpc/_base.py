@@ -49,7 +49,7 @@ class GrpcClientBase(InferenceServerClientBase):
     _awaited = False
     # A subclass that brings its own channel may leave out `__init__`.
     _closed = False
-    _verbose = False
+    _verbose: Verbose = False
     _plugin = None
     _stream: Any = None
     _own_channel: Any = None
