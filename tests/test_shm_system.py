@@ -515,6 +515,18 @@ def test_looking_while_many_create(records):
             each.result()
 
 
+def test_pipes_of_other_users_are_not_waited_for(records):
+    """A pipe by the name of a record, which would wait for somebody to write to it."""
+    pipe = records / f"{left._PREFIX}pipe"
+    os.mkfifo(pipe)
+    found = []
+    looking = threading.Thread(target=lambda: found.append(leftovers()), daemon=True)
+    looking.start()
+    looking.join(20)
+    os.close(os.open(pipe, os.O_RDWR))  # ends a wait
+    assert found == [[]]
+
+
 def test_without_a_folder_of_memory(monkeypatch, tmp_path):
     monkeypatch.setattr(left, "_MEMORY", tmp_path / "nowhere")
     monkeypatch.setattr(left.tempfile, "gettempdir", lambda: str(tmp_path))

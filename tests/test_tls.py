@@ -32,6 +32,7 @@ from tests.echo import check, infer, over_http
 from tests.grpc_adversity import GrpcServer, answer, greet, raw, read_call
 from tests.h2peer import goaway
 from tritonclient import TLS, ConnectionFailed, DeadlineExceeded, ProtocolError
+from tritonclient.transport.alpn import announced
 
 YESTERDAY = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
 
@@ -127,6 +128,72 @@ def test_ready_context(server, runtime, ca_file):
         check(infer(client, 1), 1)
 
 
+def context_for(ca_file, *protocols):
+    context = ssl.create_default_context(cafile=ca_file)
+    context.set_alpn_protocols(protocols)
+    return context
+
+
+@both_runtimes
+def test_contexts_are_not_changed(authority, runtime, ca_file):
+    """A server that prefers HTTP/2 goes on to answer an HTTP client in HTTP/1.1."""
+    context = server_context(authority)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    shared = ssl.create_default_context(cafile=ca_file)
+    with Server([answer_all(over_http)], tls=context) as server:
+        with pytest.raises(ValueError, match=r"does not announce HTTP/2.*set_alpn_protocols"):
+            runtime(f"grpcs://127.0.0.1:{server.port}", tls=shared)
+        assert announced(shared, "a") == []
+        with runtime(secure(server), tls=shared) as client:
+            check(infer(client, 1), 1)
+        with runtime(secure(server), tls=TLS(ca_file=ca_file)) as client:
+            check(infer(client, 1), 1)
+
+
+@both_runtimes
+def test_context_for_the_other_protocol(runtime, ca_file):
+    with pytest.raises(ValueError, match=r"announces h2.*another context"):
+        runtime("https://127.0.0.1:1", tls=context_for(ca_file, "h2", "http/1.1"))
+    with pytest.raises(ValueError, match="none for clients"):
+        runtime("https://127.0.0.1:1", tls=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    with runtime("grpcs://127.0.0.1:1", tls=context_for(ca_file, "http/1.1", "h2")):
+        pass
+
+
+@pytest.mark.parametrize("protocols", [[], ["h2"], ["http/1.1", "h2"], ["x" * 255, "y"]])
+def test_what_a_context_announces(protocols):
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(protocols)
+    for host in ("127.0.0.1", "a.example", "a" * 60):
+        assert announced(context, host) == protocols
+
+
+@both_runtimes
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+@pytest.mark.parametrize("tls", [True, TLS(), ssl.create_default_context()], ids=str)
+def test_tls_on_a_clear_text_url(runtime, scheme, tls):
+    with pytest.raises(ValueError, match=f"tls is given.* use {scheme}s://127.0.0.1:9"):
+        runtime(f"{scheme}://127.0.0.1:9", tls=tls)
+    with pytest.raises(ValueError, match=r"tls is given.* unix socket"):
+        runtime("unix:/a" if scheme == "http" else "grpc+unix:/a", tls=tls)
+    for none in (None, False):
+        with runtime(f"{scheme}://127.0.0.1:9", tls=none):
+            pass
+
+
+@both_runtimes
+def test_tls_as_true_or_a_context(server, runtime, ca_file):
+    with runtime(secure(server), tls=ssl.create_default_context(cafile=ca_file)) as client:
+        check(infer(client, 1), 1)
+    with runtime(secure(server), tls=True) as client:
+        with pytest.raises(ConnectionFailed, match="certificate verify failed"):
+            infer(client, 1)
+    with pytest.raises(ValueError, match="tls is False, but url"):
+        runtime(secure(server), tls=False)
+    with pytest.raises(TypeError, match="tls is str, expected TLS"):
+        runtime(secure(server), tls="yes")
+
+
 @pytest.fixture
 def strict_server(authority):
     context = server_context(authority)
@@ -167,8 +234,8 @@ def test_settings_that_make_no_sense(runtime, tmp_path):
     key.touch()
     with pytest.raises(ValueError, match="key_file but no cert_file"):
         runtime("https://127.0.0.1:1", tls=TLS(key_file=str(key)))
-    with runtime("http://127.0.0.1:1", tls=TLS(ca_file="unused")):
-        pass
+    with pytest.raises(ValueError, match="context and ca_file"):
+        TLS(ca_file="unused", context=ssl.create_default_context())
 
 
 @both_runtimes

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import tritonclient.utils.shared_memory as shm
 from tritonclient.datatypes import NUMPY
+from tritonclient.shm.system import attach_region
 from tritonclient.utils import serialize_byte_tensor, triton_to_np_dtype
 
 KEY = "/tritonclient_test_classic"
@@ -95,6 +96,42 @@ def test_sizes_that_are_none(size):
         shm.create_shared_memory_region("name", KEY, size)
     assert str(caught.value) == "unable to create the shared memory region"
     assert caught.value.__cause__ is not None
+
+
+OTHER_USER = 65534
+
+
+@pytest.fixture
+def squatted():
+    """An object by the key that everyone may use, and that another user owns."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give an object to another user")
+    path = SHM / KEY[1:]
+    path.write_bytes(bytes(128))
+    path.chmod(0o666)
+    os.chown(path, OTHER_USER, OTHER_USER)
+    yield
+    path.unlink()
+
+
+def test_objects_of_other_users_are_refused(squatted):
+    with pytest.raises(shm.SharedMemoryException) as caught:
+        shm.create_shared_memory_region("name", KEY, 128)
+    assert isinstance(caught.value.__cause__, PermissionError)
+    for words in (KEY, f"user with id {OTHER_USER}", f"(id {os.geteuid()})", "choose another key"):
+        assert words in str(caught.value)
+    assert shm.mapped_shared_memory_regions() == []
+    # Not by accident, it can be done.
+    with attach_region(KEY) as region:
+        assert region.byte_size == 128
+
+
+def test_objects_of_other_users_by_their_owner(region, monkeypatch):
+    """The same wherever processes can't be started as others: this one takes itself for another."""
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    with pytest.raises(shm.SharedMemoryException, match=f"belongs to the user with id {user},"):
+        shm.create_shared_memory_region("name", KEY, 128)
 
 
 def test_the_same_key_again(region):

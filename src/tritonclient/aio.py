@@ -15,11 +15,13 @@ from .inference import InferResult, TensorLike
 from .model import ModelSpec
 from .options import (
     CLIENT_DEFAULT,
+    MAX_CONNECTIONS,
     CallOptions,
     InferOptions,
     StreamOptions,
     Timeout,
     check_grpc,
+    check_grpcio,
     check_streams,
     load_request,
     settings,
@@ -29,7 +31,7 @@ from .options import (
 )
 from .transport.asyncio import HttpTransport
 from .transport.call import NO_OPTIONS, Call, Grpcio, KeepAlive, Options, Settings, check_timeout
-from .transport.endpoint import TLS
+from .transport.endpoint import Security, security
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -41,17 +43,19 @@ T = TypeVar("T")
 
 
 def _transport(
-    settings: Settings, tls: TLS | None, max_connections: int, grpcio: Grpcio | None
+    settings: Settings, tls: Security, max_connections: int, grpcio: Grpcio | None
 ) -> Any:
+    secured = security(tls, settings.endpoint)
     if grpcio is not None:
+        check_grpcio(grpcio, tls, max_connections)
         from .transport.grpcio import AsyncGrpcioTransport
 
-        return AsyncGrpcioTransport(check_grpc(settings), grpcio, tls=tls)
+        return AsyncGrpcioTransport(check_grpc(settings), grpcio, tls=secured)
     if settings.endpoint.protocol == "http":
-        return HttpTransport(settings, tls=tls, max_connections=max_connections)
+        return HttpTransport(settings, tls=secured, max_connections=max_connections)
     from .transport.asyncio_grpc import GrpcTransport
 
-    return GrpcTransport(check_grpc(settings), tls=tls, max_connections=max_connections)
+    return GrpcTransport(check_grpc(settings), tls=secured, max_connections=max_connections)
 
 
 class AsyncClient:
@@ -77,8 +81,8 @@ class AsyncClient:
         *,
         timeout: float | None = 60.0,
         headers: Mapping[str, str | bytes] | None = None,
-        tls: TLS | None = None,
-        max_connections: int = 100,
+        tls: Security = None,
+        max_connections: int = MAX_CONNECTIONS,
         max_request_size: int | None = None,
         max_response_size: int | None = None,
         keep_alive: KeepAlive | None = None,

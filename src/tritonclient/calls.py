@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from numpy import ndarray
 
@@ -16,9 +16,25 @@ from .transport.call import Call, Options
 
 InferCall: TypeAlias = Call[InferResponse]
 _MAX_REMEMBERED = 256
+_LARGEST_REMEMBERED = 16 * 1024
 #: Arrays up to this size are copied, since they are joined with what goes along anyway.
 _COPIED_SIZE = 4096
 _OUTPUTS = (type(None), list, tuple)
+
+
+C = TypeVar("C", bound="Call[Any]")
+
+
+def remember(remembered: dict[Any, C], looks: Any, call: C, request: Infer) -> None:
+    """Remember a call without its data, for a request without tensors, if it is small.
+
+    It holds the client's own headers, and goes with the client.
+    """
+    heads = call.without_data(request)
+    if heads.head_size <= _LARGEST_REMEMBERED:
+        if len(remembered) >= _MAX_REMEMBERED:
+            remembered.clear()
+        remembered[looks] = heads  # type: ignore[assignment]
 
 
 class InferCalls:
@@ -69,9 +85,7 @@ class InferCalls:
         call = self.make_lasting(model, inputs, version, outputs, options)
         # Only arrays whose memory is what is sent; of others a look does not tell what they hold.
         if all(map(is_wire, inputs.values())):
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[looks] = call.without_data(Infer(model, (), version))
+            remember(self._remembered, looks, call, Infer(model, (), version))
         return call
 
     def make_lasting(

@@ -14,11 +14,13 @@ from .inference import InferResult, TensorLike
 from .model import ModelSpec
 from .options import (
     CLIENT_DEFAULT,
+    MAX_CONNECTIONS,
     CallOptions,
     InferOptions,
     StreamOptions,
     Timeout,
     check_grpc,
+    check_grpcio,
     check_streams,
     load_request,
     settings,
@@ -37,7 +39,7 @@ from .transport.call import (
     check_limit,
     check_timeout,
 )
-from .transport.endpoint import TLS
+from .transport.endpoint import Security, security
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -52,14 +54,16 @@ T = TypeVar("T")
 
 
 def _transport(
-    settings: Settings, tls: TLS | None, max_connections: int, grpcio: Grpcio | None
+    settings: Settings, tls: Security, max_connections: int, grpcio: Grpcio | None
 ) -> Transport:
+    secured = security(tls, settings.endpoint)
     if grpcio is None:
-        return Transport(settings, tls=tls, max_connections=max_connections)
+        return Transport(settings, tls=secured, max_connections=max_connections)
+    check_grpcio(grpcio, tls, max_connections)
     from .transport.grpcio import GrpcioTransport
 
     # It has the same methods, for calls of its own protocol.
-    return GrpcioTransport(check_grpc(settings), grpcio, tls=tls)  # type: ignore[return-value]
+    return GrpcioTransport(check_grpc(settings), grpcio, tls=secured)  # type: ignore[return-value]
 
 
 class Client:
@@ -79,7 +83,8 @@ class Client:
             `grpc://host:port`, `grpcs://...` or `grpc+unix:/path/of/socket` for gRPC.
         timeout: seconds that a call may take from its beginning to its end, None for no limit.
         headers: sent with every call, such as `{"authorization": "Bearer ..."}`; gRPC's metadata.
-        tls: how to secure `https` and `grpcs` connections; the default verifies the server.
+        tls: how to secure `https` and `grpcs` connections: a `TLS`, an `ssl.SSLContext`, or True
+            for the default, which verifies the server.
         max_connections: connections open at the same time; further calls wait for one.
         max_request_size: refuse to send larger bodies, in bytes; None for no limit.
         max_response_size: refuse to receive larger bodies, in bytes, also after decompression. By
@@ -95,8 +100,8 @@ class Client:
         *,
         timeout: float | None = 60.0,
         headers: Mapping[str, str | bytes] | None = None,
-        tls: TLS | None = None,
-        max_connections: int = 100,
+        tls: Security = None,
+        max_connections: int = MAX_CONNECTIONS,
         max_request_size: int | None = None,
         max_response_size: int | None = None,
         keep_alive: KeepAlive | None = None,
@@ -195,7 +200,8 @@ class Client:
             priority: 1 is the highest, 0 the model's default.
             server_timeout: seconds that the request may wait in the server's queue.
             parameters: further parameters for the model.
-            binary: False for tensors as JSON, for servers without the binary extension.
+            binary: False for tensors as JSON, for HTTP servers without the binary extension; gRPC
+                has one form.
             timeout: seconds for the whole call, None for no limit; the client's own by default.
             headers: further HTTP headers; they win over the client's.
             query: query parameters of the URL.

@@ -152,7 +152,7 @@ def _parameters(
             raise ValueError(f"server_timeout is {server_timeout!r:.60}, expected seconds from 0")
         parameters["timeout"] = round(server_timeout * 1e6)
     if custom is not None and not isinstance(custom, Mapping):
-        raise TypeError(f"parameters is {custom!r:.60}, expected a mapping")
+        raise TypeError(f"parameters is {type(custom).__name__}, expected a mapping")
     for name, value in (custom or {}).items():
         _check_parameter(name, value)
         parameters[name] = value
@@ -165,7 +165,8 @@ def _check_parameter(name: str, value: Parameter) -> None:
     if name in RESERVED_PARAMETERS or name.startswith(RESERVED_PREFIX):
         raise ValueError(f"parameter {name!r} is reserved and can't be given in parameters")
     if not isinstance(value, (bool, int, float, str)):
-        raise TypeError(f"parameter {name!r} is {value!r:.60}, expected bool, int, float or str")
+        kind = type(value).__name__  # the value may be secret
+        raise TypeError(f"parameter {name!r} is {kind}, expected bool, int, float or str")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"parameter {name!r} is {value}, which has no JSON form")
 

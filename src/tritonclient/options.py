@@ -11,13 +11,15 @@ from .inference import request as make_request
 from .messages import Infer, LoadModel, Parameter
 from .transport.call import (
     NO_OPTIONS,
+    Grpcio,
     KeepAlive,
     Options,
     Settings,
+    check_limit,
     check_timeout,
     response_limits,
 )
-from .transport.endpoint import parse_url
+from .transport.endpoint import Security, parse_url
 from .transport.http import HttpSettings
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class _ClientDefault(Enum):
         return f"<{self.value}>"
 
 
+#: Connections that may be open at the same time.
+MAX_CONNECTIONS: Final = 100
 CLIENT_DEFAULT: Final = _ClientDefault.CLIENT_DEFAULT
 
 #: Seconds for a whole call, None for no limit.
@@ -141,6 +145,26 @@ def check_grpc(settings: Settings) -> GrpcSettings:
     return settings
 
 
+def check_grpcio(grpcio: Grpcio, tls: Security, max_connections: int) -> None:
+    """Raise for arguments that grpcio's channels do not have.
+
+    Raises:
+        TypeError, ValueError: one of them is given, or `grpcio` is not what it should be.
+    """
+    if not isinstance(grpcio, Grpcio):
+        raise TypeError(f"grpcio is {type(grpcio).__name__}, expected Grpcio or None")
+    if tls and grpcio.credentials is not None:
+        raise ValueError(
+            "tls and the credentials of grpcio both secure the connection; leave one of them out"
+        )
+    check_limit("max_connections", max_connections)
+    if max_connections != MAX_CONNECTIONS:
+        raise ValueError(
+            f"max_connections is {max_connections}, but a channel of grpcio opens connections as "
+            "it likes; leave max_connections or grpcio out"
+        )
+
+
 def check_streams(url: str) -> None:
     """Raise for a client whose protocol has no streams."""
     if parse_url(url).protocol != "grpc":
@@ -183,7 +207,9 @@ def settings(
     endpoint = parse_url(url)
     check_timeout(timeout)
     largest, content = response_limits(max_response_size)
-    given = dict(Options(headers or {}).headers)  # checks that it is a mapping
+    given = dict(Options({} if headers is None else headers).headers)  # checks what it is
+    if keep_alive is not None and not isinstance(keep_alive, KeepAlive):
+        raise TypeError(f"keep_alive is {type(keep_alive).__name__}, expected KeepAlive or None")
     if endpoint.protocol == "http":
         if keep_alive is not None:
             raise ValueError(f"keep_alive is given, but {url!r} is not gRPC, which alone has pings")

@@ -44,6 +44,8 @@ _Left: TypeAlias = Callable[[], "float | None"]
 
 _LARGEST_STEP = 1 << 28
 _CLOSE_PATIENCE = 5.0
+#: Models whose interfaces are remembered.
+_MAX_SPECS = 256
 
 
 class _Refused(Exception):
@@ -227,12 +229,16 @@ class Pool:
     def _spec(self, model: str, version: str, left: _Left) -> Flow[ModelSpec | None]:
         """A model's interface, None when the server does not tell it."""
         key = model, version
-        if key not in self._specs:
-            try:
-                self._specs[key] = yield from describe_model(model, version, left())
-            except (ProtocolError, ServerError):
-                self._specs[key] = None
-        return self._specs[key]
+        if key in self._specs:
+            return self._specs[key]
+        try:
+            spec = yield from describe_model(model, version, left())
+        except (ProtocolError, ServerError):
+            spec = None
+        if len(self._specs) >= _MAX_SPECS:
+            self._specs.clear()
+        self._specs[key] = spec
+        return spec
 
     # Memory
 

@@ -701,8 +701,9 @@ def test_basic_auth(server, runtime, module):
     assert sent_headers(server)["authorization"] == "Basic " + base64.b64encode(b"user:p:w").decode(
         "ascii"
     )
-    with pytest.raises(UnicodeEncodeError):
-        module.BasicAuth("\u00fc", "x")
+    for names in (("\u00fc", "x"), ("x", "\u00fc")):
+        with pytest.raises(ValueError, match=r"^(username|password) holds .* outside of ASCII$"):
+            module.BasicAuth(*names)
 
 
 def test_requests_as_plugins_see_them():

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.secrets import HEADERS, no_secrets
+from tests.unchanged import Unchanged
 from tritonclient import AsyncClient, AsyncModel, AsyncSharedMemory, Client, Grpcio
 
 
@@ -41,6 +43,20 @@ class Blocked:
             return Blocked(result, self._loop) if handle else result
 
         return blocking
+
+
+@pytest.fixture(autouse=True)
+def secret(
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[None]:
+    """Look for what the clients' headers hold in all that a test prints, logs, warns and raises.
+
+    The embedded server logs as with `--log-verbose`.
+    """
+    with no_secrets(caplog, capfd, monkeypatch):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -78,9 +94,9 @@ def client(request: pytest.FixtureRequest, url: str, carrier: str, loop: Any) ->
     """A client of the server, called the same way whatever its protocol and runtime."""
     grpcio = Grpcio() if carrier == "grpcio" else None
     if request.param == "blocking":
-        with Client(url, timeout=30, grpcio=grpcio) as blocking:
-            yield blocking
+        with Client(url, timeout=30, headers=HEADERS, grpcio=grpcio) as blocking:
+            yield Unchanged(blocking)
     else:
-        awaited = Blocked(AsyncClient(url, timeout=30, grpcio=grpcio), loop)
-        yield awaited
+        awaited = Blocked(AsyncClient(url, timeout=30, headers=HEADERS, grpcio=grpcio), loop)
+        yield Unchanged(awaited)
         awaited.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import warnings
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -71,3 +72,13 @@ def cuda_region(
     except ValueError as error:
         raise InferenceServerException(f"the handle is not base64: {error}") from error
     return RegisterCudaSharedMemory(name, handle, device_id, byte_size)
+
+
+def warn_of_no_tls(*, stacklevel: int = 3, **given: Any) -> None:
+    """Warn of arguments that secure connections, given to a client that does not."""
+    for name, value in given.items():
+        if value:
+            warnings.warn(
+                f"{name} has no effect without ssl=True: the connection is not encrypted",
+                stacklevel=stacklevel,
+            )

@@ -10,21 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from ..datatypes import Buffer
-from ..messages import Infer
-from ..transport.call import Call
 from .tensors import Input, Output
 
-C = TypeVar("C", bound="Call[Any]")
 T = TypeVar("T")
-
-_MAX_REMEMBERED = 256
-
-
-def remember(remembered: dict[Any, C], key: Any, call: C, request: Infer) -> None:
-    """Remember a call without its data, for a request without tensors."""
-    if len(remembered) >= _MAX_REMEMBERED:
-        remembered.clear()
-    remembered[key] = call.without_data(request)  # type: ignore[assignment]
 
 
 def listed(items: Iterable[T]) -> Sequence[T]:

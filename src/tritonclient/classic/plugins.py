@@ -82,10 +82,13 @@ class BasicAuth(InferenceServerClientPlugin):
     """Sends a name and a password with every request, by HTTP's basic scheme (RFC 7617).
 
     Raises:
-        UnicodeEncodeError: one of them is not ASCII.
+        ValueError: one of them is not ASCII.
     """
 
     def __init__(self, username: str, password: str) -> None:
+        for what, text in (("username", username), ("password", password)):
+            if not text.isascii():  # said without the text, which encode's own error would hold
+                raise ValueError(f"{what} holds characters outside of ASCII")
         pair = username.encode("ascii") + b":" + password.encode("ascii")
         self._value = f"Basic {base64.b64encode(pair).decode()}"
 

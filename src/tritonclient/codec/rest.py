@@ -14,12 +14,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
 from .. import errors
 from .. import messages as m
+from ..caches import small_cache
 from ..datatypes import Buffer
 from . import rest_infer
 from .checks import check_name
@@ -267,7 +268,7 @@ def _fill(template: str, fields: Mapping[str, str]) -> str:
     return re.sub(r"{(\w+)}", lambda match: quote(fields[match[1]], safe=""), path)
 
 
-@lru_cache(maxsize=1024)
+@small_cache(1024)
 def _infer_path(model: str, version: str) -> str:
     return _fill(_MODEL + "/infer", {"model": model, "version": version})
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..caches import LARGEST
 from ..datatypes import DATATYPES, NUMPY, Array, Buffer, check, element_count, pack, unpack
 from ..errors import InvalidArgument
 from ..messages import (
@@ -88,7 +89,8 @@ def _input(tensor: InferTensor) -> str:
 def _tensor(tensor: InferTensor, is_input: bool = False) -> str:
     name, datatype, shape = tensor.name, tensor.datatype, tensor.shape
     if tensor.binary and tensor.data is not None and not tensor.parameters:
-        return _binary_tensor(name, datatype, shape, len(tensor.data), is_input)
+        describe = _binary_tensor if len(name) + len(shape) <= LARGEST else _describe_binary
+        return describe(name, datatype, shape, len(tensor.data), is_input)
     description = _description(name, datatype, shape, is_input)
     parameters = dict(tensor.parameters)
     if tensor.data is not None and tensor.binary:
@@ -100,12 +102,14 @@ def _tensor(tensor: InferTensor, is_input: bool = False) -> str:
     return _encoder.encode(description)
 
 
-@lru_cache(maxsize=1024)
-def _binary_tensor(
+def _describe_binary(
     name: str, datatype: str, shape: tuple[int, ...], size: int, is_input: bool
 ) -> str:
     description = _description(name, datatype, shape, is_input)
     return _encoder.encode({**description, "parameters": {"binary_data_size": size}})
+
+
+_binary_tensor = lru_cache(maxsize=1024)(_describe_binary)
 
 
 def _description(
@@ -119,7 +123,8 @@ def _description(
 
 def _output(output: RequestedOutput) -> str:
     if not output.parameters:
-        return _plain_output(output.name, output.classes, output.binary)
+        describe = _plain_output if len(output.name) <= LARGEST else _describe_output
+        return describe(output.name, output.classes, output.binary)
     # What goes to shared memory is not sent, so it must not be asked for as binary data.
     binary = output.binary and "shared_memory_region" not in output.parameters
     parameters = {"binary_data": binary, **output.parameters}
@@ -128,11 +133,13 @@ def _output(output: RequestedOutput) -> str:
     return _encoder.encode({"name": output.name, "parameters": parameters})
 
 
-@lru_cache(maxsize=1024)
-def _plain_output(name: str, classes: int, binary: bool) -> str:
+def _describe_output(name: str, classes: int, binary: bool) -> str:
     parameters: dict[str, Parameter] = {"classification": classes} if classes else {}
     parameters["binary_data"] = binary
     return _encoder.encode({"name": name, "parameters": parameters})
+
+
+_plain_output = lru_cache(maxsize=1024)(_describe_output)
 
 
 def _json_values(tensor: InferTensor) -> list[Any]:

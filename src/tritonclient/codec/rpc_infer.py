@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..caches import LARGEST, small_cache
 from ..datatypes import Buffer, byte_size, check, element_count
 from ..messages import (
     NO_PARAMETERS,
@@ -92,28 +93,32 @@ def _assemble(
     return tuple(parts) if parts else (b"".join(head),)
 
 
-@lru_cache(maxsize=1024)
+@small_cache(1024)
 def _target(model: str, version: str) -> bytes:
     check_name("model", model, required=True)
     check_name("version", version, required=False)
     return _names(model, version)
 
 
-@lru_cache(maxsize=1024)
+@small_cache(1024)
 def _names(model: str, version: str) -> bytes:
     return wire.text(1, model) + wire.text(2, version)
 
 
 def _tensor(tensor: InferTensor) -> bytes:
     if not tensor.parameters:
-        return _plain_tensor(tensor.name, tensor.datatype, tensor.shape)
+        name, shape = tensor.name, tensor.shape
+        encode = _plain_tensor if len(name) + len(shape) <= LARGEST else _encode_tensor
+        return encode(name, tensor.datatype, shape)
     description = _description(tensor.name, tensor.datatype, tensor.shape)
     return wire.delimited(5, description + _parameters(4, tensor.parameters))
 
 
-@lru_cache(maxsize=1024)
-def _plain_tensor(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+def _encode_tensor(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
     return wire.delimited(5, _description(name, datatype, shape))
+
+
+_plain_tensor = lru_cache(maxsize=1024)(_encode_tensor)
 
 
 def _description(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
@@ -124,17 +129,20 @@ def _description(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
 
 def _requested(output: RequestedOutput) -> bytes:
     if not output.parameters:
-        return _plain_requested(output.name, output.classes)
+        encode = _plain_requested if len(output.name) <= LARGEST else _encode_requested
+        return encode(output.name, output.classes)
     parameters = dict(output.parameters)
     if output.classes:
         parameters["classification"] = output.classes
     return wire.delimited(6, wire.text(1, output.name) + _parameters(2, parameters))
 
 
-@lru_cache(maxsize=1024)
-def _plain_requested(name: str, classes: int) -> bytes:
+def _encode_requested(name: str, classes: int) -> bytes:
     parameters = _parameters(2, {"classification": classes}) if classes else b""
     return wire.delimited(6, wire.text(1, name) + parameters)
+
+
+_plain_requested = lru_cache(maxsize=1024)(_encode_requested)
 
 
 def _parameters(number: int, parameters: Mapping[str, Parameter]) -> bytes:
@@ -157,7 +165,8 @@ def _parameter(name: str, value: Parameter) -> bytes:
         return wire.delimited(2, wire.tag(field, wire.VARINT) + wire.varint(value))
     if isinstance(value, float):
         return wire.delimited(2, wire.tag(4, wire.FIXED64) + _DOUBLE.pack(value))
-    raise TypeError(f"parameter {name!r} is {value!r:.60}, expected bool, int, float or str")
+    kind = type(value).__name__  # the value may be secret
+    raise TypeError(f"parameter {name!r} is {kind}, expected bool, int, float or str")
 
 
 def _integer(name: str, value: int) -> tuple[int, int, int]:

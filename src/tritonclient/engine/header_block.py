@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 
 from ..errors import ProtocolError
 from ..extras import optional_import
+from .header_faults import not_valid
 
 #: Bytes of a header block, and of the headers in it, that are accepted.
 MAX_BLOCK_SIZE = 64 * 1024
@@ -55,7 +56,8 @@ def encode(headers: Iterable[tuple[str, str]]) -> bytes:
     block = bytearray()
     for name, value in headers:
         if not _NAME.match(name) or not _VALUE.match(value):
-            raise ValueError(f"header {name!r}: {value!r:.60} is not valid")
+            fits = _NAME.match(name) is not None
+            raise not_valid(name, value, name_fits=fits, charset="ASCII")
         indexed = _INDEXED.get((name, value))
         if indexed is not None:
             block += indexed

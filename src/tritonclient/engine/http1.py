@@ -30,6 +30,7 @@ import numpy as np
 from ..datatypes import Buffer
 from ..errors import ConnectionFailed, ProtocolError
 from .coding import MAX_CONTENT, Compressed
+from .header_faults import not_valid
 
 #: Bytes received at once while the length of the rest is unknown.
 RECEIVE_SIZE = 16 * 1024
@@ -107,14 +108,30 @@ def encode_head(method: str, target: str, headers: Iterable[tuple[str, str]]) ->
     Raises:
         ValueError: a part holds characters that would break out of its place.
     """
+    return begin_head(method, target, headers) + b"\r\n"
+
+
+def begin_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """Return the same without the empty line, so that further headers may follow."""
     if not _METHOD.match(method) or not _TARGET.match(target):
-        raise ValueError(f"{method!r} {target!r} is not a valid request line")
-    lines = [f"{method} {target} HTTP/1.1"]
+        path = target.partition("?")[0]  # queries may hold secrets
+        raise ValueError(f"{method!r} {path!r} is not a valid request line")
+    return f"{method} {target} HTTP/1.1\r\n".encode("latin-1") + encode_fields(headers)
+
+
+def encode_fields(headers: Iterable[tuple[str, str]]) -> bytes:
+    """Return headers as lines.
+
+    Raises:
+        ValueError: one holds characters that would break out of its place.
+    """
+    lines = []
     for name, value in headers:
         if not _NAME.match(name) or not _VALUE.match(value):
-            raise ValueError(f"header {name!r}: {value!r:.60} is not valid")
-        lines.append(f"{name}: {value}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+            fits = _NAME.match(name) is not None
+            raise not_valid(name, value, name_fits=fits, charset="Latin-1")
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines).encode("latin-1")
 
 
 class Http1:

@@ -22,6 +22,8 @@ from .rpc_stream import PREFIX, PREFIX_SIZE, Outcome, plain_outcome
 
 #: Bytes received at once outside of large messages.
 RECEIVE_SIZE = 32 * 1024
+#: The header blocks of an answer that is read in one go, whose meaning is remembered.
+_LARGEST_BLOCKS = 2048
 _ANSWER_ENDS = END_HEADERS | END_STREAM
 #: How a frame begins that opens the connection's window.
 _OPENS_WINDOW = FRAME.pack(4 << 8 | WINDOW_UPDATE, 0, 0)
@@ -108,6 +110,8 @@ class Answers(Sending):
             return False
         compressed, message_size = PREFIX.unpack_from(buffer, data + 9)
         if stop > end or compressed or message_size != size - PREFIX_SIZE:
+            return False
+        if length + stop - last > _LARGEST_BLOCKS:
             return False
         outcome = plain_outcome(bytes(buffer[block:data]), bytes(buffer[last + 9 : stop]))
         message, start = data + 9 + PREFIX_SIZE, self._start

@@ -11,8 +11,10 @@ from operator import index
 from typing import Any, TypeVar
 
 from .. import messages as m
-from ..classic.calls import listed, looks, remember
+from ..calls import remember
+from ..classic.calls import listed, looks
 from ..classic.plugins import InferenceServerClientBase
+from ..classic.secrets import Verbose, masked
 from ..codec import rpc, rpc_infer
 from ..codec.rpc_status import error_of
 from ..datatypes import Buffer
@@ -22,7 +24,7 @@ from ..transport.call import NO_OPTIONS, Grpcio, Options, RequestTooLarge, check
 from ..transport.endpoint import parse_url
 from ..transport.grpc import GrpcSettings, metadata
 from ._calls import InferCall, MessageCall
-from ._channel import KeepAliveOptions, make_route
+from ._channel import KeepAliveOptions, make_route, warn_of_ignored
 from ._errors import get_cancelled_error, in_grpcs_words
 from ._infer_input import InferInput
 from ._infer_result import InferResult
@@ -47,7 +49,7 @@ class GrpcClientBase(InferenceServerClientBase):
     _awaited = False
     # A subclass that brings its own channel may leave out `__init__`.
     _closed = False
-    _verbose = False
+    _verbose: Verbose = False
     _plugin = None
     _stream: Any = None
     _own_channel: Any = None
@@ -57,7 +59,7 @@ class GrpcClientBase(InferenceServerClientBase):
     def __init__(
         self,
         url: str,
-        verbose: bool,
+        verbose: Verbose,
         ssl: bool,
         root_certificates: str | None,
         private_key: str | None,
@@ -68,6 +70,15 @@ class GrpcClientBase(InferenceServerClientBase):
         max_response_size: int | None,
     ) -> None:
         super().__init__()
+        warn_of_ignored(
+            ssl,
+            creds,
+            keepalive_options,
+            channel_args,
+            root_certificates=root_certificates,
+            private_key=private_key,
+            certificate_chain=certificate_chain,
+        )
         self._verbose = verbose
         self._closed = False
         arguments = (
@@ -146,7 +157,8 @@ class GrpcClientBase(InferenceServerClientBase):
                 note = "override files omitted:\n"
                 for path in [name for name in message.parameters if name != "config"]:
                     del message.parameters[path]
-            print(_heading(_NAMES.get(name, name), options), f"{note}{message}", sep="\n")
+            heading = _heading(_NAMES.get(name, name), options, self._verbose)
+            print(heading, f"{note}{message}", sep="\n")
         return call
 
     def _infer_call(
@@ -210,7 +222,7 @@ class GrpcClientBase(InferenceServerClientBase):
             remember(self._remembered, key, call, m.Infer(model_name, (), model_version))
         if self._verbose:
             message = rpc.parse("ModelInferRequest", call.message())
-            print(_heading(name, options), message, sep="\n")
+            print(_heading(name, options, self._verbose), message, sep="\n")
         return call
 
     def _made(self, kind: type[C], request: m.Request[Any], options: Options) -> C:
@@ -269,8 +281,8 @@ class GrpcClientBase(InferenceServerClientBase):
         return result
 
 
-def _heading(name: str, options: Options) -> str:
-    return f"{name}, metadata {options.headers.items()}"
+def _heading(name: str, options: Options, verbose: Verbose) -> str:
+    return f"{name}, metadata {masked(options.headers, verbose).items()}"
 
 
 def _value(name: Any, value: Any) -> Any:

@@ -7,14 +7,16 @@ transport; where one is not, or credentials are an object of grpcio, its channel
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+from ..classic.arguments import warn_of_no_tls
 from ..extras import optional_import
-from ..transport.call import Grpcio, KeepAlive, response_limits
-from ..transport.endpoint import TLS, Endpoint, parse_url
+from ..transport.call import Grpcio, KeepAlive, note, response_limits
+from ..transport.endpoint import TLS, Endpoint, parse_url, without_secrets
 from ..transport.grpc import GrpcSettings
 from ..utils import raise_error
 
@@ -119,6 +121,9 @@ def make_route(
     secure = ssl or creds is not None
     endpoint = _endpoint(url, secure)
     others = [pair for pair in given if not _is_done(*pair)]
+    for argument in arguments:
+        if argument in _MEANINGLESS:
+            note("the channel argument %s has no effect: it is done in another way", argument)
     grpcio = None
     if (
         through_grpcio
@@ -128,19 +133,21 @@ def make_route(
         or endpoint.secure != secure
     ):
         if not through_grpcio:
-            what = f"the channel argument {others[0][0]!r}" if others else f"the url {url!r}"
+            what = f"the url {without_secrets(url)!r}"
+            what = f"the channel argument {others[0][0]!r}" if others else what
             with optional_import("grpcio", "creds" if creds is not None else what, "grpcio"):
                 import grpc  # noqa: F401
         grpcio = Grpcio(given, creds, url)
     if endpoint is None:
-        endpoint = Endpoint(url, "grpc", secure, "", "", 0)
+        endpoint = Endpoint(without_secrets(url), "grpc", secure, "", "", 0)
     if endpoint.secure != secure:  # TLS on a unix socket, which URLs have no scheme for
         endpoint = replace(endpoint, secure=secure)
     name = arguments.get(_TARGET_NAME)
     authority = arguments.get(_AUTHORITY) or name
     if authority:
         endpoint = replace(endpoint, authority=authority)
-    tls = TLS(root_certificates, certificate_chain, private_key, server_name=name or None)
+    files = (root_certificates, certificate_chain, private_key) if ssl else (None, None, None)
+    tls = TLS(*files, server_name=name or None)
     if ssl and grpcio is None:
         tls = TLS(context=_context(tls), server_name=authority or None)
     # Through grpcio the argument itself does it.
@@ -154,6 +161,24 @@ def make_route(
         content,
     )
     return Route(settings, tls if ssl else TLS(), grpcio)
+
+
+def warn_of_ignored(
+    ssl: bool,
+    creds: Any,
+    keepalive_options: KeepAliveOptions | None,
+    channel_args: Iterable[tuple[str, Any]] | None,
+    **files: str | None,
+) -> None:
+    """Warn of a client's arguments that others replace, as they do in the official client."""
+    if creds is not None:
+        for name, path in files.items():
+            if path is not None:
+                warnings.warn(f"{name} has no effect: creds are used instead", stacklevel=4)
+    elif not ssl:
+        warn_of_no_tls(stacklevel=5, **files)
+    if keepalive_options is not None and channel_args is not None:
+        warnings.warn("keepalive_options have no effect: channel_args replace them", stacklevel=4)
 
 
 def _arguments(options: KeepAliveOptions | None) -> list[tuple[str, Any]]:
@@ -222,7 +247,7 @@ def _context(tls: TLS) -> ssl_module.SSLContext:
     """
     import ssl  # takes longer to import than a client without TLS
 
-    context = tls.make_context()
+    context = tls.make_context("h2")
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

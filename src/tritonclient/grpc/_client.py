@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..classic.arguments import Headers
 from ..classic.lazy_names import lazy_names
 from ..classic.plugins import InferenceServerClientBase
+from ..classic.secrets import Verbose
 from ..codec import rpc
 from ..errors import InferenceServerException
 from ..transport.blocking import Transport
@@ -61,8 +62,9 @@ class InferenceServerClient(AdminClient):
 
     Args:
         url: `host:port`, or another target of gRPC such as `unix:/path/of/socket`.
-        verbose: print what is sent and what comes back.
-        ssl: use TLS; without it the three arguments that follow mean nothing.
+        verbose: print what is sent and what comes back. The values of headers and query parameters
+            that may be secrets are masked; a collection of names shows those, and all else.
+        ssl: use TLS; without it the three arguments that follow have no effect, and are warned of.
         root_certificates: a file of certificate authorities to trust; the system's by default.
         private_key: a file with the client's own key.
         certificate_chain: a file with the client's own certificate.
@@ -87,7 +89,7 @@ class InferenceServerClient(AdminClient):
     def __init__(
         self,
         url: str,
-        verbose: bool = False,
+        verbose: Verbose = False,
         ssl: bool = False,
         root_certificates: str | None = None,
         private_key: str | None = None,
@@ -314,7 +316,7 @@ class InferenceServerClient(AdminClient):
         timeout = seconds(stream_timeout)
         from ._infer_stream import _InferStream  # only those who use it pay for it
 
-        stream = self._stream = _InferStream(callback, self._verbose)
+        stream = self._stream = _InferStream(callback, bool(self._verbose))
         try:
             stream.start(partial(self._open, options, timeout))
         except BaseException:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 from .. import messages as m
+from ..calls import remember
 from ..classic.arguments import check_version, request_parameters
-from ..classic.calls import listed, looks, remember
+from ..classic.calls import listed, looks
 from ..classic.plugins import InferenceServerClientBase
+from ..classic.secrets import Verbose, masked, masked_target
 from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
 from ..engine.coding import CODINGS, compress
@@ -19,7 +20,7 @@ from ..transport.call import NO_OPTIONS, Options, response_limits
 from ..transport.endpoint import Endpoint, parse_url
 from ..transport.http import HttpSettings
 from ..utils import raise_error
-from ._calls import InferCall, Raw, RawCall, encode_request
+from ._calls import Answer, AwaitedAnswer, InferCall, Raw, RawCall, encode_request
 from ._infer_input import InferInput
 from ._infer_result import InferResult
 from ._requested_output import InferRequestedOutput
@@ -41,6 +42,9 @@ class Post(NamedTuple):
     headers: Mapping[str, Any] | None
     query_params: Query
 
+    def __repr__(self) -> str:  # without headers and query, which may be secret
+        return f"<Post to {self.request_uri}>"
+
 
 class HttpClientBase(InferenceServerClientBase):
     """A client over HTTP, less the sending.
@@ -58,7 +62,7 @@ class HttpClientBase(InferenceServerClientBase):
     _own_post: ClassVar[Any]
 
     def __init__(
-        self, url: str, verbose: bool, secure: bool, max_response_size: int | None
+        self, url: str, verbose: Verbose, secure: bool, max_response_size: int | None
     ) -> None:
         super().__init__()
         self._verbose = verbose
@@ -91,7 +95,9 @@ class HttpClientBase(InferenceServerClientBase):
         raw = Raw(method, f"/{uri}", framing, (data,) if data else ())
         call = self._made(RawCall, raw, options)
         if self._verbose:
-            print(f"{method} {self._shown_url}{call.target()}, headers {given}")
+            target = masked_target(call.target(), self._verbose)
+            shown = masked(given, self._verbose)
+            print(f"{method} {self._shown_url}{target}, headers {shown}")
             if method == "POST":
                 print(body)
         return call
@@ -261,7 +267,12 @@ class HttpClientBase(InferenceServerClientBase):
     def _show(self, *shown: Any) -> None:
         """Print something if `verbose` asks for it."""
         if self._verbose:
-            print(*shown)
+            print(
+                *[
+                    each.shown(self._verbose) if isinstance(each, (Answer, AwaitedAnswer)) else each
+                    for each in shown
+                ]
+            )
 
 
 def _as_post(
@@ -298,11 +309,8 @@ def _text(value: Any) -> str:
 
 def _endpoint(url: str, secure: bool) -> Endpoint:
     if not isinstance(url, str):
-        raise TypeError(f"url is {url!r}, expected a text")
+        raise TypeError(f"url is {type(url).__name__}, expected a text")
     if "://" in url:
         raise_error("url should not include the scheme")
-    parts = urlsplit(f"{'https' if secure else 'http'}://{url}")
-    if parts.port is None:
-        # HTTP's own ports, as programs for the classic client expect.
-        parts = parts._replace(netloc=f"{parts.netloc.removesuffix(':')}:{443 if secure else 80}")
-    return parse_url(parts.geturl())
+    # HTTP's own ports, as programs for the classic client expect.
+    return parse_url(f"{'https' if secure else 'http'}://{url}", 443 if secure else 80)

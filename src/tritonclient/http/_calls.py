@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from .. import messages as m
 from ..classic.arguments import check_version
 from ..classic.errors import plain
+from ..classic.secrets import Verbose, masked, masked_target
 from ..codec import rest
 from ..datatypes import Buffer
 from ..engine.http1 import Headers, Response
@@ -52,8 +53,11 @@ class Answer:
         self._body = response.content()
 
     def __repr__(self) -> str:
-        # What `verbose` shows looks as it always did.
-        headers = dict(self.headers)
+        return self.shown(True)
+
+    def shown(self, verbose: Verbose) -> str:
+        """Return what `verbose` shows, which looks as it always did."""
+        headers = masked(self.headers, verbose)
         return f"<HTTPSocketPoolResponse status={self.status_code} headers={headers}>"
 
     def get(self, header: str, default: Any = None) -> Any:
@@ -89,13 +93,17 @@ class AwaitedAnswer:
         self._url = url
 
     def __repr__(self) -> str:
+        return self.shown(True)
+
+    def shown(self, verbose: Verbose) -> str:
+        """Return what `verbose` shows, which looks as it always did."""
         known = HTTPStatus._value2member_map_.get(self.status)
         reason = known.phrase if isinstance(known, HTTPStatus) else ""
         headers = ", ".join(
             f"{(name.title() if name.lower() in _TITLED else name)!r}: {value!r}"
-            for name, value in self.headers.items()
+            for name, value in masked(self.headers, verbose).items()
         )
-        first = f"<ClientResponse({self._url}) [{self.status} {reason}]>"
+        first = f"<ClientResponse({masked_target(self._url, verbose)}) [{self.status} {reason}]>"
         return f"{first}\n<CIMultiDictProxy({headers})>\n"
 
     async def read(self) -> bytes:

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import messages as m
-from ..classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
+from ..classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region, warn_of_no_tls
 from ..classic.lazy_names import lazy_names
+from ..classic.secrets import Verbose
 from ..datatypes import Buffer
 from ..errors import ServerError
 from ..transport.blocking import Transport
@@ -40,19 +41,21 @@ class InferenceServerClient(HttpClientBase):
 
     Args:
         url: `host[:port][/base/path]`, without a scheme.
-        verbose: print what is sent and what comes back.
+        verbose: print what is sent and what comes back. The values of headers and query parameters
+            that may be secrets are masked; a collection of names shows those, and all else.
         concurrency: how many connections there may be, and so how many requests of `async_infer`
             are on their way at the same time.
         connection_timeout: seconds that connecting may take, None for no limit.
         network_timeout: seconds that the server may be silent, None for no limit.
         max_greenlets: how many threads carry the requests of `async_infer`; by default as many as
             there may be connections.
-        ssl: use TLS; without it the arguments that follow mean nothing.
+        ssl: use TLS; without it the arguments that follow have no effect, and are warned of.
         ssl_options: `ca_certs` is a file of certificate authorities to trust, `certfile` and
             `keyfile` are the client's own certificate and key, `server_hostname` is the name to
             expect in the server's certificate; `ciphers`, `options` and `verify_flags` are those
             of `ssl.SSLContext`, and `cert_reqs=ssl.CERT_NONE` trusts any server.
-        ssl_context_factory: makes the `ssl.SSLContext`, instead of `ssl.create_default_context`.
+        ssl_context_factory: makes a new `ssl.SSLContext`, instead of `ssl.create_default_context`.
+            The other arguments are applied to it.
         insecure: do not hold the server's name against its certificate.
         max_response_size: refuse larger answers, in bytes, also after decompression. By default
             any size may be received, and a compressed answer may grow to 256 MiB.
@@ -66,7 +69,7 @@ class InferenceServerClient(HttpClientBase):
     def __init__(
         self,
         url: str,
-        verbose: bool = False,
+        verbose: Verbose = False,
         concurrency: int = 1,
         connection_timeout: float | None = 60.0,
         network_timeout: float | None = 60.0,
@@ -80,7 +83,13 @@ class InferenceServerClient(HttpClientBase):
     ) -> None:
         super().__init__(url, verbose, ssl, max_response_size)
         tls = None
-        if ssl:
+        if not ssl:
+            warn_of_no_tls(
+                ssl_options=ssl_options,
+                ssl_context_factory=ssl_context_factory,
+                insecure=insecure,
+            )
+        else:
             from ._secure import make_tls
 
             tls = make_tls(ssl_options, ssl_context_factory, insecure)
@@ -414,7 +423,7 @@ class InferenceServerClient(HttpClientBase):
             response_compression_algorithm,
             parameters,
         )
-        return self._send(call, self._verbose)
+        return self._send(call, bool(self._verbose))
 
     def async_infer(
         self,
@@ -464,7 +473,7 @@ class InferenceServerClient(HttpClientBase):
             # What is shown of a quick answer comes first, as it does with the official client.
             wait([future], 0.01)
             print(f"Sent request '{request_id}'" if request_id else "Sent request")
-        return InferAsyncRequest(future, self._verbose)
+        return InferAsyncRequest(future, bool(self._verbose))
 
     def _send(self, call: InferCall | Post, verbose: bool = False) -> InferResult:
         if isinstance(call, InferCall):

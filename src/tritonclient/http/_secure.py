@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,12 @@ from ..transport.endpoint import TLS
 
 if TYPE_CHECKING:
     import ssl
+
+
+_OPTIONS = (
+    *("ca_certs", "certfile", "keyfile", "server_hostname"),
+    *("ciphers", "options", "verify_flags", "cert_reqs"),
+)
 
 
 def make_tls(
@@ -24,6 +31,14 @@ def make_tls(
     import ssl  # takes longer to import than a client without TLS
 
     options = ssl_options or {}
+    if options.get("keyfile") is not None and options.get("certfile") is None:
+        raise ValueError("ssl_options has a keyfile but no certfile")
+    for name in options:
+        if name not in _OPTIONS:
+            warnings.warn(
+                f"{name!r} in ssl_options has no effect; known are {', '.join(_OPTIONS)}",
+                stacklevel=3,
+            )
     context = _make_context(ssl_context_factory or ssl.create_default_context, options)
     context.check_hostname = not insecure
     if not insecure:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import weakref
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,27 +42,37 @@ GRACE = 600.0
 
 
 class Room:
-    """Which parts of a number of bytes are free."""
+    """Which parts of a number of bytes are free.
+
+    The smallest free part that is large enough is taken, the first of several. Taking and giving
+    back cost the logarithm of the number of parts.
+    """
 
     def __init__(self, byte_size: int, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._free = [(0, byte_size)]  # offset and size, in order, no two adjacent
+        # The free parts, of which no two are adjacent: by size, by their beginnings and their ends.
+        self._free = [(byte_size, 0)]
+        self._sizes = {0: byte_size}
+        self._beginnings = {byte_size: 0}
         self._taken: dict[int, int] = {}
         self._returned: deque[tuple[int, list[float]]] = deque()
+        self._waiting: list[tuple[float, int]] = []  # a heap: when room is due, and its offset
 
     def take(self, size: int) -> int | None:
         """The offset of that many bytes, which are then taken; None when there is no such room."""
-        size = -(-size // ALIGNMENT) * ALIGNMENT
+        size = max(1, -(-size // ALIGNMENT)) * ALIGNMENT
         with self._lock:
             self._collect()
-            for index, (offset, free) in enumerate(self._free):
-                if free >= size:
-                    left = [(offset + size, free - size)] if free > size else []
-                    self._free[index : index + 1] = left
-                    self._taken[offset] = size
-                    return offset
-        return None
+            index = bisect_left(self._free, (size, 0))
+            if index == len(self._free):
+                return None
+            free, offset = self._free[index]
+            self._remove(offset, free)
+            if free > size:
+                self._add(offset + size, free - size)
+            self._taken[offset] = size
+            return offset
 
     def give_back(self, offset: int, due: list[float]) -> None:
         """Free what was taken, once the moment has come that `due` holds.
@@ -72,23 +83,38 @@ class Room:
         self._returned.append((offset, due))
 
     def _collect(self) -> None:
-        now = self._clock()
-        for _ in range(len(self._returned)):
+        while self._returned:
             offset, due = self._returned.popleft()
-            if due and due[0] > now:
-                self._returned.append((offset, due))
+            if due:
+                heappush(self._waiting, (due[0], offset))
             else:
                 self._put_back(offset)
+        if self._waiting:
+            now = self._clock()
+            while self._waiting and self._waiting[0][0] <= now:
+                self._put_back(heappop(self._waiting)[1])
 
     def _put_back(self, offset: int) -> None:
         end = offset + self._taken.pop(offset)
-        index = bisect_left(self._free, (offset, 0))
-        if index < len(self._free) and self._free[index][0] == end:
-            end += self._free.pop(index)[1]
-        if index and sum(self._free[index - 1]) == offset:
-            index -= 1
-            offset = self._free.pop(index)[0]
-        self._free.insert(index, (offset, end - offset))
+        behind = self._sizes.get(end)
+        if behind is not None:
+            self._remove(end, behind)
+            end += behind
+        before = self._beginnings.get(offset)
+        if before is not None:
+            self._remove(before, offset - before)
+            offset = before
+        self._add(offset, end - offset)
+
+    def _add(self, offset: int, size: int) -> None:
+        insort(self._free, (size, offset))
+        self._sizes[offset] = size
+        self._beginnings[offset + size] = offset
+
+    def _remove(self, offset: int, size: int) -> None:
+        del self._free[bisect_left(self._free, (size, offset))]
+        del self._sizes[offset]
+        del self._beginnings[offset + size]
 
 
 class Block:

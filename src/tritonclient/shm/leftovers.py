@@ -87,7 +87,8 @@ def _abandoned() -> Iterator[tuple[Leftover | None, Path]]:
     """Records whose owners are gone, each with its region if that is still there."""
     for path in sorted(_directory().glob(f"{_PREFIX}*")):
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            # Another user's pipe of this name must not make us wait for its other end.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             continue  # removed meanwhile, or another user's
         try:

@@ -119,10 +119,19 @@ def create_region(byte_size: int, key: str | None = None, mode: int = 0o600) -> 
         os.close(descriptor)
 
 
-def attach_region(key: str) -> SystemRegion:
+class NotOwned(PermissionError):
+    """A shared memory object belongs to another user."""
+
+
+def attach_region(key: str, *, own: bool = False) -> SystemRegion:
     """Map a region that another process, or this one, created.
 
+    Args:
+        own: refuse one that another user owns. Keys are shared by all users of the system, so
+            that somebody else may have taken one that programs are known to use.
+
     Raises:
+        NotOwned: another user owns it.
         TypeError, ValueError: the key is no name of a shared memory object.
         FileNotFoundError: there is no object of this name.
         OSError: the system refuses for another reason, such as permissions.
@@ -131,6 +140,13 @@ def attach_region(key: str) -> SystemRegion:
     name = name_of(key)
     descriptor = open_object(name)
     try:
+        owner = os.fstat(descriptor).st_uid
+        if own and owner != os.geteuid():
+            raise NotOwned(
+                f"the shared memory object {name!r} belongs to the user with id {owner}, who can "
+                f"read and change what is written there, and not to this program's user (id "
+                f"{os.geteuid()}); choose another key, or have its owner remove it"
+            )
         return SystemRegion(name, map_object(descriptor, size_of(descriptor)))
     finally:
         os.close(descriptor)

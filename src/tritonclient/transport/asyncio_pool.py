@@ -27,6 +27,7 @@ from .call import (
     Settings,
     check_limit,
     insecure,
+    make_context,
     note,
     unreachable,
 )
@@ -133,7 +134,7 @@ class Connector(Generic[C]):
         sock = await attempt.connect()
         name = None
         if self._context:
-            name = self._tls.server_name or self._settings.endpoint.host
+            name = self._tls.server_name or self._settings.endpoint.server_name
             attempt.phase = "during the TLS handshake"
         made: list[C] = []
 
@@ -294,7 +295,7 @@ class LoopTransport(Generic[P]):
         self._settings = settings
         self._url = settings.endpoint.url
         tls = tls or TLS()
-        context = tls.make_context(settings.alpn) if settings.endpoint.secure else None
+        context = make_context(settings, tls)
         self._connector = Connector(settings, context, tls, make_connection)
         self._make_pool = make_pool
         self._max_connections = max_connections

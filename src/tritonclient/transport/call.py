@@ -6,13 +6,16 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..datatypes import Buffer
 from ..engine.coding import CODINGS, MAX_CONTENT, Compressed
 from ..errors import ConnectionFailed, ConnectionRefused, InferenceServerException
 from ..messages import Request
-from .endpoint import Endpoint
+from .endpoint import TLS, Endpoint
+
+if TYPE_CHECKING:
+    import ssl
 
 T = TypeVar("T")
 
@@ -33,8 +36,8 @@ class Options:
         response_compression: the same, asked of an HTTP server.
     """
 
-    headers: Mapping[str, str | bytes] = field(default_factory=dict)
-    query: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str | bytes] = field(default_factory=dict, repr=False)
+    query: Mapping[str, Any] = field(default_factory=dict, repr=False)
     request_compression: str | None = None
     response_compression: str | None = None
 
@@ -46,7 +49,7 @@ class Options:
         for name in ("headers", "query"):
             value = getattr(self, name)
             if not isinstance(value, Mapping):
-                raise TypeError(f"{name} is {value!r:.60}, expected a mapping")
+                raise TypeError(f"{name} is {type(value).__name__}, expected a mapping")
 
 
 NO_OPTIONS = Options()
@@ -132,6 +135,11 @@ class Call(Protocol[T]):
         """What is left when tensors are taken off, and a request without them."""
         ...
 
+    @property
+    def head_size(self) -> int:
+        """How many bytes it has besides its tensors, once they are taken off."""
+        ...
+
     def with_data(self, data: list[Buffer]) -> Call[T]:
         """The same call with other tensors, of the same sizes."""
         ...
@@ -161,6 +169,10 @@ class KeepAlive:
                 raise TypeError(f"{name} is {value!r:.60}, expected seconds as a number")
             if not value > 0:
                 raise ValueError(f"{name} is {value!r}, expected a positive number of seconds")
+        if isinstance(self.max_pings, bool) or not isinstance(self.max_pings, int):
+            raise TypeError(f"max_pings is {self.max_pings!r:.60}, expected a whole number")
+        if self.max_pings < 0:
+            raise ValueError(f"max_pings is {self.max_pings}, expected at least 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +203,7 @@ class Settings(Protocol):
 
     @property
     def alpn(self) -> str:
-        """The protocol's name in the TLS handshake; "" to name none."""
+        """The protocol's name in the TLS handshake."""
         ...
 
     def engine(self) -> Any:
@@ -205,6 +217,12 @@ class Settings(Protocol):
             ValueError, TypeError: it has no form over this protocol, or is larger than allowed.
         """
         ...
+
+
+def make_context(settings: Settings, tls: TLS) -> ssl.SSLContext | None:
+    """Return the `ssl.SSLContext` of a client's connections; None where the URL asks for no TLS."""
+    endpoint = settings.endpoint
+    return tls.make_context(settings.alpn, endpoint.server_name) if endpoint.secure else None
 
 
 def gather(buffers: list[Buffer]) -> list[Buffer]:

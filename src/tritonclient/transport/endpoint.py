@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from dataclasses import dataclass, field
+from socket import AF_INET6, inet_pton
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     import ssl
@@ -24,6 +27,18 @@ _SCHEMES = {
 }
 
 
+#: What no part of a URL may hold: line breaks and other control characters, halves of characters.
+_UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+_SCHEME = re.compile(r"[A-Za-z+]+://")
+_QUERY = re.compile("([?#]).*", re.DOTALL)
+_NETLOC = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]*))(?::([0-9]*))?")
+_HOST = re.compile(r"[A-Za-z0-9_.~-]+\Z")
+#: What stands in paths as it is (RFC 3986, section 3.3), besides what `quote` knows.
+_PATH_CHARACTERS = "/%:@!$&'()*+,;="
+_LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A server's address, taken apart.
@@ -31,9 +46,10 @@ class Endpoint:
     Attributes:
         protocol: "http" or "grpc".
         authority: what the Host header says.
-        host: name or address; "" for a unix socket.
+        host: name or address, in ASCII and with the zone of IPv6; "" for a unix socket.
         socket_path: path of the unix socket, or "".
-        base_path: prefix of every path, such as "/gateway", without a slash at its end.
+        base_path: prefix of every path, such as "/gateway", percent-encoded, without a slash at its
+            end.
     """
 
     url: str
@@ -45,13 +61,23 @@ class Endpoint:
     socket_path: str = ""
     base_path: str = ""
 
+    @property
+    def server_name(self) -> str:
+        """The name that TLS expects in the server's certificate; no zone and no dot at its end."""
+        return self.host.partition("%")[0].removesuffix(".")
 
-def parse_url(url: str) -> Endpoint:
-    """The endpoint that a URL names.
+
+def parse_url(url: str, default_port: int = 0) -> Endpoint:
+    """Return the endpoint that a URL names.
 
     `http://host[:port][/base/path]`, `https://`, `grpc://`, `grpcs://`, and for unix sockets
     `unix:/path/of/socket` (HTTP) and `grpc+unix:/path/of/socket`. Without a port, http means 8000
-    and grpc 8001, Triton's own; https and grpcs mean 443. IPv6 addresses stand in brackets.
+    and grpc 8001, Triton's own; https and grpcs mean 443. IPv6 addresses stand in brackets, with
+    a zone as in `[fe80::1%25eth0]` (RFC 6874). Host names outside of ASCII become IDNA names.
+    In base paths, what can't stand in a URL is percent-encoded.
+
+    Args:
+        default_port: the port of URLs without one, in place of those above.
 
     Raises:
         TypeError: the URL is not text.
@@ -59,39 +85,114 @@ def parse_url(url: str) -> Endpoint:
     """
     if not isinstance(url, str):
         raise TypeError(f"url is {type(url).__name__}, expected str")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"url {url!r} is not valid: {error}") from None
-    # urlsplit takes "localhost:8000" for a scheme and a path.
-    if parts.scheme not in _SCHEMES or ("//" not in url and not parts.scheme.endswith("unix")):
+    shown = repr(without_secrets(url))
+    if _UNSENDABLE.search(url) or url != url.strip():
         raise ValueError(
-            f"url {url!r} does not begin with one of {', '.join(map(_beginning, _SCHEMES))}; "
+            f"url {shown} holds a line break, a control character or a blank at an end; "
+            "remove it, with url.strip() where it came from a file"
+        )
+    scheme, _, rest = url.partition(":")
+    scheme = scheme.lower()
+    unix = scheme.endswith("unix")
+    if scheme not in _SCHEMES or not (unix or rest.startswith("//")):
+        raise ValueError(
+            f"url {shown} does not begin with one of {', '.join(map(_beginning, _SCHEMES))}; "
             "for example http://localhost:8000"
         )
-    if parts.query or parts.fragment:
-        raise ValueError(f"url {url!r} has a query or fragment; expected at most a base path")
-    if parts.username is not None or parts.password is not None:
+    if "?" in rest or "#" in rest:
+        raise ValueError(f"url {shown} has a query or fragment; expected at most a base path")
+    netloc, slash, path = rest[2:].partition("/") if rest.startswith("//") else ("", "", rest)
+    path = slash + path
+    if "@" in netloc:
         raise ValueError("url holds a user name or password; pass an authorization header instead")
-    protocol, secure, default_port = _SCHEMES[parts.scheme]
-    if parts.scheme.endswith("unix"):
-        path = unquote(parts.path)
-        if not path or parts.netloc:
-            raise ValueError(f"url {url!r} has no socket path; expected {parts.scheme}:/a/path")
-        return Endpoint(url, protocol, False, "localhost", "", 0, socket_path=path)
-    if not parts.hostname:
-        raise ValueError(f"url {url!r} has no host; for example {parts.scheme}://localhost")
-    base_path = parts.path.rstrip("/")
+    if _BAD_ESCAPE.search(path):
+        raise ValueError(f"url {shown} has a % without two hexadecimal digits; write it as %25")
+    protocol, secure, usual_port = _SCHEMES[scheme]
+    if unix:
+        socket_path = _socket_path(path, shown)
+        if not socket_path or netloc:
+            raise ValueError(f"url {shown} has no socket path; expected {scheme}:/a/path")
+        return Endpoint(url, protocol, False, "localhost", "", 0, socket_path=socket_path)
+    host, named_port = _host_and_port(netloc, shown, scheme)
+    base_path = quote(path.rstrip("/"), safe=_PATH_CHARACTERS)
     if protocol == "grpc" and base_path:
-        raise ValueError(f"url {url!r} has a path, which gRPC does not")
-    if port == 0:
-        raise ValueError(f"url {url!r} has port 0, which is never a server's")
-    host, port = parts.hostname, port or default_port
-    authority = f"[{host}]" if ":" in host else host
+        raise ValueError(f"url {shown} has a path, which gRPC does not")
+    port = named_port or default_port or usual_port
+    authority = _in_brackets(host.partition("%")[0])
     if port != (443 if secure else 80):
         authority += f":{port}"
     return Endpoint(url, protocol, secure, authority, host, port, base_path=base_path)
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL as texts may show it: without a user name, a password or a query."""
+    head, at, tail = url.rpartition("@")
+    if at:
+        scheme = _SCHEME.match(head)
+        url = f"{scheme[0] if scheme else ''}...@{tail}"
+    return _QUERY.sub(r"\1...", url)
+
+
+def _host_and_port(netloc: str, shown: str, scheme: str) -> tuple[str, int]:
+    """Return host and port of a URL's authority; port 0 for none."""
+    match = _NETLOC.fullmatch(netloc)
+    if match is None:
+        raise ValueError(
+            f"url {shown} is not valid: expected a host, an IPv6 address in brackets, "
+            "and at most a colon and a port number behind it"
+        )
+    bracketed, name, digits = match.groups()
+    if not (bracketed or name):
+        raise ValueError(f"url {shown} has no host; for example {scheme}://localhost")
+    port = int(digits[:9]) if digits else 0
+    if digits and not port:
+        raise ValueError(f"url {shown} has port 0, which is never a server's")
+    if port > 65535:
+        raise ValueError(f"url {shown} is not valid: ports end at 65535")
+    host = _ipv6(bracketed) if bracketed else _name(name)
+    if not host:
+        what = "IPv6 address" if bracketed else "host name"
+        raise ValueError(f"url {shown} is not valid: it has no proper {what}")
+    return host, port
+
+
+def _ipv6(text: str) -> str:
+    """Return an address of IPv6 with its zone as systems write it; "" if it is none."""
+    address, percent, zone = text.partition("%")
+    if percent:
+        zone = unquote(zone[2:]) if zone.startswith("25") else zone
+        if not _HOST.match(zone):
+            return ""
+    try:
+        inet_pton(AF_INET6, address)
+    except OSError:
+        return ""
+    return address.lower() + percent + zone
+
+
+def _name(name: str) -> str:
+    """Return a host's name in ASCII and lower case; "" if it is none."""
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode("ascii")
+        except UnicodeError:
+            return ""
+    return name.lower() if _HOST.match(name) else ""
+
+
+def _socket_path(path: str, shown: str) -> str:
+    found = unquote(path, errors="surrogateescape")
+    # A zero byte at the beginning is that of Linux's abstract names.
+    if "\0" in found[1:] or len(os.fsencode(found)) > _LONGEST_SOCKET_PATH:
+        raise ValueError(
+            f"url {shown} is not valid: a socket path has up to {_LONGEST_SOCKET_PATH} bytes, "
+            "and no zero byte"
+        )
+    return found
+
+
+def _in_brackets(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _beginning(scheme: str) -> str:
@@ -102,39 +203,62 @@ def _beginning(scheme: str) -> str:
 class TLS:
     """How to secure a connection. By default the server's certificate and name are verified.
 
+    Files are read once, when a client is made. Make a new client to use renewed certificates.
+
     Attributes:
         ca_file: PEM file of certificate authorities to trust instead of the system's.
         cert_file: PEM file of the client's own certificate (chain).
         key_file: PEM file of its private key; not needed when `cert_file` holds it.
         key_password: password of that key.
         server_name: name to expect in the server's certificate, when it is not the URL's host.
-        verify: False trusts any server, which defeats the purpose except in tests.
-        context: a ready `ssl.SSLContext`, used as it is in place of all files above.
+        verify: False trusts any server, whatever `ca_file` says. Use it in tests only.
+        context: a ready `ssl.SSLContext` in place of all files above. It is never changed, so that
+            other clients may share it. For gRPC it must announce HTTP/2, for HTTP it must not:
+            `context.set_alpn_protocols(["h2"])`.
+
+    Raises:
+        ValueError: the settings contradict each other.
     """
 
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
-    key_password: str | None = None
+    key_password: str | None = field(default=None, repr=False)
     server_name: str | None = None
     verify: bool = True
     context: ssl.SSLContext | None = None
 
-    def make_context(self, alpn: str = "") -> ssl.SSLContext:
-        """The `ssl.SSLContext` of these settings.
+    def __post_init__(self) -> None:
+        if self.context is not None:
+            files = ("ca_file", "cert_file", "key_file", "key_password")
+            others = [name for name in files if getattr(self, name) is not None]
+            others += [] if self.verify else ["verify"]
+            if others:
+                raise ValueError(
+                    f"TLS has a context and {', '.join(others)}, which the context says already; "
+                    "leave one of them out"
+                )
+        for name in ("key_file", "key_password"):
+            if getattr(self, name) is not None and self.cert_file is None:
+                raise ValueError(f"TLS has a {name} but no cert_file")
+
+    def make_context(self, alpn: str = "", host: str = "") -> ssl.SSLContext:
+        """Return the `ssl.SSLContext` of these settings.
 
         Args:
-            alpn: the protocol to agree on in the handshake, which gRPC insists on.
+            alpn: the protocol to agree on in the handshake: "h2" for gRPC, "http/1.1" for HTTP.
+            host: the server's name.
 
         Raises:
             OSError: a file can't be read; `ssl.SSLError` when it is not what it should be.
+            ValueError: `context` agrees on another protocol.
         """
         if self.context is not None:
             if alpn:
-                self.context.set_alpn_protocols([alpn])
+                from .alpn import check_announced
+
+                check_announced(self.context, alpn, self.server_name or host or "localhost")
             return self.context
-        if self.key_file is not None and self.cert_file is None:
-            raise ValueError("TLS has a key_file but no cert_file")
         import ssl  # takes longer to import than a client without TLS
 
         @contextmanager
@@ -164,3 +288,45 @@ class TLS:
             with named(files):
                 context.load_cert_chain(self.cert_file, self.key_file, self.key_password)
         return context
+
+
+#: How to secure a client's connections: True and a context stand for `TLS()` with it.
+Security: TypeAlias = "TLS | ssl.SSLContext | bool | None"
+
+
+def security(tls: Security, endpoint: Endpoint) -> TLS:
+    """Return the TLS settings that a client's argument `tls` stands for.
+
+    Raises:
+        TypeError: it is something else.
+        ValueError: the URL does not ask for TLS and the argument does, or the other way round.
+    """
+    if tls is None:
+        return TLS()
+    if tls is False:
+        if endpoint.secure:
+            raise ValueError(
+                f"tls is False, but url {endpoint.url!r} asks for TLS; use "
+                f"{endpoint.protocol}://, or tls=TLS(verify=False) to trust any server"
+            )
+        return TLS()
+    if not endpoint.secure:
+        if endpoint.socket_path:
+            raise ValueError(
+                f"tls is given, but url {endpoint.url!r} is a unix socket, which has no TLS; "
+                "leave tls out"
+            )
+        where = f"{_in_brackets(endpoint.host)}:{endpoint.port}{endpoint.base_path}"
+        raise ValueError(
+            f"tls is given, but url {endpoint.url!r} is not encrypted; "
+            f"use {endpoint.protocol}s://{where}"
+        )
+    if isinstance(tls, TLS):
+        return tls
+    if tls is True:
+        return TLS()
+    import ssl
+
+    if isinstance(tls, ssl.SSLContext):
+        return TLS(context=tls)
+    raise TypeError(f"tls is {type(tls).__name__}, expected TLS, an ssl.SSLContext or True")

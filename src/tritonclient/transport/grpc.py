@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from ..caches import small_cache
 from ..codec import rpc, rpc_infer, rpc_status
 from ..datatypes import Buffer
 from ..engine.coding import MAX_CONTENT, Compressed
 from ..engine.header_block import encode, encode_binary, require_hpack
+from ..engine.header_faults import shown_name, wrong_type
 from ..engine.http2 import Http2
 from ..engine.rpc_stream import PREFIX_SIZE, Outcome, RpcStream, frame_message
 from ..errors import (
@@ -51,8 +53,6 @@ _ACCEPTED = "identity, deflate, gzip"
 #: What may have been sent on a stream that is begun again.
 _MAX_REPEATED = 256 * 1024
 
-_encode = lru_cache(maxsize=512)(encode)
-
 
 @dataclass(frozen=True, slots=True)
 class GrpcSettings:
@@ -67,7 +67,7 @@ class GrpcSettings:
     """
 
     endpoint: Endpoint
-    headers: Mapping[str, str | bytes] = field(default_factory=dict)
+    headers: Mapping[str, str | bytes] = field(default_factory=dict, repr=False)
     max_request_size: int | None = None
     max_response_size: int = 2**31 - 1
     keep_alive: KeepAlive | None = None
@@ -104,23 +104,41 @@ class GrpcSettings:
             return ()
         return tuple({**dict(metadata(self.headers)), **dict(metadata(options.headers))}.items())
 
-    def block(self, method: str, options: Options = NO_OPTIONS) -> bytes:
-        """The header block of a call, without the timeout."""
+    def block(
+        self, method: str, coding: str | None, metadata: Iterable[tuple[str, str | bytes]]
+    ) -> bytes:
+        """Return the header block of a call, without the timeout.
+
+        Args:
+            coding: of the message.
+            metadata: what `metadata` gives for the call.
+        """
         endpoint = self.endpoint
-        headers = [
-            (":method", "POST"),
-            (":scheme", "https" if endpoint.secure else "http"),
-            (":path", self.path(method)),
-            (":authority", endpoint.authority),
-            ("te", "trailers"),
-            ("content-type", "application/grpc"),
-            ("grpc-accept-encoding", _ACCEPTED),
-        ]
-        if options.request_compression is not None:
-            headers.append(("grpc-encoding", options.request_compression))
-        for name, value in self.metadata(options):
-            headers.append((name, value if isinstance(value, str) else encode_binary(value)))
-        return _encode(tuple(headers))
+        scheme = "https" if endpoint.secure else "http"
+        block = _begin_block(self.path(method), scheme, endpoint.authority, coding or "")
+        if not metadata:
+            return block
+        # Not remembered, as metadata may hold secrets.
+        return block + encode(
+            (name, value if isinstance(value, str) else encode_binary(value))
+            for name, value in metadata
+        )
+
+
+@small_cache(512)
+def _begin_block(path: str, scheme: str, authority: str, coding: str) -> bytes:
+    headers = [
+        (":method", "POST"),
+        (":scheme", scheme),
+        (":path", path),
+        (":authority", authority),
+        ("te", "trailers"),
+        ("content-type", "application/grpc"),
+        ("grpc-accept-encoding", _ACCEPTED),
+    ]
+    if coding:
+        headers.append(("grpc-encoding", coding))
+    return encode(headers)
 
 
 def metadata(headers: Mapping[str, str | bytes]) -> tuple[tuple[str, str | bytes], ...]:
@@ -134,18 +152,18 @@ def metadata(headers: Mapping[str, str | bytes]) -> tuple[tuple[str, str | bytes
 
 def _field(name: str, value: str | bytes) -> tuple[str, str | bytes]:
     if not isinstance(name, str):
-        raise TypeError(f"headers has the name {name!r:.60}, expected a text")
+        raise wrong_type(name, value, "a text")
     name = name.lower()
     if name in _OWN_NAMES or name.startswith(("grpc-", ":")):
-        raise ValueError(f"header {name!r} can't be set: it says how the call is carried")
+        raise ValueError(f"header {shown_name(name)} can't be set: it says how the call is carried")
     if name.endswith("-bin"):
         if isinstance(value, str):
             value = value.encode()
         if not isinstance(value, bytes):
-            raise TypeError(f"header {name!r} is {value!r:.60}, expected bytes")
+            raise wrong_type(name, value, "bytes")
         encode([(name, "")])
     elif not isinstance(value, str):
-        raise TypeError(f"header {name!r} is {value!r:.60}, expected a text")
+        raise wrong_type(name, value, "a text")
     else:
         value = value.strip(" ")  # which gRPC lets us do, and HTTP/2 wants
         encode([(name, value)])  # checks the characters
@@ -173,6 +191,9 @@ class CallHead(NamedTuple):
     coding: str | None
     idempotent: bool
 
+    def __repr__(self) -> str:  # without the metadata, which may be secret
+        return f"<CallHead of {self.path}>"
+
 
 class GrpcCall(Generic[T]):
     """A request as bytes; see `call.Call`.
@@ -190,11 +211,12 @@ class GrpcCall(Generic[T]):
         self.request = request
         encoded = rpc.encode_request(request)
         check_size(sum(map(len, encoded.message)), settings.max_request_size)
+        metadata, coding = settings.metadata(options), options.request_compression
         self._head = CallHead(
-            settings.block(encoded.method, options),
+            settings.block(encoded.method, coding, metadata),
             settings.path(encoded.method),
-            settings.metadata(options),
-            options.request_compression,
+            metadata,
+            coding,
             rpc.idempotent(request),
         )
         # Heads and tensors by turns, with the prefix that frames the message before the first.
@@ -205,6 +227,11 @@ class GrpcCall(Generic[T]):
         call = copy.copy(self)
         call.request, call._payload = request, self._payload[::2]
         return call
+
+    @property
+    def head_size(self) -> int:
+        """How many bytes it has besides its tensors, once they are taken off."""
+        return len(self._head.block) + sum(map(len, self._payload))
 
     def with_data(self, data: list[Buffer]) -> Self:
         """The same call with other tensors, of the same sizes."""
@@ -286,7 +313,8 @@ class StreamOpening:
     def __init__(self, settings: GrpcSettings, options: Options, timeout: float | None) -> None:
         check_options(options)
         self._coding = options.request_compression
-        self._block = settings.block("ModelStreamInfer", options) + timeout_block(timeout)
+        block = settings.block("ModelStreamInfer", self._coding, settings.metadata(options))
+        self._block = block + timeout_block(timeout)
         self._sent: bytearray | None = bytearray()
         self._ends = False
         self._refusals = 0
@@ -343,7 +371,8 @@ def check_options(options: Options) -> None:
     if options is NO_OPTIONS:
         return
     if options.query:
-        raise ValueError(f"query is {options.query!r:.60}, but gRPC has no query parameters")
+        names = ", ".join(map(str, options.query))
+        raise ValueError(f"query has {names:.60}, but gRPC has no query parameters")
     if options.response_compression is not None:
         raise ValueError(
             f"response_compression is {options.response_compression!r}, but gRPC servers choose "

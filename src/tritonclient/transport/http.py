@@ -12,11 +12,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote_plus
 
+from ..caches import LARGEST
 from ..codec import rest
 from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
 from ..engine.coding import MAX_CONTENT, Compressed, compress
-from ..engine.http1 import Http1, Response, encode_head
+from ..engine.header_faults import shown_name, wrong_type
+from ..engine.http1 import Http1, Response, begin_head, encode_fields
 from ..errors import ServerError
 from ..messages import Request
 from .call import NO_OPTIONS, KeepAlive, Options, check_limit, check_size
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_encode_head = lru_cache(maxsize=512)(encode_head)
+#: Remembers what depends on the request alone. Callers' headers and queries may hold secrets, which
+#: are not kept.
+_begin_head = lru_cache(maxsize=512)(begin_head)
 #: Headers that frame the message; letting a caller set them would break it.
 _OWN_HEADERS = frozenset(
     ["connection", "content-length", "transfer-encoding", "inference-header-content-length"]
@@ -46,7 +50,7 @@ class HttpSettings:
     """
 
     endpoint: Endpoint
-    headers: Mapping[str, str | bytes] = field(default_factory=dict)
+    headers: Mapping[str, str | bytes] = field(default_factory=dict, repr=False)
     max_request_size: int | None = None
     max_response_size: int = 2**31 - 1
     max_content: int = MAX_CONTENT
@@ -65,8 +69,8 @@ class HttpSettings:
 
     @property
     def alpn(self) -> str:
-        """None is named: servers without ALPN speak HTTP/1.1 as well."""
-        return ""
+        """HTTP/1.1's name; servers without ALPN speak it as well."""
+        return "http/1.1"
 
     def engine(self) -> Http1:
         """The state machine for a new connection."""
@@ -99,16 +103,23 @@ class HttpCall(Generic[T]):
         encoded = self._encode()
         body = encoded.body
         headers = {"Host": settings.endpoint.authority, **encoded.headers}
+        given = b""
         if settings.headers or options is not NO_OPTIONS:
-            body = _apply(options, settings.headers, headers, body)
+            body = _apply_codings(options, headers, body)
+            given = _apply_headers(options.headers, settings.headers, headers)
         size = sum(map(len, body))
         check_size(size, settings.max_request_size)
         if size or encoded.method != "GET":
             headers["Content-Length"] = str(size)
         target = settings.endpoint.base_path + encoded.path
+        own = tuple(headers.items())
         if options.query:
-            target += encode_query(options.query)
-        self._head = _encode_head(encoded.method, target, tuple(headers.items()))
+            begun = begin_head(encoded.method, target + encode_query(options.query), own)
+        elif len(target) + sum(map(len, headers.values())) > LARGEST:
+            begun = begin_head(encoded.method, target, own)
+        else:
+            begun = _begin_head(encoded.method, target, own)
+        self._head = b"".join((begun, given, b"\r\n"))
         self._body: tuple[Buffer, ...] = body
         self.idempotent = encoded.method == "GET"
 
@@ -120,6 +131,11 @@ class HttpCall(Generic[T]):
         call = copy.copy(self)
         call.request, call._head, call._body = request, b"".join((self._head, self._body[0])), ()
         return call
+
+    @property
+    def head_size(self) -> int:
+        """How many bytes it has besides its tensors, once they are taken off."""
+        return len(self._head)
 
     def with_data(self, data: list[Buffer]) -> Self:
         """The same call with other tensors, of the same sizes."""
@@ -158,30 +174,39 @@ class HttpCall(Generic[T]):
 def _check_headers(headers: Mapping[str, str | bytes]) -> None:
     for header, value in headers.items():
         if not isinstance(header, str) or not isinstance(value, str):
-            raise TypeError(f"header {header!r} is {value!r:.60}, expected a text")
+            raise wrong_type(header, value, "a text")
         if header.lower() in _OWN_HEADERS:
-            raise ValueError(f"header {header!r} can't be set: it frames the message")
+            raise ValueError(f"header {shown_name(header)} can't be set: it frames the message")
 
 
-def _apply(
-    options: Options,
-    defaults: Mapping[str, str | bytes],
-    headers: dict[str, str],
-    body: tuple[Buffer, ...],
+def _apply_codings(
+    options: Options, headers: dict[str, str], body: tuple[Buffer, ...]
 ) -> tuple[Buffer, ...]:
-    """Put what options ask for into the headers, and return the body they ask for."""
-    _check_headers(options.headers)
+    """Put the codings that options ask for into the headers, and return the body so encoded."""
     if options.request_compression and body:
         headers["Content-Encoding"] = options.request_compression
         body = (compress(body, options.request_compression),)
     if options.response_compression:
         headers["Accept-Encoding"] = options.response_compression
-    for name, value in (*defaults.items(), *options.headers.items()):
-        # HTTP's names have no case, so "host" must replace "Host".
-        for known in [known for known in headers if known.lower() == name.lower()]:
-            del headers[known]
-        headers[name] = str(value)
     return body
+
+
+def _apply_headers(
+    given: Mapping[str, str | bytes],
+    defaults: Mapping[str, str | bytes],
+    headers: dict[str, str],
+) -> bytes:
+    """Return a call's headers and the client's as lines; what they replace leaves `headers`."""
+    _check_headers(given)
+    # HTTP's names have no case, so "host" must replace "Host".
+    ours = {name.lower(): name for name in headers}
+    lines: dict[str, tuple[str, str]] = {}
+    for name, value in (*defaults.items(), *given.items()):
+        lower = name.lower()
+        if lower in ours:
+            headers.pop(ours[lower], None)
+        lines[lower] = (name, str(value))
+    return encode_fields(lines.values())
 
 
 def encode_query(query: Mapping[str, Any]) -> str:

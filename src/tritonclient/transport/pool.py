@@ -14,7 +14,17 @@ from typing import Any
 
 from ..datatypes import Buffer
 from ..errors import CallRefused, ConnectionFailed, DeadlineExceeded, InferenceServerException
-from .call import Engine, KeepAlive, Settings, check_limit, check_timeout, gather, lost, note
+from .call import (
+    Engine,
+    KeepAlive,
+    Settings,
+    check_limit,
+    check_timeout,
+    gather,
+    lost,
+    make_context,
+    note,
+)
 from .endpoint import TLS
 from .polling import IN, OUT
 from .sockets import Stream, behind, connect
@@ -278,7 +288,7 @@ class Pool:
         self._silence = math.inf if silence_timeout is None else silence_timeout
         self._settings = settings
         self._tls = tls
-        self._context = tls.make_context(settings.alpn) if settings.endpoint.secure else None
+        self._context = make_context(settings, tls)
         self._max_connections = max_connections
         self._closed = False
         self._reset()

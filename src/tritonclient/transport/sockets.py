@@ -195,7 +195,7 @@ def connect(endpoint: Endpoint, tls: TLS, context: Any, deadline: float) -> Stre
         from .secure import handshake  # ssl takes longer to import than all of this package
 
         try:
-            return handshake(sock, context, tls.server_name or endpoint.host, deadline)
+            return handshake(sock, context, tls.server_name or endpoint.server_name, deadline)
         except DeadlineExceeded:
             raise DeadlineExceeded("the deadline passed during the TLS handshake") from None
     return PlainStream(sock) if sys.platform in ("linux", "darwin") else Stream(sock)

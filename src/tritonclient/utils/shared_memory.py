@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from ..classic.lazy_names import lazy_names
 from ..datatypes import Array, element_count, leading_bytes, unpack_bytes
-from ..shm.system import SystemRegion, attach_region, create_region
+from ..shm.system import NotOwned, SystemRegion, attach_region, create_region
 
 __all__ = [
     "SharedMemoryException",
@@ -91,6 +91,8 @@ def create_shared_memory_region(
         triton_shm_name: the name by which the region is to be registered with the server.
         shm_key: the name of the shared memory object.
         byte_size: its size. An existing smaller region is used as it is, with a warning.
+            It must be this user's: what others own, they could read, change and cut off. To use
+            such an object on purpose, see `tritonclient.shm.system.attach_region`.
         create_only: refuse to attach to an existing region.
         mode: who else may use a region that is created, as for files; 0o666 lets in a server
             that runs as another user.
@@ -103,7 +105,10 @@ def create_shared_memory_region(
         try:
             region = _create_or_attach(shm_key, byte_size, create_only, mode)
         except (OSError, TypeError, ValueError, NotImplementedError) as error:
-            raise SharedMemoryException("unable to create the shared memory region") from error
+            text = "unable to create the shared memory region"
+            if isinstance(error, NotOwned):
+                text += f": {error}"
+            raise SharedMemoryException(text) from error
         handle._region = region
         key = _keys.setdefault(region.key, _Key(shm_key))
         key.handles += 1
@@ -126,7 +131,7 @@ def _create_or_attach(key: str, byte_size: int, create_only: bool, mode: int) ->
             if create_only:
                 raise
         try:
-            return attach_region(key)
+            return attach_region(key, own=True)
         except FileNotFoundError:
             continue  # it was removed in between
 

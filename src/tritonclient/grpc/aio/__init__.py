@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...classic.arguments import Headers
 from ...classic.lazy_names import lazy_names
 from ...classic.plugins import InferenceServerClientBase
+from ...classic.secrets import Verbose
 from ...errors import InferenceServerException
 from ...transport.call import Options
 from ...transport.grpc import GrpcCall
@@ -76,7 +77,7 @@ class InferenceServerClient(AsyncAdminClient):
     def __init__(
         self,
         url: str,
-        verbose: bool = False,
+        verbose: Verbose = False,
         ssl: bool = False,
         root_certificates: str | None = None,
         private_key: str | None = None,

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import messages as m
-from ...classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
+from ...classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region, warn_of_no_tls
 from ...classic.lazy_names import lazy_names
 from ...classic.plugins import InferenceServerClientBase
+from ...classic.secrets import Verbose
 from ...codec.rest_infer import HEAD_LENGTH
 from ...datatypes import Buffer
 from ...errors import ConnectionFailed, DeadlineExceeded, ServerError
@@ -77,7 +78,8 @@ class InferenceServerClient(HttpClientBase):
 
     Args:
         url: `host[:port][/base/path]`, without a scheme.
-        verbose: print what is sent and what comes back.
+        verbose: print what is sent and what comes back. The values of headers and query parameters
+            that may be secrets are masked; a collection of names shows those, and all else.
         conn_limit: how many connections there may be.
         conn_timeout: seconds that a call may take from its beginning to its end, None for no limit.
         ssl: use TLS.
@@ -95,7 +97,7 @@ class InferenceServerClient(HttpClientBase):
     def __init__(
         self,
         url: str,
-        verbose: bool = False,
+        verbose: Verbose = False,
         conn_limit: int = 100,
         conn_timeout: float | None = 60.0,
         ssl: bool = False,
@@ -105,6 +107,8 @@ class InferenceServerClient(HttpClientBase):
     ) -> None:
         super().__init__(url, verbose, ssl, max_response_size)
         self._shown_url = f"{'https' if ssl else 'http'}://{self._settings.endpoint.authority}"
+        if not ssl:
+            warn_of_no_tls(ssl_context=ssl_context)
         if isinstance(ssl_context, bool) or ssl_context is None:
             tls = TLS(verify=ssl_context is not False)
         else:
@@ -417,7 +421,7 @@ class InferenceServerClient(HttpClientBase):
         body = await _body_of(answer)
         length = answer.headers.get(HEAD_LENGTH)
         return InferResult.from_response_body(
-            body, self._verbose, None if length is None else int(length)
+            body, bool(self._verbose), None if length is None else int(length)
         )
 
 
