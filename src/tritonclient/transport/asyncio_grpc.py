@@ -19,7 +19,8 @@ from ..errors import (
     InferenceServerException,
     ProtocolError,
 )
-from .asyncio_grpc_pool import GrpcConnection, GrpcPool
+from .asyncio_grpc_connection import GrpcConnection
+from .asyncio_grpc_pool import GrpcPool
 from .asyncio_pool import LoopTransport
 from .call import MAX_REFUSALS, NO_OPTIONS, Options, check_timeout, locate, note
 from .endpoint import TLS
@@ -80,6 +81,10 @@ class GrpcTransport(LoopTransport[GrpcPool]):
                     if not (reused and call.idempotent) or refusals > MAX_REFUSALS:
                         raise
                     note("%s: the idle connection was lost; asking again", self._url)
+                except DeadlineExceeded:
+                    if timeout is not None:
+                        pool.doubt(deadline - timeout)
+                    raise
         except InferenceServerException as error:
             locate(error, self._url, call.request)
             raise
@@ -113,13 +118,13 @@ async def _exchange(
     deadline: float,
 ) -> T:
     stream = call.begin(connection.engine, timeout)
-    answer = connection.expect(stream, deadline)
-    pool.watch(deadline)
-    connection.send_call()
     try:
+        answer = connection.expect(stream, deadline)
+        pool.watch(deadline)
+        connection.send_call()
         await answer
         return call.finish(stream)
-    except asyncio.CancelledError:
+    except BaseException:
         connection.cancel(stream, Cancelled("the call was cancelled"))
         raise
     finally:
