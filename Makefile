@@ -7,12 +7,13 @@ BIN := .venv/bin
 # Seconds for each target of `make fuzz`.
 TIME ?= 60
 
-.PHONY: help demo test check fix bench docs fuzz clean
+.PHONY: help demo test test-long check fix bench docs fuzz clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo   start the embedded server and let image_client read handwritten digits"
 	@echo "make test   run the tests; ARGS='-k name' chooses some"
+	@echo "make test-long  run those that take hours; ARGS='-k name' chooses some"
 	@echo "make check  check style and types"
 	@echo "make fix    correct the style"
 	@echo "make docs   run the code in the documentation"
@@ -25,6 +26,9 @@ demo: .venv/.test
 
 test: .venv/.test
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-long: .venv/.test
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 # The types are checked against the packages that the source imports, so these must be there too.
 check: .venv/.test .venv/.check
