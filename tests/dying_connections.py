@@ -1,8 +1,8 @@
-"""Connections that die without a word, for the tests: a relay with faults, and callers of all kinds.
+"""Connections that die without a word, for the tests: a relay with faults, and callers.
 
-The relay stands between a client and a server, and ends TLS where the client speaks it. Armed with a
-fault and a stage, it lets the connections of that moment fail at that stage of the next call. Later
-connections are sound, except while it is frozen.
+The relay stands between a client and a server, and ends TLS where the client speaks it. Armed with
+a fault and a stage, it lets the connections of that moment fail at that stage of the next call.
+Later connections are sound, except while it is frozen.
 """
 
 from __future__ import annotations
@@ -286,7 +286,9 @@ class Classic(Caller):
             options = {} if self.tls is None else {"ssl": True, "root_certificates": self.tls}
             self.client = tritonclient.grpc.InferenceServerClient(self.address, **options)
         else:
-            options = {} if self.tls is None else {"ssl": True, "ssl_options": {"ca_certs": self.tls}}
+            options = (
+                {} if self.tls is None else {"ssl": True, "ssl_options": {"ca_certs": self.tls}}
+            )
             self.client = tritonclient.http.InferenceServerClient(
                 self.address, concurrency=8, network_timeout=self.timeout, **options
             )

@@ -15,7 +15,6 @@ import pytest
 from tests.adversity import PATIENCE
 from tests.dying_connections import CALLERS, FAULTS, LARGE, SMALL, STAGES, Relay, calling
 from tests.test_tls import server_context
-from tests.waiting import eventually
 
 WAYS = ("http", "https", "grpc", "grpcs")
 TIMEOUTS = (0.05, 0.3, 1.0, 5.0)
