@@ -8,9 +8,9 @@ BIN := .venv/bin
 TIME ?= 60
 
 # The unit tests, without those that take more than some seconds.
-QUICK := -m "unit and not slow"
+QUICK := -m "unit and not slow and not long"
 
-.PHONY: help quick demo test test-all test-units check fix bench bench-quick docs fuzz clean
+.PHONY: help quick demo test test-all test-units test-long check fix bench bench-quick docs fuzz clean
 .NOTPARALLEL:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test         run all tests; ARGS='-k name' chooses some"
 	@echo "make test-all     run them under every Python from 3.10 on that is installed"
 	@echo "make test-units   run the unit tests under each of them"
+	@echo "make test-long    run the tests that take hours; ARGS='-k name' chooses some"
 	@echo "make check        check style and types"
 	@echo "make fix          correct the style"
 	@echo "make docs         run the code in the documentation"
@@ -41,6 +42,8 @@ test-all: .venv/.nox
 
 test-units: .venv/.nox
 	@$(BIN)/nox -- -q $(QUICK) $(ARGS)
+test-long: .venv/.test
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 # The types are checked against the packages that the source imports, so these must be there too.
 check: .venv/.test .venv/.check

@@ -16,7 +16,7 @@ import pytest
 from tests import markers, official
 from tests import triton as real_triton
 from tritonclient import TLS, Client
-from tritonclient.transport import asyncio_grpc_pool
+from tritonclient.transport import asyncio_grpc_connection, asyncio_grpc_pool
 
 if TYPE_CHECKING:
     import trustme
@@ -146,4 +146,5 @@ def interruptible() -> Iterator[None]:
 @pytest.fixture
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gRPC connection's silence is taken for what it is a little sooner."""
-    monkeypatch.setattr(asyncio_grpc_pool, "_PATIENCE", 0.2)
+    for module in (asyncio_grpc_connection, asyncio_grpc_pool):
+        monkeypatch.setattr(module, "PATIENCE", 0.2)

@@ -50,7 +50,7 @@ def test_close_while_others_wait(busy_server, begun):
         busy = threads.submit(infer, client, 1)
         assert begun.wait(PATIENCE)
         waiting = [threads.submit(infer, client, n) for n in (2, 3, 4)]
-        eventually(lambda: client._transport._pool._waiting == 3)
+        eventually(lambda: len(client._transport._pool._waiters) == 3)
         client.close()
         for each in waiting:
             with pytest.raises(RuntimeError, match="closed"):
@@ -58,7 +58,7 @@ def test_close_while_others_wait(busy_server, begun):
         assert not busy.done()
         busy_server.peers[0].sock.shutdown(2)
         assert isinstance(busy.exception(PATIENCE), ConnectionFailed)
-    assert client._transport._pool._open == 0
+    assert len(client._transport._pool._places) == 0
 
 
 def test_close_while_other_tasks_wait(busy_server, begun):

@@ -25,10 +25,12 @@ from tests.h2peer import (
     WINDOW_UPDATE,
     Http2Peer,
     answer,
+    data,
     feed,
     frame,
     frames,
     goaway,
+    head,
     message,
     reset,
     sent,
@@ -500,15 +502,21 @@ def test_pings_count_until_a_message_is_sent():
     assert engine.pings == 0
 
 
-def test_a_probe_is_answered_by_anything():
+def test_a_probe_is_answered_by_its_acknowledgement_only():
     engine, _ = started(b"")
     sent(engine)
+    data_frame = head() + data(message(bytes(1000)))
     assert not engine.doubtful
     engine.probe()
     engine.probe()
     assert engine.doubtful
     assert frames(sent(engine)) == [(SETTINGS, 0, 0, b"")]
-    feed(engine, frame(SETTINGS, ACK))
+    feed(engine, frame(PING, 0, 0, bytes(8)))
+    feed(engine, frame(SETTINGS, ACK))  # of the settings that are sent first
+    assert engine.doubtful
+    feed(engine, data_frame[: len(data_frame) // 2])
+    assert engine.doubtful
+    feed(engine, data_frame[len(data_frame) // 2 :] + frame(SETTINGS, ACK))
     assert not engine.doubtful
     assert engine.reusable
 

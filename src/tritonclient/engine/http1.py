@@ -158,6 +158,7 @@ class Http1:
         "_offset_header",
         "_parts",
         "_received",
+        "_searched",
         "_start",
         "_state",
         "doubtful",
@@ -178,6 +179,7 @@ class Http1:
         self._offset_header = offset_header
         self._buffer = bytearray(RECEIVE_SIZE)
         self._start = self._end = 0  # the part of the buffer that is received and not yet read
+        self._searched = 0  # what of it has been searched for the end of a head or line
         self._state = _IDLE
         self._head = _Head(0, Headers(), None, False, True, 0)
         self._body = _NOTHING
@@ -313,7 +315,7 @@ class Http1:
 
     def _read_heads(self) -> None:
         while self._state is _HEAD:
-            end = self._buffer.find(b"\r\n\r\n", self._start, self._end)
+            end = self._find(b"\r\n\r\n")
             if end < 0:
                 if self._end - self._start > MAX_HEAD_SIZE:
                     raise ProtocolError(f"the answer's head exceeds {MAX_HEAD_SIZE} bytes")
@@ -333,6 +335,13 @@ class Http1:
                 self._parts = bytearray()
                 self._chunk_left = -1
                 self._state = _CHUNKED if head.chunked else _UNTIL_EOF
+
+    def _find(self, mark: bytes) -> int:
+        """Where a mark begins, or -1; the search goes on where the last one ended in vain."""
+        begin = self._start + max(0, self._searched - len(mark) + 1)
+        found = self._buffer.find(mark, begin, self._end)
+        self._searched = 0 if found >= 0 else self._end - self._start
+        return found
 
     def _refuse_non_http(self) -> None:
         # Said at once, not after a deadline: the port may speak another protocol.
@@ -415,7 +424,7 @@ class Http1:
 
     def _line(self) -> bytes | None:
         """The next line without its end, or None when it is not all there."""
-        end = self._buffer.find(b"\r\n", self._start, self._end)
+        end = self._find(b"\r\n")
         if (self._end if end < 0 else end) - self._start > _MAX_CHUNK_LINE:
             raise ProtocolError(f"a line of the answer exceeds {_MAX_CHUNK_LINE} bytes")
         if end < 0:

@@ -71,7 +71,8 @@ class Http2(Answers):
         max_streams: how many the server allows at a time; 0 until it has told its settings.
         ping_pending: whether a ping of ours is unanswered.
         pings: pings that were sent since a call last sent anything.
-        doubtful: whether nothing has come since `probe`.
+        doubtful: whether the answer to `probe` has not come yet.
+        unacknowledged: frames of settings of ours that the peer has not acknowledged yet.
         farewell: why the peer takes no more calls, if it said so.
         length_known: whether the peer will fill all of what `get_buffer` gave last.
         reusable: whether the connection can carry another call.
@@ -103,6 +104,11 @@ class Http2(Answers):
         self._header_stream = 0
         self._header_ends = False
 
+    @property
+    def greeted(self) -> bool:
+        """Whether the peer's first settings have come."""
+        return not self._first
+
     def get_buffer(self, sizehint: int = -1) -> memoryview:
         """Where the next received bytes go."""
         self.length_known = False
@@ -133,7 +139,6 @@ class Http2(Answers):
         Raises:
             ProtocolError: they are not HTTP/2, or more than the bounds allow.
         """
-        self.doubtful = False
         try:
             if self.length_known:
                 self._direct_received(count)

@@ -72,6 +72,7 @@ class Sending:
         "response",
         "reusable",
         "streams",
+        "unacknowledged",
     )
 
     def __init__(self, max_message: int, max_content: int) -> None:
@@ -87,6 +88,7 @@ class Sending:
         self._failure: InferenceServerException | None = None
         self.farewell = ""
         self._idle_frames = 0
+        self.unacknowledged = 1  # SETTINGS frames of ours, OPENING's being the first
         self._left_over = 0  # what the peer may still send on calls that we ended
         # What the peer allows.
         self.max_streams: float = 0
@@ -204,11 +206,12 @@ class Sending:
         self._control.append(pack_frame(PING, 0, 0, b"\0\0\0\0\0\0\0\1"))
 
     def probe(self) -> None:
-        """Ask for a sign of life in a way that servers do not hold against us, as they do pings:
-        by settings that change nothing, and have to be acknowledged.
+        """Ask whether the peer still answers, in a way that servers do not hold against us, as they
+        do pings: by settings that change nothing, and have to be acknowledged.
         """
         if not self.doubtful:
             self.doubtful = True
+            self.unacknowledged += 1
             self._control.append(pack_frame(SETTINGS, 0, 0))
 
     def fail(self, error: InferenceServerException) -> None:
@@ -326,26 +329,28 @@ class Sending:
             raise ProtocolError("the server sent an invalid SETTINGS frame")
         self._idle()
         if flags & ACK:
+            # Each acknowledges one frame, in their order.
+            self.unacknowledged = max(0, self.unacknowledged - 1)
+            self.doubtful = self.doubtful and self.unacknowledged > 0
             return
+        values: dict[int, int] = {}
         for name, value in SETTING.iter_unpack(payload):
-            self._setting_received(name, value)
+            _check_setting(name, value)
+            values[name] = value
+        # Only the last value of each counts: the windows of all calls have to follow.
+        self._stream_window_received(values.get(INITIAL_WINDOW_SIZE, self._stream_window))
+        self._max_frame = values.get(MAX_FRAME_SIZE, self._max_frame)
+        self.max_streams = values.get(MAX_CONCURRENT_STREAMS, self.max_streams)
         self._answer(pack_frame(SETTINGS, ACK, 0))
 
-    def _setting_received(self, name: int, value: int) -> None:
-        if name == INITIAL_WINDOW_SIZE:
-            if value > LARGEST_WINDOW:
-                raise ProtocolError(f"the server sets an initial window of {value} bytes")
-            change, self._stream_window = value - self._stream_window, value
-            for stream in self.streams.values():
-                stream.send_window += change
-                if stream.send_window > LARGEST_WINDOW:
-                    raise ProtocolError("the server opens a window too far")
-        elif name == MAX_FRAME_SIZE:
-            if not 16384 <= value < 2**24:
-                raise ProtocolError(f"the server sets a frame size of {value} bytes")
-            self._max_frame = value
-        elif name == MAX_CONCURRENT_STREAMS:
-            self.max_streams = value
+    def _stream_window_received(self, value: int) -> None:
+        change, self._stream_window = value - self._stream_window, value
+        if not change:
+            return
+        for stream in self.streams.values():
+            stream.send_window += change
+            if stream.send_window > LARGEST_WINDOW:
+                raise ProtocolError("the server opens a window too far")
 
     def _reset_received(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
@@ -369,3 +374,10 @@ class Sending:
             if stream.id > last:
                 kind = CallLeftOver if last else CallRefused
                 self._end_stream(stream, kind(f"the server is going away: {self.farewell}"))
+
+
+def _check_setting(name: int, value: int) -> None:
+    if name == INITIAL_WINDOW_SIZE and value > LARGEST_WINDOW:
+        raise ProtocolError(f"the server sets an initial window of {value} bytes")
+    if name == MAX_FRAME_SIZE and not 16384 <= value < 2**24:
+        raise ProtocolError(f"the server sets a frame size of {value} bytes")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
@@ -29,6 +30,7 @@ PREFIX_SIZE = PREFIX.size
 _ALIGNMENT = 16
 #: Messages from this size on are placed so that what lies in them is aligned.
 _PLACED_SIZE = 64 * 1024
+MAX_INTERIM_HEADS = 20
 #: How much of an answer that is not gRPC is kept for the error.
 _EXCERPT = 2048
 #: gRPC's own mapping (its document "HTTP to gRPC Status Code Mapping"), and what proxies say of
@@ -98,6 +100,7 @@ class RpcStream:
     """
 
     # Most of what a call begins with is the same for all.
+    out: deque[Buffer] | tuple[()] = ()
     out_size = 0
     out_ends = False
     sent_end = False
@@ -107,6 +110,7 @@ class RpcStream:
     notify: Callable[[], None] | None = None
     deadline = math.inf
     _excerpt: bytearray | None = None
+    _interim = 0
     # The message that is being received: its prefix, then its memory.
     _prefix = b""
     _message: memoryview | None = None
@@ -128,8 +132,7 @@ class RpcStream:
     ) -> None:
         self.id = id
         self.send_window = send_window
-        self.out: list[Buffer] = []
-        self.messages: list[Buffer | _Waiting | Compressed] = []
+        self.messages: deque[Buffer | _Waiting | Compressed] = deque()
         self._max_message = max_message
         self._max_content = max_content
         self._grant = grant
@@ -140,22 +143,26 @@ class RpcStream:
 
     def push(self, buffers: Sequence[Buffer], *, end: bool) -> None:
         """Add to what is to be sent; `end` says that nothing more will come."""
-        self.out += buffers
+        if self.out:
+            self.out += buffers
+        else:
+            self.out = deque(buffers)
         self.out_size += sum(map(len, buffers))
         self.out_ends = end
 
     def cut(self, size: int) -> list[Buffer]:
         """Take the next bytes of what is to be sent."""
         self.out_size -= size
+        pieces, out = list[Buffer](), self.out
         if not self.out_size:
-            pieces, self.out = self.out, []
-            return pieces
-        pieces = []
-        for index, buffer in enumerate(self.out):
+            pieces += out
+            self.out = ()
+        while out and self.out_size:
+            buffer = out.popleft()
             if size < len(buffer):
                 if size:
                     pieces.append(memoryview(buffer)[:size])
-                self.out[: index + 1] = [memoryview(buffer)[size:]]
+                out.appendleft(memoryview(buffer)[size:])
                 break
             pieces.append(buffer)
             size -= len(buffer)
@@ -177,7 +184,7 @@ class RpcStream:
         Raises:
             ProtocolError: it can't be decompressed; those behind it are dropped.
         """
-        message = self.messages.pop(0)
+        message = self.messages.popleft()
         if isinstance(message, _Waiting):
             message = Compressed(*message, self._max_content)
         if self.result is None:
@@ -207,6 +214,9 @@ class RpcStream:
         elif fields.http_status < 200:
             if end:
                 raise ProtocolError("the answer ends with an interim status")
+            self._interim += 1
+            if self._interim > MAX_INTERIM_HEADS:
+                raise ProtocolError(f"unexpected interim answer {fields.http_status}")
         else:
             self.fields = fields
             if end:
@@ -336,7 +346,7 @@ class RpcStream:
         """The call is over."""
         if self.result is None:
             self.result = result
-            self.out, self.out_size, self._message = [], 0, None
+            self.out, self.out_size, self._message = (), 0, None
             self.ended()
 
     def ended(self) -> None:

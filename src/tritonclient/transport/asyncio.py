@@ -67,6 +67,10 @@ class HttpTransport(LoopTransport["_Pool"]):
                 if not (connection.reused and call.idempotent):
                     raise
                 note("%s: the idle connection was lost; asking again", self._url)
+            except DeadlineExceeded:
+                if timeout is not None:
+                    pool.discard_silent(deadline - timeout)
+                raise
             pool.discard_idle()
             return await _exchange(pool, await pool.acquire(deadline), call, deadline)
         except InferenceServerException as error:
@@ -105,12 +109,14 @@ class _Connection(LoopConnection):
 
     Attributes:
         deadline: the loop's time by which the answer must be there; infinite while idle.
+        heard: the loop's time of its last answer.
     """
 
     def __init__(self, engine: Http1, loop: AbstractEventLoop) -> None:
         self.engine = engine
         self.reused = False
         self.deadline = math.inf
+        self.heard = 0.0
         self.lost: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connect
@@ -264,12 +270,12 @@ class _Pool(LoopPool[_Connection]):
         self, loop: AbstractEventLoop, connect: Connector[_Connection], max_connections: int
     ) -> None:
         super().__init__(loop, connect, max_connections)
-        self._idle: list[_Connection] = []
+        self._idle: dict[_Connection, None] = {}
 
     def take(self) -> _Connection | None:
         """An idle connection that can be used, if there is one."""
         while self._idle:
-            connection = self._idle.pop()
+            connection, _ = self._idle.popitem()
             if connection.engine.reusable and not connection.stale():
                 connection.reused = True
                 return connection
@@ -284,8 +290,10 @@ class _Pool(LoopPool[_Connection]):
                 return connection
             if self._closed:
                 raise RuntimeError("the client is closed")
-            if len(self._all) + self._opening < self._max_connections:
+            if len(self._all) + len(self._opening) < self._max_connections:
                 return await self.open(deadline)
+            if self._discard_forgotten():
+                continue
             await self.wait(deadline)
             if deadline <= asyncio.get_running_loop().time():
                 self.wake()  # the next in line may still have time
@@ -294,17 +302,36 @@ class _Pool(LoopPool[_Connection]):
     def discard_idle(self) -> None:
         """Close all idle connections, when one has shown that they can't be relied on."""
         while self._idle:
-            self.discard(self._idle.pop())
+            self.discard(self._idle.popitem()[0])
+
+    def discard_silent(self, time: float) -> None:
+        """Close the idle connections that have answered nothing since a time of the loop.
+
+        They may have been lost together with the one on which a call has timed out.
+        """
+        for connection in [each for each in self._idle if each.heard < time]:
+            self.discard(connection)
+
+    def _discard_forgotten(self) -> bool:
+        """Close connections that are neither idle nor in use; whether there were any.
+
+        A call takes a connection and begins to use it without giving way to others. So these
+        belong to calls that an exception of a signal handler has ended in between.
+        """
+        forgotten = [each for each in self._all if each.idle and each not in self._idle]
+        for connection in forgotten:
+            self.discard(connection)
+        return bool(forgotten)
 
     def release(self, connection: _Connection) -> None:
         """Put a connection back."""
         if connection.engine.reusable and not self._closed and not connection.lost.done():
-            self._idle.append(connection)
+            connection.heard = asyncio.get_running_loop().time()
+            self._idle[connection] = None
             self.wake()
         else:
             self.discard(connection)
 
     def discard(self, connection: _Connection) -> None:
         super().discard(connection)
-        with contextlib.suppress(ValueError):
-            self._idle.remove(connection)
+        self._idle.pop(connection, None)

@@ -20,7 +20,8 @@ from ..errors import (
     ProtocolError,
 )
 from .asyncio_decompressing import Decompressing, decompress
-from .asyncio_grpc_pool import GrpcConnection, GrpcPool
+from .asyncio_grpc_connection import GrpcConnection
+from .asyncio_grpc_pool import GrpcPool
 from .asyncio_pool import LoopTransport
 from .call import MAX_REFUSALS, NO_OPTIONS, Options, check_timeout, locate, note
 from .endpoint import TLS
@@ -81,6 +82,10 @@ class GrpcTransport(LoopTransport[GrpcPool]):
                     if not (reused and call.idempotent) or refusals > MAX_REFUSALS:
                         raise
                     note("%s: the idle connection was lost; asking again", self._url)
+                except DeadlineExceeded:
+                    if timeout is not None:
+                        pool.doubt(deadline - timeout)
+                    raise
         except InferenceServerException as error:
             locate(error, self._url, call.request)
             raise
@@ -114,16 +119,16 @@ async def _exchange(
     deadline: float,
 ) -> T:
     stream = call.begin(connection.engine, timeout)
-    answer = connection.expect(stream, deadline)
-    pool.watch(deadline)
-    connection.send_call()
     try:
+        answer = connection.expect(stream, deadline)
+        pool.watch(deadline)
+        connection.send_call()
         await answer
         compressed = call.compressed(stream)
         if compressed is not None:
             await decompress(compressed, deadline)
         return call.finish(stream)
-    except asyncio.CancelledError:
+    except BaseException:
         connection.cancel(stream, Cancelled("the call was cancelled"))
         raise
     finally:

@@ -7,12 +7,11 @@ transport outlives several `asyncio.run` and can serve loops in different thread
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import ssl
 import weakref
 from asyncio import AbstractEventLoop
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Generic, TypeVar
 
@@ -163,8 +162,8 @@ class LoopPool(Generic[C]):
         self._connect = connect
         self._max_connections = max_connections
         self._all: set[C] = set()
-        self._opening = 0
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._opening: set[object] = set()  # one object each for those that are being opened
+        self._waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._closed = False
         self._keeper: AsyncGenerator[None, None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -198,15 +197,16 @@ class LoopPool(Generic[C]):
         if self._keeper is None:
             self._keeper = self._until_the_loop_ends()
             await self._keeper.asend(None)
-        self._opening += 1
+        opening = object()
         try:
+            self._opening.add(opening)
             connection = await self._connect(deadline)
             self._all.add(connection)
             note("%s: connected", self._connect.url)
             return connection
         finally:
-            self._opening -= 1
-            if len(self._all) + self._opening < self._max_connections:
+            self._opening.discard(opening)
+            if len(self._all) + len(self._opening) < self._max_connections:
                 self.wake()
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
@@ -221,7 +221,7 @@ class LoopPool(Generic[C]):
         """Wait until a connection may be free."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
-        self._waiters.append(waiter)
+        self._waiters[waiter] = None
         timer = None
         if deadline != math.inf:
             timer = loop.call_at(deadline, _give_up, waiter, self._max_connections)
@@ -234,13 +234,12 @@ class LoopPool(Generic[C]):
         finally:
             if timer is not None:
                 timer.cancel()
-            with contextlib.suppress(ValueError):
-                self._waiters.remove(waiter)
+            self._waiters.pop(waiter, None)
 
     def wake(self) -> None:
         """Let the call that has waited longest look for a connection."""
         while self._waiters:
-            waiter = self._waiters.popleft()
+            waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():
                 waiter.set_result(None)
                 return

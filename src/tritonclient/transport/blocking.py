@@ -18,9 +18,10 @@ from ..errors import (
 )
 from ..messages import Request
 from .call import MAX_REFUSALS, NO_OPTIONS, Call, Options, Settings, check_timeout, locate, note
+from .connection import Connection
 from .decompressing import decompress
 from .endpoint import TLS
-from .pool import Connection, Pool
+from .pool import Pool
 
 if TYPE_CHECKING:
     from .duplex import Duplex
@@ -51,6 +52,7 @@ class Transport:
     ) -> None:
         self._settings = settings
         self._url = settings.endpoint.url
+        self._silence = math.inf if silence_timeout is None else silence_timeout
         self._pool = Pool(settings, tls or TLS(), max_connections, connect_timeout, silence_timeout)
         self._duplexes: weakref.WeakSet[Duplex] = weakref.WeakSet()
 
@@ -87,6 +89,10 @@ class Transport:
                         raise
                     note("%s: the idle connection was lost; asking again", self._url)
                     self._pool.discard_idle()
+                except DeadlineExceeded:
+                    silence = self._silence if timeout is None else timeout
+                    self._pool.discard_silent(monotonic() - silence)
+                    raise
                 connection = self._pool.acquire(deadline)
         except InferenceServerException as error:
             locate(error, self._url, call.request)

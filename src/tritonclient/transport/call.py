@@ -22,6 +22,7 @@ T = TypeVar("T")
 #: How often a call is sent again that servers refuse to begin, and any other with it.
 MAX_REFUSALS = 3
 _JOIN_BELOW = 16 * 1024
+_logger: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,10 +249,15 @@ def gather(buffers: list[Buffer]) -> list[Buffer]:
 
 def note(text: str, *arguments: object) -> None:
     """Log at debug level, to the logger "tritonclient", if the program logs at all."""
-    # One that does has imported logging, which takes longer than all of `transport`.
-    logging = sys.modules.get("logging")
-    if logging is not None:
-        logging.getLogger("tritonclient").debug(text, *arguments)
+    global _logger
+    if _logger is None:
+        # One that does has imported logging, which takes longer than all of `transport`.
+        logging = sys.modules.get("logging")
+        if logging is None:
+            return
+        # Once: an exception of a signal handler in it would leave logging's own lock held.
+        _logger = logging.getLogger("tritonclient")
+    _logger.debug(text, *arguments)
 
 
 def check_limit(name: str, value: int) -> None:

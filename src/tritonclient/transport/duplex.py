@@ -27,10 +27,11 @@ from ..errors import (
     ProtocolError,
 )
 from .call import Options, gather, lost
+from .connection import Connection
 from .decompressing import decompress
 from .grpc import GrpcSettings, StreamOpening, check_outcome
 from .polling import IN, OUT, poller
-from .pool import Connection, Pool, seconds_left
+from .pool import Pool, seconds_left
 from .sockets import behind, wait
 
 #: What may wait to be sent before a sender waits for the server.
