@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.adversity import PATIENCE
 from tests.classic.grpc_server import GrpcServer
 from tests.classic.runtimes import Awaiting, Blocking, GrpcAwaiting, GrpcBlocking
-from tests.unchanged import Unchanged
+from tests.support.peers.hostile_peers import PATIENCE
+from tests.support.unchanged import Unchanged
 
 
 @pytest.fixture(scope="session", params=["embedded", "triton"])

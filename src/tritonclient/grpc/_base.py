@@ -11,10 +11,10 @@ from operator import index
 from typing import Any, TypeVar
 
 from .. import messages as m
-from ..calls import remember
 from ..classic.calls import listed, looks
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose, masked
+from ..client.templates import remember
 from ..codec import rpc, rpc_infer
 from ..codec.rpc_status import error_of
 from ..datatypes import Buffer
@@ -22,7 +22,7 @@ from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceSer
 from ..extras import optional_import
 from ..transport.call import NO_OPTIONS, Grpcio, Options, RequestTooLarge, check_size
 from ..transport.endpoint import parse_url
-from ..transport.grpc import GrpcSettings, metadata
+from ..transport.grpc_call import GrpcSettings, metadata
 from ._calls import InferCall, MessageCall
 from ._channel import KeepAliveOptions, make_route, warn_of_ignored
 from ._errors import get_cancelled_error, in_grpcs_words
@@ -103,7 +103,7 @@ class GrpcClientBase(InferenceServerClientBase):
         """A channel of grpcio to the same server, or the one that a program has set."""
         if self._own_channel is None:
             with optional_import("grpcio", "a stub", "grpcio"):
-                from ..transport.grpcio import make_channel
+                from ..transport.grpcio.transport import make_channel
             settings, tls, grpcio = self._by_grpcio()
             self._own_channel = make_channel(
                 settings, tls, grpcio or Grpcio(), awaited=self._awaited
