@@ -11,7 +11,6 @@ from operator import index
 from typing import Any, TypeVar
 
 from .. import messages as m
-from ..calls import remember
 from ..classic.calls import listed, looks
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose, masked
@@ -20,7 +19,7 @@ from ..codec.rpc_status import error_of
 from ..datatypes import Buffer
 from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ..extras import optional_import
-from ..transport.call import NO_OPTIONS, Grpcio, Options, RequestTooLarge, check_size
+from ..transport.call import NO_OPTIONS, Grpcio, Options, RequestTooLarge, check_size, remember
 from ..transport.endpoint import parse_url
 from ..transport.grpc import GrpcSettings, metadata
 from ._calls import InferCall, MessageCall

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 from .. import messages as m
-from ..calls import remember
 from ..classic.arguments import check_version, request_parameters
 from ..classic.calls import listed, looks
 from ..classic.plugins import InferenceServerClientBase
@@ -16,7 +15,7 @@ from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
 from ..engine.coding import CODINGS, compress
 from ..errors import InferenceServerException
-from ..transport.call import NO_OPTIONS, Options, response_limits
+from ..transport.call import NO_OPTIONS, Options, remember, response_limits
 from ..transport.endpoint import Endpoint, parse_url
 from ..transport.http import HttpSettings
 from ..utils import raise_error
