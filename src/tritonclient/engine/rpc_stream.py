@@ -136,10 +136,8 @@ class RpcStream:
 
     def push(self, buffers: Sequence[Buffer], *, end: bool) -> None:
         """Add to what is to be sent; `end` says that nothing more will come."""
-        if self.out:
-            self.out += buffers
-        else:
-            self.out = deque(buffers)
+        self.out = self.out or deque[Buffer]()
+        self.out += buffers
         self.out_size += sum(map(len, buffers))
         self.out_ends = end
 

@@ -165,7 +165,10 @@ def remember(remembered: dict[Any, C], looks: Any, call: C, request: Request[Any
 
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
-    """When to ask a silent gRPC server for a sign of life, by HTTP/2 pings.
+    """When to look whether a silent gRPC server still answers, by HTTP/2 pings.
+
+    A connection whose server does not answer a ping in time is closed, and its calls fail, those
+    without a deadline as well.
 
     Attributes:
         time: seconds of silence after which a ping is sent; infinite for never.
