@@ -57,7 +57,7 @@ fix: .venv/.check
 	@$(BIN)/ruff format --quiet .
 
 docs: .venv/.test
-	@$(BIN)/python -m pytest --quiet tests/test_examples.py -k document
+	@$(BIN)/python -m pytest --quiet tests/examples/test_examples.py -k document
 
 bench: .venv/.test
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.official import VERSION
-from tests.triton import TRITON_VERSION, Unavailable
+from tests.support.servers.official import VERSION
+from tests.support.servers.triton import TRITON_VERSION, Unavailable
 
 from . import perf_analyzer, sides, table
 from .cases import CASES, Case, Kind

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.triton import RunningServer, start
-from tests.twins import build_repository
+from tests.support.servers.triton import RunningServer, start
+from tests.support.servers.twins import build_repository
 
 from .cases import Case, Kind
 from .sides import ROOT, Side

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tests import triton
-from tests.twins import build_repository
+from tests.support.servers import triton
+from tests.support.servers.twins import build_repository
 
 import tritonclient
 

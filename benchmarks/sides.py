@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.environments import build_python
-from tests.official import ensure_official
+from tests.support.servers.environments import build_python
+from tests.support.servers.official import ensure_official
 
 ROOT = Path(__file__).resolve().parent.parent
 OFFICIAL = "official"

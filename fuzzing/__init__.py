@@ -2,8 +2,9 @@
 
 Each target is a module of this package with two functions: `check(data)` raises when what those
 bytes say makes our code break a promise, and `seeds()` gives inputs to begin with, made from the
-recordings of a real Triton where there are any. Neither needs a fuzzer: `tests/test_fuzzing.py`
-runs every target over its seeds, mutations of them, and all inputs that ever failed.
+recordings of a real Triton where there are any. Neither needs a fuzzer:
+`tests/meta/test_fuzzing.py` runs every target over its seeds, mutations of them, and all inputs
+that ever failed.
 
     python -m fuzzing --time 60            # each target for a minute, with atheris
     python -m fuzzing --time 60 http1      # one of them

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests import recordings
+from tests.data import recordings
 
 from fuzzing import Choices
 from tritonclient.engine import coding as client

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests import recordings
+from tests.data import recordings
 
 from fuzzing import Choices
 from tritonclient.engine.http1 import MAX_HEAD_SIZE, Http1

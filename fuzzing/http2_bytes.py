@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from tests import h2peer as h2
-from tests.test_http2_bounds import BROKEN
+from tests.engine.test_http2_bounds import BROKEN
+from tests.support.peers import h2peer as h2
 
 from fuzzing import Choices
 from tritonclient.codec.rpc_infer import data_offset

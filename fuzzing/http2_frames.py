@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests import h2peer as h2
+from tests.support.peers import h2peer as h2
 
 from fuzzing import Choices
 from fuzzing.http2_bytes import ACTIONS, Step, compare

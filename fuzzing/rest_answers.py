@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from tests.test_recordings import request_of, response_of
+from tests.codec.test_recordings import request_of, response_of
 
 from fuzzing import Choices, plain
 from fuzzing.rest_requests import EXCHANGES
 from tritonclient import errors, http
 from tritonclient import messages as m
+from tritonclient.client.inference import InferResult
+from tritonclient.client.model_spec import ModelSpec
 from tritonclient.codec import rest
-from tritonclient.inference import InferResult
-from tritonclient.model import ModelSpec
 
 _HEAD_LENGTH = "inference-header-content-length"
 _STATUSES = (200, 400, 404, 503, 302, 401)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tests import recordings
-from tests.test_recordings import request_of
+from tests.codec.test_recordings import request_of
+from tests.data import recordings
 
 from fuzzing import Choices, plain
 from tritonclient import errors

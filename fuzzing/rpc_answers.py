@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from google.protobuf.unknown_fields import UnknownFieldSet
-from tests.recordings import rpc as recordings
-from tests.rpc_meaning import ANSWER, STREAM, parameters_of, typed_data
+from tests.data.recordings import rpc as recordings
+from tests.support.rpc_meaning import ANSWER, STREAM, parameters_of, typed_data
 
 from fuzzing import Choices, plain
 from fuzzing.rest_answers import read_arrays

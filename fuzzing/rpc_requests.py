@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.rpc_meaning import REQUEST, over_grpc
+from tests.support.rpc_meaning import REQUEST, over_grpc
 
 from fuzzing import Choices, plain
 from fuzzing.rpc_answers import CALLS, check_parameters, check_typed

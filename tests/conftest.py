@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy
 import pytest
 
-from tests import markers, official
-from tests import triton as real_triton
+from tests import markers
+from tests.support.servers import official
+from tests.support.servers import triton as real_triton
 from tritonclient import TLS, Client
-from tritonclient.transport import asyncio_grpc_connection, asyncio_grpc_pool
+from tritonclient.transport.aio import grpc_connection, grpc_pool
 
 if TYPE_CHECKING:
     import trustme
@@ -52,7 +53,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real_triton.Run
             pytest.fail(f"no real Triton: {reason}")
         pytest.skip(f"no real Triton: {reason}")
     # It needs onnxruntime, which those who test without servers may lack.
-    from tests.twins import build_repository
+    from tests.support.servers.twins import build_repository
 
     repository = tmp_path_factory.mktemp("triton") / "models"
     build_repository(MODELS, repository)
@@ -94,7 +95,7 @@ def grpc_proxy(
     """A function that gives the URL of a proxy in front of the embedded server, by its program and
     name such as "nginx plain", and the options that clients of it need.
     """
-    from tests import grpc_proxies
+    from tests.support.peers import grpc_proxies
 
     urls: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
@@ -146,5 +147,5 @@ def interruptible() -> Iterator[None]:
 @pytest.fixture
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gRPC connection's silence is taken for what it is a little sooner."""
-    for module in (asyncio_grpc_connection, asyncio_grpc_pool):
+    for module in (grpc_connection, grpc_pool):
         monkeypatch.setattr(module, "PATIENCE", 0.2)

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tritonclient.errors import DeadlineExceeded
-from tritonclient.transport import sockets
+from tritonclient.transport.blocking import sockets
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the layout of SO_RCVTIMEO is that of Linux"

@@ -5,9 +5,13 @@ from os.path import isdir
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .aio import AsyncClient, AsyncModel
-    from .aio_streaming import AsyncInferStream
-    from .client import Client, Model
+    from .client.aio import AsyncClient, AsyncModel
+    from .client.aio_stream import AsyncInferStream
+    from .client.blocking import Client, Model
+    from .client.blocking_stream import InferStream
+    from .client.inference import Classification, InferResult, Tensor, request
+    from .client.shared_memory import AsyncSharedMemory, SharedMemory
+    from .client.shared_tensor import SharedTensor
     from .errors import (
         Aborted,
         AlreadyExists,
@@ -31,11 +35,7 @@ if TYPE_CHECKING:
         Unimplemented,
         Unknown,
     )
-    from .inference import Classification, InferResult, Tensor, request
     from .messages import RequestedOutput
-    from .shared_memory import AsyncSharedMemory, SharedMemory
-    from .shared_tensor import SharedTensor
-    from .streaming import InferStream
     from .transport.call import Grpcio, KeepAlive
     from .transport.endpoint import TLS
 
@@ -92,23 +92,23 @@ for _name in ("shared_memory", "cuda_shared_memory"):
         )
 
 _HOMES = {
-    "AsyncClient": "aio",
-    "AsyncInferStream": "aio_streaming",
-    "AsyncModel": "aio",
-    "AsyncSharedMemory": "shared_memory",
-    "Classification": "inference",
-    "Client": "client",
+    "AsyncClient": "client.aio",
+    "AsyncInferStream": "client.aio_stream",
+    "AsyncModel": "client.aio",
+    "AsyncSharedMemory": "client.shared_memory",
+    "Classification": "client.inference",
+    "Client": "client.blocking",
     "Grpcio": "transport.call",
-    "InferResult": "inference",
-    "InferStream": "streaming",
+    "InferResult": "client.inference",
+    "InferStream": "client.blocking_stream",
     "KeepAlive": "transport.call",
-    "Model": "client",
+    "Model": "client.blocking",
     "RequestedOutput": "messages",
-    "SharedMemory": "shared_memory",
-    "SharedTensor": "shared_tensor",
+    "SharedMemory": "client.shared_memory",
+    "SharedTensor": "client.shared_tensor",
     "TLS": "transport.endpoint",
-    "Tensor": "inference",
-    "request": "inference",
+    "Tensor": "client.inference",
+    "request": "client.inference",
 }
 
 

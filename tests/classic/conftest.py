@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.adversity import PATIENCE
 from tests.classic.grpc_server import GrpcServer
 from tests.classic.runtimes import Awaiting, Blocking, GrpcAwaiting, GrpcBlocking
+from tests.support.peers.hostile_peers import PATIENCE
 
 
 @pytest.fixture(scope="session", params=["embedded", "triton"])

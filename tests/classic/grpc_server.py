@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import grpc
 import numpy as np
 
-from tests.adversity import PATIENCE
+from tests.support.peers.hostile_peers import PATIENCE
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 Procedure = Callable[[Any, Any], Any]

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.classic import describe
-from tests.official import VERSION, ensure_official
+from tests.support.servers.official import VERSION, ensure_official
 
 SIGNATURES = Path(__file__).with_name("signatures.json")
 NAMES = Path(__file__).with_name("names.json")

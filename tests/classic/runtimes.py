@@ -13,7 +13,7 @@ import tritonclient.grpc
 import tritonclient.grpc.aio
 import tritonclient.http
 import tritonclient.http.aio
-from tests import adversity
+from tests.support.peers import hostile_peers
 from tritonclient.http import InferInput
 
 
@@ -38,25 +38,25 @@ def bare(url: str) -> str:
     return url.partition("://")[2]
 
 
-class Blocking(adversity.Blocking):
+class Blocking(hostile_peers.Blocking):
     """A `tritonclient.http.InferenceServerClient`."""
 
     make = staticmethod(_blocking)
 
 
-class Awaiting(adversity.Awaiting):
+class Awaiting(hostile_peers.Awaiting):
     """A `tritonclient.http.aio.InferenceServerClient`, each of whose methods runs an event loop."""
 
     make = staticmethod(_awaited)
 
 
-class GrpcBlocking(adversity.Blocking):
+class GrpcBlocking(hostile_peers.Blocking):
     """A `tritonclient.grpc.InferenceServerClient`."""
 
     make = staticmethod(_grpc_blocking)
 
 
-class GrpcAwaiting(adversity.Awaiting):
+class GrpcAwaiting(hostile_peers.Awaiting):
     """A `tritonclient.grpc.aio.InferenceServerClient`, each of whose methods runs a loop."""
 
     make = staticmethod(_grpc_awaited)
@@ -105,4 +105,4 @@ class Told:
         self.queue.put((result, error))
 
     def get(self) -> tuple[Any, Any]:
-        return self.queue.get(timeout=adversity.PATIENCE)
+        return self.queue.get(timeout=hostile_peers.PATIENCE)

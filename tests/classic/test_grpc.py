@@ -14,7 +14,7 @@ import pytest
 from tests.classic.runtimes import grpc_input, grpc_pair
 from tests.contract.test_admin import MODEL_FILE
 from tests.contract.test_infer import SCALARS
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tritonclient.grpc import (
     InferenceServerException,
     InferInput,

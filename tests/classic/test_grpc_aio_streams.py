@@ -11,9 +11,9 @@ import grpc
 import numpy as np
 import pytest
 
-from tests.adversity import PATIENCE, free_port
 from tests.classic.grpc_server import GrpcServer, answer, failed, simple_stream, streamed
 from tests.classic.runtimes import CLOSED, grpc_input, grpc_pair
+from tests.support.peers.hostile_peers import PATIENCE, free_port
 from tritonclient.grpc import InferenceServerException, service_pb2
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.grpc.aio._errors import with_grpcios

@@ -14,10 +14,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.adversity import PATIENCE, free_port, no_hang
 from tests.classic.grpc_server import GrpcServer, answer, array_of, failed, simple
 from tests.classic.runtimes import Told, grpc_input, grpc_pair
-from tests.waiting import eventually
+from tests.support.peers.hostile_peers import PATIENCE, free_port, no_hang
+from tests.support.waiting import eventually
 from tritonclient.grpc import InferenceServerClient, InferenceServerException
 from tritonclient.grpc._client import CallContext
 

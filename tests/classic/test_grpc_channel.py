@@ -12,13 +12,13 @@ import pytest
 import trustme
 
 import tritonclient
-from tests.adversity import PATIENCE, no_hang
 from tests.classic.grpc_server import GrpcServer, answer, simple, simple_stream
 from tests.classic.runtimes import CLOSED, Told, both_grpc_runtimes, grpc_pair
+from tests.support.peers.hostile_peers import PATIENCE, no_hang
 from tritonclient.grpc import InferenceServerClient, InferenceServerException, KeepAliveOptions
 from tritonclient.grpc._channel import make_route
-from tritonclient.transport.blocking import Transport
-from tritonclient.transport.grpcio import GrpcioTransport
+from tritonclient.transport.blocking.transport import Transport
+from tritonclient.transport.grpcio.transport import GrpcioTransport
 
 A = np.arange(16, dtype=np.int32).reshape(1, 16)
 ONES = np.ones((1, 16), np.int32)

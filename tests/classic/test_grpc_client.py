@@ -23,10 +23,10 @@ import tritonclient.grpc.aio
 import tritonclient.grpc.aio.auth
 import tritonclient.grpc.auth
 import tritonclient.utils
-from tests import adversity
-from tests.adversity import PATIENCE, free_port, no_hang
 from tests.classic.grpc_server import METHODS, GrpcServer, answer, failed, simple
 from tests.classic.runtimes import CLOSED, GrpcBlocking, both_grpc_runtimes, grpc_pair
+from tests.support.peers import hostile_peers
+from tests.support.peers.hostile_peers import PATIENCE, free_port, no_hang
 from tritonclient.grpc import (
     InferenceServerClient,
     InferenceServerException,
@@ -485,7 +485,7 @@ def test_nobody_listens(runtime):
 
 @both_grpc_runtimes
 def test_a_connection_that_is_lost(runtime):
-    with adversity.Server([adversity.reset]) as server:
+    with hostile_peers.Server([hostile_peers.reset]) as server:
         with runtime(f"grpc://127.0.0.1:{server.port}") as client:
             with pytest.raises(InferenceServerException) as caught:
                 infer(client)
@@ -496,7 +496,7 @@ def test_a_connection_that_is_lost(runtime):
 
 @both_grpc_runtimes
 def test_a_server_that_does_not_speak_grpc(runtime):
-    with adversity.Server([adversity.send(adversity.http(b"hello"))]) as server:
+    with hostile_peers.Server([hostile_peers.send(hostile_peers.http(b"hello"))]) as server:
         with runtime(f"grpc://127.0.0.1:{server.port}") as client:
             with pytest.raises(InferenceServerException) as caught:
                 infer(client)

@@ -15,11 +15,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests import adversity
-from tests.adversity import PATIENCE, free_port, no_hang
 from tests.classic.grpc_server import GrpcServer, array_of, failed, simple_stream, streamed
 from tests.classic.runtimes import Told, grpc_input, grpc_pair
-from tests.waiting import eventually
+from tests.support.peers import hostile_peers
+from tests.support.peers.hostile_peers import PATIENCE, free_port, no_hang
+from tests.support.waiting import eventually
 from tritonclient.codec.rpc import SERVICE
 from tritonclient.grpc import (
     InferenceServerClient,
@@ -456,8 +456,8 @@ def test_a_time_limit(stuck, told):
 
 
 def test_a_connection_that_is_lost(told):
-    script = [adversity.reset]
-    with adversity.Server(script) as server, no_hang():
+    script = [hostile_peers.reset]
+    with hostile_peers.Server(script) as server, no_hang():
         with InferenceServerClient(f"127.0.0.1:{server.port}") as client:
             client.start_stream(told)
             result, error = told.get()

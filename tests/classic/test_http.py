@@ -15,7 +15,7 @@ import pytest
 from tests.classic.runtimes import Awaiting, make_input, pair
 from tests.contract.test_admin import MODEL_FILE
 from tests.contract.test_infer import SCALARS
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tritonclient.http import (
     InferenceServerClient,
     InferenceServerException,

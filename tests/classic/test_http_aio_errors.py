@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 import tritonclient
-from tests.adversity import Server, free_port, no_hang, stall
 from tests.classic.runtimes import bare
-from tests.triton_installation import clean_environment
+from tests.support.peers.hostile_peers import Server, free_port, no_hang, stall
+from tests.support.servers.triton_installation import clean_environment
 from tritonclient.http import InferenceServerException
 from tritonclient.http.aio import InferenceServerClient
 

@@ -27,8 +27,9 @@ import tritonclient.http.aio
 import tritonclient.http.aio.auth
 import tritonclient.http.auth
 import tritonclient.utils
-from tests import recordings
-from tests.adversity import (
+from tests.classic.runtimes import Awaiting, Blocking, bare, both_runtimes, pair
+from tests.data import recordings
+from tests.support.peers.hostile_peers import (
     PATIENCE,
     Server,
     answer_all,
@@ -40,7 +41,6 @@ from tests.adversity import (
     stall,
     wait_for,
 )
-from tests.classic.runtimes import Awaiting, Blocking, bare, both_runtimes, pair
 from tritonclient.http import (
     InferAsyncRequest,
     InferenceServerClient,

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tests.adversity import Server, answer_all, http
 from tests.classic.runtimes import make_input
+from tests.support.peers.hostile_peers import Server, answer_all, http
 from tritonclient.datatypes import NUMPY
 from tritonclient.http import (
     InferenceServerClient,

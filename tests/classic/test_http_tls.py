@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import trustme
 
-from tests import recordings
-from tests.adversity import Server, answer_all
 from tests.classic.runtimes import Awaiting, Blocking, bare, both_runtimes, pair
-from tests.test_tls import authority, ca_file, server_context  # noqa: F401
+from tests.data import recordings
+from tests.support.peers.hostile_peers import Server, answer_all
+from tests.transport.test_tls import authority, ca_file, server_context  # noqa: F401
 from tritonclient.http import InferenceServerClient, InferenceServerException
 
 REAL = next(e.response for e in recordings.load("infer") if e.name == "binary to binary")

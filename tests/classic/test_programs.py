@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.triton_installation import clean_environment
+from tests.support.servers.triton_installation import clean_environment
 
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
 DEADLINE = 120

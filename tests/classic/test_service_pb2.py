@@ -14,8 +14,8 @@ import grpc.aio
 import pytest
 from google.protobuf import json_format, message
 
-from tests import official
 from tests.classic.grpc_server import GrpcServer, simple_stream
+from tests.support.servers import official
 from tritonclient.codec import messages_pb
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 

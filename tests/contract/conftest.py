@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.secrets import HEADERS, no_secrets
-from tests.unchanged import Unchanged
+from tests.support.secrets import HEADERS, no_secrets
+from tests.support.unchanged import Unchanged
 from tritonclient import AsyncClient, AsyncModel, AsyncSharedMemory, Client, Grpcio
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tritonclient
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tritonclient.messages import SystemSharedMemoryRegion, TensorMetadata
 
 A = np.arange(16, dtype=np.int32).reshape(1, 16)

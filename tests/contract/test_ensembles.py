@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tritonclient import InferenceServerException, RequestedOutput
 
 IMAGES = sorted((Path(__file__).parents[2] / "examples/images/digits").glob("*.png"))

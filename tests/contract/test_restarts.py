@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import triton
-from tests.adversity import no_hang
 from tests.conftest import MODELS
-from tests.twins import build_repository
-from tests.waiting import eventually
+from tests.support.peers.hostile_peers import no_hang
+from tests.support.servers import triton
+from tests.support.servers.twins import build_repository
+from tests.support.waiting import eventually
 from tritonclient import AsyncClient, Client, ConnectionFailed, Grpcio, InferenceServerException
 
 A = np.arange(16, dtype=np.int32)[None]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests import example_programs
 from tests.cuda.conftest import Driver, why_no_gpu
-from tests.test_official_examples import NEEDS_GPU
+from tests.examples.test_official import NEEDS_GPU
+from tests.support import example_programs
 from tritonclient import messages as m
 from tritonclient.server import core
 

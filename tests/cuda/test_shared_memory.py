@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from tests.cuda.conftest import Driver
-from tritonclient import flows
 from tritonclient import messages as m
+from tritonclient.client import flows
+from tritonclient.client.shared_memory import SharedMemory
 from tritonclient.datatypes import pack
 from tritonclient.errors import Internal, NotFound
-from tritonclient.shared_memory import SharedMemory
 from tritonclient.shm.cuda import create_region
 from tritonclient.shm.dlpack import CUDA, borrow
 

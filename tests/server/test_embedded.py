@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.server.conftest import MODELS, RepositoryMaker
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.errors import Internal
 from tritonclient.server import Server

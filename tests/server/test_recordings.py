@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.recordings import Exchange, load, parse_head, subjects
+from tests.data.recordings import Exchange, load, parse_head, subjects
 from tests.server.conftest import MODELS
 from tritonclient.server import Server
 

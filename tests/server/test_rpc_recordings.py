@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.recordings import rpc as recordings
-from tests.recordings.rpc import Call
+from tests.data.recordings import rpc as recordings
+from tests.data.recordings.rpc import Call
 from tests.server.conftest import MODELS
 from tests.server.test_recordings import regions as regions
 from tritonclient.codec import messages_pb, rpc

@@ -1,7 +1,7 @@
 """Inference calls of the classic clients, made quickly when they look like an earlier one.
 
 What a call of nothing but tensors looks like is remembered, so that a further one like it brings
-only its data; see `tritonclient.calls`, which does it for the modern client.
+only its data; see `tritonclient.client.templates`, which does it for the modern client.
 """
 
 from __future__ import annotations

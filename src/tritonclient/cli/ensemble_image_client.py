@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..client import Client
+from ..client.blocking import Client
+from ..client.model_spec import ModelSpec
 from ..datatypes import Array
 from ..messages import RequestedOutput
-from ..model import ModelSpec
 from . import images
 from .arguments import positive
 from .image_client import UsageError, class_line, execute, note, url_of

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import messages as m
+from ..client.inference import InferResult
 from ..codec import rpc
 from ..datatypes import pack
 from ..errors import ConnectionFailed, InferenceServerException, ProtocolError, ServerError
 from ..extras import optional_import
-from ..inference import InferResult
 from . import images
 from .image_client import IN_FLIGHT, Batch, Job, add_arguments, execute, make_job, note
 

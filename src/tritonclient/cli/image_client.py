@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from ..aio import AsyncClient
-from ..client import Client
+from ..client.aio import AsyncClient
+from ..client.blocking import Client
+from ..client.inference import Classification, InferResult, Tensor, request
+from ..client.model_spec import ModelSpec
 from ..errors import InferenceServerException, ProtocolError
-from ..inference import Classification, InferResult, Tensor, request
 from ..messages import ModelMetadata, RequestedOutput, TensorMetadata
-from ..model import ModelSpec
 from . import images
 from .arguments import positive
 from .images import ImageError, PixelFormat

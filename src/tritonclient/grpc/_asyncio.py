@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..transport.asyncio_grpc import GrpcTransport
+from ..transport.aio.grpc_transport import GrpcTransport
 from ._channel import Route
 
 
@@ -11,7 +11,7 @@ def make_transport(route: Route) -> GrpcTransport:
     settings, tls, grpcio = route
     if grpcio is None:
         return GrpcTransport(settings, tls=tls)
-    from ..transport.grpcio import AsyncGrpcioTransport
+    from ..transport.grpcio.transport import AsyncGrpcioTransport
 
     # It has the same methods.
     return AsyncGrpcioTransport(settings, grpcio, tls=tls)  # type: ignore[return-value]

@@ -21,7 +21,7 @@ from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceSer
 from ..extras import optional_import
 from ..transport.call import NO_OPTIONS, Grpcio, Options, RequestTooLarge, check_size, remember
 from ..transport.endpoint import parse_url
-from ..transport.grpc import GrpcSettings, metadata
+from ..transport.grpc_call import GrpcSettings, metadata
 from ._calls import InferCall, MessageCall
 from ._channel import KeepAliveOptions, make_route, warn_of_ignored
 from ._errors import get_cancelled_error, in_grpcs_words
@@ -102,7 +102,7 @@ class GrpcClientBase(InferenceServerClientBase):
         """A channel of grpcio to the same server, or the one that a program has set."""
         if self._own_channel is None:
             with optional_import("grpcio", "a stub", "grpcio"):
-                from ..transport.grpcio import make_channel
+                from ..transport.grpcio.transport import make_channel
             settings, tls, grpcio = self._by_grpcio()
             self._own_channel = make_channel(
                 settings, tls, grpcio or Grpcio(), awaited=self._awaited

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..codec import rpc, rpc_infer
 from ..datatypes import Buffer
-from ..transport.grpc import GrpcCall
+from ..transport.grpc_call import GrpcCall
 from ._infer_result import InferResult
 
 

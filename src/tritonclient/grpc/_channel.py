@@ -17,7 +17,7 @@ from ..classic.arguments import warn_of_no_tls
 from ..extras import optional_import
 from ..transport.call import Grpcio, KeepAlive, note, response_limits
 from ..transport.endpoint import TLS, Endpoint, parse_url, without_secrets
-from ..transport.grpc import GrpcSettings
+from ..transport.grpc_call import GrpcSettings
 from ..utils import raise_error
 
 if TYPE_CHECKING:

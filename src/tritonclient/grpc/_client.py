@@ -13,9 +13,9 @@ from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose
 from ..codec import rpc
 from ..errors import InferenceServerException
-from ..transport.blocking import Transport
+from ..transport.blocking.transport import Transport
 from ..transport.call import Options
-from ..transport.grpc import GrpcCall
+from ..transport.grpc_call import GrpcCall
 from ..utils import raise_error
 from ._admin import AdminClient
 from ._base import CONNECT_TIMEOUT, closed, seconds
@@ -400,7 +400,7 @@ def _transport(route: Route) -> Transport:
         return Transport(
             settings, tls=tls, max_connections=_MAX_CONNECTIONS, connect_timeout=CONNECT_TIMEOUT
         )
-    from ..transport.grpcio import GrpcioTransport
+    from ..transport.grpcio.transport import GrpcioTransport
 
     # It has the same methods.
     return GrpcioTransport(settings, grpcio, tls=tls)  # type: ignore[return-value]

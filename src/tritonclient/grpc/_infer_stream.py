@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ..classic.errors import plain
 from ..classic.lazy_names import lazy_names
+from ..client.blocking_stream import answer_of
 from ..codec import rpc
 from ..datatypes import Buffer
 from ..errors import InferenceServerException
 from ..extras import optional_import
 from ..messages import InferResponse
-from ..streaming import answer_of
 from ..utils import raise_error
 from ._errors import in_grpcs_words, raise_error_grpc
 from ._infer_result import InferResult

@@ -16,7 +16,7 @@ from ..codec import rpc
 from ..datatypes import Buffer
 from ..errors import InferenceServerException
 from ..transport.call import Options
-from ..transport.grpc import GrpcCall, metadata
+from ..transport.grpc_call import GrpcCall, metadata
 from ._calls import InferCall
 from ._errors import get_cancelled_error, get_error_grpc
 from ._infer_result import InferResult

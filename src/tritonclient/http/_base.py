@@ -17,7 +17,7 @@ from ..engine.coding import CODINGS, compress
 from ..errors import InferenceServerException
 from ..transport.call import NO_OPTIONS, Options, remember, response_limits
 from ..transport.endpoint import Endpoint, parse_url
-from ..transport.http import HttpSettings
+from ..transport.http_call import HttpSettings
 from ..utils import raise_error
 from ._calls import Answer, AwaitedAnswer, InferCall, Raw, RawCall, encode_request
 from ._infer_input import InferInput

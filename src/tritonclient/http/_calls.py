@@ -16,7 +16,7 @@ from ..codec import rest
 from ..datatypes import Buffer
 from ..engine.http1 import Headers, Response
 from ..errors import InferenceServerException, ProtocolError
-from ..transport.http import HttpCall
+from ..transport.http_call import HttpCall
 from ..utils import raise_error
 from ._infer_result import InferResult
 

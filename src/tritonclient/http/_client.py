@@ -10,10 +10,10 @@ from .. import messages as m
 from ..classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region, warn_of_no_tls
 from ..classic.lazy_names import lazy_names
 from ..classic.secrets import Verbose
+from ..client.executor import Workers
 from ..datatypes import Buffer
 from ..errors import ServerError
-from ..transport.blocking import Transport
-from ..workers import Workers
+from ..transport.blocking.transport import Transport
 from . import _calls
 from ._base import HttpClientBase, Post, Query
 from ._calls import Answer, InferCall

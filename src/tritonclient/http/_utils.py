@@ -10,7 +10,7 @@ from ..classic.lazy_names import lazy_names
 from ..codec.rest_infer import HEAD_LENGTH, encode_request
 from ..errors import InferenceServerException
 from ..messages import Infer
-from ..transport.http import encode_query
+from ..transport.http_call import encode_query
 from . import _calls
 from ._infer_input import InferInput
 from ._requested_output import InferRequestedOutput

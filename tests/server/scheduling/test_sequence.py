@@ -10,9 +10,9 @@ import pytest
 
 from tests.server.conftest import RepositoryMaker
 from tritonclient import messages as m
+from tritonclient.client.inference import InferResult
+from tritonclient.client.inference import request as infer
 from tritonclient.errors import InvalidArgument, ServerError
-from tritonclient.inference import InferResult
-from tritonclient.inference import request as infer
 from tritonclient.server.core import InferenceServer
 from tritonclient.server.inference import Responses
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests import triton as real_triton
 from tests.server.conftest import RepositoryMaker
-from tests.triton import RunningServer
+from tests.support.servers import triton as real_triton
+from tests.support.servers.triton import RunningServer
 from tritonclient.cli import serve_trace
 from tritonclient.errors import InvalidArgument
 from tritonclient.server import Server

@@ -11,7 +11,7 @@ from ...classic.plugins import InferenceServerClientBase
 from ...classic.secrets import Verbose
 from ...errors import InferenceServerException
 from ...transport.call import Options
-from ...transport.grpc import GrpcCall
+from ...transport.grpc_call import GrpcCall
 from .. import (
     MAX_GRPC_MESSAGE_SIZE,
     InferenceServerClientPlugin,
@@ -31,7 +31,7 @@ from ._responses import Responses
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ...aio_streaming import Duplex
+    from ...client.aio_stream import Duplex
     from .. import model_config_pb2 as model_config_pb2
     from .. import service_pb2 as service_pb2
     from .. import service_pb2_grpc as service_pb2_grpc

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from ... import messages as m
 from ...classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
-from ...transport.grpc import GrpcCall
+from ...transport.grpc_call import GrpcCall
 from .._base import GrpcClientBase, log_settings, trace_settings
 from .._infer_result import as_dict
 

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...classic.errors import plain
+from ...client.blocking_stream import answer_of
 from ...codec import rpc
 from ...datatypes import Buffer
 from ...errors import Cancelled, InferenceServerException
 from ...messages import InferResponse
-from ...streaming import answer_of
 from ...utils import raise_error
 from .. import InferResult
 from .._base import GrpcClientBase
@@ -20,7 +20,7 @@ from .._utils import infer_request
 from ._errors import with_grpcios
 
 if TYPE_CHECKING:
-    from ...aio_streaming import Duplex
+    from ...client.aio_stream import Duplex
 
 Response: TypeAlias = "tuple[InferResult | None, InferenceServerException | None]"
 #: Arguments of a request with their defaults.

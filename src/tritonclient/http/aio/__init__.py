@@ -13,7 +13,7 @@ from ...classic.secrets import Verbose
 from ...codec.rest_infer import HEAD_LENGTH
 from ...datatypes import Buffer
 from ...errors import ConnectionFailed, DeadlineExceeded, ServerError
-from ...transport.asyncio import HttpTransport
+from ...transport.aio.http_transport import HttpTransport
 from ...transport.endpoint import TLS
 from .. import (
     InferAsyncRequest,

@@ -11,9 +11,9 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
+from scripts.record_vectors.rpc_inference import raw, tensor
+from scripts.record_vectors.rpc_recorder import encode
 
-from tests.record_vectors.rpc_inference import raw, tensor
-from tests.record_vectors.rpc_recorder import encode
 from tests.server.conftest import RepositoryMaker
 from tritonclient.codec import messages_pb, rpc
 from tritonclient.server import Server

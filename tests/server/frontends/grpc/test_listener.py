@@ -13,9 +13,9 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from scripts.record_vectors.rpc_inference import simple
+from scripts.record_vectors.rpc_recorder import encode
 
-from tests.record_vectors.rpc_inference import simple
-from tests.record_vectors.rpc_recorder import encode
 from tests.server.conftest import MODELS, RepositoryMaker
 from tests.server.frontends.grpc.support import (
     asking,

@@ -9,9 +9,9 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
+from scripts.record_vectors.rpc_inference import raw, simple, tensor
+from scripts.record_vectors.rpc_recorder import encode
 
-from tests.record_vectors.rpc_inference import raw, simple, tensor
-from tests.record_vectors.rpc_recorder import encode
 from tests.server.conftest import MODELS, RepositoryMaker
 from tests.server.frontends.grpc.support import (
     Ask,
@@ -22,7 +22,7 @@ from tests.server.frontends.grpc.support import (
     refused,
     stream,
 )
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tritonclient.codec import messages_pb, rpc
 from tritonclient.server import GrpcOptions, Server
 

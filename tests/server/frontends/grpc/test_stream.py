@@ -12,8 +12,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-
-from tests.record_vectors.rpc_inference import (
+from scripts.record_vectors.rpc_inference import (
     Json,
     failing,
     parameters,
@@ -22,10 +21,11 @@ from tests.record_vectors.rpc_inference import (
     tensor,
     typed,
 )
-from tests.record_vectors.rpc_recorder import encode
+from scripts.record_vectors.rpc_recorder import encode
+
 from tests.server.conftest import MODELS, RepositoryMaker
 from tests.server.frontends.grpc.support import LIMITLESS, PATIENT, asking, fp32, patient, refused
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tritonclient.codec import messages_pb, rpc
 from tritonclient.server import Server
 from tritonclient.server.frontends.grpc import stream as grpc_stream

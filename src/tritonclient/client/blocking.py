@@ -1,0 +1,607 @@
+"""`Client`: every operation of the protocol, blocking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from .. import messages as m
+from ..errors import ConnectionFailed, DeadlineExceeded, Unavailable
+from ..transport.blocking.transport import Transport
+from ..transport.call import (
+    NO_OPTIONS,
+    Call,
+    Grpcio,
+    KeepAlive,
+    Options,
+    Settings,
+    check_limit,
+    check_timeout,
+)
+from ..transport.endpoint import Security, security
+from . import flows
+from .executor import Workers
+from .inference import InferResult, TensorLike
+from .model_spec import ModelSpec
+from .options import (
+    CLIENT_DEFAULT,
+    MAX_CONNECTIONS,
+    CallOptions,
+    InferOptions,
+    StreamOptions,
+    Timeout,
+    check_grpc,
+    check_grpcio,
+    check_streams,
+    load_request,
+    settings,
+    split,
+    stream_requests,
+    transport_options,
+)
+from .templates import InferCalls
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from typing_extensions import Self, Unpack
+
+    from .blocking_stream import InferStream, Requests
+    from .shared_memory import SharedMemory
+
+T = TypeVar("T")
+
+
+def _transport(
+    settings: Settings, tls: Security, max_connections: int, grpcio: Grpcio | None
+) -> Transport:
+    secured = security(tls, settings.endpoint)
+    if grpcio is None:
+        return Transport(settings, tls=secured, max_connections=max_connections)
+    check_grpcio(grpcio, tls, max_connections)
+    from ..transport.grpcio.transport import GrpcioTransport
+
+    # It has the same methods, for calls of its own protocol.
+    return GrpcioTransport(check_grpc(settings), grpcio, tls=secured)  # type: ignore[return-value]
+
+
+class Client:
+    """A client of an inference server. Any number of threads may share one.
+
+    Connections are opened when needed and kept; closing the client closes them:
+
+        with Client("http://localhost:8000") as client:
+            result = client.infer("simple", {"INPUT0": a, "INPUT1": b})
+            result["OUTPUT0"]
+
+    Every method that asks the server takes `timeout`, `headers` and `query` (see `CallOptions`)
+    and raises an `InferenceServerException` when it fails, `ServerError` when the server refused.
+
+    Args:
+        url: `http://host:port/base`, `https://...` or `unix:/path/of/socket` for HTTP;
+            `grpc://host:port`, `grpcs://...` or `grpc+unix:/path/of/socket` for gRPC.
+        timeout: seconds that a call may take from its beginning to its end, None for no limit.
+        headers: sent with every call, such as `{"authorization": "Bearer ..."}`; gRPC's metadata.
+        tls: how to secure `https` and `grpcs` connections: a `TLS`, an `ssl.SSLContext`, or True
+            for the default, which verifies the server.
+        max_connections: connections open at the same time; further calls wait for one.
+        max_request_size: refuse to send larger bodies, in bytes; None for no limit.
+        max_response_size: refuse to receive larger bodies, in bytes, also after decompression. By
+            default 2 GiB may be received, and a compressed body may grow to 256 MiB.
+        keep_alive: when to ping a silent gRPC server; by default never, so that a call without a
+            deadline waits for a server that is gone until the system tells.
+        grpcio: carry gRPC through a channel of grpcio, with these arguments.
+        workers: threads that carry what is given to `submit`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float | None = 60.0,
+        headers: Mapping[str, str | bytes] | None = None,
+        tls: Security = None,
+        max_connections: int = MAX_CONNECTIONS,
+        max_request_size: int | None = None,
+        max_response_size: int | None = None,
+        keep_alive: KeepAlive | None = None,
+        grpcio: Grpcio | None = None,
+        workers: int = 16,
+    ) -> None:
+        chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
+        self._url = url
+        self._timeout = timeout
+        self._transport = _transport(chosen, tls, max_connections, grpcio)
+        self._calls = InferCalls(self._transport.prepare)
+        check_limit("workers", workers)
+        self._workers = Workers(workers)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._url}{', closed' if self._workers.closed else ''}>"
+
+    def __enter__(self) -> Self:
+        if self._workers.closed:
+            raise RuntimeError("the client is closed")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._abort()
+
+    def close(self) -> None:
+        """Wait for all that was submitted, then close all connections; later calls fail.
+
+        Leaving `with` by an exception does not wait: what was submitted is cancelled, and calls in
+        other threads fail.
+        """
+        self._workers.close()
+        self._transport.close()
+
+    def _abort(self) -> None:
+        # After an exception, Ctrl-C among them, nobody waits for answers any more.
+        self._workers.close(wait=False, cancel=True)
+        self._transport.abort()
+
+    # How everything is asked
+
+    def send(self, call: Call[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
+        """Send a prepared request; see `prepare`."""
+        return self._transport.send(call, self._seconds(timeout))
+
+    def ask(
+        self,
+        request: m.Request[T],
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str | bytes] | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> T:
+        """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
+        call = self._transport.prepare(request, transport_options(headers, query))
+        return self._transport.send(call, self._seconds(timeout))
+
+    def _seconds(self, timeout: Timeout) -> float | None:
+        return self._timeout if timeout is CLIENT_DEFAULT else timeout
+
+    def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:
+        def send(request: m.Request[Any], timeout: float | None) -> Any:
+            return self._transport.send(self._transport.prepare(request, options), timeout)
+
+        return flows.run(flow, send, time.sleep)
+
+    # Inference
+
+    def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, TensorLike],
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
+    ) -> InferResult:
+        """Run a model.
+
+        Arrays are sent from their own memory, without a copy; do not change them meanwhile.
+
+        Args:
+            model: name of the model.
+            inputs: by name an array, a list of numbers or texts, or a `Tensor` to state the
+                datatype. Datatypes follow the array's dtype.
+            version: version of the model; "" leaves the choice to the server.
+            outputs: names of the outputs to return, or `RequestedOutput` objects for the best
+                classes of an output; None for all outputs.
+            id: an id that the server gives back.
+            sequence_id: the sequence that this request belongs to; 0 or "" for none.
+            sequence_start, sequence_end: whether it is the sequence's first or last.
+            priority: 1 is the highest, 0 the model's default.
+            server_timeout: seconds that the request may wait in the server's queue.
+            parameters: further parameters for the model.
+            binary: False for tensors as JSON, for HTTP servers without the binary extension; gRPC
+                has one form.
+            timeout: seconds for the whole call, None for no limit; the client's own by default.
+            headers: further HTTP headers; they win over the client's.
+            query: query parameters of the URL.
+            request_compression: "gzip" or "deflate", to compress what is sent.
+            response_compression: the same, asked of the server.
+            shared_memory: memory for tensors that do not travel; see `shared_memory`.
+
+        Raises:
+            TypeError, ValueError: an argument is not what it should be; nothing was sent.
+            InferenceServerException: see `tritonclient.errors`.
+        """
+        if options and (memory := options.pop("shared_memory", None)) is not None:
+            seconds = self._seconds(timeout)
+            flow, carrying = memory.inference(
+                self._url, model, inputs, version, outputs, options, seconds
+            )
+            return self._run(flow, carrying)
+        call = self._calls.make(model, inputs, version, outputs, options)
+        answer = self._transport.send(call, self._seconds(timeout))
+        return InferResult(answer, self._url, call.request)
+
+    def prepare(
+        self,
+        model: str,
+        inputs: Mapping[str, TensorLike],
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        **options: Unpack[InferOptions],
+    ) -> Call[m.InferResponse]:
+        """Build an inference request once, to send it many times with `infer_prepared`.
+
+        Takes the arguments of `infer`, except `timeout`. Contiguous arrays are referred to, so a
+        later send carries what they hold by then; BYTES and BF16 are packed now.
+        """
+        return self._calls.make_lasting(model, inputs, version, outputs, options)
+
+    def infer_prepared(
+        self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
+    ) -> InferResult:
+        """Run a model with a request made by `prepare`; any thread may, at any time."""
+        return InferResult(self.send(call, timeout=timeout), self._url, call.request)
+
+    def submit(
+        self,
+        model: str,
+        inputs: Mapping[str, TensorLike],
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
+    ) -> Future[InferResult]:
+        """Run a model on another thread; takes the arguments of `infer`.
+
+        Arguments are checked before this returns. `timeout` counts from the moment that a worker
+        takes the request up. Cancelling the future works until then. Closing the client waits for
+        all that was submitted.
+        """
+        seconds = self._seconds(timeout)
+        check_timeout(seconds)
+        if options and (memory := options.pop("shared_memory", None)) is not None:
+            flow, carrying = memory.inference(
+                self._url, model, inputs, version, outputs, options, seconds
+            )
+            return self._workers.submit(self._run, flow, carrying)
+        call = self._calls.make(model, inputs, version, outputs, options)
+        return self._workers.submit(self.infer_prepared, call, timeout=timeout)
+
+    @overload
+    def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, TensorLike],
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: float | None = None,
+        response_timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[StreamOptions],
+    ) -> InferStream: ...
+
+    @overload
+    def stream(
+        self,
+        model: Requests,
+        /,
+        *,
+        timeout: float | None = None,
+        response_timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str | bytes] | None = None,
+        request_compression: str | None = None,
+    ) -> InferStream: ...
+
+    def stream(
+        self,
+        model: str | Requests,
+        inputs: Mapping[str, TensorLike] | None = None,
+        *,
+        version: str = "",
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: float | None = None,
+        response_timeout: Timeout = CLIENT_DEFAULT,
+        **options: Any,
+    ) -> InferStream:
+        """The responses of a decoupled model, or the answers to many requests on one stream.
+
+        Only gRPC has streams.
+
+        Args:
+            model: name of the model; or an iterable of requests, each made by
+                `tritonclient.request` or a mapping of its arguments. They are taken on a
+                thread of their own, as fast as the server takes them.
+            inputs, version, outputs: those of `infer`, with the options of a request.
+            timeout: seconds for the whole stream; None, the default, for no limit.
+            response_timeout: seconds that each response may take; the client's timeout by default.
+            empty_final_response: also yield the response without outputs that only says that it
+                was the last; see `InferResult.final`.
+            headers, request_compression: as in `infer`, for the whole stream.
+
+        Raises:
+            TypeError, ValueError: an argument is not what it should be; when requests come from an
+                iterator, the iteration raises it.
+            InferenceServerException: by the iteration. A refused request is a `ServerError` with
+                its `request_id` and without a status, which streams do not tell; the iteration can
+                go on. All else ends the stream.
+        """
+        arguments, carrying = split(options)
+        requests = stream_requests(model, inputs, version, outputs, arguments)
+        return self._open_stream(carrying, timeout, response_timeout).feed(requests)
+
+    def open_stream(
+        self,
+        *,
+        timeout: float | None = None,
+        response_timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str | bytes] | None = None,
+        request_compression: str | None = None,
+    ) -> InferStream:
+        """A stream on which requests are sent one by one, with `send` and at last `end`.
+
+        Takes the arguments of `stream` that concern the whole stream.
+        """
+        carrying = transport_options(headers, request_compression=request_compression)
+        return self._open_stream(carrying, timeout, response_timeout)
+
+    def _open_stream(
+        self, options: Options, timeout: float | None, response_timeout: Timeout
+    ) -> InferStream:
+        from .blocking_stream import InferStream
+
+        check_streams(self._url)
+        seconds = self._seconds(response_timeout)
+        check_timeout(seconds, "response_timeout")
+        return InferStream(self._transport.open(options, timeout), self._url, seconds)
+
+    def model(
+        self,
+        name: str,
+        version: str = "",
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str | bytes] | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> Model:
+        """A handle on a model, which knows and checks its inputs and outputs."""
+        flow = flows.describe_model(name, version, self._seconds(timeout))
+        return Model(self, self._run(flow, transport_options(headers, query)))
+
+    # Health
+
+    def is_server_live(self, **call: Unpack[CallOptions]) -> bool:
+        """Whether the server is up; False also when it can't be reached."""
+        return self._health(m.IsServerLive(), call)
+
+    def is_server_ready(self, **call: Unpack[CallOptions]) -> bool:
+        """Whether the server takes inference requests; False also when it can't be reached."""
+        return self._health(m.IsServerReady(), call)
+
+    def is_model_ready(self, model: str, version: str = "", **call: Unpack[CallOptions]) -> bool:
+        """Whether a model takes requests; False also when the server can't be reached."""
+        return self._health(m.IsModelReady(model, version), call)
+
+    def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
+        try:
+            return self.ask(request, **call)
+        except (ConnectionFailed, DeadlineExceeded, Unavailable):
+            return False
+
+    def wait_until_ready(
+        self,
+        model: str = "",
+        version: str = "",
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str | bytes] | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Wait until the server, or a model, is ready.
+
+        Raises:
+            DeadlineExceeded: it was not ready in time; the message tells why.
+        """
+        seconds = self._seconds(timeout)
+        check_timeout(seconds)
+        flow = flows.wait_until_ready(self._url, model, version, seconds)
+        self._run(flow, transport_options(headers, query))
+
+    # Metadata, configuration, statistics
+
+    def server_metadata(self, **call: Unpack[CallOptions]) -> m.ServerMetadata:
+        """Name, version and extensions of the server."""
+        return self.ask(m.GetServerMetadata(), **call)
+
+    def model_metadata(
+        self, model: str, version: str = "", **call: Unpack[CallOptions]
+    ) -> m.ModelMetadata:
+        """Inputs and outputs of a model."""
+        return self.ask(m.GetModelMetadata(model, version), **call)
+
+    def model_config(
+        self, model: str, version: str = "", **call: Unpack[CallOptions]
+    ) -> dict[str, Any]:
+        """A model's configuration, as the JSON form of Triton's `ModelConfig` message."""
+        return self.ask(m.GetModelConfig(model, version), **call)
+
+    def statistics(
+        self, model: str = "", version: str = "", **call: Unpack[CallOptions]
+    ) -> tuple[m.ModelStatistics, ...]:
+        """Statistics of a model, or of all models."""
+        return self.ask(m.GetStatistics(model, version), **call)
+
+    # Model repository
+
+    def repository_index(
+        self, *, ready: bool = False, **call: Unpack[CallOptions]
+    ) -> tuple[m.ModelIndex, ...]:
+        """The models in the repository, or only the ready ones."""
+        return self.ask(m.GetRepositoryIndex(ready), **call)
+
+    def load_model(
+        self,
+        model: str,
+        *,
+        config: str | Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        **call: Unpack[CallOptions],
+    ) -> None:
+        """Load or reload a model.
+
+        Args:
+            config: a configuration to use instead of the repository's, as JSON text or mapping.
+            files: contents by path, such as "1/model.onnx", to use instead of the repository's
+                files; they need a `config`.
+        """
+        self.ask(load_request(model, config, files), **call)
+
+    def unload_model(
+        self, model: str, *, unload_dependents: bool = False, **call: Unpack[CallOptions]
+    ) -> None:
+        """Unload a model, and with `unload_dependents` those that it brought along."""
+        self.ask(m.UnloadModel(model, unload_dependents), **call)
+
+    # Trace and log settings
+
+    def trace_settings(self, model: str = "", **call: Unpack[CallOptions]) -> dict[str, Any]:
+        """Trace settings of a model, or the server's."""
+        return self.ask(m.GetTraceSettings(model), **call)
+
+    def update_trace_settings(
+        self,
+        settings: Mapping[str, m.TraceValue],
+        model: str = "",
+        **call: Unpack[CallOptions],
+    ) -> dict[str, Any]:
+        """Change trace settings; None as a value resets one. Returns all that are in force."""
+        return self.ask(m.UpdateTraceSettings(settings, model), **call)
+
+    def log_settings(self, **call: Unpack[CallOptions]) -> dict[str, Any]:
+        """The server's log settings."""
+        return self.ask(m.GetLogSettings(), **call)
+
+    def update_log_settings(
+        self, settings: Mapping[str, m.LogValue], **call: Unpack[CallOptions]
+    ) -> dict[str, Any]:
+        """Change log settings. Returns all that are in force."""
+        return self.ask(m.UpdateLogSettings(settings), **call)
+
+    # Shared memory
+
+    def shared_memory(
+        self, byte_size: int = 1 << 20, *, device: int | None = None, mode: int = 0o600
+    ) -> SharedMemory:
+        """Memory that the server shares, for tensors that do not travel; see `SharedMemory`.
+
+        Args:
+            byte_size: the size of its first region; it grows when there is no room.
+            device: the number of a GPU, to have the memory there; None for system memory.
+            mode: who else may use system memory, as for files: 0o666 lets in a server that runs as
+                another user.
+        """
+        from .shared_memory import SharedMemory  # which few need
+
+        return SharedMemory(self._run, self._url, self._timeout, byte_size, device, mode)
+
+    def system_shared_memory_status(
+        self, name: str = "", **call: Unpack[CallOptions]
+    ) -> tuple[m.SystemSharedMemoryRegion, ...]:
+        """The registered region of a name, or all."""
+        return self.ask(m.GetSystemSharedMemoryStatus(name), **call)
+
+    def register_system_shared_memory(
+        self, name: str, key: str, byte_size: int, offset: int = 0, **call: Unpack[CallOptions]
+    ) -> None:
+        """Let the server map `byte_size` bytes at `offset` of the POSIX object `key`."""
+        self.ask(m.RegisterSystemSharedMemory(name, key, byte_size, offset), **call)
+
+    def unregister_system_shared_memory(self, name: str = "", **call: Unpack[CallOptions]) -> None:
+        """Let the server forget a region, or all."""
+        self.ask(m.UnregisterSystemSharedMemory(name), **call)
+
+    def cuda_shared_memory_status(
+        self, name: str = "", **call: Unpack[CallOptions]
+    ) -> tuple[m.CudaSharedMemoryRegion, ...]:
+        """The registered CUDA region of a name, or all."""
+        return self.ask(m.GetCudaSharedMemoryStatus(name), **call)
+
+    def register_cuda_shared_memory(
+        self,
+        name: str,
+        raw_handle: bytes,
+        device_id: int,
+        byte_size: int,
+        **call: Unpack[CallOptions],
+    ) -> None:
+        """Let the server open device memory by its 64-byte CUDA IPC handle."""
+        self.ask(m.RegisterCudaSharedMemory(name, raw_handle, device_id, byte_size), **call)
+
+    def unregister_cuda_shared_memory(self, name: str = "", **call: Unpack[CallOptions]) -> None:
+        """Let the server forget a CUDA region, or all."""
+        self.ask(m.UnregisterCudaSharedMemory(name), **call)
+
+
+class Model:
+    """A model of a server, called like a function: `model(INPUT0=a, INPUT1=b)["OUTPUT0"]`.
+
+    Attributes:
+        name: the model's name.
+        spec: the model's inputs and outputs, against which a call is checked before it is sent.
+    """
+
+    def __init__(self, client: Client, spec: ModelSpec) -> None:
+        self._client = client
+        self.spec = spec
+        self.name = spec.name
+
+    def __call__(self, **inputs: TensorLike) -> InferResult:
+        """Run the model; inputs are given by name."""
+        return self.infer(inputs)
+
+    def infer(
+        self,
+        inputs: Mapping[str, TensorLike],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
+    ) -> InferResult:
+        """Run the model; takes the arguments of `Client.infer`.
+
+        Raises:
+            ValueError: an input or output is not the model's; nothing was sent.
+        """
+        return self._client.infer(
+            self.spec.name,
+            self.spec.check(inputs, outputs),
+            version=self.spec.version,
+            outputs=outputs,
+            timeout=timeout,
+            **options,
+        )
+
+    def submit(
+        self,
+        inputs: Mapping[str, TensorLike],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
+    ) -> Future[InferResult]:
+        """Run the model on another thread; takes the arguments of `Client.infer`."""
+        return self._client.submit(
+            self.spec.name,
+            self.spec.check(inputs, outputs),
+            version=self.spec.version,
+            outputs=outputs,
+            timeout=timeout,
+            **options,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Model {self.spec}>"

@@ -1,0 +1,160 @@
+"""Streams of inferences over gRPC: what both runtimes do with requests and responses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from ..codec import rpc_infer
+from ..datatypes import Buffer
+from ..errors import InferenceServerException, ProtocolError, ServerError
+from ..messages import Infer, InferResponse
+from .inference import InferResult
+from .inference import request as make_request
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: A request for a stream: one made by `tritonclient.request`, or the arguments of that by name.
+StreamRequest: TypeAlias = "Infer | Mapping[str, Any]"
+Requests: TypeAlias = Iterable[StreamRequest]
+
+
+def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
+    """The message of a request.
+
+    Raises:
+        TypeError, ValueError: it is no request.
+    """
+    if isinstance(request, Mapping):
+        request = make_request(**request)
+    if not isinstance(request, Infer):
+        raise TypeError(
+            f"a stream's request is {type(request).__name__}, expected one made by "
+            "tritonclient.request, or its arguments as a mapping"
+        )
+    return rpc_infer.encode_request(request)
+
+
+def result_of(message: Buffer, url: str) -> InferResult | InferenceServerException:
+    """The answer in a message, or the error that it tells of one request."""
+    answer = answer_of(message, url)
+    return InferResult(answer, url) if isinstance(answer, InferResponse) else answer
+
+
+def answer_of(message: Buffer, url: str) -> InferResponse | InferenceServerException:
+    """The same as the codec reads it.
+
+    Raises:
+        ProtocolError: the message is none of a stream's.
+    """
+    try:
+        answer = rpc_infer.decode_stream_response(message)
+    except ValueError as error:
+        raise ProtocolError(f"the answer can't be read: {error}", endpoint=url) from error
+    response = answer.response
+    if not answer.error:
+        return response
+    return ServerError(
+        answer.error, endpoint=url, model=response.model_name, request_id=response.id
+    )
+
+
+class Duplex(Protocol):
+    """A stream as a blocking transport gives it."""
+
+    @property
+    def ended(self) -> bool: ...
+
+    def send(self, message: tuple[Buffer, ...]) -> None: ...
+    def end(self) -> None: ...
+    def receive(self, timeout: float | None = None) -> Buffer | None: ...
+    def cancel(self, error: InferenceServerException | None = None) -> None: ...
+
+
+class InferStream(Iterator[InferResult]):
+    """The responses of a stream as they come; it ends when the server has sent the last one.
+
+    When the server refuses one request of several, that error is raised with its `request_id`, and
+    the iteration can go on. Leaving a `with` block, or dropping the stream, cancels what is left:
+
+        with client.stream("repeat_int32", inputs) as responses:
+            for response in responses: ...
+
+    One thread may send while another iterates.
+    """
+
+    def __init__(self, duplex: Duplex, url: str, response_timeout: float | None) -> None:
+        self._duplex = duplex
+        self._url = url
+        self._timeout = response_timeout
+        self._failures: list[BaseException] = []  # of taking the next request
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.cancel()
+
+    def __del__(self) -> None:
+        duplex = getattr(self, "_duplex", None)
+        if duplex is not None:
+            duplex.cancel()  # gives its connection back when the stream has ended
+
+    def __next__(self) -> InferResult:
+        try:
+            message = self._duplex.receive(self._timeout)
+        except InferenceServerException as error:
+            error.endpoint = self._url
+            if self._failures:
+                raise self._failures.pop() from None
+            raise
+        if message is None:
+            raise StopIteration
+        result = result_of(message, self._url)
+        if isinstance(result, InferResult):
+            return result
+        raise result
+
+    def send(self, model: str, inputs: Mapping[str, Any], **options: Any) -> None:
+        """Send a request; takes the arguments of `tritonclient.request`.
+
+        Returns when the request is on its way; waits while the server takes no more.
+        """
+        self._duplex.send(message_of(make_request(model, inputs, **options)))
+
+    def end(self) -> None:
+        """Tell the server that no more requests will come; the stream ends with its last answer."""
+        self._duplex.end()
+
+    def cancel(self) -> None:
+        """End the stream at once, from any thread; harmless when it has ended."""
+        self._duplex.cancel()
+
+    def feed(self, requests: Requests) -> Self:
+        """Send all requests, from a thread of their own, and then end.
+
+        When taking the next request fails, the stream is cancelled and the iteration raises that.
+        """
+        if isinstance(requests, (list, tuple)):
+            for request in requests:
+                message_of(request)  # refused before anything is sent
+        # It holds what it needs rather than the stream, which may be dropped meanwhile.
+        arguments = (self._duplex, requests, self._failures)
+        Thread(target=_feed, args=arguments, name="tritonclient-stream", daemon=True).start()
+        return self
+
+
+def _feed(duplex: Duplex, requests: Requests, failures: list[BaseException]) -> None:
+    try:
+        for request in requests:
+            if duplex.ended:
+                return
+            duplex.send(message_of(request))
+        duplex.end()
+    except InferenceServerException:
+        pass  # the receiver is told as well
+    except BaseException as error:
+        failures.append(error)
+        duplex.cancel()

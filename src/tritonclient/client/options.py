@@ -1,0 +1,219 @@
+"""Arguments that the methods of both clients share, and what clients check when they are made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterable, Iterable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict
+
+from ..messages import Infer, LoadModel, Parameter
+from ..transport.call import (
+    NO_OPTIONS,
+    Grpcio,
+    KeepAlive,
+    Options,
+    Settings,
+    check_limit,
+    check_timeout,
+    response_limits,
+)
+from ..transport.endpoint import Security, parse_url
+from ..transport.http_call import HttpSettings
+from .inference import request as make_request
+
+if TYPE_CHECKING:
+    from ..transport.grpc_call import GrpcSettings
+    from .placement import Pool
+
+
+class _ClientDefault(Enum):
+    """Stands for an argument's value that the client was made with."""
+
+    CLIENT_DEFAULT = "the client's"
+
+    def __repr__(self) -> str:
+        return f"<{self.value}>"
+
+
+#: Connections that may be open at the same time.
+MAX_CONNECTIONS: Final = 100
+CLIENT_DEFAULT: Final = _ClientDefault.CLIENT_DEFAULT
+
+#: Seconds for a whole call, None for no limit.
+Timeout: TypeAlias = "float | _ClientDefault | None"
+
+
+class CallOptions(TypedDict, total=False):
+    """What every method that asks the server takes.
+
+    timeout: seconds for the whole call, None for no limit; the client's own by default.
+    headers: further HTTP headers or gRPC metadata; they win over the client's.
+    query: query parameters of an HTTP URL; a list gives a parameter several times.
+    """
+
+    timeout: Timeout
+    headers: Mapping[str, str | bytes] | None
+    query: Mapping[str, Any] | None
+
+
+class InferOptions(TypedDict, total=False):
+    """What `infer` takes besides its named arguments; see `Client.infer`."""
+
+    id: str
+    sequence_id: int | str
+    sequence_start: bool
+    sequence_end: bool
+    priority: int
+    server_timeout: float | None
+    parameters: Mapping[str, Parameter] | None
+    binary: bool
+    headers: Mapping[str, str | bytes] | None
+    query: Mapping[str, Any] | None
+    request_compression: str | None
+    response_compression: str | None
+    shared_memory: Pool | None
+
+
+class StreamOptions(InferOptions, total=False):
+    """What `stream` takes besides its named arguments; see `Client.stream`."""
+
+    empty_final_response: bool
+
+
+_KNOWN = StreamOptions.__optional_keys__
+#: What of all options concerns the carrying of a call rather than the request.
+CARRYING = ("headers", "query", "request_compression", "response_compression")
+
+
+def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
+    """The options of a request, and those of its transport."""
+    for name in options:
+        if name not in _KNOWN:
+            expected = ", ".join(sorted({"version", "outputs", "timeout", *_KNOWN}))
+            raise TypeError(f"{name!r} is not an argument; expected {expected}")
+    arguments = dict(options)
+    if arguments.pop("shared_memory", None) is not None:
+        raise ValueError("shared_memory is for infer and submit; other requests take SharedTensors")
+    carrying = {name: arguments.pop(name) for name in CARRYING if name in arguments}
+    return arguments, transport_options(**carrying)
+
+
+def stream_requests(
+    model: str | Any,
+    inputs: Mapping[str, Any] | None,
+    version: str,
+    outputs: Any,
+    arguments: dict[str, Any],
+) -> Any:
+    """The requests that the arguments of `Client.stream` make.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    if isinstance(model, str):
+        if inputs is None:
+            raise TypeError("inputs is missing")
+        return (make_request(model, inputs, version=version, outputs=outputs, **arguments),)
+    if isinstance(model, Infer) or not isinstance(model, (Iterable, AsyncIterable)):
+        raise TypeError(
+            f"model is {type(model).__name__}, expected a model's name or an iterable of requests"
+        )
+    if inputs is not None or version or outputs is not None or arguments:
+        raise TypeError("inputs and options of requests are given with the requests themselves")
+    return model
+
+
+def transport_options(
+    headers: Mapping[str, str | bytes] | None = None,
+    query: Mapping[str, Any] | None = None,
+    request_compression: str | None = None,
+    response_compression: str | None = None,
+) -> Options:
+    """The transport's options that these arguments make."""
+    if not (headers or query or request_compression or response_compression):
+        return NO_OPTIONS
+    return Options(headers or {}, query or {}, request_compression, response_compression)
+
+
+def check_grpc(settings: Settings) -> GrpcSettings:
+    """The settings of a client that is to use grpcio; raises when they are not gRPC's."""
+    from ..transport.grpc_call import GrpcSettings
+
+    if not isinstance(settings, GrpcSettings):
+        raise ValueError(f"grpcio is given, but the url {settings.endpoint.url!r} is not gRPC")
+    return settings
+
+
+def check_grpcio(grpcio: Grpcio, tls: Security, max_connections: int) -> None:
+    """Raise for arguments that grpcio's channels do not have.
+
+    Raises:
+        TypeError, ValueError: one of them is given, or `grpcio` is not what it should be.
+    """
+    if not isinstance(grpcio, Grpcio):
+        raise TypeError(f"grpcio is {type(grpcio).__name__}, expected Grpcio or None")
+    if tls and grpcio.credentials is not None:
+        raise ValueError(
+            "tls and the credentials of grpcio both secure the connection; leave one of them out"
+        )
+    check_limit("max_connections", max_connections)
+    if max_connections != MAX_CONNECTIONS:
+        raise ValueError(
+            f"max_connections is {max_connections}, but a channel of grpcio opens connections as "
+            "it likes; leave max_connections or grpcio out"
+        )
+
+
+def check_streams(url: str) -> None:
+    """Raise for a client whose protocol has no streams."""
+    if parse_url(url).protocol != "grpc":
+        raise ValueError(f"streams need gRPC, but the client's url is {url!r}")
+
+
+def load_request(
+    model: str,
+    config: str | Mapping[str, Any] | None,
+    files: Mapping[str, bytes] | None,
+) -> LoadModel:
+    """The request that the arguments of `Client.load_model` make.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    if files and config is None:
+        raise ValueError("files need a config, which describes the model that they make")
+    for path, content in (files or {}).items():
+        if not isinstance(content, (bytes, bytearray, memoryview)):
+            raise TypeError(f"file {path!r} is {type(content).__name__}, expected bytes")
+    if config is not None and not isinstance(config, str):
+        config = json.dumps(config)
+    return LoadModel(model, config, files or {})
+
+
+def settings(
+    url: str,
+    headers: Mapping[str, str | bytes] | None,
+    timeout: float | None,
+    max_request_size: int | None,
+    max_response_size: int | None,
+    keep_alive: KeepAlive | None,
+) -> Settings:
+    """The settings of a client's transport.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    endpoint = parse_url(url)
+    check_timeout(timeout)
+    largest, content = response_limits(max_response_size)
+    given = dict(Options({} if headers is None else headers).headers)  # checks what it is
+    if keep_alive is not None and not isinstance(keep_alive, KeepAlive):
+        raise TypeError(f"keep_alive is {type(keep_alive).__name__}, expected KeepAlive or None")
+    if endpoint.protocol == "http":
+        if keep_alive is not None:
+            raise ValueError(f"keep_alive is given, but {url!r} is not gRPC, which alone has pings")
+        return HttpSettings(endpoint, given, max_request_size, largest, content)
+    from ..transport.grpc_call import GrpcSettings
+
+    return GrpcSettings(endpoint, given, max_request_size, largest, keep_alive, content)

@@ -1,0 +1,110 @@
+"""Tensors that do not travel: the memory that a client shares with its server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from .flows import Flow
+from .inference import TensorLike
+from .placement import Pool
+from .shared_tensor import SharedTensor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class SharedMemory(Pool):
+    """Memory that a `Client` shares with its server, for tensors that do not travel.
+
+        with client.shared_memory() as memory:
+            result = client.infer("simple", {"INPUT0": a, "INPUT1": b}, shared_memory=memory)
+            result["OUTPUT0"]
+
+    Inputs are copied into it. So are outputs whose sizes the model's metadata or `output` tell;
+    others travel. What a result gives are views of it, valid for as long as they are referred to.
+    `put` and `empty` make tensors that stay, to be given for inputs and outputs of many calls.
+
+    Threads may share it. It grows when there is no room; leaving `with` unregisters and frees it.
+    If the server refuses it, because it runs on another machine say, tensors travel and a warning
+    says so.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Flow[Any]], Any],
+        url: str,
+        timeout: float | None,
+        byte_size: int,
+        device: int | None,
+        mode: int,
+    ) -> None:
+        super().__init__(url, timeout, byte_size, device, mode)
+        self._run = run
+
+    def put(self, value: TensorLike) -> SharedTensor:
+        """A tensor with these elements, which can be given for an input."""
+        tensor: SharedTensor = self._run(self._put(value))
+        return tensor
+
+    def empty(
+        self, shape: Sequence[int], datatype: npt.DTypeLike, byte_size: int | None = None
+    ) -> SharedTensor:
+        """A tensor whose elements are yet to be set, by `write` or by a model.
+
+        Args:
+            datatype: one of the protocol's, or a numpy dtype.
+            byte_size: bytes to keep room for; needed for BYTES, whose sizes vary.
+        """
+        tensor: SharedTensor = self._run(self._empty(shape, datatype, byte_size))
+        return tensor
+
+    def close(self) -> None:
+        """Unregister and free it. Arrays that are views of it stay valid."""
+        self._run(self._close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class AsyncSharedMemory(Pool):
+    """Memory that an `AsyncClient` shares with its server; see `SharedMemory`."""
+
+    def __init__(
+        self,
+        run: Callable[[Flow[Any]], Any],
+        url: str,
+        timeout: float | None,
+        byte_size: int,
+        device: int | None,
+        mode: int,
+    ) -> None:
+        super().__init__(url, timeout, byte_size, device, mode)
+        self._run = run
+
+    async def put(self, value: TensorLike) -> SharedTensor:
+        """A tensor with these elements; see `SharedMemory.put`."""
+        tensor: SharedTensor = await self._run(self._put(value))
+        return tensor
+
+    async def empty(
+        self, shape: Sequence[int], datatype: npt.DTypeLike, byte_size: int | None = None
+    ) -> SharedTensor:
+        """A tensor whose elements are yet to be set; see `SharedMemory.empty`."""
+        tensor: SharedTensor = await self._run(self._empty(shape, datatype, byte_size))
+        return tensor
+
+    async def close(self) -> None:
+        """Unregister and free it. Arrays that are views of it stay valid."""
+        await self._run(self._close())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()

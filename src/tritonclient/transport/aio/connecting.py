@@ -1,0 +1,144 @@
+"""Connecting sockets on an event loop; see `connecting` for the blocking twin.
+
+The loop's own way to connect is not used: it looks up names on the few threads that it shares with
+the program, and tries one address after another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import socket
+from asyncio import AbstractEventLoop, Task
+
+from .. import name_lookup
+from ..blocking.connecting import QUEUE_PAUSE
+from ..endpoint import Endpoint
+from ..happy_eyeballs import Address, Race, literal
+
+
+class Attempt:
+    """Connecting to an endpoint, step by step.
+
+    Args:
+        deadline: the loop's time for which there is time for all addresses. To end it then is up
+            to the caller.
+
+    Attributes:
+        phase: what it is at, for the error that tells of a deadline.
+    """
+
+    def __init__(self, endpoint: Endpoint, loop: AbstractEventLoop, deadline: float) -> None:
+        self._endpoint = endpoint
+        self._loop = loop
+        self._deadline = deadline
+        self._race: Race | None = None
+        self.phase = "while connecting"
+
+    @property
+    def progress(self) -> str:
+        """What it is at, with what there is to be told of it."""
+        if self._race is None:
+            return self.phase
+        return f"{self.phase}: {self._race.progress()}"
+
+    async def connect(self) -> socket.socket:
+        """A socket that is connected to the endpoint.
+
+        Raises:
+            OSError: there is no such name, or no address of it can be connected to.
+            UnicodeError: no name can be like that.
+        """
+        endpoint = self._endpoint
+        if endpoint.socket_path:
+            return await self._connect_unix(endpoint.socket_path)
+        address = literal(endpoint.host, endpoint.port)
+        addresses = await self._look_up() if address is None else [address]
+        self.phase = "while connecting"
+        self._race = Race(addresses, self._loop.time(), self._deadline)
+        attempts: dict[Task[socket.socket], Address] = {}
+        try:
+            sock = await self._first(self._race, attempts)
+        finally:
+            for losing in attempts:
+                losing.add_done_callback(_close_unwanted)
+                losing.cancel()
+        self._race = None
+        return sock
+
+    async def _look_up(self) -> list[Address]:
+        host, port = self._endpoint.host, self._endpoint.port
+        self.phase = f"during the name lookup of {host!r}"
+        done: asyncio.Future[None] = self._loop.create_future()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(_finish, done)
+
+        lookup = name_lookup.begin(host, port, tell)
+        try:
+            await done
+        finally:
+            name_lookup.leave(lookup, tell)
+        return lookup.result()
+
+    async def _first(
+        self, race: Race, attempts: dict[Task[socket.socket], Address]
+    ) -> socket.socket:
+        """The first socket that is connected; the other attempts stay in the dictionary."""
+        while True:
+            now = self._loop.time()
+            while (address := race.due(now)) is not None:
+                attempts[self._loop.create_task(self._connect_one(address))] = address
+            if race.lost:
+                raise race.error()
+            left = None if race.next_time == math.inf else max(0.0, race.next_time - now)
+            done, _ = await asyncio.wait(
+                attempts, timeout=left, return_when=asyncio.FIRST_COMPLETED
+            )
+            for attempt in done:
+                error = attempt.exception()
+                if error is None:
+                    del attempts[attempt]
+                    return attempt.result()
+                if not isinstance(error, OSError):
+                    raise error
+                race.failed(attempts.pop(attempt), error)
+
+    async def _connect_one(self, address: Address) -> socket.socket:
+        sock = socket.socket(address.family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            # asyncio does so only with sockets that say that they are TCP.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self._loop.sock_connect(sock, address.sockaddr)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    async def _connect_unix(self, path: str) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            while True:
+                try:
+                    sock.connect(path)  # which never waits
+                    return sock
+                except BlockingIOError:
+                    self.phase = f"while connecting: the queue of {path!r} is full"
+                    await asyncio.sleep(QUEUE_PAUSE)
+        except BaseException:
+            sock.close()
+            raise
+
+
+def _finish(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
+
+
+def _close_unwanted(attempt: Task[socket.socket]) -> None:
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()

@@ -1,0 +1,325 @@
+"""One connection of gRPC on asyncio, which carries many calls at once.
+
+A connection on which a call was given up is suspect: it is probed, and gets no further calls until
+it has answered the probe. So is a new one until it has sent its settings. The time for the answer
+belongs to the connection, not to the calls that wait for it: when it is over, the connection is
+given up. It then gets no calls, and is closed with the last that it has in work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+from ...engine.http2 import Http2
+from ...engine.rpc_stream import RpcStream
+from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
+from ..call import KeepAlive, gather, lost
+from ..polling import looker
+from .pool import LoopConnection
+
+#: The loop copies what the socket does not take at once; writing piecewise bounds that copy.
+_PIECE = 256 * 1024
+#: Seconds after which a connection is given up that does not answer a probe.
+PATIENCE = 1.0
+#: It has at least so many of the round trips that it has shown.
+_ROUND_TRIPS = 4
+TOO_LATE = "the deadline passed before the answer was there"
+
+
+class GrpcConnection(LoopConnection):
+    """A connection as the event loop sees it: its bytes go straight into the engine.
+
+    Attributes:
+        used: whether it has carried a call before.
+        given_up: whether it has not answered a probe in time.
+        probed: the loop's time of the last probe.
+        round_trip: seconds that its answers have taken of late.
+        changed: called when there may be room for a call where there was none, or it is given up.
+    """
+
+    def __init__(
+        self, engine: Http2, loop: AbstractEventLoop, keep_alive: KeepAlive | None
+    ) -> None:
+        self.engine = engine
+        self.used = False
+        self.given_up = False
+        self.probed = self.round_trip = 0.0
+        self.changed: Callable[[], None] | None = None
+        self.lost: Future[None] = loop.create_future()
+        self._loop = loop
+        self._keep_alive = keep_alive
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connect
+        self._look: Callable[[], object] = None  # type: ignore[assignment]  # set on connect
+        self._paused = False
+        self._scheduled = False
+        self._draining: dict[RpcStream, Future[None]] = {}
+        self._heard = 0.0  # the loop's time when something came last
+        self._pinged = 0.0  # the loop's time of the ping that is not answered yet
+        self._max_streams = engine.max_streams
+        self._spoke = False  # whether its first settings have come
+        self._owed = True  # whether settings of ours are not acknowledged
+        self._probe_timer: asyncio.TimerHandle | None = None
+        self._alive_timer: asyncio.TimerHandle | None = None
+
+    # What calls do
+
+    def expect(self, stream: RpcStream, deadline: float) -> Future[None]:
+        """A future that is done when the call is over."""
+        answer: Future[None] = self._loop.create_future()
+        self.begin(stream, partial(self._settle, stream, answer), deadline)
+        return answer
+
+    def _settle(self, stream: RpcStream, answer: Future[None]) -> None:
+        if stream.result is not None and not answer.done():
+            answer.set_result(None)
+
+    def begin(self, stream: RpcStream, notify: Callable[[], None], deadline: float) -> None:
+        """Tell of a call what there is to be told, and end it at its deadline."""
+        stream.notify = notify
+        stream.deadline = deadline
+        self.used = True
+
+    def cancel(self, stream: RpcStream, error: InferenceServerException) -> None:
+        """End a call from our side; harmless when it is over."""
+        if stream.result is not None:
+            return
+        self.engine.cancel(stream, error)
+        self.probe()  # the server may have fallen silent for good
+        self.schedule()
+
+    def probe(self) -> None:
+        """Ask whether the server still answers; it has a while to do so, whoever waits for it."""
+        if self.suspect or self.lost.done():
+            return
+        self.engine.probe()
+        self.schedule()
+        self._expect_answer()
+
+    def _expect_answer(self) -> None:
+        self.probed, self._owed = self._loop.time(), True
+        self._probe_timer = self._loop.call_at(self.patience_ends(math.inf), self._give_up)
+
+    def _give_up(self) -> None:
+        self._probe_timer = None
+        due = self.patience_ends(math.inf)
+        if due > self._loop.time():  # the round trip was not known yet
+            self._probe_timer = self._loop.call_at(due, self._give_up)
+            return
+        self.given_up = True
+        self._tell_of_change()
+
+    def patience_ends(self, wanted: float) -> float:
+        """Until when the answer to the probe is waited for by those who would rather not wait
+        beyond a time.
+        """
+        least = self.probed + _ROUND_TRIPS * self.round_trip
+        return max(least, min(self.probed + PATIENCE, wanted))
+
+    def _look_for_answer(self) -> None:
+        """Take note of the answer to the probe, if it has come."""
+        self._spoke = self.engine.greeted
+        if not self.engine.unacknowledged:
+            self._owed = False
+            taken, known = self._loop.time() - self.probed, self.round_trip
+            self.round_trip = taken if taken > known else (taken + known) / 2
+        if not self.suspect and self._probe_timer is not None:
+            self._probe_timer.cancel()
+            self._probe_timer = None
+        if not self.suspect:
+            self.given_up = False
+            self._tell_of_change()
+
+    def call_soon(self, function: Callable[..., None], *arguments: object) -> None:
+        """Call a function when the loop comes round."""
+        self._loop.call_soon(function, *arguments)
+
+    def send_call(self) -> None:
+        """Send a call that has begun: at once, or together with what others have by then."""
+        if len(self.engine.streams) == 1:
+            self._flush()
+        else:
+            self.schedule()
+
+    def schedule(self) -> None:
+        """Send what there is to send, together with what other calls have by then."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if self.lost.done():
+            return
+        engine = self.engine
+        while not self._paused and (buffers := engine.data_to_send(_PIECE)):
+            for buffer in gather(buffers):
+                self._transport.write(buffer)
+        if self._draining:
+            for stream in [each for each in self._draining if self._has_room(each)]:
+                room = self._draining.pop(stream)
+                if not room.done():  # as it is when its task has just been cancelled
+                    room.set_result(None)
+
+    def _has_room(self, stream: RpcStream) -> bool:
+        return stream.out_size < _PIECE or stream.result is not None
+
+    async def drained(self, stream: RpcStream) -> None:
+        """Wait until most of what a stream has to send is on its way."""
+        if self._has_room(stream):
+            return
+        room = self._draining[stream] = self._loop.create_future()
+        try:
+            await room
+        finally:
+            self._draining.pop(stream, None)
+
+    # What the pool asks
+
+    @property
+    def idle(self) -> bool:
+        return not self.engine.streams
+
+    @property
+    def free(self) -> float:
+        """How many more calls the server allows."""
+        engine = self.engine
+        return engine.max_streams - len(engine.streams) if engine.reusable else 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another call can be made."""
+        engine = self.engine
+        has_room = engine.reusable and len(engine.streams) < engine.max_streams
+        return has_room and not engine.doubtful
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it owes us an answer: its first settings, or that to a probe."""
+        return self.engine.doubtful or not self._spoke
+
+    @property
+    def useless(self) -> bool:
+        """Whether it is better closed when it is idle."""
+        return self.given_up or (self._spoke and not self._max_streams)
+
+    @property
+    def will_take(self) -> bool:
+        """Whether it would have room for a call if it were not suspect."""
+        engine = self.engine
+        full = self._spoke and len(engine.streams) >= engine.max_streams
+        return engine.reusable and not full
+
+    def heard_since(self, time: float) -> bool:
+        """Whether something has come since a time of the loop."""
+        return self._heard >= time
+
+    def has_input(self) -> bool:
+        """Whether something came to the idle connection that the loop has not read yet."""
+        return not self.lost.done() and bool(self._look())
+
+    @property
+    def next_deadline(self) -> float:
+        return min((stream.deadline for stream in self.engine.streams.values()), default=math.inf)
+
+    def time_out(self, now: float) -> None:
+        for stream in list(self.engine.streams.values()):
+            if stream.deadline <= now:
+                self.cancel(stream, DeadlineExceeded(TOO_LATE))
+
+    def close(self) -> None:
+        self._end(ConnectionFailed("the client was closed"))
+
+    def _end(self, error: InferenceServerException) -> None:
+        self.engine.fail(error)
+        self._transport.abort()
+
+    # Keep-alive
+
+    def _look_alive(self) -> None:
+        """Send a ping if it has been quiet, and end the connection when it is not answered."""
+        assert self._keep_alive is not None
+        settings = self._keep_alive
+        now = self._loop.time()
+        quiet = now - self._heard
+        if self.engine.ping_pending and now >= self._pinged + settings.timeout - 0.001:
+            text = f"keepalive: the server did not answer a ping in {settings.timeout:g} s"
+            self._end(ConnectionFailed(text))
+            return
+        if not self.engine.ping_pending and quiet >= settings.time - 0.001:
+            wanted = settings.without_calls or not self.idle
+            if wanted and not (settings.max_pings and self.engine.pings >= settings.max_pings):
+                self.engine.ping()
+                self._pinged = now
+                self.schedule()
+        due = settings.time
+        if self.engine.ping_pending:
+            due = min(due, self._pinged + settings.timeout - now)
+        elif quiet < due:
+            due -= quiet
+        self._alive_timer = self._loop.call_later(max(0.001, due), self._look_alive)
+
+    # What the event loop does
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._look = looker(transport.get_extra_info("socket"))
+        self._heard = self._loop.time()
+        self._expect_answer()
+        if self._keep_alive is not None and self._keep_alive.time < math.inf:
+            self._look_alive()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.room(self.engine.get_buffer(), sizehint)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        engine = self.engine
+        self._heard = self._loop.time()
+        try:
+            if self.staged is None:
+                engine.buffer_updated(nbytes)
+            else:
+                self.unstage(engine, self.staged[:nbytes])
+        except InferenceServerException:
+            self._transport.abort()  # the engine has told the calls
+        else:
+            if engine.pending:
+                self.schedule()
+            if self._owed:
+                self._look_for_answer()
+            if engine.max_streams != self._max_streams:
+                self._max_streams = engine.max_streams
+                self._tell_of_change()
+
+    def _tell_of_change(self) -> None:
+        if self.changed is not None:
+            self.changed()
+
+    def eof_received(self) -> bool:
+        with contextlib.suppress(InferenceServerException):
+            self.engine.eof_received()  # tells the calls
+        return False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.engine.fail(lost(self.engine, exc or "closed"))
+        for timer in (self._alive_timer, self._probe_timer):
+            if timer is not None:
+                timer.cancel()
+        if not self.lost.done():
+            self.lost.set_result(None)
+        self._tell_of_change()
+        for room in self._draining.values():
+            if not room.done():
+                room.set_result(None)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._flush()

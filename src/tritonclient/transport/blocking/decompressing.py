@@ -1,0 +1,22 @@
+"""Decompressing answers within the deadline of their call."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from ...engine.coding import Compressed
+from ...errors import DeadlineExceeded
+
+TOO_LATE = "the deadline passed while decompressing the answer"
+
+
+def decompress(compressed: Compressed, deadline: float) -> None:
+    """Decompress a body in steps, between which the monotonic clock is looked at.
+
+    Raises:
+        DeadlineExceeded: it takes too long.
+        ProtocolError: it can't be decompressed, or is too large then.
+    """
+    while not compressed.step():
+        if monotonic() >= deadline:
+            raise DeadlineExceeded(TOO_LATE)

@@ -1,0 +1,345 @@
+"""A gRPC stream on blocking sockets, in which one thread may send while another receives.
+
+A stream has a connection of its own. Whoever needs something from the server waits for it and
+reads for both; there is no thread but the callers'. All that touches engine and socket happens
+under one lock, except waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+import weakref
+from collections.abc import Sequence
+from time import monotonic
+from typing import cast
+
+from ...datatypes import Buffer
+from ...engine.http2 import Http2
+from ...engine.rpc_stream import Outcome
+from ...errors import (
+    Cancelled,
+    ConnectionFailed,
+    DeadlineExceeded,
+    InferenceServerException,
+    ProtocolError,
+)
+from ..call import Options, gather, lost
+from ..grpc_call import GrpcSettings, StreamOpening, check_outcome
+from ..polling import IN, OUT, poller
+from .connection import Connection
+from .decompressing import decompress
+from .pool import Pool, seconds_left
+from .sockets import behind, wait
+
+#: What may wait to be sent before a sender waits for the server.
+_ROOM = 256 * 1024
+#: Seconds after which a sender that waits for the socket looks whether the stream still lives.
+_A_WHILE = 0.1
+
+
+class Duplex:
+    """A stream of inferences: messages to the server, and messages from it.
+
+    Args:
+        deadline: by the monotonic clock, when the stream must have ended.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        settings: GrpcSettings,
+        options: Options,
+        timeout: float | None,
+        deadline: float,
+    ) -> None:
+        self._opening = StreamOpening(settings, options, timeout)
+        self._deadline = deadline
+        self._pool = pool
+        self._changed = threading.Condition()
+        self._reading = False
+        self._begin(pool.acquire(deadline))
+        _streams.add(self)
+
+    def _begin(
+        self, connection: Connection, result: Outcome | InferenceServerException | None = None
+    ) -> None:
+        try:
+            with self._changed:
+                self._connection = connection
+                self._engine = cast(Http2, connection.engine)
+                self._socket = connection.stream
+                # One of its own, since the reader waits too.
+                self._writable = poller(self._socket.sock)
+                self._released = False
+                self._unsent: list[Buffer] = []
+                self._stream = self._opening.begin(self._engine, result)
+                self._flush()
+        except BaseException:
+            self._pool.discard(connection)
+            raise
+
+    def after_fork(self) -> None:
+        """Be over in a forked child: the stream is the parent's, and so may be the lock."""
+        self._changed = threading.Condition()
+        self._reading = False
+        self._released = True
+        self._stream.finish(ConnectionFailed("the stream was left to the process that forked"))
+
+    # What callers do
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has ended the stream, or it was cancelled."""
+        result = self._stream.result
+        return result is not None and not self._opening.refused(result)
+
+    def send(self, message: Sequence[Buffer]) -> None:
+        """Send a message; returns when it is on its way and there is room for another.
+
+        What is sent after the end is dropped: `receive` tells what ended the stream.
+
+        Raises:
+            DeadlineExceeded: the server did not take it in time.
+        """
+        if not self.post(message):
+            self.drain()
+
+    def post(self, message: Sequence[Buffer]) -> bool:
+        """Send a message as far as that needs no waiting; whether it is on its way.
+
+        If not, `drain` sends what is left, in another thread if need be.
+        """
+        framed = self._opening.frame(message)
+        with self._changed:
+            self._opening.sent(framed)
+            if self._stream.result is None:
+                self._engine.send(self._stream, framed)
+        return self.sent()
+
+    def sent(self) -> bool:
+        """Whether what was posted is on its way and there is room for more, or the stream over."""
+        with self._changed:
+            if self._stream.result is not None:
+                return True
+            self._flush()
+            return not self._unsent and self._stream.out_size < _ROOM
+
+    def drain(self) -> None:
+        """Wait until what was posted is on its way.
+
+        Raises:
+            DeadlineExceeded: the server did not take it in time.
+        """
+        while not self.sent():
+            try:
+                self._wait_to_send()
+            except DeadlineExceeded as error:
+                self.cancel(error)
+                raise
+
+    def end(self) -> None:
+        """Tell the server that no more messages will come."""
+        with self._changed:
+            self._opening.end()
+            if self._stream.result is None:
+                self._engine.send(self._stream, (), end=True)
+                self._flush()
+
+    def receive(self, timeout: float | None = None) -> Buffer | None:
+        """The next message, or None when the server has ended the stream well.
+
+        Args:
+            timeout: seconds that it may take; when they are over the stream is cancelled.
+        """
+        until = math.inf if timeout is None else monotonic() + timeout
+        while True:
+            with self._changed:
+                compressed = self._stream.compressed
+                if self._stream.messages and compressed is None:
+                    return self._take()
+                result = self._stream.result if compressed is None else None
+                if result is not None:
+                    self._release()
+                refused = self._opening.refused(result)
+            if result is not None and not refused:
+                check_outcome(result)
+                return None
+            try:
+                if compressed is not None:
+                    # Without the lock, as others may send meanwhile.
+                    with contextlib.suppress(ProtocolError):  # taking it tells
+                        decompress(compressed, min(until, self._deadline))
+                elif refused:
+                    self._begin_again(min(until, self._deadline))
+                else:
+                    self._pump(min(until, self._deadline))
+            except DeadlineExceeded as error:
+                late = error
+                if timeout is not None and until <= self._deadline:
+                    late = DeadlineExceeded(f"no response came within {timeout:g} s")
+                self.cancel(late)
+                raise late from None
+
+    def _begin_again(self, until: float) -> None:
+        try:
+            connection = self._pool.acquire(until)
+        except ConnectionFailed as error:
+            self.cancel(error)
+            raise
+        except RuntimeError:  # the client was closed, and has cancelled its streams
+            self.cancel()
+            return
+        with self._changed:
+            result = self._stream.result
+            if self._opening.refused(result):  # still: not cancelled, and not too much sent
+                self._begin(connection, result)
+            else:
+                self._pool.release(connection)
+
+    def _take(self) -> Buffer:
+        self._opening.answered()
+        try:
+            message = self._stream.take()
+        except ProtocolError as error:
+            self.cancel(error)
+            raise
+        if not self._released:
+            self._flush()  # the window may have been opened
+        return message
+
+    def cancel(self, error: InferenceServerException | None = None) -> None:
+        """End the stream at once, from any thread; harmless when it has ended."""
+        error = error or Cancelled("the stream was cancelled")
+        with self._changed:
+            if self._opening.refused(self._stream.result):
+                self._stream.result = error
+            if self._stream.result is None:
+                self._engine.cancel(self._stream, error)
+                self._flush()  # tells the server why
+                # Wakes a thread that waits for the server, which will say nothing more.
+                self._connection.abort()
+                self._engine.abandon()
+            self._release()
+            self._changed.notify_all()
+
+    # Sending; the lock is held for _flush
+
+    def _flush(self) -> None:
+        """Send what can be sent without waiting."""
+        engine = self._engine
+        while True:
+            if not self._unsent:
+                self._unsent = gather(engine.data_to_send(_ROOM))
+                if not sum(map(len, self._unsent)):
+                    self._unsent = []
+                    return
+            try:
+                sent = self._socket.send_some(self._unsent)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._unsent = []
+                self._last_words()
+                engine.fail(ConnectionFailed(f"the connection was lost while sending: {error}"))
+                return
+            self._unsent = behind(self._unsent, sent)
+
+    def _wait_to_send(self) -> None:
+        with self._changed:
+            full, reading = bool(self._unsent), self._reading
+        if not (full and reading):
+            # The server may have to be read from before it takes more.
+            self._pump(self._deadline, IN | OUT if full else IN)
+            return
+        # A while only, since the other thread may find the stream ended meanwhile.
+        until = min(self._deadline, monotonic() + _A_WHILE)
+        try:
+            wait(self._writable, OUT, until)
+        except DeadlineExceeded:
+            if until == self._deadline:
+                raise
+
+    # Receiving
+
+    def _pump(self, until: float, events: int = IN) -> None:
+        """Wait until something has come, whichever thread reads it, or another event."""
+        with self._changed:
+            if self._stream.result is not None:
+                return
+            if self._reading:
+                if not self._changed.wait(seconds_left(until)) and monotonic() >= until:
+                    raise DeadlineExceeded("the deadline passed before the answer was there")
+                return
+            self._reading = True
+        try:
+            self._connection.wait(events, until, self._flush_now)
+        except ConnectionFailed as error:
+            with self._changed:
+                self._engine.fail(error)
+        except BaseException:
+            with self._changed:
+                self._reading = False
+                self._changed.notify_all()  # another takes over
+            raise
+        with self._changed:
+            self._reading = False
+            if not self._released:
+                self._read()
+                self._flush()
+            self._changed.notify_all()
+
+    def _flush_now(self) -> None:
+        with self._changed:
+            self._flush()
+
+    def _read(self) -> None:
+        engine = self._engine
+        try:
+            count = self._socket.receive_now(engine.get_buffer())
+            if count:
+                engine.buffer_updated(count)
+            else:
+                engine.eof_received()
+        except BlockingIOError:
+            pass
+        except InferenceServerException:
+            pass  # the stream tells
+        except OSError as error:
+            engine.fail(lost(engine, error))
+
+    def _last_words(self) -> None:
+        """Read what came before sending failed: it may tell why."""
+        engine = self._engine
+        with contextlib.suppress(OSError, InferenceServerException):  # the stream tells
+            while self._stream.result is None:
+                count = self._socket.receive_now(engine.get_buffer())
+                if not count:
+                    return
+                engine.buffer_updated(count)
+
+    # The end; the lock is held
+
+    def _release(self) -> None:
+        """Give the connection back, once."""
+        if self._released:
+            return
+        self._released = True
+        if self._unsent or self._reading:
+            self._pool.discard(self._connection)
+        else:
+            self._pool.release(self._connection)
+
+
+_streams: weakref.WeakSet[Duplex] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for stream in list(_streams):
+        stream.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,213 @@
+"""Connected sockets whose every wait has a deadline.
+
+Three things are asked of them that blocking sockets with a timeout don't give: one deadline for
+all operations of a call, a look at what has come while something large is still being sent, and
+as few system calls as can be, since they are most of what a small call costs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from ...datatypes import Buffer
+from ...errors import DeadlineExceeded
+from ..call import unreachable
+from ..endpoint import TLS, Endpoint
+from ..polling import IN, Poll, looker, poller
+from .connecting import connect_any
+
+#: sendmsg takes no more buffers than IOV_MAX, which is 1024 on Linux and macOS.
+_MAX_BUFFERS = 512
+_TOO_LATE = "the deadline passed before the answer was there"
+
+
+class Stream:
+    """A non-blocking socket that is waited for with poll(); works on every platform.
+
+    Attributes:
+        has_input: tells whether the peer has closed the connection, or sent something.
+        silence: how many seconds at a time may be waited for the peer, whatever the deadline.
+        tells_untaken: whether there is `untaken`.
+    """
+
+    tells_untaken = False
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.silence = math.inf
+        self._poll: Poll = poller(sock)
+        self.has_input: Callable[[], object] = looker(sock)
+
+    def send_some(self, buffers: list[Buffer]) -> int:
+        """Send what can be sent now; BlockingIOError when that is nothing."""
+        return self.sock.send(buffers[0])
+
+    def receive_now(self, buffer: memoryview) -> int:
+        """Receive what is there, 0 at the end; BlockingIOError when nothing is."""
+        return self.sock.recv_into(buffer)
+
+    def receive(self, buffer: memoryview, deadline: float, whole: bool = False) -> int:
+        """Receive at least a byte, or 0 at the end.
+
+        Args:
+            whole: that the peer will fill the buffer, so that it may be waited for.
+
+        Raises:
+            DeadlineExceeded: nothing came in time.
+        """
+        while True:
+            try:
+                return self.receive_now(buffer)
+            except BlockingIOError:
+                self.wait(IN, deadline)
+
+    def wait(self, events: int, deadline: float) -> int:
+        """Wait for events of `polling`, and return those that are ready."""
+        return self._wait(events, deadline)
+
+    def _wait(self, events: int, deadline: float) -> int:
+        try:
+            return wait(self._poll, events, min(deadline, monotonic() + self.silence))
+        except DeadlineExceeded:
+            raise self._too_late(deadline) from None
+
+    def _too_late(self, deadline: float) -> DeadlineExceeded:
+        if monotonic() < deadline:
+            return DeadlineExceeded(f"nothing came or went for {self.silence:g} s")
+        return DeadlineExceeded(_TOO_LATE)
+
+    def untaken(self) -> int:
+        """How many bytes of what was sent the peer's system has not taken."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def shut_down(self) -> None:
+        """End the connection, also under a thread that waits for it."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class PlainStream(Stream):
+    """A socket without TLS on a POSIX system: receiving waits in the kernel.
+
+    The socket is a blocking one whose receive timeout the kernel keeps. It is set only when it is
+    off by more than a millisecond, so that a call usually costs one system call to send and one
+    to receive. Everything else asks not to wait by a flag. As the kernel's timer may ring an
+    eighth of its time late, it is set to 7/8, and poll() waits for the rest.
+    """
+
+    tells_untaken = sys.platform == "linux"
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        sock.setblocking(True)
+        self._patience = math.inf
+
+    def send_some(self, buffers: list[Buffer]) -> int:
+        if len(buffers) == 1:
+            return self.sock.send(buffers[0], socket.MSG_DONTWAIT)
+        return self.sock.sendmsg(buffers[:_MAX_BUFFERS], (), socket.MSG_DONTWAIT)
+
+    def receive_now(self, buffer: memoryview) -> int:
+        return self.sock.recv_into(buffer, 0, socket.MSG_DONTWAIT)
+
+    def untaken(self) -> int:
+        from fcntl import ioctl
+        from termios import TIOCOUTQ
+
+        return int.from_bytes(ioctl(self.sock, TIOCOUTQ, bytes(4)), sys.byteorder)
+
+    def receive(self, buffer: memoryview, deadline: float, whole: bool = False) -> int:
+        now = monotonic()
+        left = deadline - now
+        if left > self.silence:
+            left = self.silence
+        patience = self._patience
+        if left != patience and not -0.001 < left - patience < 0.001:
+            self._set_patience(left)
+        try:
+            # A large body comes in hundreds of pieces; the kernel puts them together cheaper.
+            return self.sock.recv_into(buffer, 0, socket.MSG_WAITALL if whole else 0)
+        except BlockingIOError:
+            return self._receive_by(buffer, now + left, deadline)
+
+    def _receive_by(self, buffer: memoryview, until: float, deadline: float) -> int:
+        try:
+            while True:
+                wait(self._poll, IN, until)
+                with contextlib.suppress(BlockingIOError):
+                    return self.receive_now(buffer)
+        except DeadlineExceeded:
+            raise self._too_late(deadline) from None
+
+    def _set_patience(self, seconds: float) -> None:
+        if seconds <= 0:
+            raise DeadlineExceeded(_TOO_LATE)
+        # The zero that means "for ever" must not come of rounding.
+        armed = min(seconds, 1e8) * 7 / 8
+        microseconds = 0 if seconds == math.inf else max(1, math.ceil(armed * 1e6))
+        value = struct.pack("@ll", *divmod(microseconds, 1_000_000))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+        self._patience = seconds
+
+
+def wait(poll: Poll, events: int, deadline: float) -> int:
+    """Wait until one of the events is ready.
+
+    Raises:
+        DeadlineExceeded: none was in time.
+    """
+    while True:
+        left = deadline - monotonic()
+        if left <= 0:
+            raise DeadlineExceeded(_TOO_LATE)
+        # Rounded up, so as not to spin through the last millisecond.
+        if ready := poll(events, math.ceil(min(left, 86400) * 1000)):
+            return ready
+
+
+def behind(buffers: list[Buffer], count: int) -> list[Buffer]:
+    """What is left of buffers after their first `count` bytes."""
+    for index, buffer in enumerate(buffers):
+        if count < len(buffer):
+            return [memoryview(buffer)[count:], *buffers[index + 1 :]]
+        count -= len(buffer)
+    return []
+
+
+# Connecting
+
+
+def connect(endpoint: Endpoint, tls: TLS, context: Any, deadline: float) -> Stream:
+    """A stream to an endpoint.
+
+    Args:
+        context: the `ssl.SSLContext` of `tls`, or None for no TLS.
+
+    Raises:
+        ConnectionFailed: nobody answers there, or the TLS handshake failed.
+        DeadlineExceeded: it took too long.
+    """
+    try:
+        sock = connect_any(endpoint, deadline)
+    except DeadlineExceeded:  # an OSError as well
+        raise
+    except (OSError, UnicodeError) as error:
+        raise unreachable(error) from error
+    if context is not None:
+        from .tls import handshake  # ssl takes longer to import than all of this package
+
+        try:
+            return handshake(sock, context, tls.server_name or endpoint.server_name, deadline)
+        except DeadlineExceeded:
+            raise DeadlineExceeded("the deadline passed during the TLS handshake") from None
+    return PlainStream(sock) if sys.platform in ("linux", "darwin") else Stream(sock)

@@ -1,0 +1,1 @@
+"""Transports through grpcio's channels, blocking and on asyncio."""

@@ -1,0 +1,1 @@
+"""Tests of what `Client` and `AsyncClient` are made of."""

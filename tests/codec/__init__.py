@@ -1,0 +1,1 @@
+"""Tests of the codecs: no I/O, no server."""

@@ -1,0 +1,1 @@
+"""Recorded exchanges and inputs that once failed."""

@@ -1,0 +1,1 @@
+"""Tests of the engines: no I/O, no server."""

@@ -1,0 +1,1 @@
+"""Tests of everything that is shown to users: examples, documentation, models."""

@@ -1,0 +1,1 @@
+"""Hostile peers, proxies and in-memory peers for the transports and engines."""

@@ -1,0 +1,1 @@
+"""Real servers and other installations that tests start or compare with."""

@@ -1,0 +1,1 @@
+"""Tests of the transports, over sockets against scripted and hostile peers."""

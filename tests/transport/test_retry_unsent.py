@@ -1,0 +1,165 @@
+"""Calls sent to a server that had closed the idle connection, which can't have seen them."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from tests.support.peers.grpc_peers import (
+    GrpcServer,
+    answer,
+    answer_calls,
+    greet,
+    read_call,
+    session,
+)
+from tests.support.peers.hostile_peers import (
+    PATIENCE,
+    Blocking,
+    close,
+    no_hang,
+    reset,
+    signal_to,
+    stall,
+    wait_for,
+)
+from tests.support.peers.protocols import GRPC, both_protocols
+from tritonclient import ConnectionFailed, InferenceServerException
+from tritonclient.transport.blocking import sockets
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what was taken")
+
+SMALL, LARGE = np.arange(4), np.zeros(2 << 20)
+
+
+def _infer(client, array=SMALL):
+    return client.infer("echo", {"IN": array}, outputs=["OUT"])["OUT"]
+
+
+def _serve(protocol, *ends):
+    """A server that answers a call, then does `ends`, and answers all on further connections."""
+    return protocol.serve([protocol.read, protocol.answer, *ends], [protocol.answer_all])
+
+
+def _until_a_call_is_there(peer):
+    # Ten bytes are more than the acknowledgement of settings, which comes when it likes.
+    peer.sock.recv(10, socket.MSG_PEEK | socket.MSG_WAITALL)
+
+
+@pytest.fixture
+def unseen(monkeypatch):
+    """The end of an idle connection is not seen, as when it comes in the very moment."""
+    monkeypatch.setattr(sockets, "looker", lambda sock: lambda: False)
+
+
+@both_protocols
+@pytest.mark.parametrize("end", [close, reset])
+@pytest.mark.parametrize("array", [SMALL, LARGE], ids=["small", "large"])
+def test_it_is_sent_again(unseen, protocol, end, array):
+    with protocol.hung_up(Blocking, end) as (client, server):
+        with no_hang():
+            assert len(_infer(client, array))
+        assert (server.connections, len(server.requests)) == (2, 2)
+
+
+def test_several_idle_connections():
+    """However many have ended, one call finds a living one."""
+    begun, go, done = threading.Barrier(7), threading.Event(), threading.Semaphore(0)
+    script = [
+        *(greet, read_call, lambda peer: begun.wait(PATIENCE), answer(), wait_for(go), close),
+        lambda peer: done.release(),
+    ]
+    with (
+        GrpcServer(*[script] * 6, [greet, answer_calls()]) as server,
+        Blocking(server.url) as client,
+    ):
+        threads = [threading.Thread(target=_infer, args=(client,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        begun.wait(PATIENCE)
+        for thread in threads:
+            thread.join(PATIENCE)
+        go.set()
+        for _ in range(6):
+            assert done.acquire(timeout=PATIENCE)
+        _infer(client)
+        assert len(server.requests) == 7
+
+
+def _ping(peer):
+    session(peer).http2.h2.ping(b"12345678")
+    session(peer).flush()
+
+
+def test_pinged_before_the_end():
+    with GRPC.hung_up(Blocking, _ping, close) as (client, server):
+        _infer(client)
+        assert (server.connections, len(server.requests)) == (2, 2)
+
+
+@both_protocols
+@pytest.mark.parametrize("end", [close, reset])
+def test_what_was_taken_is_not_sent_again(protocol, end):
+    """Also when the program behind the connection has not read it: nobody can tell."""
+    with _serve(protocol, _until_a_call_is_there, end) as server, Blocking(server.url) as client:
+        _infer(client)
+        with no_hang(), pytest.raises(ConnectionFailed):
+            _infer(client)
+        assert (server.connections, len(server.requests)) == (1, 1)
+        _infer(client)
+        assert (server.connections, len(server.requests)) == (2, 2)
+
+
+def test_a_new_connection_is_not_tried_again():
+    with GrpcServer([close]) as server, Blocking(server.url) as client:
+        with no_hang(), pytest.raises(InferenceServerException):
+            _infer(client)
+        assert server.connections == 1
+
+
+def test_a_closed_client_does_not_begin_again(unseen):
+    """A call that is cut off by `abort` ends, and is not sent on a new connection."""
+    held = threading.Event()
+    failures = []
+    with _serve(GRPC, read_call, signal_to(held), stall) as server:
+        with Blocking(server.url) as client:
+            _infer(client)
+
+            def call():
+                try:
+                    _infer(client)
+                except (InferenceServerException, RuntimeError) as error:
+                    failures.append(error)
+
+            thread = threading.Thread(target=call)
+            thread.start()
+            assert held.wait(PATIENCE)
+            client.client._transport.abort()
+            thread.join(PATIENCE)
+        assert len(failures) == 1
+        assert server.connections == 1
+
+
+def test_the_look_is_spared(monkeypatch):
+    """Small calls over gRPC do without asking the system whether the connection lives."""
+    looked = []
+    monkeypatch.setattr(sockets, "looker", lambda sock: lambda: looked.append(sock))
+    with GrpcServer([greet, answer_calls()]) as server, Blocking(server.url) as client:
+        for _ in range(5):
+            _infer(client)
+    assert not looked
+
+
+def test_a_system_that_does_not_tell(unseen, monkeypatch):
+    def fail(stream):
+        raise OSError("no such request")
+
+    monkeypatch.setattr(sockets.PlainStream, "untaken", fail)
+    with GRPC.hung_up(Blocking, close) as (client, _):
+        with no_hang(), pytest.raises(ConnectionFailed):
+            _infer(client)
+        _infer(client)
