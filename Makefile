@@ -7,12 +7,13 @@ BIN := .venv/bin
 # Seconds for each target of `make fuzz`.
 TIME ?= 60
 
-.PHONY: help demo test check fix bench docs fuzz clean
+.PHONY: help demo test test-java test-long-java check fix bench docs fuzz clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo   start the embedded server and let image_client read handwritten digits"
 	@echo "make test   run the tests; ARGS='-k name' chooses some"
+	@echo "make test-java       run the tests of the Java client; test-long-java those that take long"
 	@echo "make check  check style and types"
 	@echo "make fix    correct the style"
 	@echo "make docs   run the code in the documentation"
@@ -25,6 +26,14 @@ demo: .venv/.test
 
 test: .venv/.test
 	@$(BIN)/python -m pytest $(ARGS)
+
+# The tests of the Java client, which need a JDK (17 or newer) and Maven. Those that take long make
+# 100,000 calls and look at what they leave behind.
+test-java: .venv/.test
+	@$(BIN)/python -m pytest tests/test_java.py $(ARGS)
+
+test-long-java:
+	@cd java && mvn -B -ntp -q test -Dtest.excluded= -Dtest.groups=long -Dsurefire.failIfNoSpecifiedTests=false
 
 # The types are checked against the packages that the source imports, so these must be there too.
 check: .venv/.test .venv/.check

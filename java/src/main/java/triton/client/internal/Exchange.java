@@ -52,6 +52,10 @@ final class Exchange {
     return done;
   }
 
+  Call call() {
+    return call;
+  }
+
   private long remainingNanos() {
     return timeoutNanos == Long.MAX_VALUE
         ? Long.MAX_VALUE

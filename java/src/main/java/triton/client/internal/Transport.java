@@ -3,7 +3,9 @@ package triton.client.internal;
 import java.io.IOException;
 import java.net.http.HttpClient;
 import java.time.Duration;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadFactory;
@@ -28,6 +30,7 @@ public final class Transport implements AutoCloseable {
   private final Executor executor;
   private volatile int retries;
   private final long maxResponseSize;
+  private final Set<Exchange> running = ConcurrentHashMap.newKeySet();
   private volatile HttpClient http;
 
   /**
@@ -99,7 +102,13 @@ public final class Transport implements AutoCloseable {
     if (open == null) {
       throw closed(call);
     }
-    return decompressed(call, new Exchange(this, open, call).await());
+    Exchange exchange = new Exchange(this, open, call);
+    running.add(exchange);
+    try {
+      return decompressed(call, exchange.await());
+    } finally {
+      running.remove(exchange);
+    }
   }
 
   /**
@@ -114,10 +123,12 @@ public final class Transport implements AutoCloseable {
       return result;
     }
     Exchange exchange = new Exchange(this, open, call);
+    running.add(exchange);
     exchange
         .done()
         .whenComplete(
             (answer, failure) -> {
+              running.remove(exchange);
               if (!result.isDone()) {
                 executor.execute(() -> finish(result, call, reader, answer, failure));
               }
@@ -178,13 +189,16 @@ public final class Transport implements AutoCloseable {
   }
 
   /**
-   * Lets go of the connections. Before Java 21 the JDK closes them once it notices that nobody
-   * holds its client any more.
+   * Ends the calls that are under way, and lets go of the connections. Before Java 21 the JDK
+   * closes them once it notices that nobody holds its client any more.
    */
   @Override
   public void close() {
     HttpClient open = http;
     http = null;
+    for (Exchange exchange : running) {
+      exchange.abort(closed(exchange.call()));
+    }
     if (open instanceof AutoCloseable) {
       try {
         HttpClient.class.getMethod("shutdownNow").invoke(open);
