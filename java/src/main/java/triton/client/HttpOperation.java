@@ -107,20 +107,23 @@ final class HttpOperation<T> extends Operation<T> {
     Body content = body == null ? null : body.get();
     Duration limit = timeout() == null ? client.timeout() : timeout();
     boolean repeatable = isIdempotent() || method.equals("GET");
-    Call call =
-        new Call(method, path + query, compressed(content), limit, repeatable, model, requestId);
+    Compression packed = either(requestCompression(), client.requestCompression());
+    boolean packs = content != null && packed != Compression.NONE;
+    Body sent = packs ? content.compressed(packed.coding()) : content;
+    Call call = new Call(method, path + query, sent, limit, repeatable, model, requestId);
     if (content != null) {
       boolean json = content.headLength() < 0;
       call.header("Content-Type", json ? "application/json" : "application/octet-stream");
       if (!json) {
         call.header(InferCodec.HEAD_LENGTH, Integer.toString(content.headLength()));
       }
-      if (client.requestCompression() != Compression.NONE) {
-        call.header("Content-Encoding", client.requestCompression().coding());
+      if (packs) {
+        call.header("Content-Encoding", packed.coding());
       }
     }
-    if (client.responseCompression() != Compression.NONE) {
-      call.header("Accept-Encoding", client.responseCompression().coding());
+    Compression accepted = either(responseCompression(), client.responseCompression());
+    if (accepted != Compression.NONE) {
+      call.header("Accept-Encoding", accepted.coding());
     }
     for (Map.Entry<String, String> header : client.headers().entrySet()) {
       call.header(header.getKey(), header.getValue());
@@ -131,11 +134,8 @@ final class HttpOperation<T> extends Operation<T> {
     return call;
   }
 
-  private Body compressed(Body content) {
-    Compression compression = client.requestCompression();
-    return content == null || compression == Compression.NONE
-        ? content
-        : content.compressed(compression.coding());
+  private static Compression either(Compression own, Compression general) {
+    return own == null ? general : own;
   }
 
   private T result(Answer answer) throws InferenceException {

@@ -176,6 +176,8 @@ public class InferenceServerClient implements AutoCloseable {
     private final InferRequest request;
     private final Map<String, String> headers = new LinkedHashMap<>();
     private final Map<String, String> query = new LinkedHashMap<>();
+    private Compression requestCompression = Compression.NONE;
+    private Compression responseCompression = Compression.NONE;
 
     /**
      * Creates arguments.
@@ -343,8 +345,46 @@ public class InferenceServerClient implements AutoCloseable {
       return this;
     }
 
+    /**
+     * Sets how the request is compressed.
+     *
+     * @param algorithm "gzip", "deflate", or null for not at all
+     * @return this
+     * @throws IllegalArgumentException it is another
+     */
+    public InferArguments setRequestCompressionAlgorithm(String algorithm) {
+      requestCompression = compression(algorithm);
+      return this;
+    }
+
+    /**
+     * Sets how the answer is asked to be compressed.
+     *
+     * @param algorithm "gzip", "deflate", or null for not at all
+     * @return this
+     * @throws IllegalArgumentException it is another
+     */
+    public InferArguments setResponseCompressionAlgorithm(String algorithm) {
+      responseCompression = compression(algorithm);
+      return this;
+    }
+
+    private static Compression compression(String algorithm) {
+      for (Compression known : Compression.values()) {
+        if (algorithm == null || algorithm.equalsIgnoreCase(known.coding())) {
+          return known;
+        }
+      }
+      throw new IllegalArgumentException(
+          "algorithm is \"" + algorithm + "\", expected \"gzip\", \"deflate\" or null");
+    }
+
     Operation<InferResult> operation(Client client) {
-      Operation<InferResult> operation = client.infer(request);
+      Operation<InferResult> operation =
+          client
+              .infer(request)
+              .requestCompression(requestCompression)
+              .responseCompression(responseCompression);
       headers.forEach(operation::header);
       query.forEach(operation::queryParam);
       return operation;

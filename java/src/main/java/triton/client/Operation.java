@@ -16,6 +16,8 @@ public abstract class Operation<T> {
   private final Map<String, String> headers = new LinkedHashMap<>();
   private Duration timeout;
   private boolean idempotent;
+  private Compression requestCompression;
+  private Compression responseCompression;
 
   /** Creates an operation without options. */
   protected Operation() {}
@@ -64,6 +66,40 @@ public abstract class Operation<T> {
   public Operation<T> idempotent() {
     this.idempotent = true;
     return this;
+  }
+
+  /**
+   * Sets how the request is compressed.
+   *
+   * @param compression the way, instead of the client's own
+   * @return this
+   */
+  public Operation<T> requestCompression(Compression compression) {
+    this.requestCompression = Checks.notNull("compression", compression);
+    return this;
+  }
+
+  /**
+   * Sets how the answer is asked to be compressed.
+   *
+   * @param compression the way, instead of the client's own
+   * @return this
+   */
+  public Operation<T> responseCompression(Compression compression) {
+    this.responseCompression = Checks.notNull("compression", compression);
+    return this;
+  }
+
+  /** {@return how the request is compressed, or null when the client's own way is meant} */
+  protected Compression requestCompression() {
+    return requestCompression;
+  }
+
+  /**
+   * {@return how the answer is asked to be compressed, or null when the client's own way is meant}
+   */
+  protected Compression responseCompression() {
+    return responseCompression;
   }
 
   /** {@return the time that the call may take, or null when the client's own is meant} */
