@@ -31,6 +31,14 @@ public final class Tls {
       Pattern.compile("-----BEGIN ([A-Z ]*PRIVATE KEY)-----([^-]*)-----END");
   private static final char[] NO_PASSWORD = {};
 
+  /** The identifiers of the algorithms: 1.2.840.113549.1.1.1 with no parameters. */
+  private static final byte[] RSA = {
+    6, 9, 0x2a, (byte) 0x86, 0x48, (byte) 0x86, (byte) 0xf7, 13, 1, 1, 1, 5, 0
+  };
+
+  /** The same: 1.2.840.10045.2.1, whose parameter is a curve. */
+  private static final byte[] EC = {6, 7, 0x2a, (byte) 0x86, 0x48, (byte) 0xce, 0x3d, 2, 1};
+
   private Tls() {}
 
   /**
@@ -134,7 +142,9 @@ public final class Tls {
       case "PRIVATE KEY":
         return pkcs8(file, encoded);
       case "RSA PRIVATE KEY":
-        return pkcs8(file, wrapped(encoded));
+        return pkcs8(file, wrapped(RSA, encoded));
+      case "EC PRIVATE KEY":
+        return pkcs8(file, wrapped(ecAlgorithm(file, encoded), encoded));
       default:
         throw new IOException(
             file
@@ -156,27 +166,51 @@ public final class Tls {
     throw new IOException(file + " holds a key that is not one of RSA, EC or EdDSA");
   }
 
-  /** Puts the key of PKCS #1 into a PKCS #8 structure: version, algorithm, octets. */
-  private static byte[] wrapped(byte[] pkcs1) {
-    byte[] head = {
-      2, 1, 0, 0x30, 13, 6, 9, 0x2a, (byte) 0x86, 0x48, (byte) 0x86, (byte) 0xf7, 13, 1, 1, 1, 5, 0
-    };
-    Bytes inner = new Bytes(pkcs1.length + 64).append(head);
-    der(inner, 4, pkcs1);
-    Bytes outer = new Bytes(pkcs1.length + 64);
+  /** Returns the identifier of an elliptic curve's keys: the algorithm, and the key's own curve. */
+  private static byte[] ecAlgorithm(Path file, byte[] sec1) throws IOException {
+    try {
+      int at = content(sec1, 0); // of the sequence: version, key, [0] curve, [1] public key
+      at = content(sec1, at) + sec1[at + 1];
+      at = content(sec1, at) + sec1[at + 1];
+      if (sec1[at] == (byte) 0xa0) {
+        Bytes algorithm = new Bytes(32).append(EC);
+        algorithm.write(sec1, content(sec1, at), sec1[at + 1]);
+        return algorithm.toByteArray();
+      }
+    } catch (IndexOutOfBoundsException e) {
+      // Told below.
+    }
+    throw new IOException(
+        file
+            + " holds an EC key that does not name its curve; convert it by: "
+            + "openssl pkcs8 -topk8 -nocrypt -in "
+            + file.getFileName());
+  }
+
+  /** Returns where the content of a DER element begins. */
+  private static int content(byte[] der, int at) {
+    return at + 2 + (der[at + 1] < 0 ? der[at + 1] & 0x7f : 0);
+  }
+
+  /** Puts a key into a PKCS #8 structure: version, algorithm, octets. */
+  private static byte[] wrapped(byte[] algorithm, byte[] key) {
+    Bytes inner = new Bytes(key.length + 64).append(new byte[] {2, 1, 0});
+    der(inner, 0x30, algorithm);
+    der(inner, 4, key);
+    Bytes outer = new Bytes(key.length + 64);
     der(outer, 0x30, inner.toByteArray());
     return outer.toByteArray();
   }
 
   private static void der(Bytes out, int tag, byte[] content) {
     out.write(tag);
-    if (content.length < 128) {
-      out.write(content.length);
-    } else {
+    if (content.length > 255) {
       out.write(0x82);
       out.write(content.length >>> 8);
-      out.write(content.length);
+    } else if (content.length > 127) {
+      out.write(0x81);
     }
+    out.write(content.length);
     out.append(content);
   }
 }
