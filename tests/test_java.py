@@ -20,6 +20,7 @@ from tritonclient.server import Server
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 900  # seconds for one run of Maven: the first one fetches its plugins
+GRPC = "triton.client:java-grpc"
 MAVEN = ("mvn", "-B", "-ntp", "-q")
 SUMS = [line for i in range(1, 17) for line in (f"{i} + {i} = {2 * i}", f"{i} - {i} = 0")]
 
@@ -74,9 +75,31 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "java"
 
 
-def test_its_own_tests(embedded: Server, real: str) -> None:
-    urls = [f"-Dtriton.url.embedded={embedded.http_url}", f"-Dtriton.url.real={real}"]
-    _maven(["test", *urls], ROOT / "java")
+@pytest.fixture(scope="module")
+def built_for_grpc(built: Path) -> Path:
+    """The folder of the library for gRPC, built from the same copy."""
+    _maven(["-f", "reactor.xml", "-pl", GRPC, "-am", "package", "-DskipTests"], built)
+    return built / "grpc"
+
+
+def test_its_own_tests(embedded: Server, real: str, request: pytest.FixtureRequest) -> None:
+    over_grpc = request.getfixturevalue("triton").grpc_url if real else ""
+    urls = [
+        f"-Dtriton.url.embedded={embedded.http_url}",
+        f"-Dtriton.grpc.embedded={embedded.grpc_url}",
+        f"-Dtriton.url.real={real}",
+        f"-Dtriton.grpc.real={over_grpc}",
+    ]
+    _maven(["-f", "reactor.xml", "-pl", GRPC, "-am", "test", *urls], ROOT / "java")
+
+
+@pytest.mark.parametrize("name", ["GrpcInferClient", "GrpcStreamClient"])
+def test_examples_over_grpc(name: str, built_for_grpc: Path, embedded: Server) -> None:
+    program = f"triton.client.grpc.examples.{name}"
+    command = ["java", "-cp", "target/*:target/lib/*", program, embedded.grpc_url]
+    done = _run(command, built_for_grpc)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.splitlines()[-1].startswith("PASS: ")
 
 
 def test_what_is_built(built: Path) -> None:
