@@ -199,7 +199,7 @@ class ClosedLoop(Loop):
                 continue
             first = clock()
             for flight in lane.flights:
-                if not flight.first:
+                if lane.chatters or not flight.first:
                     flight.first = first
             flights = lane.advance(mask)
             if self._growth is not None:

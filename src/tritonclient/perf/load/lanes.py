@@ -5,7 +5,6 @@ Over HTTP a lane carries one request at a time, over gRPC as many as there are s
 
 from __future__ import annotations
 
-import json
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -18,37 +17,16 @@ from .connection import (
     IN,
     OUT,
     Buffer,
-    CallRefused,
     ConnectionFailed,
     Failure,
-    InferenceServerException,
-    Outcome,
-    ProtocolError,
-    Response,
     Stream,
     Target,
     Wire,
     behind,
     connect,
-    decode_stream_response,
     failure_of,
     gather,
 )
-
-#: Bytes of one server-sent event; more is no stream of events.
-_LARGEST_EVENT = 16 << 20
-_MESSAGE_RESPONSE = 0x12  # how a stream's message begins that is an answer and no error
-
-
-def lane_of(target: Target) -> Lane:
-    """A connection to a target, not opened yet."""
-    kinds: dict[str, type[Lane]] = {
-        "http": HttpLane,
-        "sse": SseLane,
-        "grpc": GrpcLane,
-        "grpc_stream": GrpcStreamLane,
-    }
-    return kinds[target.kind](target)
 
 
 class Flight:
@@ -102,6 +80,8 @@ class Lane:
 
     #: Requests that it carries at a time.
     capacity = 1
+    #: Whether what comes need not be an answer, so that only its last part tells when it began.
+    chatters = False
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -254,238 +234,6 @@ def _ignore(lane: Lane) -> None:
 
 def _no_clock() -> int:
     return 0
-
-
-class HttpLane(Lane):
-    """A connection of HTTP/1.1."""
-
-    def begin(self, flight: Flight) -> None:
-        if self.stream is None or not self.engine.reusable:
-            self.connect()
-        wire = flight.wire
-        self.flights = [flight]
-        self.transmit(self.engine.start(wire.head, wire.body))
-
-    def _read(self) -> None:
-        super()._read()
-        if not self.flights and not self.engine.reusable:
-            raise ConnectionFailed("the server spoke unasked")
-
-    def _finished(self) -> Sequence[Flight]:
-        response: Response | None = self.engine.response if self.engine is not None else None
-        if response is None or not self.flights:
-            return ()
-        ended, self.flights = self.flights, []
-        flight = ended[0]
-        if self._unsent:
-            self.close()  # answered before all was sent
-        if not 200 <= response.status < 300:
-            flight.failure = _http_failure(response)
-        elif self.collect:
-            flight.answer = response
-        flight.response_count = 1
-        if not self.usable:
-            self.close()
-        return ended
-
-
-def _http_failure(response: Response) -> Failure:
-    text = bytes(response.body[:2000]).decode("utf-8", "replace")
-    try:
-        found = json.loads(text)
-        error = found.get("error", found.get("message", text)) if isinstance(found, dict) else text
-        text = error.get("message", str(error)) if isinstance(error, dict) else str(error)
-    except ValueError:
-        pass
-    return Failure(f"HTTP {response.status}", text or "no text")
-
-
-class SseLane(HttpLane):
-    """A connection of HTTP/1.1 whose answers may be streams of server-sent events."""
-
-    def __init__(self, target: Target) -> None:
-        super().__init__(target)
-        self._seen = 0
-
-    def begin(self, flight: Flight) -> None:
-        self._seen = 0
-        flight.responses = []
-        super().begin(flight)
-
-    def _read(self) -> None:
-        super()._read()
-        if not self.flights:
-            return
-        response: Response | None = self.engine.response
-        body: Any = self.engine.collected if response is None else response.body
-        if response is not None and "event-stream" not in response.headers.get("content-type", ""):
-            self.flights[0].responses = [(self.clock(), bytes(response.body))]
-            return
-        self._events(bytes(body[self._seen :]), response is not None)
-
-    def _events(self, fresh: bytes, over: bool) -> None:
-        """Take whole events out of what has come behind the last one."""
-        now = self.clock()
-        flight = self.flights[0]
-        unified = fresh.replace(b"\r\n", b"\n") if b"\r" in fresh else fresh
-        position = 0
-        while (end := unified.find(b"\n\n", position)) >= 0:
-            flight.responses.append((now, unified[position:end]))
-            position = end + 2
-        if unified is fresh:
-            self._seen += position
-        elif position:
-            # Find the same place among the bytes with both kinds of line ends.
-            blank = unified[:position].count(b"\n")
-            place = 0
-            for _ in range(blank):
-                place = fresh.index(b"\n", place) + 1
-            self._seen += place
-        if len(fresh) > _LARGEST_EVENT:
-            raise ProtocolError(f"an event of the answer exceeds {_LARGEST_EVENT} bytes")
-        if over and unified[position:].strip():
-            flight.responses.append((now, unified[position:]))
-
-
-class GrpcLane(Lane):
-    """A connection of HTTP/2 that carries unary calls."""
-
-    capacity = 100
-
-    def begin(self, flight: Flight) -> None:
-        if self.stream is None or not self.engine.reusable:
-            if self.flights:  # a server that goes away still answers these
-                raise CallRefused("the server is going away")
-            self.connect()
-        wire = flight.wire
-        engine = self.engine
-        flight.rpc = engine.start(wire.head, wire.body)
-        self.flights.append(flight)
-        self.transmit(gather(engine.data_to_send()))
-
-    def _read(self) -> None:
-        super()._read()
-        if self.engine.pending:
-            self.transmit(gather(self.engine.data_to_send()))
-
-    def _finished(self) -> Sequence[Flight]:
-        flights = self.flights
-        if len(flights) == 1:
-            if flights[0].rpc.result is None:
-                return ()
-            ended, self.flights = flights, []
-        else:
-            ended = [flight for flight in flights if flight.rpc.result is not None]
-            if not ended:
-                return ()
-            self.flights = [flight for flight in flights if flight.rpc.result is None]
-        for flight in ended:
-            result = flight.rpc.result
-            if type(result) is not Outcome or result.code:
-                flight.failure = _grpc_failure(result)
-            elif not flight.rpc.messages:
-                flight.failure = Failure("protocol error", "the answer has no message")
-            elif self.collect:
-                flight.answer = flight.rpc.take()
-            flight.response_count = 1
-            flight.rpc = None
-        return ended
-
-    def give_up(self, flight: Flight) -> None:
-        self.flights = [each for each in self.flights if each is not flight]
-        if self.stream is None:
-            return
-        self.engine.cancel(flight.rpc, Outcome(4, "deadline", None, {}, {}))
-        try:
-            self.transmit(gather(self.engine.data_to_send()))
-        except OSError:
-            self.close()
-
-
-_CODES = (
-    *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND"),
-    *("ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION"),
-    *("ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"),
-    "UNAUTHENTICATED",
-)
-
-
-def _grpc_failure(result: Any) -> Failure:
-    if isinstance(result, InferenceServerException):
-        return failure_of(result)
-    code = result.code
-    name = _CODES[code] if 0 <= code < len(_CODES) else str(code)
-    return Failure(f"gRPC {name}", result.message or "no text")
-
-
-class GrpcStreamLane(Lane):
-    """A connection of HTTP/2 with a stream of inferences on it, one request at a time."""
-
-    def __init__(self, target: Target) -> None:
-        super().__init__(target)
-        self._rpc: Any = None
-        self.decoupled = False
-
-    def begin(self, flight: Flight) -> None:
-        if self.stream is None or self._rpc is None or self._rpc.result is not None:
-            if self.stream is None or not self.engine.reusable:
-                self.connect()
-            settings = self.target.settings
-            block = settings.block("ModelStreamInfer", self.target.options)
-            self._rpc = self.engine.start(block, end=False, single=False)
-        flight.responses = []
-        self.flights = [flight]
-        self.engine.send(self._rpc, flight.wire.body)
-        self.transmit(gather(self.engine.data_to_send()))
-
-    def close(self) -> None:
-        super().close()
-        self._rpc = None
-
-    def _read(self) -> None:
-        super()._read()
-        if self.engine.pending:
-            self.transmit(gather(self.engine.data_to_send()))
-
-    def _finished(self) -> Sequence[Flight]:
-        rpc = self._rpc
-        if rpc is None:
-            return ()
-        ended: list[Flight] = []
-        while rpc.messages and self.flights:
-            if self._take(rpc.take(), self.flights[0]):
-                ended, self.flights = self.flights, []
-        if rpc.result is not None:
-            self._rpc = None
-            if self.flights:
-                ended, self.flights = self.flights, []
-                if type(rpc.result) is Outcome and not rpc.result.code:
-                    ended[0].failure = Failure("connection lost", "the server ended the stream")
-                else:
-                    ended[0].failure = _grpc_failure(rpc.result)
-        return ended
-
-    def _take(self, message: Any, flight: Flight) -> bool:
-        """Take a response; whether it was the last one of its request."""
-        if message[:1] and message[0] != _MESSAGE_RESPONSE:
-            answer = decode_stream_response(message)
-            if answer.error:
-                flight.failure = Failure("response error", answer.error)
-                return True
-        if not self.decoupled:
-            flight.response_count = 1
-            if self.collect:
-                flight.responses.append((self.clock(), message))
-            return True
-        answer = decode_stream_response(message)
-        now = self.clock()
-        if answer.response.outputs:
-            flight.response_count += 1
-            flight.end = now
-            flight.responses.append((now, message if self.collect else None))
-        elif self.collect:
-            flight.responses.append((now, message))
-        return bool(answer.response.parameters.get("triton_final_response"))
 
 
 def raise_file_limit() -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import shared as c
 from .connection import Failure, Wire, failure_of
-from .lanes import Flight, GrpcStreamLane, Lane, lane_of
+from .grpc_lanes import GrpcLane, GrpcStreamLane
+from .http_lanes import HttpLane, SseLane
+from .lanes import Flight, Lane
 from .plan import Load
 from .pollers import Poller
 from .sequences import Slot
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 _SECOND = 1_000_000_000
+_LANES: dict[str, type[Lane]] = {
+    "http": HttpLane,
+    "sse": SseLane,
+    "grpc": GrpcLane,
+    "grpc_stream": GrpcStreamLane,
+}
 #: How long no connection may be had before the server counts as gone.
 GONE_AFTER = 5 * _SECOND
 _MOST_TRIES = 4
@@ -57,7 +65,7 @@ class Loop:
 
     def new_lane(self) -> Lane:
         """A connection, to be opened when it is first used."""
-        lane = lane_of(self.plan.target)
+        lane = _LANES[self.plan.target.kind](self.plan.target)
         lane.collect = self._collect
         lane.clock = self.clock
         lane.changed = self._lane_changed
@@ -110,7 +118,7 @@ class Loop:
         flight.lane = lane
         flight.failure = None
         flight.start = start
-        flight.first = 0
+        flight.first = flight.response_count = 0
         if not self.begun:
             cells[c.FIRST] = start
         self.begun += 1
@@ -183,7 +191,7 @@ class Loop:
                 continue
             now = clock()
             for flight in lane.flights:
-                if not flight.first:
+                if lane.chatters or not flight.first:
                     flight.first = now
             flights = lane.advance(mask)
             if not flights:

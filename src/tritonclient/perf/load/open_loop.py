@@ -6,7 +6,8 @@ import random
 from typing import TYPE_CHECKING
 
 from . import shared as c
-from .lanes import Flight, GrpcLane, Lane
+from .grpc_lanes import GrpcLane
+from .lanes import Flight, Lane
 from .loop import Loop
 from .plan import Load
 from .sequences import Slot

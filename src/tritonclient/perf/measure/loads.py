@@ -97,7 +97,8 @@ def make(
     growth = settings.periodic_concurrency_range
     if growth is not None:
         end, step = int(growth.end or 0), int(growth.step)
-        return [Load(int(growth.start), growth=(step, end, settings.request_period), at=at)]
+        grown = (step, end, settings.request_period)
+        return [Load(int(growth.start), end, growth=grown, at=at)]
     lanes = int(settings.session_concurrency or value)
     if limit:
         lanes = min(lanes, limit)
