@@ -171,7 +171,8 @@ def _measure(
     points = _points(settings, profiler, console, data)
     if interrupts.count:
         sys.stderr.write("Received exit signal.\n")
-    console.closing(points)
+    if settings.periodic_concurrency_range is None:
+        console.closing(points)
     _write(settings, service, plan, points, folder)
     return _code(settings, points, interrupts, console)
 

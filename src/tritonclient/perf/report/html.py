@@ -24,7 +24,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e5e7eb; --soft: #9ca3af; --line: #374151;
   --paper: #111827; --card: #1f2937; --bad: #f87171; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
+  max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 p.note, figcaption { color: var(--soft); margin: .25rem 0; }
 code { font: 13px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
@@ -33,7 +33,8 @@ code { font: 13px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
   padding: .6rem 1rem; min-width: 8rem; }
 .tiles b { display: block; font-size: 1.25rem; } .tiles .bad b { color: var(--bad); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
-th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line);
+th, td { text-align: right; padding: .3rem .45rem; font-size: 14px;
+  border-bottom: 1px solid var(--line);
   font-variant-numeric: tabular-nums; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } td.text { text-align: left;
   white-space: normal; }
@@ -203,7 +204,10 @@ def _spectrum(document: dict[str, Any]) -> Iterator[str]:
         "Latency by percentile", axis, charts.logarithmic("latency (ms)", ys), lines
     )
     yield "<h2>Latency by percentile</h2>"
-    yield _figure(drawing, "Each step to the right is ten times as rare.")
+    yield _figure(
+        drawing,
+        "The further to the right, the rarer the latency: from p90 to p99 it is ten times as rare.",
+    )
 
 
 def _tail(counts: histogram.Counts) -> list[tuple[float, float, str]]:

@@ -48,11 +48,12 @@ def read_tokens(responses: Sequence[tuple[int, bytes]]) -> Tokens:
         count = _number(usage, "completion_tokens", count)
         prompt = _number(usage, "prompt_tokens", prompt)
         said = _said(value)
-        if said or not raw.lstrip().startswith(b"data:"):
+        whole = raw.lstrip().startswith(b"{")
+        if said or whole:
             chunks += 1
         if said:
             text.append(said)
-            if raw.lstrip().startswith(b"data:"):
+            if not whole:
                 first = first or at
                 last = at
     return Tokens(count or (chunks if first else 0), prompt, chunks, first, last, "".join(text))
