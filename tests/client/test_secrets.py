@@ -15,9 +15,9 @@ import pytest
 import tritonclient.grpc
 import tritonclient.http
 from tests.classic import runtimes
+from tests.support.canary import HEADERS, SECRET, check_error, check_text, no_secrets
 from tests.support.peers import hostile_peers
 from tests.support.peers.hostile_peers import Server, answer_all, free_port, http
-from tests.support.secrets import HEADERS, SECRET, check_error, check_text, no_secrets
 from tritonclient import TLS, AsyncClient, Client, Grpcio, InferenceServerException
 from tritonclient.http.auth import BasicAuth
 from tritonclient.messages import GetServerMetadata

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.secrets import HEADERS, no_secrets
+from tests.support.canary import HEADERS, no_secrets
 from tests.support.unchanged import Unchanged
 from tritonclient import AsyncClient, AsyncModel, AsyncSharedMemory, Client, Grpcio
 
