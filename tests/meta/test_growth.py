@@ -340,6 +340,12 @@ def test_every_cache_is_bounded():
         assert (text == "cache") == (bound == "few"), name
 
 
+def test_the_documentation_names_every_template():
+    page = (Path(__file__).parents[2] / "docs/templates.md").read_text(encoding="utf-8")
+    templates = {name for name, bound in CACHES.items() if bound in ("small", "checked", "numbers")}
+    assert [name for name in templates if f"`{name.partition(':')[2]}`" not in page] == []
+
+
 def test_small_caches():
     made = []
 
