@@ -388,7 +388,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-u",
         "--url",
-        help="the server (localhost:8000 for HTTP, localhost:8001 for gRPC)",
+        help="URL of the server (localhost:8000 for HTTP, localhost:8001 for gRPC)",
     )
     parser.add_argument("-i", "--protocol", default="HTTP", help="HTTP or gRPC (HTTP)")
     return parser
@@ -398,7 +398,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `image_client` and `grpc_image_client` have in common."""
     add = parser.add_argument
     add("image_filename", help="an image file, or a folder whose images to classify")
-    add("-v", "--verbose", action="store_true", help="tell more, and show where an error arose")
+    add("-v", "--verbose", action="store_true", help="print details, and tracebacks of errors")
     add(
         "-a",
         "--async",
@@ -409,10 +409,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--streaming",
         action="store_true",
-        help="send all on one stream (gRPC only), with or without -a",
+        help="send all requests on one stream (gRPC only)",
     )
     add("-m", "--model-name", required=True, help="name of the model")
-    add("-x", "--model-version", default="", help="its version; the server's choice by default")
+    add("-x", "--model-version", default="", help="version of the model (chosen by the server)")
     add("-b", "--batch-size", type=positive, default=1, help="images per request (1)")
     add("-c", "--classes", type=positive, default=1, help="classes to show for each image (1)")
     add(
@@ -421,8 +421,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=str.upper,
         choices=images.SCALINGS,
         default="NONE",
-        help="what to do to pixel values: nothing, map them to -1 to 1, or subtract the mean "
-        "colour (NONE)",
+        help="scaling of pixel values: none, to -1 to 1, or minus the mean colour (NONE)",
     )
 
 

@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("none", "explicit", "poll"),
         default="none",
         help="none: load all models at the start; explicit: load --load-model and what clients "
-        "ask for; poll: not supported yet (default: %(default)s)",
+        "request; poll: not supported yet (default: %(default)s)",
     )
     models.add_argument(
         "--load-model",
@@ -121,7 +121,7 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=30,
         metavar="SECONDS",
-        help="how long requests in work may take when the server ends (default: %(default)s)",
+        help="seconds to wait for running requests at shutdown (default: %(default)s)",
     )
     others.add_argument(
         "--log-verbose",
@@ -131,7 +131,7 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
         help="1 logs every request (default: 0)",
     )
     ignored = parser.add_argument_group(
-        "flags of tritonserver that are taken and have no effect",
+        "tritonserver flags that are accepted without effect",
         fill(", ".join(_WITHOUT_EFFECT), 76, break_on_hyphens=False),
     )
     for flag in _WITHOUT_EFFECT:
