@@ -64,17 +64,17 @@ class Request(Generic[T]):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IsServerLive(Request[bool]):
-    """Whether the server process is up."""
+    """Ask if the server process is live."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IsServerReady(Request[bool]):
-    """Whether the server takes inference requests."""
+    """Ask if the server accepts inference requests."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IsModelReady(Request[bool]):
-    """Whether a model takes inference requests."""
+    """Ask if a model accepts inference requests."""
 
     model: str
     version: str = ""
@@ -158,7 +158,7 @@ class InferStatistics(NamedTuple):
 
 
 class InferBatchStatistics(NamedTuple):
-    """The same for executions of one batch size."""
+    """Statistics of executions with one batch size."""
 
     batch_size: int = 0
     compute_input: StatisticDuration = StatisticDuration()
@@ -167,7 +167,7 @@ class InferBatchStatistics(NamedTuple):
 
 
 class InferResponseStatistics(NamedTuple):
-    """The same for the n-th response of a decoupled model."""
+    """Statistics of the n-th response of a decoupled model."""
 
     compute_infer: StatisticDuration = StatisticDuration()
     compute_output: StatisticDuration = StatisticDuration()
@@ -186,7 +186,7 @@ class MemoryUsage(NamedTuple):
 
 
 class ModelStatistics(NamedTuple):
-    """What one version of a model has done since it was loaded.
+    """Statistics of one version of a model since it was loaded.
 
     Attributes:
         last_inference: time of the last request, milliseconds since the epoch.
@@ -315,7 +315,7 @@ class GetSystemSharedMemoryStatus(Request[tuple[SystemSharedMemoryRegion, ...]])
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RegisterSystemSharedMemory(Request[None]):
-    """Let the server map a POSIX shared memory object."""
+    """Register a POSIX shared memory object."""
 
     name: str
     key: str
@@ -347,7 +347,7 @@ class GetCudaSharedMemoryStatus(Request[tuple[CudaSharedMemoryRegion, ...]]):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RegisterCudaSharedMemory(Request[None]):
-    """Let the server open device memory by its 64-byte CUDA IPC handle."""
+    """Register GPU memory by its 64-byte CUDA IPC handle."""
 
     name: str
     raw_handle: bytes

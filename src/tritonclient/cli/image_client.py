@@ -178,7 +178,7 @@ class Job:
         return {model.input: Tensor(array, model.pixels.datatype)}
 
     def options(self, batch: Batch) -> dict[str, Any]:
-        """What to ask for: the best classes."""
+        """Return the requested output with the best classes."""
         return {
             "version": self.model.version,
             "outputs": [RequestedOutput(self.model.output, classes=self.classes)],
@@ -305,7 +305,7 @@ def make_job(
     metadata: ModelMetadata,
     config: Mapping[str, Any],
 ) -> Job:
-    """What the flags ask for, of the model that metadata and configuration describe."""
+    """Return the run that the flags request, for the model with this metadata and configuration."""
     name, version = arguments.model_name, arguments.model_version
     model = Classifier.of(name, version, metadata, config)
     job = Job(model, files, arguments.batch_size, arguments.classes, arguments.scaling)
@@ -376,7 +376,7 @@ def execute(
 
 
 def note(text: str, name: str = "image_client") -> None:
-    """Tell something beside the output."""
+    """Print a note to stderr."""
     print(f"{name}: {text}", file=sys.stderr)
 
 

@@ -94,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def is_installed() -> bool:
-    """Whether gRPC can be served; if not, a note says why."""
+    """True if gRPC can be served; otherwise print a note with the reason."""
     if importlib.util.find_spec("grpc") is not None:
         return True
     command = install_command("server")

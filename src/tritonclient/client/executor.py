@@ -1,4 +1,4 @@
-"""Threads that carry what is not waited for."""
+"""Thread pool of `Client.submit`."""
 
 from __future__ import annotations
 

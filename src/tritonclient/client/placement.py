@@ -57,7 +57,7 @@ class _Refused(Exception):
 
 
 class Pool:
-    """What both kinds of `SharedMemory` have in common: everything but how requests are sent."""
+    """Base of both `SharedMemory` classes: everything except sending requests."""
 
     _segments: Sequence[Segment] = ()
 
@@ -319,7 +319,7 @@ class Pool:
 
 
 def _is_plain(output: RequestedOutput) -> bool:
-    """Whether nothing is said of an output but its name."""
+    """True if only the name of an output is given."""
     return not output.classes and not output.parameters and _wanted(output) is None
 
 

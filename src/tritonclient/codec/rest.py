@@ -298,7 +298,7 @@ _FIELDS_OF = {route.request: re.findall(r"{(\w+)}", route.path) for route in ROU
 
 
 def encode_request(request: m.Request[Any]) -> HttpRequest:
-    """What to send for a request.
+    """Return the HTTP request that encodes a request.
 
     Raises:
         ValueError: a value of the request has no form over HTTP.
@@ -448,7 +448,7 @@ def _decode(route: Route, fields: dict[str, str], request: HttpRequest) -> m.Req
 
 
 def encode_response(request: m.Request[T], answer: T) -> HttpResponse:
-    """What to send as the answer to a request."""
+    """Return the HTTP response that encodes a response."""
     if answer is True:
         return HttpResponse(200, _NO_HEADERS, ())
     if answer is False:
@@ -468,7 +468,7 @@ _ERROR_STATUS = {kind: status for status, kind in reversed([*_STATUS_ERRORS.item
 
 
 def encode_error(error: errors.InferenceServerException) -> HttpResponse:
-    """What to send for a failed request."""
+    """Return the HTTP response that encodes an error."""
     status = error.status() or ""
     code = int(status) if status.isdecimal() else _ERROR_STATUS.get(type(error), 500)
     body = rest_infer.dumps({"error": error.message()})

@@ -313,7 +313,7 @@ _RPC_OF = {rpc.request: rpc for rpc in RPCS}
 
 
 def idempotent(request: m.Request[Any]) -> bool:
-    """Whether a request changes nothing, so that it may be sent again when an answer is lost."""
+    """True if a request is read-only, so that it may be retried when its response is lost."""
     return _RPC_OF[type(request)].reads
 
 
@@ -321,7 +321,7 @@ def idempotent(request: m.Request[Any]) -> bool:
 
 
 def encode_request(request: m.Request[Any]) -> RpcRequest:
-    """What to send for a request.
+    """Return the message that encodes a request.
 
     Raises:
         ValueError, TypeError: a value of the request has no form over gRPC.

@@ -117,7 +117,7 @@ def split(view: memoryview, raw: int) -> Parts:
 
 
 def _split_unordered(view: memoryview, raw: int) -> Parts:
-    """The same when other fields stand between or behind, which protobuf allows."""
+    """Split a message whose fields are in another order, which protobuf allows."""
     head: list[Buffer] = []
     contents: list[Buffer] = []
     id = ""

@@ -1,4 +1,4 @@
-"""What the blocking and the awaiting client have in common: all but the sending."""
+"""Base of the blocking and the asyncio client: everything except sending."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class GrpcClientBase(InferenceServerClientBase):
 
     @cached_property
     def _settings(self) -> GrpcSettings:
-        """What calls need of a client without a URL of its own."""
+        """Settings of calls for a client without a URL of its own."""
         return GrpcSettings(parse_url("grpc://channel"))
 
     @cached_property

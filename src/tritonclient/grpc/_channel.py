@@ -1,4 +1,4 @@
-"""What the arguments of the classic clients make: where the server is, and how to talk to it.
+"""Endpoint and transport settings from the arguments of the classic clients.
 
 The names of channel arguments are grpcio's. Those that programs use are done by this package's own
 transport; where one is not, or credentials are an object of grpcio, its channel carries the calls.

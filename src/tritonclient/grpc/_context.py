@@ -25,7 +25,7 @@ class CallContext:
         self._future.cancel()
 
     def done(self) -> bool:
-        """Whether the call is over, well or not."""
+        """True if the call has ended, with a result or an error."""
         return bool(self._future.done())
 
     def result(self, timeout: float | None = None) -> InferResult:

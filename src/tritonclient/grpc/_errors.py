@@ -40,7 +40,7 @@ def raise_error_grpc(rpc_error: Any) -> NoReturn:
 
 
 def in_grpcs_words(error: InferenceServerException) -> InferenceServerException:
-    """The same error with a status and a text as grpcio gives them."""
+    """Return a copy of an error with the status and text of grpcio."""
     text, status = error.message() or "", error.status()
     if isinstance(error, ServerError) or status is not None:
         # The error of one request on a stream has no status.
@@ -59,7 +59,7 @@ def in_grpcs_words(error: InferenceServerException) -> InferenceServerException:
 
 
 def _refusal(error: InferenceServerException) -> str | None:
-    """What grpcio says when nobody listens at an address; None where only its name is known."""
+    """Return grpcio's text for a refused connection; None if only the host name is known."""
     if not (isinstance(error, ConnectionRefused) and error.endpoint):
         return None
     endpoint = parse_url(error.endpoint)

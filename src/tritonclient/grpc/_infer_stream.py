@@ -185,7 +185,7 @@ class _InferStream:
         self.start(lambda: _StubStream(response_iterator, self._request_queue))
 
     def _enqueue_request(self, request: Any) -> None:
-        """Let `_RequestIterator` give a message ModelInferRequest; None ends it."""
+        """Queue a ModelInferRequest for `_RequestIterator`; None ends it."""
         self._request_queue.put(request)
 
     def _get_request(self) -> Any:
@@ -264,7 +264,7 @@ def _abandon_all() -> None:
 
 
 def call_back(callback: Callback, result: InferResult | None, error: BaseException | None) -> None:
-    """Tell a program what has come. What it does wrong then is logged, and harms nothing else."""
+    """Call the program's callback; log what it raises."""
     try:
         callback(result=result, error=error)
     except Exception:

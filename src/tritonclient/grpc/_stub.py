@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class _StubTransport:
-    """What both transports have in common."""
+    """Interface of both transports."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -85,7 +85,7 @@ class StubTransport(_StubTransport):
             raise get_error_grpc(error) from None
 
     def open(self, options: Options, timeout: float | None = None) -> Any:
-        """Begin a stream of inferences."""
+        """Open a stream of inferences (ModelStreamInfer)."""
         requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         responses = self._begin_stream(_requests(requests), options, timeout)
         return _StubStream(responses, requests)
@@ -138,7 +138,7 @@ class AsyncStubTransport(_StubTransport):
             raise get_error_grpc(error) from None
 
     async def open(self, options: Options, timeout: float | None = None) -> _AsyncStubStream:
-        """Begin a stream of inferences."""
+        """Open a stream of inferences (ModelStreamInfer)."""
         requests: asyncio.Queue[Any] = asyncio.Queue()
         responses = self._begin_stream(_async_requests(requests), options, timeout)
         return _AsyncStubStream(responses, requests)

@@ -1,4 +1,4 @@
-"""What the blocking and the awaiting client have in common: all but the sending."""
+"""Base of the blocking and the asyncio client: everything except sending."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FRAMING = frozenset(["connection", "content-length", "inference-header-content-
 
 
 class Post(NamedTuple):
-    """What `_post` is given."""
+    """Arguments of `_post`."""
 
     request_uri: str
     request_body: bytes
@@ -188,7 +188,7 @@ class HttpClientBase(InferenceServerClientBase):
             raise RuntimeError(self._CLOSED)
 
     def _is_seen(self) -> bool:
-        """Whether inferences go by way of `_post`: to be shown, or to a program's own."""
+        """True if inferences are sent by `_post`: for `verbose`, or for a program's own `_post`."""
         if self._verbose or "_post" in self.__dict__:
             return True
         kind = type(self)

@@ -218,7 +218,7 @@ def encode(request: m.Request[Any]) -> tuple[str, str, str]:
 
 
 def done(request: m.Request[None]) -> str:
-    """What `verbose` tells of a request that was carried out."""
+    """Return the text that `verbose` prints for a completed request."""
     match request:
         case m.LoadModel(model=model):
             return f"Loaded model '{model}'"

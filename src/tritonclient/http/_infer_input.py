@@ -55,7 +55,7 @@ class InferInput(Input):
         return {**json_of(Infer("", (self._tensor(),)), "inputs"), "shape": self._shape}
 
     def _get_binary_data(self) -> bytes | None:
-        """What follows the request's JSON for the input, or None when nothing does."""
+        """Return the binary data of the input, or None if there is none."""
         return self._data if self._binary else None
 
     @property

@@ -85,7 +85,7 @@ class InferResult:
 
     @classmethod
     def _loosely(cls, headers: Mapping[str, str], body: Buffer) -> InferResult | None:
-        """What can be made of an answer that breaks the protocol, or None."""
+        """Return the readable part of an invalid response, or None."""
         result: InferResult = object.__new__(cls)
         return result if result._take_loosely(headers, body) else None
 

@@ -1,4 +1,4 @@
-"""What programs that speak HTTP by other means import, by the names that they know."""
+"""Functions of the official module that programs with their own HTTP client import."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _get_inference_request(
 
 
 def _get_query_string(query_params: Mapping[str, Any]) -> str:
-    """What follows the question mark of a URL."""
+    """Return the query string of a URL."""
     return encode_query(query_params)[1:]
 
 

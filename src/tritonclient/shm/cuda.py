@@ -58,7 +58,7 @@ class CudaRegion:
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called."""
+        """True after `close`."""
         return self._memory is None
 
     @property
@@ -157,7 +157,7 @@ class CudaRegion:
         )
 
     def close(self) -> None:
-        """Let go of the memory; the last tensor of it that is in use frees it."""
+        """Release the memory; it is freed with its last tensor in use."""
         self._memory = None
 
     def __enter__(self) -> Self:

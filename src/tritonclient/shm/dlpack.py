@@ -161,7 +161,7 @@ def _describe(tensor: _Tensor, capsule: object) -> Borrowed:
 
 
 def is_contiguous(shape: Sequence[int], strides: Sequence[int] | None) -> bool:
-    """Whether elements lie in row-major order without gaps; strides count elements."""
+    """True if elements are in row-major order without gaps; strides are in elements."""
     if strides is None or 0 in shape:
         return True
     expected = 1

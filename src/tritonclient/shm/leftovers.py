@@ -1,4 +1,4 @@
-"""What crashed programs left behind: regions whose owner is gone.
+"""Orphaned regions: regions of programs that crashed.
 
 Beside each region that a process creates lies a small record, a file that names it. The process
 holds a lock on that file, which the kernel takes away when the process ends, in whatever way. So a

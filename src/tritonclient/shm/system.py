@@ -46,7 +46,7 @@ class SystemRegion:
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called."""
+        """True after `close`."""
         return self._memory is None
 
     def view(self, offset: int = 0, byte_size: int | None = None) -> memoryview:
@@ -63,7 +63,7 @@ class SystemRegion:
         return memory[offset:end].data
 
     def close(self) -> None:
-        """Let go of the memory, and remove the region if this process created it."""
+        """Release the memory, and remove the region if this process created it."""
         self._memory = None  # which ends the mapping, unless arrays still refer to it
         self._release()
 

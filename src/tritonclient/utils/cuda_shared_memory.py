@@ -88,7 +88,7 @@ def create_shared_memory_region(
 
 
 def get_raw_handle(cuda_shm_handle: CudaSharedMemoryRegion) -> bytes:
-    """What `register_cuda_shared_memory` needs to register a region: its handle, as base64."""
+    """Return the handle of a region in base64, for `register_cuda_shared_memory`."""
     with _failing_with("unable to get the handle of cuda shared memory"):
         return base64.b64encode(cuda_shm_handle._region.raw_handle())
 

@@ -113,7 +113,7 @@ class Responses(AsyncIterator["Response"]):
             self._opening.result().cancel()  # where the server has said what can't be read
 
     def _reason(self, error: InferenceServerException) -> Exception:
-        """What ended the stream, when it seems to be this error."""
+        """Return the error that ended the stream instead of this one, if there is one."""
         if self._failures:
             return self._failures[0]
         if self._cancelled:

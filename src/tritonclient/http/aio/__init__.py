@@ -181,11 +181,11 @@ class InferenceServerClient(HttpClientBase):
     # Health
 
     async def is_server_live(self, headers: Headers = None, query_params: Query = None) -> bool:
-        """Whether the server is up; it raises when it can't be reached."""
+        """Return True if the server is live; raise if it is unreachable."""
         return await self._is(m.IsServerLive(), headers, query_params)
 
     async def is_server_ready(self, headers: Headers = None, query_params: Query = None) -> bool:
-        """Whether the server takes inference requests; it raises when it can't be reached."""
+        """Return True if the server accepts requests; raise if it is unreachable."""
         return await self._is(m.IsServerReady(), headers, query_params)
 
     async def is_model_ready(
@@ -195,7 +195,7 @@ class InferenceServerClient(HttpClientBase):
         headers: Headers = None,
         query_params: Query = None,
     ) -> bool:
-        """Whether a model takes requests; it raises when the server can't be reached."""
+        """Return True if a model is ready; raise if the server is unreachable."""
         check_version(model_version)
         return await self._is(m.IsModelReady(model_name, model_version), headers, query_params)
 
@@ -335,14 +335,14 @@ class InferenceServerClient(HttpClientBase):
         headers: Headers = None,
         query_params: Query = None,
     ) -> None:
-        """Let the server map `byte_size` bytes at `offset` of the POSIX object `key`."""
+        """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
         request = m.RegisterSystemSharedMemory(name, key, byte_size, offset)
         await self._do(request, headers, query_params)
 
     async def unregister_system_shared_memory(
         self, name: str = "", headers: Headers = None, query_params: Query = None
     ) -> None:
-        """Let the server forget a region, or all."""
+        """Unregister a region, or all regions."""
         await self._do(m.UnregisterSystemSharedMemory(name), headers, query_params)
 
     async def get_cuda_shared_memory_status(
@@ -361,14 +361,14 @@ class InferenceServerClient(HttpClientBase):
         headers: Headers = None,
         query_params: Query = None,
     ) -> None:
-        """Let the server open device memory by its CUDA IPC handle, which is given in base64."""
+        """Register GPU memory by its CUDA IPC handle in base64."""
         request = cuda_region(name, raw_handle, device_id, byte_size)
         await self._do(request, headers, query_params)
 
     async def unregister_cuda_shared_memory(
         self, name: str = "", headers: Headers = None, query_params: Query = None
     ) -> None:
-        """Let the server forget a CUDA region, or all."""
+        """Unregister a CUDA region, or all CUDA regions."""
         await self._do(m.UnregisterCudaSharedMemory(name), headers, query_params)
 
     # Inference

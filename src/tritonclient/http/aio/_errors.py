@@ -16,7 +16,7 @@ from ...transport.endpoint import Endpoint
 def also_known(
     error: ConnectionFailed | DeadlineExceeded, endpoint: Endpoint
 ) -> InferenceServerException:
-    """The same error, which is an `asyncio.TimeoutError` or an `aiohttp.ClientError` as well.
+    """Return a copy of an error that is also an `asyncio.TimeoutError` or `aiohttp.ClientError`.
 
     Programs that handle aiohttp's errors import it; without it these are what they were.
     """
