@@ -24,7 +24,7 @@ NAME = "grpc_image_client"
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Do what the flags ask for.
+    """Run the program with these flags.
 
     Raises:
         UsageError, ImageError, OSError, InferenceServerException: it can't be done.

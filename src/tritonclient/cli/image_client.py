@@ -220,7 +220,7 @@ def class_line(best: Classification) -> str:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Do what the flags ask for.
+    """Run the program with these flags.
 
     Raises:
         UsageError, ImageError, OSError, InferenceServerException: it can't be done.
@@ -347,7 +347,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def execute(
     work: Callable[[argparse.Namespace], None], arguments: argparse.Namespace, name: str
 ) -> int:
-    """Do a program's work, and tell what went wrong; returns the exit status."""
+    """Run a program, and print its errors; return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names and labels may hold anything
             stream.reconfigure(errors="backslashreplace")

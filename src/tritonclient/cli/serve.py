@@ -179,7 +179,7 @@ def _exit_at_once() -> None:
 
 
 def _problem(arguments: argparse.Namespace) -> str | None:
-    """Why this server can't do what was asked, or None."""
+    """Return why these arguments cannot be served, or None."""
     if not (arguments.allow_http or arguments.allow_grpc):
         return "there is nothing to serve without HTTP and gRPC"
     if arguments.model_control_mode == "poll":
@@ -222,7 +222,7 @@ def _server(arguments: argparse.Namespace) -> Server:
 
 
 def _services(server: Server, arguments: argparse.Namespace) -> Iterator[str]:
-    """What is served and where, in the words of tritonserver."""
+    """Yield each service and its address, as tritonserver prints them."""
     if arguments.allow_grpc:
         yield f"GRPCInferenceService at {arguments.grpc_address}:{server.grpc_port}"
     if arguments.allow_http:

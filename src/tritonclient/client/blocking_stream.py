@@ -1,4 +1,4 @@
-"""Streams of inferences over gRPC: what both runtimes do with requests and responses."""
+"""Streams of inferences over gRPC: `InferStream`, and what both runtimes share."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _feed(duplex: Duplex, requests: Requests, failures: list[BaseException]) -> 
             duplex.send(message_of(request))
         duplex.end()
     except InferenceServerException:
-        pass  # the receiver is told as well
+        pass  # the receiver gets the error as well
     except BaseException as error:
         failures.append(error)
         duplex.cancel()

@@ -33,9 +33,9 @@ class SharedTensor:
         self._byte_size = block.byte_size if block else 0
 
     def read(self) -> Array:
-        """Its elements as an array.
+        """Return its elements as an array.
 
-        In system shared memory that is a view: what is written to it is in the tensor. BYTES, and
+        In system shared memory the array is a view: writing to it changes the tensor. BYTES, and
         tensors on a GPU, are copied.
         """
         if self._block is None:

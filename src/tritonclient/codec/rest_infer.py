@@ -4,8 +4,8 @@ Source: KServe v2 REST specification, "Inference"; Triton's binary tensor extens
 Inference-Header-Content-Length gives the length of the JSON, after which the data of each binary
 tensor follows, in order and without padding.
 
-Describing the same tensors again is the common case, so the pieces of JSON that are written and
-the heads that are read are remembered.
+Programs use the same tensors again and again, so encoded JSON and decoded heads are kept as
+templates.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ def _parse_answer(head: bytes) -> _Head:
 
 
 def _without_nulls(value: Any) -> Any:
-    """A value without the members that are null, as KServe's servers write what they leave out."""
+    """Return a value without null members, which KServe's servers write for missing ones."""
     if not isinstance(value, dict):
         return value
     return {name: member for name, member in value.items() if member is not None}

@@ -5,8 +5,8 @@ A message is written as a head, which describes the tensors, followed by their r
 protobuf classes would copy these twice each way, so the messages are written and read here: what
 is sent refers to the tensors' own memory, and the tensors of an answer are views of its message.
 
-Describing the same tensors again is the common case, so the fields that are written and the heads
-that are read are remembered. A head is remembered without its id, which differs between calls.
+Programs use the same tensors again and again, so encoded fields and decoded heads are kept as
+templates. A head is kept without its id, which differs between calls.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def _integer(name: str, value: int) -> tuple[int, int, int]:
 
 
 class _Output(NamedTuple):
-    """An output without what its raw contents tell.
+    """An output without its raw contents.
 
     Attributes:
         size: bytes of its data; None for elements of BYTES, which vary.
@@ -267,14 +267,14 @@ def decode_stream_response(message: Buffer) -> InferStreamResponse:
 
 
 def data_offset(prefix: Buffer, *, stream: bool = False) -> int:
-    """Where the first raw contents of an answer begin, told by the message's first bytes.
+    """Return the offset of the first raw contents of a response, from its first bytes.
 
     Args:
         prefix: any number of them.
         stream: whether the message is a stream's response, in which the answer is wrapped.
 
     Returns:
-        The offset from the message's beginning, or 0 when these bytes do not tell it.
+        The offset from the message's beginning, or 0 if these bytes are not enough.
     """
     view = memoryview(prefix)
     position, size = 0, len(view)

@@ -1,7 +1,7 @@
-"""Where everything stands in answers over gRPC, remembered for the answers to come.
+"""Response templates: the offsets of the parts of gRPC inference responses.
 
-The answers to calls that are alike differ in their data and ids only. When one has the length of an
-earlier one and the same bytes around data and id, its parts are where they were in that one.
+Responses to similar calls differ in their data and ids only. If a response has the length of an
+earlier one, and the same bytes outside data and id, its parts have the same offsets.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _make: Any = tuple.__new__
 
 
 class Layout(NamedTuple):
-    """Where the parts of a message stand.
+    """The offsets of the parts of a message.
 
     Attributes:
-        fixed: what is the same in all such messages, and where it begins.
-        id_start, id_end: where the id stands; both 0 when there is none.
-        response: the answer without id and outputs.
+        fixed: bytes that all such messages share, and their offsets.
+        id_start, id_end: offsets of the id; both 0 without an id.
+        response: the response without id and outputs.
         outputs: name, datatype and shape of the outputs, and where their data begin and end.
     """
 
@@ -38,7 +38,7 @@ class Layout(NamedTuple):
     outputs: tuple[tuple[str, str, tuple[int, ...], int, int], ...]
 
     def read(self, message: bytearray) -> InferResponse | None:
-        """The answer in a message of the same length; None if it is not laid out like this.
+        """Return the response in a message of the same length; None if its fixed bytes differ.
 
         Raises:
             ValueError: its id is not UTF-8.

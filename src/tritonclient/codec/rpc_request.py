@@ -20,7 +20,7 @@ _INVALID = "<invalid>"
 
 
 class _Input(NamedTuple):
-    """An input without what its raw contents tell.
+    """An input without its raw contents.
 
     Attributes:
         elsewhere: whether it lies in shared memory.

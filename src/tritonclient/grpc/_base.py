@@ -177,10 +177,9 @@ class GrpcClientBase(InferenceServerClientBase):
         parameters: Mapping[str, Any] | None,
         name: str = "infer",
     ) -> InferCall:
-        """The call that the arguments of `infer` make.
+        """Return the call for the arguments of `infer`.
 
-        What a call of nothing but tensors looks like is remembered, so that a further one like it
-        brings only its data.
+        A call with tensors only is kept as a template, so that a similar call only adds its data.
         """
         inputs = listed(inputs)
         outputs = None if outputs is None else listed(outputs)
@@ -306,7 +305,7 @@ def closed(*, waited_for: bool = True) -> ValueError:
 
 
 def seconds(timeout: float | None) -> float | None:
-    """A time limit as transports take it; one of 0 or less is over at once."""
+    """Return a timeout for transports; 0 or less times out at once."""
     if timeout is None or timeout == math.inf:
         return None
     return max(float(timeout), 1e-6)

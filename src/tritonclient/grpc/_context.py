@@ -21,7 +21,7 @@ class CallContext:
         self._future = grpc_future
 
     def cancel(self) -> None:
-        """End the call, of which the server is told; harmless when it is over."""
+        """Cancel the call, also on the server; no effect after its end."""
         self._future.cancel()
 
     def done(self) -> bool:

@@ -1,4 +1,4 @@
-"""Errors as grpcio tells them, which programs know: each has a status of gRPC, in its words."""
+"""Errors with the gRPC status and texts of grpcio, which programs know."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..errors import (
 )
 from ..transport.endpoint import parse_url
 
-#: The statuses of what goes wrong without a word from the server.
+#: Statuses of errors that are not the server's.
 _STATUSES: tuple[tuple[type[InferenceServerException], str], ...] = (
     (ConnectionFailed, "UNAVAILABLE"),
     (DeadlineExceeded, "DEADLINE_EXCEEDED"),
@@ -26,7 +26,7 @@ _STATUSES: tuple[tuple[type[InferenceServerException], str], ...] = (
 
 
 def get_error_grpc(rpc_error: Any) -> InferenceServerException:
-    """The exception that stands for a `grpc.RpcError`."""
+    """Return the exception for a `grpc.RpcError`."""
     if hasattr(rpc_error, "cancelled") and rpc_error.cancelled():
         # Of a call that was cancelled here grpcio knows no more, and would wait for it for ever.
         return get_cancelled_error(rpc_error.details())
@@ -35,7 +35,7 @@ def get_error_grpc(rpc_error: Any) -> InferenceServerException:
 
 
 def raise_error_grpc(rpc_error: Any) -> NoReturn:
-    """Raise the exception that stands for a `grpc.RpcError`."""
+    """Raise the exception for a `grpc.RpcError`."""
     raise get_error_grpc(rpc_error) from None
 
 

@@ -46,11 +46,11 @@ class Duplex(Protocol):
 
 
 class _InferStream:
-    """Requests go out in the order in which they are sent, and responses to the callback.
+    """A stream that sends requests in order and passes responses to the callback.
 
     Args:
         callback: called on the reader's thread with `result` and `error` by name.
-        verbose: print what comes.
+        verbose: print responses.
     """
 
     def __init__(self, callback: Callback, verbose: bool) -> None:
@@ -66,7 +66,7 @@ class _InferStream:
         self._request_queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def start(self, open: Callable[[], Duplex]) -> None:
-        """Open the stream, and read from it; that it can't be opened is told to the callback."""
+        """Open the stream and read from it; the callback gets the error if it cannot be opened."""
         try:
             self._duplex = open()
         except InferenceServerException as error:
@@ -105,7 +105,7 @@ class _InferStream:
 
     def _drain(self, duplex: Duplex) -> None:
         while True:
-            with contextlib.suppress(InferenceServerException):  # the reader is told as well
+            with contextlib.suppress(InferenceServerException):  # the reader gets the error as well
                 duplex.drain()
             with self._lock:
                 if duplex.sent():
@@ -143,13 +143,13 @@ class _InferStream:
     # The end
 
     def close(self, cancel_requests: bool = False, timeout: float | None = SILENCE) -> None:
-        """Send no more, and wait until all responses have come and the callback has had them.
+        """Send no more, and wait until the callback has got all responses.
 
-        In the callback it does not wait; the responses go on coming.
+        In the callback it does not wait; responses continue.
 
         Args:
-            cancel_requests: do not wait for responses; the callback is told that.
-            timeout: seconds that the server may be silent before what is left is cancelled.
+            cancel_requests: do not wait for responses; the callback gets an error.
+            timeout: seconds without data before remaining requests are cancelled.
         """
         duplex, reader = self._duplex, self._reader
         if duplex is not None:

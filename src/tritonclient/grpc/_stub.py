@@ -33,7 +33,7 @@ class _StubTransport:
         self._client = client
 
     def _begin(self, call: GrpcCall[Any], timeout: float | None, future: bool = False) -> Any:
-        """Call the procedure; returns the response, or what is awaited for it."""
+        """Call the procedure; return the response, or an awaitable of it."""
         method = call.path.rpartition("/")[2]
         message = rpc.parse(f"{method}Request", call.message())
         options = {

@@ -54,9 +54,9 @@ class HttpClientBase(InferenceServerClientBase):
         max_response_size: largest answer to accept, in bytes, also after decompression.
     """
 
-    #: What is said of calls when the client is closed.
+    #: Error text for calls of a closed client.
     _CLOSED: ClassVar[str]
-    #: A client's method to post something, and again, to tell whether a program replaced it.
+    #: The client's method `_post`, and its original, to see if a program replaced it.
     _post: Any
     _own_post: ClassVar[Any]
 
@@ -119,10 +119,9 @@ class HttpClientBase(InferenceServerClientBase):
         response_compression_algorithm: str | None,
         parameters: Mapping[str, Any] | None,
     ) -> InferCall | Post:
-        """The call that the arguments of `infer` make, or what to give to `_post` instead.
+        """Return the call for the arguments of `infer`, or the arguments of `_post`.
 
-        What a call of nothing but tensors looks like is remembered, so that a further one like it
-        brings only its data.
+        A call with tensors only is kept as a template, so that a similar call only adds its data.
         """
         self._check_open()
         inputs = listed(inputs)
@@ -233,7 +232,7 @@ class HttpClientBase(InferenceServerClientBase):
         timeout: int | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> tuple[bytes, int | None]:
-        """The body that `infer` sends for these arguments, to be sent by other means.
+        """Return the body that `infer` sends for these arguments, for other HTTP clients.
 
         Returns:
             The body, and the length of the JSON at its beginning, which is the value of the header
@@ -258,13 +257,13 @@ class HttpClientBase(InferenceServerClientBase):
         header_length: int | None = None,
         content_encoding: str | None = None,
     ) -> InferResult:
-        """The answer in a body that was received by other means; see `InferResult`."""
+        """Return the result in a body that another HTTP client received; see `InferResult`."""
         return InferResult.from_response_body(
             response_body, verbose, header_length, content_encoding
         )
 
     def _show(self, *shown: Any) -> None:
-        """Print something if `verbose` asks for it."""
+        """Print a text if `verbose` is set."""
         if self._verbose:
             print(
                 *[
@@ -281,7 +280,7 @@ def _as_post(
     request_compression: str | None,
     response_compression: str | None,
 ) -> Post:
-    """An inference in the words of `_post`."""
+    """Return the arguments of `_post` for an inference."""
     _check_compression(request_compression, response_compression)
     encoded = encode_request(request)
     body = b"".join(encoded.body)

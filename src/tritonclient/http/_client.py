@@ -41,14 +41,12 @@ class InferenceServerClient(HttpClientBase):
 
     Args:
         url: `host[:port][/base/path]`, without a scheme.
-        verbose: print what is sent and what comes back. The values of headers and query parameters
+        verbose: print requests and responses. The values of headers and query parameters
             that may be secrets are masked; a collection of names shows those, and all else.
-        concurrency: how many connections there may be, and so how many requests of `async_infer`
-            are on their way at the same time.
+        concurrency: largest number of connections, and of requests of `async_infer` in flight.
         connection_timeout: seconds that connecting may take, None for no limit.
-        network_timeout: seconds that the server may be silent, None for no limit.
-        max_greenlets: how many threads carry the requests of `async_infer`; by default as many as
-            there may be connections.
+        network_timeout: seconds to wait without receiving data, None for no limit.
+        max_greenlets: number of threads for `async_infer`; `concurrency` by default.
         ssl: use TLS; without it the arguments that follow have no effect, and are warned of.
         ssl_options: `ca_certs` is a file of certificate authorities to trust, `certfile` and
             `keyfile` are the client's own certificate and key, `server_hostname` is the name to
@@ -398,13 +396,13 @@ class InferenceServerClient(HttpClientBase):
             timeout: microseconds that the request may wait in the server's queue.
             headers: further HTTP headers.
             query_params: query parameters of the URL.
-            request_compression_algorithm: "gzip" or "deflate", to compress what is sent.
-            response_compression_algorithm: the same, asked of the server.
+            request_compression_algorithm: "gzip" or "deflate", to compress the request.
+            response_compression_algorithm: "gzip" or "deflate", requested from the server.
             parameters: further parameters for the model.
 
         Raises:
-            InferenceServerException: the server refused or can't be reached, or an argument is
-                not what it should be.
+            InferenceServerException: the server refused or can't be reached, or an argument
+                has a wrong type or value.
         """
         call = self._infer_call(
             model_name,
@@ -465,7 +463,7 @@ class InferenceServerClient(HttpClientBase):
             response_compression_algorithm,
             parameters,
         )
-        # By way of a method, so that the client outlives what it is to send.
+        # A bound method keeps the client alive until the request is sent.
         future = self._workers.submit(self._send, call)
         if self._verbose:
             from concurrent.futures import wait

@@ -51,7 +51,7 @@ def _get_query_string(query_params: Mapping[str, Any]) -> str:
 
 
 def _get_error(response: Any) -> InferenceServerException | None:
-    """The error that an answer stands for, or None.
+    """Return the error of a response, or None.
 
     Args:
         response: something with a `status_code` and `read()`.
@@ -64,7 +64,7 @@ def _get_error(response: Any) -> InferenceServerException | None:
 
 
 def _raise_if_error(response: Any) -> None:
-    """Raise what an answer with an error status stands for.
+    """Raise the error of a response with an error status.
 
     Args:
         response: something with a `status_code` and `read()`.

@@ -132,7 +132,7 @@ def set_shared_memory_region_from_dlpack(
     """Copy tensors of other libraries into a region, one behind the other.
 
     Args:
-        input_values: tensors that speak DLPack, in row-major order, on a GPU or the CPU.
+        input_values: tensors that support DLPack, in row-major order, on a GPU or the CPU.
         offset: where the first one begins.
 
     Raises:

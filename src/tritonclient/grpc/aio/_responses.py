@@ -1,4 +1,4 @@
-"""The responses of a stream of the classic awaiting client."""
+"""The responses of a stream of the classic asyncio client."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class Responses(AsyncIterator["Response"]):
                 self.cancel()
 
     def cancel(self) -> bool:
-        """End the stream at once; whether it had not ended yet.
+        """Cancel the stream; return True if it had not ended.
 
-        What is then asked of it raises an error that is also an `asyncio.CancelledError`.
+        Later calls raise an error that is also an `asyncio.CancelledError`.
         """
         opened = self._opening.done() and not self._opening.cancelled()
         if opened and self._opening.exception() is not None:
@@ -146,7 +146,7 @@ async def _feed(
     try:
         duplex = await asyncio.shield(opening)
     except Exception:
-        return  # the reader is told as well
+        return  # the reader gets the error as well
     try:
         async for request in requests:
             message = encode(request)

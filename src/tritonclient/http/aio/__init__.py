@@ -50,7 +50,7 @@ __all__ = [
 
 
 async def _get_error(response: Any) -> InferenceServerException | None:
-    """Return the error that a response stands for, or None.
+    """Return the error of a response, or None.
 
     Args:
         response: something with a `status` and an awaited `read()`, as of aiohttp.
@@ -63,7 +63,7 @@ async def _get_error(response: Any) -> InferenceServerException | None:
 
 
 async def _raise_if_error(response: Any) -> None:
-    """Raise what a response with an error status stands for; see `_get_error`.
+    """Raise the error of a response with an error status; see `_get_error`.
 
     Raises:
         InferenceServerException: the status is no success.
@@ -74,11 +74,11 @@ async def _raise_if_error(response: Any) -> None:
 
 
 class InferenceServerClient(HttpClientBase):
-    """A client of an inference server for coroutines; its methods are those of the blocking one.
+    """A client of an inference server on asyncio, with the methods of the blocking client.
 
     Args:
         url: `host[:port][/base/path]`, without a scheme.
-        verbose: print what is sent and what comes back. The values of headers and query parameters
+        verbose: print requests and responses. The values of headers and query parameters
             that may be secrets are masked; a collection of names shows those, and all else.
         conn_limit: how many connections there may be.
         conn_timeout: seconds that a call may take from its beginning to its end, None for no limit.
@@ -394,8 +394,8 @@ class InferenceServerClient(HttpClientBase):
         """Run a model; see the blocking client.
 
         Raises:
-            InferenceServerException: the server refused or can't be reached, or an argument is
-                not what it should be.
+            InferenceServerException: the server refused or can't be reached, or an argument
+                has a wrong type or value.
         """
         call = self._infer_call(
             model_name,
