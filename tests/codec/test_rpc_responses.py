@@ -44,7 +44,7 @@ def test_answers_mean_what_protobuf_says(message):
 @MANY
 @given(pb_strategies.answers(), st.data())
 def test_answers_like_earlier_ones_mean_what_protobuf_says(message, data):
-    """What is remembered is only where things are, and not the things."""
+    """A response template holds offsets, and not the data."""
     for _ in range(6):
         size = len(message.id.encode())
         message.id = "".join(data.draw(st.sampled_from("abc")) for _ in range(size))

@@ -240,7 +240,7 @@ def test_room_among_holes():
 
 
 def test_room_with_much_abandoned():
-    """What is given back late costs nothing until it is due."""
+    """A block that is returned late costs nothing until it is due."""
 
     def abandoned(n):
         room = Room((n + 1) * ALIGNMENT, clock=lambda: 0.0)

@@ -71,8 +71,8 @@ class InferenceServerClient(AdminClient):
         creds: a `grpc.ChannelCredentials`, used instead of the files; calls then go through grpcio.
         keepalive_options: when to send keepalive pings; never by default.
         channel_args: channel arguments of grpcio, such as
-            `[("grpc.max_receive_message_length", 2**20)]`, which replace `keepalive_options`. Calls go
-            through grpcio if this package does not implement an argument.
+            `[("grpc.max_receive_message_length", 2**20)]`, which replace `keepalive_options`. With
+            arguments that this package does not implement, calls go through grpcio.
         max_response_size: refuse larger answers, in bytes, also after decompression; it wins over
             "grpc.max_receive_message_length". Unless one of them is given, 2 GiB may be received,
             and a compressed answer may grow to 256 MiB.
