@@ -54,7 +54,7 @@ test-long: .venv/.test
 # The tests of the Java client, which need a JDK (17 or newer) and Maven. Those that take long make
 # 100,000 calls and look at what they leave behind.
 test-java: .venv/.test
-	@$(BIN)/python -m pytest tests/test_java.py $(ARGS)
+	@$(BIN)/python -m pytest tests/languages/test_java.py $(ARGS)
 
 test-long-java:
 	@cd java && mvn -B -ntp -q test -Dtest.excluded= -Dtest.groups=long -Dsurefire.failIfNoSpecifiedTests=false

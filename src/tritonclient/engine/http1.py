@@ -217,6 +217,11 @@ class Http1:
         """Whether all of what `get_buffer` gives belongs to the answer's body."""
         return self._state is _LENGTH
 
+    @property
+    def collected(self) -> bytearray:
+        """What has come so far of a body of unknown length, for those who read events in it."""
+        return self._parts
+
     def start(self, head: bytes, body: Iterable[Buffer] = ()) -> list[Buffer]:
         """Begin an exchange; what to send is the head (`encode_head`) and the body's buffers."""
         if self._state is not _IDLE:

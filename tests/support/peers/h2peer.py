@@ -101,7 +101,7 @@ def feed(engine: Http2, received: bytes | bytearray | memoryview) -> None:
 
 
 def sent(engine: Http2, limit: int = 2**31 - 1) -> bytes:
-    """Return the bytes that the peer has to send."""
+    """Return the bytes that the engine has to send."""
     return b"".join(engine.data_to_send(limit))
 
 

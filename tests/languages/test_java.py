@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests import triton as real_triton
+from tests.support.servers import triton as real_triton
 from tritonclient.server import Server
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATIENCE = 900  # seconds for one run of Maven: the first one fetches its plugins
 GRPC = "triton.client:java-grpc"
 MAVEN = ("mvn", "-B", "-ntp", "-q")
