@@ -23,7 +23,7 @@ from tests.support.rpc_meaning import (
 from tests.support.strategies import TEXT
 from tritonclient import messages as m
 from tritonclient.client.inference import InferResult
-from tritonclient.codec import messages_pb, rpc_infer, rpc_layout, rpc_request, wire
+from tritonclient.codec import messages_pb, response_template, rpc_infer, rpc_request, wire
 from tritonclient.errors import InvalidArgument, ProtocolError
 
 
@@ -74,7 +74,7 @@ def test_answers_of_many_lengths():
             answer = m.InferResponse("m", outputs=(output,))
             message = joined(rpc_infer.encode_response(answer))
             assert rpc_infer.decode_response(message) == answer
-            assert len(rpc_layout.layouts) <= 256
+            assert len(response_template.templates) <= 256
 
 
 def test_an_id_that_is_no_text_is_found_in_any_answer():

@@ -194,7 +194,7 @@ def decode_response(headers: Mapping[str, str], body: Buffer) -> InferResponse:
         ValueError: the body is not an inference answer.
     """
     head_bytes, view, position = _split(headers, body)
-    head = _read_answer(head_bytes) if len(head_bytes) <= 2048 else _parse_answer(head_bytes)
+    head = _response_head(head_bytes) if len(head_bytes) <= 2048 else _parse_answer(head_bytes)
     tensors = _tensors(head.tensors, view, position)
     name, version, id, parameters = head.members.values()
     # A copy, since the head is remembered.
@@ -261,7 +261,7 @@ def _without_nulls(value: Any) -> Any:
     return {name: member for name, member in value.items() if member is not None}
 
 
-_read_answer = lru_cache(maxsize=256)(_parse_answer)
+_response_head = lru_cache(maxsize=256)(_parse_answer)
 
 
 def _describe(value: dict[str, Any], kind: str) -> tuple[_Described, ...]:

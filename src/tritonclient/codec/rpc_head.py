@@ -15,8 +15,8 @@ from ..datatypes import Buffer
 from ..messages import NO_PARAMETERS, Parameter
 from . import wire
 
-#: Heads up to this size are worth remembering.
-MAX_REMEMBERED = 2048
+#: Heads up to this size are kept as templates.
+MAX_TEMPLATE = 2048
 _DOUBLE = struct.Struct("<d")
 _ID = 3
 

@@ -29,7 +29,7 @@ from ..messages import (
 )
 from . import contents, rpc_head, wire
 from .checks import check_elements, check_name, check_shape, check_size
-from .rpc_layout import MAX_SIZE, layouts, remember_layout
+from .response_template import MAX_SIZE, store_template, templates
 
 #: Fields of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse.
 _RAW_INPUT, _RAW_OUTPUT, _ANSWER = 7, 6, 2
@@ -225,8 +225,8 @@ def decode_response(message: Buffer) -> InferResponse:
     if len(message) <= MAX_SIZE:
         if type(message) is not bytearray:
             message = bytearray(message)
-        for layout in layouts.get(len(message), ()):
-            response = layout.read(message)
+        for template in templates.get(len(message), ()):
+            response = template.read(message)
             if response is not None:
                 return response
     view = memoryview(message)
@@ -234,13 +234,13 @@ def decode_response(message: Buffer) -> InferResponse:
         view = memoryview(bytearray(message))
     parts = rpc_head.split(view, _RAW_OUTPUT)
     head = parts.head
-    answer = _remembered(head) if len(head) <= rpc_head.MAX_REMEMBERED else _read(head)
+    answer = _response_head(head) if len(head) <= rpc_head.MAX_TEMPLATE else _read(head)
     # A copy, since the head is remembered.
     given = dict(answer.parameters) if answer.parameters else NO_PARAMETERS
     outputs = _outputs(answer, parts.raw)
     response = InferResponse(answer.name, answer.version, parts.id, given, outputs)
     if answer.is_raw:
-        remember_layout(view, parts, response)
+        store_template(view, parts, response)
     return response
 
 
@@ -302,7 +302,7 @@ def _read(message: bytes) -> _Answer:
     return _Answer(head.name, head.version, rpc_head.values(head.parameters), outputs, is_raw)
 
 
-_remembered = lru_cache(maxsize=256)(_read)
+_response_head = lru_cache(maxsize=256)(_read)
 
 
 def _output(tensor: rpc_head.Tensor) -> _Output:
