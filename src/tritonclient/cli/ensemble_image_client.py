@@ -21,7 +21,7 @@ NAME = "ensemble_image_client"
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Run the program with these flags.
+    """Do what the flags ask for.
 
     Raises:
         UsageError, ImageError, OSError, InferenceServerException: it can't be done.
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("image_filename", help="an image file, or a folder whose images to classify")
-    add("-v", "--verbose", action="store_true", help="print details, and tracebacks of errors")
+    add("-v", "--verbose", action="store_true", help="tell more, and show where an error arose")
     add("-m", "--model-name", default="preprocess_inception_ensemble", help="name of the ensemble")
     add("-c", "--classes", type=positive, default=1, help="classes to show for each image (1)")
     add("-u", "--url", help="URL of the server (localhost:8000 for HTTP, localhost:8001 for gRPC)")

@@ -24,7 +24,7 @@ NAME = "grpc_image_client"
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Run the program with these flags.
+    """Do what the flags ask for.
 
     Raises:
         UsageError, ImageError, OSError, InferenceServerException: it can't be done.

@@ -178,7 +178,7 @@ class Job:
         return {model.input: Tensor(array, model.pixels.datatype)}
 
     def options(self, batch: Batch) -> dict[str, Any]:
-        """Return the requested output with the best classes."""
+        """What to ask for: the best classes."""
         return {
             "version": self.model.version,
             "outputs": [RequestedOutput(self.model.output, classes=self.classes)],
@@ -220,7 +220,7 @@ def class_line(best: Classification) -> str:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Run the program with these flags.
+    """Do what the flags ask for.
 
     Raises:
         UsageError, ImageError, OSError, InferenceServerException: it can't be done.
@@ -398,7 +398,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `image_client` and `grpc_image_client` have in common."""
     add = parser.add_argument
     add("image_filename", help="an image file, or a folder whose images to classify")
-    add("-v", "--verbose", action="store_true", help="print details, and tracebacks of errors")
+    add("-v", "--verbose", action="store_true", help="tell more, and show where an error arose")
     add(
         "-a",
         "--async",

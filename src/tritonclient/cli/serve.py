@@ -131,7 +131,7 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
         help="1 logs every request (default: 0)",
     )
     ignored = parser.add_argument_group(
-        "tritonserver flags that are accepted without effect",
+        "flags of tritonserver that are taken and have no effect",
         fill(", ".join(_WITHOUT_EFFECT), 76, break_on_hyphens=False),
     )
     for flag in _WITHOUT_EFFECT:
@@ -179,7 +179,7 @@ def _exit_at_once() -> None:
 
 
 def _problem(arguments: argparse.Namespace) -> str | None:
-    """Return why these arguments cannot be served, or None."""
+    """Why this server can't do what was asked, or None."""
     if not (arguments.allow_http or arguments.allow_grpc):
         return "there is nothing to serve without HTTP and gRPC"
     if arguments.model_control_mode == "poll":

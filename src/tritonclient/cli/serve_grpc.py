@@ -61,9 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="0 takes a free one (default: %(default)s)",
     )
-    switch(
-        grpc, "--reuse-grpc-port", False, "allow several servers to share the port (SO_REUSEPORT)"
-    )
+    switch(grpc, "--reuse-grpc-port", False, "let servers that have this share the port")
     switch(grpc, "--grpc-use-ssl", False, "serve over TLS, with the certificate and key below")
     switch(
         grpc,

@@ -106,7 +106,7 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         await duplex.send(message_of(make_request(model, inputs, **options)))
 
     async def end(self) -> None:
-        """Close the sending side of the stream: no more requests will follow."""
+        """Tell the server that no more requests will come."""
         duplex = self._duplex or await self._opened()
         await duplex.end()
 

@@ -62,7 +62,7 @@ def answer_of(message: Buffer, url: str) -> InferResponse | InferenceServerExcep
 
 
 class Duplex(Protocol):
-    """A stream of a blocking transport."""
+    """A stream as a blocking transport gives it."""
 
     @property
     def ended(self) -> bool: ...
@@ -125,7 +125,7 @@ class InferStream(Iterator[InferResult]):
         self._duplex.send(message_of(make_request(model, inputs, **options)))
 
     def end(self) -> None:
-        """Close the sending side; the stream ends with the last response."""
+        """Tell the server that no more requests will come; the stream ends with its last answer."""
         self._duplex.end()
 
     def cancel(self) -> None:

@@ -57,7 +57,7 @@ class _Refused(Exception):
 
 
 class Pool:
-    """Base of both `SharedMemory` classes: everything except sending requests."""
+    """What both kinds of `SharedMemory` have in common: everything but how requests are sent."""
 
     _segments: Sequence[Segment] = ()
 
@@ -117,7 +117,7 @@ class Pool:
         options: Mapping[str, Any],
         seconds: float | None,
     ) -> tuple[Flow[InferResult], Options]:
-        """Return the flow for the arguments of `Client.infer`, and its transport options.
+        """The flow that the arguments of `Client.infer` make, and the options to carry it with.
 
         Raises:
             TypeError, ValueError: an argument has a wrong type or value.

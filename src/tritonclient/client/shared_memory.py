@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SharedMemory(Pool):
-    """Memory that a `Client` shares with its server, for tensors that are not sent.
+    """Memory that a `Client` shares with its server, for tensors that do not travel.
 
         with client.shared_memory() as memory:
             result = client.infer("simple", {"INPUT0": a, "INPUT1": b}, shared_memory=memory)

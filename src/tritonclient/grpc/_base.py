@@ -179,7 +179,8 @@ class GrpcClientBase(InferenceServerClientBase):
     ) -> InferCall:
         """Return the call for the arguments of `infer`.
 
-        A call with tensors only is kept as a template, so that a similar call only adds its data.
+        What a call of nothing but tensors looks like is remembered, so that a further one like it
+        brings only its data.
         """
         inputs = listed(inputs)
         outputs = None if outputs is None else listed(outputs)

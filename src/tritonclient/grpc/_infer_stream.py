@@ -66,7 +66,7 @@ class _InferStream:
         self._request_queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def start(self, open: Callable[[], Duplex]) -> None:
-        """Open the stream and read from it; the callback gets the error if it cannot be opened."""
+        """Open the stream, and read from it; that it can't be opened is told to the callback."""
         try:
             self._duplex = open()
         except InferenceServerException as error:
@@ -105,7 +105,7 @@ class _InferStream:
 
     def _drain(self, duplex: Duplex) -> None:
         while True:
-            with contextlib.suppress(InferenceServerException):  # the reader gets the error as well
+            with contextlib.suppress(InferenceServerException):  # the reader is told as well
                 duplex.drain()
             with self._lock:
                 if duplex.sent():

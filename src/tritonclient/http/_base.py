@@ -121,7 +121,8 @@ class HttpClientBase(InferenceServerClientBase):
     ) -> InferCall | Post:
         """Return the call for the arguments of `infer`, or the arguments of `_post`.
 
-        A call with tensors only is kept as a template, so that a similar call only adds its data.
+        What a call of nothing but tensors looks like is remembered, so that a further one like it
+        brings only its data.
         """
         self._check_open()
         inputs = listed(inputs)
