@@ -1,4 +1,4 @@
-"""What all tests share: the servers that they run against."""
+"""Fixtures of all tests: the servers."""
 
 from __future__ import annotations
 

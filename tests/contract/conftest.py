@@ -79,7 +79,7 @@ def server(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="session", params=["http", "grpc", "grpcio"])
 def carrier(request: pytest.FixtureRequest) -> str:
-    """What carries the calls: HTTP, gRPC on our own engine, or gRPC through grpcio."""
+    """The transport: HTTP, gRPC on our own engine, or gRPC through grpcio."""
     return str(request.param)
 
 
