@@ -164,8 +164,8 @@ final class HttpOperation<T> extends Operation<T> {
 
   private static String refusalText(Answer answer) {
     int status = answer.status();
-    if (status >= 300 && status < 400 && answer.header("location") != null) {
-      return "redirected to " + answer.header("location") + ", which is not followed";
+    if (status >= 300 && status < 400 && answer.location() != null) {
+      return "redirected to " + answer.location() + ", which is not followed";
     }
     if (answer.body().length == 0) {
       return "Inference return status: " + status;

@@ -6,7 +6,6 @@ import java.net.http.HttpClient;
 import java.net.http.HttpConnectTimeoutException;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
-import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -15,7 +14,7 @@ import triton.client.InferenceCancelledException;
 import triton.client.InferenceException;
 
 /** One call on its way: its attempts, its deadline and its end. */
-final class Exchange {
+final class Exchange implements Abortable {
   /** Since Java 16 a cancelled future of HttpClient ends the request that it stands for. */
   private static final boolean CANCELS = Runtime.version().feature() >= 16;
 
@@ -32,8 +31,10 @@ final class Exchange {
   private volatile Collector collector;
   private volatile CompletableFuture<HttpResponse<byte[]>> request;
 
-  Exchange(Transport transport, HttpClient http, Call call) {
+  /** Creates a call; its first attempt goes to this server, or, for null, to the next one. */
+  Exchange(Transport transport, HttpClient http, Call call, Target first) {
     this.transport = transport;
+    this.target = first;
     this.http = http;
     this.call = call;
     this.timeoutNanos = call.timeout == null ? Long.MAX_VALUE : nanos(call.timeout);
@@ -52,7 +53,8 @@ final class Exchange {
     return done;
   }
 
-  Call call() {
+  @Override
+  public Call call() {
     return call;
   }
 
@@ -92,7 +94,12 @@ final class Exchange {
 
   private InferenceException interrupted() {
     return new InferenceCancelledException(
-        "the thread was interrupted" + where(), 0, url(), call.model, call.requestId, null);
+        "the thread was interrupted" + Failures.where(call, url()),
+        0,
+        url(),
+        call.model,
+        call.requestId,
+        null);
   }
 
   /** Sends the call and ends it at its deadline; the answer comes to {@link #done}. */
@@ -114,11 +121,17 @@ final class Exchange {
 
   private InferenceException timedOut() {
     return Failures.timeout(
-        "no complete answer within " + call.timeout.toMillis() + " ms" + where(), call, url());
+        "no complete answer within "
+            + call.timeout.toMillis()
+            + " ms"
+            + Failures.where(call, url()),
+        call,
+        url());
   }
 
   /** Ends the call, unless it has ended, and the connection that it is on. */
-  void abort(InferenceException reason) {
+  @Override
+  public void abort(InferenceException reason) {
     if (done.completeExceptionally(reason)) {
       endRequest(reason);
     }
@@ -139,7 +152,9 @@ final class Exchange {
     attempts++;
     answering = false;
     try {
-      target = transport.targets().next();
+      if (attempts > 1 || target == null) {
+        target = transport.targets().next();
+      }
     } catch (Exception e) {
       if (e instanceof InterruptedException) {
         Thread.currentThread().interrupt();
@@ -151,7 +166,7 @@ final class Exchange {
     try {
       sent = http.sendAsync(request(), this::receive);
     } catch (RuntimeException e) {
-      done.completeExceptionally(Failures.of(e, call, url(), where()));
+      done.completeExceptionally(Failures.of(e, call, url(), Failures.where(call, url())));
       return;
     }
     request = sent;
@@ -171,8 +186,8 @@ final class Exchange {
         HttpRequest.newBuilder(target.resolve(call.path))
             .method(
                 call.method, call.body == null ? HttpRequest.BodyPublishers.noBody() : call.body);
-    for (Map.Entry<String, String> header : call.headers.entrySet()) {
-      builder.setHeader(header.getKey(), header.getValue());
+    for (int i = 0; i < call.headers.size(); i += 2) {
+      builder.setHeader(call.headers.get(i), call.headers.get(i + 1));
     }
     if (!CANCELS && timeoutNanos != Long.MAX_VALUE) {
       builder.timeout(java.time.Duration.ofNanos(Math.max(1, remainingNanos())));
@@ -191,7 +206,7 @@ final class Exchange {
               if (error != null) {
                 failed(error);
               } else {
-                done.complete(new Answer(at, info.statusCode(), info.headers(), body));
+                done.complete(answer(at, info, body));
               }
             });
     collector = receiving;
@@ -199,6 +214,16 @@ final class Exchange {
       receiving.abort(new IOException("the call has ended"));
     }
     return receiving;
+  }
+
+  private static Answer answer(String url, HttpResponse.ResponseInfo info, byte[] body) {
+    return new Answer(
+        url,
+        info.statusCode(),
+        info.headers().firstValue("inference-header-content-length").orElse(null),
+        info.headers().firstValue("content-encoding").orElse(null),
+        info.headers().firstValue("location").orElse(null),
+        body);
   }
 
   private void failed(Throwable error) {
@@ -214,21 +239,11 @@ final class Exchange {
     if ((unreached || unanswered) && attempts <= transport.retries() && remainingNanos() > 0) {
       transport.executor().execute(this::attempt);
     } else {
-      done.completeExceptionally(Failures.of(error, call, url(), where()));
+      done.completeExceptionally(Failures.of(error, call, url(), Failures.where(call, url())));
     }
   }
 
   private String url() {
     return target == null ? "" : target.url();
-  }
-
-  /** What the call was, for messages in our own words. */
-  private String where() {
-    StringBuilder text = new StringBuilder(" (").append(call.method);
-    text.append(' ').append(url()).append(call.path);
-    if (!call.requestId.isEmpty()) {
-      text.append(", request id ").append(call.requestId);
-    }
-    return text.append(')').toString();
   }
 }

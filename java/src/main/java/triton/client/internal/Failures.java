@@ -85,6 +85,16 @@ final class Failures {
         "the answer can't be read: " + text(error) + where, 0, url, model, id, error);
   }
 
+  /** What a call was, for messages in our own words. */
+  static String where(Call call, String url) {
+    StringBuilder text = new StringBuilder(" (").append(call.method);
+    text.append(' ').append(url).append(call.path);
+    if (!call.requestId.isEmpty()) {
+      text.append(", request id ").append(call.requestId);
+    }
+    return text.append(')').toString();
+  }
+
   /** The text of an error, or of what led to it: the JDK often leaves it out. */
   static String text(Throwable error) {
     for (Throwable at = error; at != null; at = at.getCause()) {

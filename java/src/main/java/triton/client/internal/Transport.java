@@ -1,6 +1,7 @@
 package triton.client.internal;
 
 import java.io.IOException;
+import java.lang.ref.Cleaner;
 import java.net.http.HttpClient;
 import java.time.Duration;
 import java.util.Set;
@@ -17,8 +18,15 @@ import triton.client.InferenceCancelledException;
 import triton.client.InferenceException;
 import triton.client.InferenceProtocolException;
 
-/** Sends calls over HTTP/1.1 by the JDK's client. */
+/**
+ * Sends calls over HTTP/1.1. Asynchronous calls and those over TLS or by a proxy go by the JDK's
+ * client. Blocking ones go on connections of our own: handing a small call to another thread and
+ * back takes longer than the rest of it, and makes ten times the garbage.
+ */
 public final class Transport implements AutoCloseable {
+  /** Closes the connections of clients that were dropped without being closed. */
+  private static final Cleaner CLEANER = Cleaner.create();
+
   private static final AtomicInteger THREADS = new AtomicInteger();
 
   /** Where callbacks of asynchronous calls run: threads that end when they have nothing to do. */
@@ -30,7 +38,9 @@ public final class Transport implements AutoCloseable {
   private final Executor executor;
   private volatile int retries;
   private final long maxResponseSize;
-  private final Set<Exchange> running = ConcurrentHashMap.newKeySet();
+  private final Set<Abortable> running = ConcurrentHashMap.newKeySet();
+  private final Duration connectTimeout;
+  private final Pool pool = new Pool();
   private volatile HttpClient http;
 
   /**
@@ -47,6 +57,9 @@ public final class Transport implements AutoCloseable {
       int retries,
       long maxResponseSize) {
     this.targets = targets;
+    this.connectTimeout = connectTimeout;
+    Pool idle = pool; // the cleaner must not hold this transport
+    CLEANER.register(this, idle::close);
     this.executor = executor;
     this.retries = retries;
     this.maxResponseSize = maxResponseSize;
@@ -92,6 +105,11 @@ public final class Transport implements AutoCloseable {
     this.retries = retries;
   }
 
+  /** The time that connecting may take, or null for no limit. */
+  Duration connectTimeout() {
+    return connectTimeout;
+  }
+
   long maxResponseSize() {
     return maxResponseSize;
   }
@@ -102,12 +120,27 @@ public final class Transport implements AutoCloseable {
     if (open == null) {
       throw closed(call);
     }
-    Exchange exchange = new Exchange(this, open, call);
-    running.add(exchange);
+    Target first;
     try {
-      return decompressed(call, exchange.await());
+      first = targets.next();
+    } catch (Exception e) {
+      throw Failures.noEndpoint(e, call);
+    }
+    if (!first.isDirect()) {
+      Exchange exchange = new Exchange(this, open, call, first);
+      running.add(exchange);
+      try {
+        return decompressed(call, exchange.await());
+      } finally {
+        running.remove(exchange);
+      }
+    }
+    BlockingCall blocking = new BlockingCall(this, pool, call, first);
+    running.add(blocking);
+    try {
+      return decompressed(call, blocking.execute());
     } finally {
-      running.remove(exchange);
+      running.remove(blocking);
     }
   }
 
@@ -122,7 +155,7 @@ public final class Transport implements AutoCloseable {
       result.completeExceptionally(closed(call));
       return result;
     }
-    Exchange exchange = new Exchange(this, open, call);
+    Exchange exchange = new Exchange(this, open, call, null);
     running.add(exchange);
     exchange
         .done()
@@ -196,8 +229,9 @@ public final class Transport implements AutoCloseable {
   public void close() {
     HttpClient open = http;
     http = null;
-    for (Exchange exchange : running) {
-      exchange.abort(closed(exchange.call()));
+    pool.close();
+    for (Abortable each : running) {
+      each.abort(closed(each.call()));
     }
     if (open instanceof AutoCloseable) {
       try {
