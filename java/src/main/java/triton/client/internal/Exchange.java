@@ -174,6 +174,8 @@ final class Exchange implements Abortable {
         (response, error) -> {
           if (error != null) {
             failed(Failures.unwrap(error));
+          } else {
+            done.complete(answer(response));
           }
         });
     if (done.isDone()) { // ended meanwhile by another thread
@@ -197,18 +199,10 @@ final class Exchange implements Abortable {
 
   private HttpResponse.BodySubscriber<byte[]> receive(HttpResponse.ResponseInfo info) {
     answering = true;
-    String at = target.url();
     Collector receiving =
         new Collector(
             info.headers().firstValueAsLong("content-length").orElse(-1),
-            transport.maxResponseSize(),
-            (body, error) -> {
-              if (error != null) {
-                failed(error);
-              } else {
-                done.complete(answer(at, info, body));
-              }
-            });
+            transport.maxResponseSize());
     collector = receiving;
     if (done.isDone()) {
       receiving.abort(new IOException("the call has ended"));
@@ -216,14 +210,14 @@ final class Exchange implements Abortable {
     return receiving;
   }
 
-  private static Answer answer(String url, HttpResponse.ResponseInfo info, byte[] body) {
+  private Answer answer(HttpResponse<byte[]> response) {
     return new Answer(
-        url,
-        info.statusCode(),
-        info.headers().firstValue("inference-header-content-length").orElse(null),
-        info.headers().firstValue("content-encoding").orElse(null),
-        info.headers().firstValue("location").orElse(null),
-        body);
+        url(),
+        response.statusCode(),
+        response.headers().firstValue("inference-header-content-length").orElse(null),
+        response.headers().firstValue("content-encoding").orElse(null),
+        response.headers().firstValue("location").orElse(null),
+        response.body());
   }
 
   private void failed(Throwable error) {

@@ -66,16 +66,13 @@ public final class Transport implements AutoCloseable {
     HttpClient.Builder builder =
         HttpClient.newBuilder()
             .version(HttpClient.Version.HTTP_1_1)
+            .executor(CALLBACKS)
             .followRedirects(HttpClient.Redirect.NEVER);
     if (connectTimeout != null) {
       builder.connectTimeout(connectTimeout);
     }
     if (tls != null) {
-      builder.sslContext(tls).executor(CALLBACKS);
-    } else {
-      // Nothing of ours runs long on the thread that reads from sockets, and handing each answer
-      // over to another one first takes as long as the rest of a small call.
-      builder.executor(Runnable::run);
+      builder.sslContext(tls);
     }
     this.http = builder.build();
   }
