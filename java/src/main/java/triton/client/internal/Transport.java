@@ -41,7 +41,9 @@ public final class Transport implements AutoCloseable {
   private final Set<Abortable> running = ConcurrentHashMap.newKeySet();
   private final Duration connectTimeout;
   private final Pool pool = new Pool();
-  private volatile HttpClient http;
+  private final SSLContext tls;
+  private HttpClient http; // made when it is first needed, as it has a thread
+  private volatile boolean closed;
 
   /**
    * Creates a transport.
@@ -63,18 +65,25 @@ public final class Transport implements AutoCloseable {
     this.executor = executor;
     this.retries = retries;
     this.maxResponseSize = maxResponseSize;
-    HttpClient.Builder builder =
-        HttpClient.newBuilder()
-            .version(HttpClient.Version.HTTP_1_1)
-            .executor(CALLBACKS)
-            .followRedirects(HttpClient.Redirect.NEVER);
-    if (connectTimeout != null) {
-      builder.connectTimeout(connectTimeout);
+    this.tls = tls;
+  }
+
+  private synchronized HttpClient http() {
+    if (http == null) {
+      HttpClient.Builder builder =
+          HttpClient.newBuilder()
+              .version(HttpClient.Version.HTTP_1_1)
+              .executor(CALLBACKS)
+              .followRedirects(HttpClient.Redirect.NEVER);
+      if (connectTimeout != null) {
+        builder.connectTimeout(connectTimeout);
+      }
+      if (tls != null) {
+        builder.sslContext(tls);
+      }
+      http = builder.build();
     }
-    if (tls != null) {
-      builder.sslContext(tls);
-    }
-    this.http = builder.build();
+    return http;
   }
 
   private static ThreadFactory daemons() {
@@ -113,8 +122,7 @@ public final class Transport implements AutoCloseable {
 
   /** Sends a call and waits for its answer. */
   public Answer send(Call call) throws InferenceException {
-    HttpClient open = http;
-    if (open == null) {
+    if (closed) {
       throw closed(call);
     }
     Target first;
@@ -124,7 +132,7 @@ public final class Transport implements AutoCloseable {
       throw Failures.noEndpoint(e, call);
     }
     if (!first.isDirect()) {
-      Exchange exchange = new Exchange(this, open, call, first);
+      Exchange exchange = new Exchange(this, http(), call, first);
       running.add(exchange);
       try {
         return decompressed(call, exchange.await());
@@ -147,12 +155,11 @@ public final class Transport implements AutoCloseable {
    */
   public <T> CompletableFuture<T> sendAsync(Call call, Reader<T> reader) {
     CompletableFuture<T> result = new CompletableFuture<>();
-    HttpClient open = http;
-    if (open == null) {
+    if (closed) {
       result.completeExceptionally(closed(call));
       return result;
     }
-    Exchange exchange = new Exchange(this, open, call, null);
+    Exchange exchange = new Exchange(this, http(), call, null);
     running.add(exchange);
     exchange
         .done()
@@ -224,11 +231,15 @@ public final class Transport implements AutoCloseable {
    */
   @Override
   public void close() {
-    HttpClient open = http;
-    http = null;
+    closed = true;
     pool.close();
     for (Abortable each : running) {
       each.abort(closed(each.call()));
+    }
+    HttpClient open;
+    synchronized (this) {
+      open = http;
+      http = null;
     }
     if (open instanceof AutoCloseable) {
       try {
