@@ -27,8 +27,7 @@ final class Exchange implements Abortable {
 
   private int attempts;
   private Target target;
-  private volatile boolean answering;
-  private volatile Collector collector;
+  private volatile Receiver receiver;
   private volatile CompletableFuture<HttpResponse<byte[]>> request;
 
   /** Creates a call; its first attempt goes to this server, or, for null, to the next one. */
@@ -142,7 +141,7 @@ final class Exchange implements Abortable {
     if (running != null) {
       running.cancel(true);
     }
-    Collector receiving = collector;
+    Receiver receiving = receiver;
     if (receiving != null) {
       receiving.abort(reason);
     }
@@ -150,7 +149,8 @@ final class Exchange implements Abortable {
 
   private void attempt() {
     attempts++;
-    answering = false;
+    Receiver receiving = new Receiver(transport.maxResponseSize());
+    receiver = receiving;
     try {
       if (attempts > 1 || target == null) {
         target = transport.targets().next();
@@ -164,7 +164,7 @@ final class Exchange implements Abortable {
     }
     CompletableFuture<HttpResponse<byte[]>> sent;
     try {
-      sent = http.sendAsync(request(), this::receive);
+      sent = http.sendAsync(request(), receiving);
     } catch (RuntimeException e) {
       done.completeExceptionally(Failures.of(e, call, url(), Failures.where(call, url())));
       return;
@@ -197,17 +197,44 @@ final class Exchange implements Abortable {
     return builder.build();
   }
 
-  private HttpResponse.BodySubscriber<byte[]> receive(HttpResponse.ResponseInfo info) {
-    answering = true;
-    Collector receiving =
-        new Collector(
-            info.headers().firstValueAsLong("content-length").orElse(-1),
-            transport.maxResponseSize());
-    collector = receiving;
-    if (done.isDone()) {
-      receiving.abort(new IOException("the call has ended"));
+  /**
+   * Receives the answer. It knows nothing of this exchange: an idle connection of the JDK refers to
+   * it, and would keep the client that was dropped without being closed.
+   */
+  private static final class Receiver implements HttpResponse.BodyHandler<byte[]> {
+    private final long limit;
+    private Collector collector;
+    private Throwable aborted;
+
+    Receiver(long limit) {
+      this.limit = limit;
     }
-    return receiving;
+
+    @Override
+    public synchronized HttpResponse.BodySubscriber<byte[]> apply(HttpResponse.ResponseInfo info) {
+      long told = info.headers().firstValueAsLong("content-length").orElse(-1);
+      collector = new Collector(told, limit);
+      if (aborted != null) {
+        collector.abort(aborted);
+      }
+      return collector;
+    }
+
+    /** Whether the answer has begun. */
+    synchronized boolean isAnswering() {
+      return collector != null;
+    }
+
+    void abort(Throwable reason) {
+      Collector receiving;
+      synchronized (this) {
+        aborted = reason;
+        receiving = collector;
+      }
+      if (receiving != null) {
+        receiving.abort(reason);
+      }
+    }
   }
 
   private Answer answer(HttpResponse<byte[]> response) {
@@ -229,7 +256,8 @@ final class Exchange implements Abortable {
     if (unreached) {
       transport.targets().unreachable(target);
     }
-    boolean unanswered = call.idempotent && !answering && Failures.lostConnection(error);
+    boolean unanswered =
+        call.idempotent && !receiver.isAnswering() && Failures.lostConnection(error);
     if ((unreached || unanswered) && attempts <= transport.retries() && remainingNanos() > 0) {
       transport.executor().execute(this::attempt);
     } else {
