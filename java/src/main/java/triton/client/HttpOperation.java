@@ -111,6 +111,7 @@ final class HttpOperation<T> extends Operation<T> {
     boolean packs = content != null && packed != Compression.NONE;
     Body sent = packs ? content.compressed(packed.coding()) : content;
     Call call = new Call(method, path + query, sent, limit, repeatable, model, requestId);
+    call.header("User-Agent", "triton-client-java");
     if (content != null) {
       boolean json = content.headLength() < 0;
       call.header("Content-Type", json ? "application/json" : "application/octet-stream");

@@ -30,15 +30,7 @@ final class BlockingCall implements Abortable, Connection.Limit {
     this.pool = pool;
     this.call = call;
     this.target = first;
-    this.timeout = call.timeout == null ? NEVER : nanos(call.timeout);
-  }
-
-  private static long nanos(java.time.Duration time) {
-    try {
-      return time.toNanos();
-    } catch (ArithmeticException e) {
-      return NEVER; // more than 292 years
-    }
+    this.timeout = call.timeoutNanos();
   }
 
   /** The deadline has passed. */
@@ -80,7 +72,7 @@ final class BlockingCall implements Abortable, Connection.Limit {
     for (int attempt = 1; ; attempt++) {
       try {
         return attempt();
-      } catch (IOException | RuntimeException e) {
+      } catch (IOException | RuntimeException | OutOfMemoryError e) {
         boolean answering = connection != null && connection.isAnswering();
         drop();
         InferenceException failure = failure(e);
@@ -124,10 +116,7 @@ final class BlockingCall implements Abortable, Connection.Limit {
           "the thread was interrupted" + where, 0, target.url(), call.model, call.requestId, null);
     }
     if (error instanceof Late) {
-      return Failures.timeout(
-          "no complete answer within " + call.timeout.toMillis() + " ms" + where,
-          call,
-          target.url());
+      return Failures.timeout(call, target.url());
     }
     return Failures.of(error, call, target.url(), where);
   }
@@ -168,7 +157,7 @@ final class BlockingCall implements Abortable, Connection.Limit {
 
   private Connection connect() throws IOException {
     if (transport.connectTimeout() != null) {
-      connectBy = System.nanoTime() - start + nanos(transport.connectTimeout());
+      connectBy = System.nanoTime() - start + Call.nanos(transport.connectTimeout());
     }
     InetAddress[] addresses;
     try {
@@ -205,7 +194,7 @@ final class BlockingCall implements Abortable, Connection.Limit {
     Bytes head = new Bytes(384);
     head.append(call.method).append(" ").append(target.path()).append(call.path);
     head.append(" HTTP/1.1\r\nHost: ").append(target.host()).append(":");
-    head.append(Integer.toString(target.port())).append("\r\nUser-Agent: triton-client-java\r\n");
+    head.append(Integer.toString(target.port())).append("\r\n");
     if (call.body != null || !call.method.equals("GET")) {
       long length = call.body == null ? 0 : call.body.contentLength();
       head.append("Content-Length: ").append(Long.toString(length)).append("\r\n");

@@ -43,6 +43,20 @@ public final class Call {
     this.requestId = requestId;
   }
 
+  /** The time that the call may take, or the largest number for no limit. */
+  long timeoutNanos() {
+    return nanos(timeout);
+  }
+
+  /** A time in nanoseconds, or the largest number for none and for more than 292 years. */
+  static long nanos(Duration time) {
+    try {
+      return time == null ? Long.MAX_VALUE : time.toNanos();
+    } catch (ArithmeticException e) {
+      return Long.MAX_VALUE;
+    }
+  }
+
   /** Sets a header; names that differ in case alone are the same. */
   public Call header(String name, String value) {
     for (int i = 0; i < headers.size(); i += 2) {

@@ -36,15 +36,7 @@ final class Exchange implements Abortable {
     this.target = first;
     this.http = http;
     this.call = call;
-    this.timeoutNanos = call.timeout == null ? Long.MAX_VALUE : nanos(call.timeout);
-  }
-
-  private static long nanos(java.time.Duration timeout) {
-    try {
-      return timeout.toNanos();
-    } catch (ArithmeticException e) {
-      return Long.MAX_VALUE; // more than 292 years
-    }
+    this.timeoutNanos = call.timeoutNanos();
   }
 
   /** The answer; failures are InferenceExceptions. */
@@ -119,13 +111,7 @@ final class Exchange implements Abortable {
   }
 
   private InferenceException timedOut() {
-    return Failures.timeout(
-        "no complete answer within "
-            + call.timeout.toMillis()
-            + " ms"
-            + Failures.where(call, url()),
-        call,
-        url());
+    return Failures.timeout(call, url());
   }
 
   /** Ends the call, unless it has ended, and the connection that it is on. */

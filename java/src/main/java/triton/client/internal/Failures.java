@@ -40,8 +40,14 @@ final class Failures {
         && !(error instanceof SSLException);
   }
 
-  static InferenceException timeout(String message, Call call, String url) {
-    return new InferenceTimeoutException(message, 0, url, call.model, call.requestId, null);
+  static InferenceException timeout(Call call, String url) {
+    return new InferenceTimeoutException(
+        "no complete answer within " + call.timeout.toMillis() + " ms" + where(call, url),
+        0,
+        url,
+        call.model,
+        call.requestId,
+        null);
   }
 
   static InferenceException noEndpoint(Exception error, Call call) {
@@ -60,13 +66,7 @@ final class Failures {
           "cannot connect: " + text(error) + where, 0, url, model, id, error);
     }
     if (error instanceof HttpTimeoutException) {
-      return new InferenceTimeoutException(
-          "no complete answer within " + call.timeout.toMillis() + " ms" + where,
-          0,
-          url,
-          model,
-          id,
-          error);
+      return timeout(call, url);
     }
     if (error instanceof CancellationException) {
       return new InferenceCancelledException(
