@@ -7,12 +7,13 @@ BIN := .venv/bin
 # Seconds for each target of `make fuzz`.
 TIME ?= 60
 
-.PHONY: help demo test check fix bench docs fuzz clean
+.PHONY: help demo test test-cpp check fix bench docs fuzz clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo   start the embedded server and let image_client read handwritten digits"
 	@echo "make test   run the tests; ARGS='-k name' chooses some"
+	@echo "make test-cpp  run the C++ client's tests, also under sanitizers and fuzzing"
 	@echo "make check  check style and types"
 	@echo "make fix    correct the style"
 	@echo "make docs   run the code in the documentation"
@@ -25,6 +26,11 @@ demo: .venv/.test
 
 test: .venv/.test
 	@$(BIN)/python -m pytest $(ARGS)
+
+# What takes long: sanitizers, fuzzing (TIME seconds for each target), 100,000 calls.
+test-cpp: .venv/.test
+	@CPP_CALLS=100000 $(BIN)/python -m pytest tests/test_cpp.py
+	@cpp/tests/sanitize $(TIME)
 
 # The types are checked against the packages that the source imports, so these must be there too.
 check: .venv/.test .venv/.check

@@ -7,6 +7,7 @@ if(NOT TARGET RapidJSON::headers)
   endif()
 endif()
 
+set(triton_client_ignore "${CMAKE_CURRENT_SOURCE_DIR}/tests/sanitizers.ignore")
 set(triton_client_include "${CMAKE_CURRENT_SOURCE_DIR}/include")
 
 # What all of our code is compiled with; nothing of it reaches those who link the libraries.
@@ -24,6 +25,10 @@ function(triton_client_sanitize target)
     target_compile_options(${target} PRIVATE
       -fsanitize=${TRITON_CLIENT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
     target_link_options(${target} PUBLIC -fsanitize=${TRITON_CLIENT_SANITIZE})
+    if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+      target_compile_options(${target} PRIVATE
+        "-fsanitize-ignorelist=${triton_client_ignore}")
+    endif()
   endif()
 endfunction()
 
