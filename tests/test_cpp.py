@@ -53,9 +53,7 @@ def test_clients_against_a_server(built: Path, addresses: tuple[str, str]) -> No
 def test_memory_stays_flat(built: Path, embedded) -> None:
     calls = os.environ.get("CPP_CALLS", "3000")
     http, grpc = embedded.http_url, embedded.grpc_url
-    cpp_build.run(
-        built / "tests" / "memory_test", http, grpc.partition("://")[2], calls
-    )
+    cpp_build.run(built / "tests" / "memory_test", http, grpc.partition("://")[2], calls)
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def test_image_client_shows_classes_as_its_readme_does(built: Path, embedded) ->
     program = _images("image_client", "HTTP", "-m", "digits", "-b", "3")
     done = execute(built, program, (http, ""))
     lines = done.stdout.splitlines()
-    names = "ZERO ONE TWO THREE FOUR FIVE SIX SEVEN EIGHT NINE".split()
+    names = ["ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE"]
     expected = []
     for first in range(0, len(images), 3):
         expected.append(f"Request {first // 3}, batch size 3")
@@ -191,9 +189,7 @@ def test_preprocessed_bytes_are_written(built: Path, embedded, tmp_path: Path) -
 )
 def test_wrong_flags_are_named(built, embedded, name, flags, reason) -> None:
     program = Program(name, flags, protocol="grpc" if "grpc" in name else "http")
-    addresses = tuple(
-        url.partition("://")[2] for url in (embedded.http_url, embedded.grpc_url)
-    )
+    addresses = tuple(url.partition("://")[2] for url in (embedded.http_url, embedded.grpc_url))
     done = execute(built, program, addresses)
     assert done.returncode == 1
     assert reason in done.stderr

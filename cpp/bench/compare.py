@@ -1,6 +1,6 @@
 """Measure the C++ clients beside bare loops and perf_analyzer, on a real Triton: in the repository,
 
-    .venv/bin/python cpp/bench/compare.py build/release/bench/client_bench [PERF_ANALYZER] [ROUNDS]
+    PYTHONPATH=. .venv/bin/python cpp/bench/compare.py CLIENT_BENCH [PERF_ANALYZER] [ROUNDS]
 
 All run by turns, and the least of each number is kept, since other work only adds to it. The
 table goes to the standard output.
@@ -17,11 +17,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
 from tests import triton
 from tests.twins import build_repository
+
+ROOT = Path(__file__).resolve().parents[2]
 
 CASES = {"128 bytes": (128, 2000), "16 MiB each way": (16 << 20, 30)}
 WAYS = {"http": "ours", "curl": "bare curl", "grpc": "ours", "stub": "generated stub"}
@@ -40,12 +39,9 @@ def theirs(program: str, protocol: str, address: str, size: int) -> tuple[float,
     model = ["-m", "simple"] if size <= 128 else ["-m", "identity_fp32"]
     shape = [] if size <= 128 else ["--shape", f"INPUT0:1,{size // 4}"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [program, *model, *shape, "-u", address, "-i", protocol, "-b", "1"]
-        + ["--concurrency-range", "1", "-p", "3000", "-r", "3", "-s", "999", "-v"],
-        capture_output=True,
-        text=True,
-    )
+    load = ["--concurrency-range", "1", "-p", "3000", "-r", "3", "-s", "999", "-v"]
+    command = [program, *model, *shape, "-u", address, "-i", protocol, "-b", "1", *load]
+    done = subprocess.run(command, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     counted = sum(map(int, re.findall(r"Request count: (\d+)", done.stdout)))
     times = re.findall(r"Avg latency: (\d+) usec", done.stdout)

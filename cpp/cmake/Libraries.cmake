@@ -118,7 +118,7 @@ if(TRITON_ENABLE_CC_GRPC)
   triton_client_objects(triton_client_message src/contents.cc src/infer_request_message.cc
     src/infer_response_message.cc)
   triton_client_objects(triton_client_grpc src/channels.cc src/grpc_async.cc src/grpc_calls.cc
-    src/grpc_client.cc src/grpc_stream.cc)
+    src/grpc_client.cc src/grpc_stream.cc src/stuck_sockets.cc)
   foreach(objects triton_client_message triton_client_grpc)
     target_link_libraries(${objects} PUBLIC triton_client_protos)
   endforeach()

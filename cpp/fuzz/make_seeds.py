@@ -1,6 +1,6 @@
 """Write what the fuzz targets start from: the answers that were recorded of a real Triton.
 
-python3 cpp/fuzz/make_seeds.py FOLDER, in the repository's root.
+PYTHONPATH=. python3 cpp/fuzz/make_seeds.py FOLDER, in the repository's root.
 """
 
 from __future__ import annotations
@@ -8,9 +8,6 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 
 from tests import recordings
 from tests.recordings import rpc

@@ -19,12 +19,7 @@ Error AsyncCalls::Start(const std::shared_ptr<AsyncCall>& call,
                         const std::shared_ptr<Channel>& channel) {
   const std::shared_lock<std::shared_mutex> open(closing_mutex_);
   if (closing_) return Error(ErrorCode::CANCELLED, url_ + ": " + kClosed, 0, url_);
-  call->visit = std::make_unique<Channel::Visit>(channel, call->context.get());
-  Live* const live = call->visit->live();
-  if (live == nullptr) {
-    return Error(ErrorCode::UNAVAILABLE, "gRPC client failed: " + url_ +
-                                             ": the connection was given up", 0, url_);
-  }
+  call->channel = channel;
   std::call_once(started_, [this] { thread_ = std::thread([this] { Run(); }); });
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -32,8 +27,8 @@ Error AsyncCalls::Start(const std::shared_ptr<AsyncCall>& call,
   }
   call->self = call;
   call->reader =
-      live->generic.PrepareUnaryCall(call->context.get(), live->infer.name(), call->request,
-                                     &queue_);
+      channel->generic.PrepareUnaryCall(call->context.get(), channel->infer.name(), call->request,
+                                        &queue_);
   call->reader->StartCall();
   call->reader->Finish(&call->response, &call->status, call.get());
   return Error::Success;
@@ -54,19 +49,19 @@ void AsyncCalls::Finish(const std::shared_ptr<AsyncCall>& call) {
     const std::lock_guard<std::mutex> lock(mutex_);
     calls_.erase(call);
   }
-  const auto channel = call->visit->channel();
-  call->visit->End();
   Error err;
+  std::string peer;
   {
     const std::lock_guard<std::mutex> lock(call->mutex);
     err = ErrorOf(call->status, url_, call->timeout_us, call->cancelled);
-    // A call keeps its connection, and with it what was lent, until it is destroyed.
+    if (call->loan != nullptr) peer = call->context->peer();
     call->reader.reset();
     call->context.reset();
   }
   call->request.Clear();
-  dispatcher_.Post([call, channel, err] {
-    Reclaim(call->loan, channel);
+  call->channel.reset();
+  dispatcher_.Post([call, peer, err] {
+    Reclaim(call->loan, peer);
     call->on_end(err, call->response, call->timers);
   });
 }

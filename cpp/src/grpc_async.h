@@ -21,7 +21,7 @@ struct AsyncCall {
   grpc::ByteBuffer request;
   std::shared_ptr<Loan> loan;
   std::unique_ptr<grpc::ClientContext> context = std::make_unique<grpc::ClientContext>();
-  std::unique_ptr<Channel::Visit> visit;
+  std::shared_ptr<Channel> channel;
   std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> reader;
   grpc::ByteBuffer response;
   grpc::Status status;

@@ -315,7 +315,7 @@ TEST(GrpcClient, RefusesWhatWouldAbortTheProcess) {
   }
   EXPECT_FALSE(client
                    ->Infer(&result, Options(), {input.get()}, {}, {},
-                           static_cast<grpc_compression_algorithm>(9))
+                           GRPC_COMPRESS_ALGORITHMS_COUNT)
                    .IsOk());
   EXPECT_FALSE(client->Infer(&result, Options(), {nullptr}).IsOk());
   EXPECT_FALSE(client->Infer(nullptr, Options(), {input.get()}).IsOk());

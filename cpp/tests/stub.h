@@ -51,8 +51,8 @@ class Peer {
     for (;;) {
       const size_t end = request.find("\r\n\r\n");
       if (end != std::string::npos) {
-        const size_t at = request.find("Content-Length: ");
-        const size_t length = at == std::string::npos ? 0 : std::stoul(request.substr(at + 16));
+        const size_t at = request.find("\r\nContent-Length: ");
+        const size_t length = at == std::string::npos ? 0 : std::stoul(request.substr(at + 18));
         if (request.size() >= end + 4 + length) return request;
       }
       const std::string more = Receive();
