@@ -51,11 +51,16 @@ Channel::Channel(const std::shared_ptr<grpc::Channel>& shared)
 
 void Reclaim(const std::shared_ptr<Loan>& loan, const std::string& peer) {
   if (loan == nullptr) return;
-  WaitingBytes before;
-  while (!loan->WaitFor(kPatience)) {
-    ShutDownStuck(peer, before);
-    before = SocketsThatWait(peer);
-  }
+  Rescue rescue;
+  while (!loan->WaitFor(kPatience)) rescue.Try(peer);
+}
+
+void Rescue::Try(const std::string& peer) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_ < kPatience) return;
+  last_ = now;
+  ShutDownStuck(peer, before_);
+  before_ = SocketsThatWait(peer);
 }
 
 ChannelShare::ChannelShare(ChannelRecipe recipe)

@@ -10,6 +10,7 @@
 
 #include "grpc_service.grpc.pb.h"
 #include "infer_message.h"
+#include "stuck_sockets.h"
 
 namespace triton::client::internal {
 
@@ -37,6 +38,16 @@ struct ChannelRecipe {
 /// second are shut down, since gRPC would keep the memory until they do.
 /// @param peer as the call's context names it.
 void Reclaim(const std::shared_ptr<Loan>& loan, const std::string& peer);
+
+/// Shuts down what is stuck, when it is asked twice, at least a second apart, and nothing moved.
+class Rescue {
+ public:
+  void Try(const std::string& peer);
+
+ private:
+  WaitingBytes before_;
+  std::chrono::steady_clock::time_point last_{};
+};
 
 /// A client's part in a channel.
 class ChannelShare {

@@ -35,13 +35,41 @@ Error AsyncCalls::Start(const std::shared_ptr<AsyncCall>& call,
 }
 
 void AsyncCalls::Run() {
-  void* tag = nullptr;
-  bool ok = false;
-  while (queue_.Next(&tag, &ok)) {
-    auto* const call = static_cast<AsyncCall*>(tag);
-    call->timers.CaptureTimestamp(RequestTimers::Kind::RECV_START);
-    Finish(std::exchange(call->self, nullptr));
+  constexpr std::chrono::seconds kPatience{1};
+  auto checked = std::chrono::system_clock::now();
+  for (;;) {
+    void* tag = nullptr;
+    bool ok = false;
+    const auto next = queue_.AsyncNext(&tag, &ok, checked + kPatience);
+    if (next == grpc::CompletionQueue::SHUTDOWN) return;
+    if (next == grpc::CompletionQueue::GOT_EVENT) {
+      auto* const call = static_cast<AsyncCall*>(tag);
+      call->timers.CaptureTimestamp(RequestTimers::Kind::RECV_START);
+      Finish(std::exchange(call->self, nullptr));
+    }
+    if (std::chrono::system_clock::now() >= checked + kPatience) {
+      checked = std::chrono::system_clock::now();
+      RescueOverdue();
+    }
   }
+}
+
+// gRPC ends no call, not even at its deadline, while the connection takes nothing of what is being
+// written.
+void AsyncCalls::RescueOverdue() {
+  const auto now = std::chrono::system_clock::now();
+  std::string peer;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const auto& call : calls_) {
+      if (call->loan == nullptr) continue;
+      const std::lock_guard<std::mutex> alive(call->mutex);
+      if (call->context == nullptr) continue;
+      const bool late = call->timeout_us != 0 && call->context->deadline() < now;
+      if (late || call->cancelled != nullptr) peer = call->context->peer();
+    }
+  }
+  if (!peer.empty()) rescue_.Try(peer);
 }
 
 void AsyncCalls::Finish(const std::shared_ptr<AsyncCall>& call) {

@@ -56,6 +56,7 @@ class AsyncCalls {
  private:
   void Run();
   void Finish(const std::shared_ptr<AsyncCall>& call);
+  void RescueOverdue();
 
   const std::string url_;
   Dispatcher dispatcher_;
@@ -66,6 +67,7 @@ class AsyncCalls {
   std::thread thread_;
   std::mutex mutex_;
   std::unordered_set<std::shared_ptr<AsyncCall>> calls_;
+  Rescue rescue_;  // of the thread
 };
 
 }  // namespace triton::client::internal

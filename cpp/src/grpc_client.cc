@@ -134,9 +134,9 @@ class InferenceServerGrpcClient::Impl {
       grpc::ClientContext context;
       err = internal::PrepareContext(&context, headers, timeout_us, compression);
       if (err.IsOk()) {
-        const grpc::Status status =
-            grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
-                channel()->channel.get(), channel()->infer, &context, *request, response);
+        const grpc::Status status = loan == nullptr || timeout_us == 0
+                                        ? Wait(&context, *request, response)
+                                        : WaitAndRescue(&context, *request, response);
         err = internal::ErrorOf(status, url(), timeout_us);
         if (loan != nullptr) peer = context.peer();
       }
@@ -144,6 +144,36 @@ class InferenceServerGrpcClient::Impl {
     }
     internal::Reclaim(loan, peer);
     return err;
+  }
+
+  grpc::Status Wait(grpc::ClientContext* context, const grpc::ByteBuffer& request,
+                    grpc::ByteBuffer* response) {
+    return grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
+        channel()->channel.get(), channel()->infer, context, request, response);
+  }
+
+  /// The same for large requests: gRPC ends no call, not even at its deadline, while the connection
+  /// takes nothing of what is being written.
+  grpc::Status WaitAndRescue(grpc::ClientContext* context, const grpc::ByteBuffer& request,
+                             grpc::ByteBuffer* response) {
+    grpc::CompletionQueue queue;
+    grpc::Status status;
+    const auto reader =
+        channel()->generic.PrepareUnaryCall(context, channel()->infer.name(), request, &queue);
+    reader->StartCall();
+    reader->Finish(response, &status, this);
+    internal::Rescue rescue;
+    void* tag = nullptr;
+    bool ok = false;
+    auto until = context->deadline() + std::chrono::seconds(1);
+    while (queue.AsyncNext(&tag, &ok, until) != grpc::CompletionQueue::GOT_EVENT) {
+      rescue.Try(context->peer());
+      until = std::chrono::system_clock::now() + std::chrono::seconds(1);
+    }
+    queue.Shutdown();
+    while (queue.Next(&tag, &ok)) {
+    }
+    return status;
   }
 
   Error StartStream(std::shared_ptr<GrpcStream> stream) {

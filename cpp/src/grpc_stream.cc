@@ -62,7 +62,10 @@ void GrpcStream::Run() {
     changed_.notify_all();
   }
   {
-    const std::lock_guard<std::mutex> writing(write_mutex_);
+    // A write does not end while the connection takes nothing.
+    std::unique_lock<std::timed_mutex> writing(write_mutex_, std::defer_lock);
+    Rescue rescue;
+    while (!writing.try_lock_for(kPatience)) rescue.Try(peer_);
     const std::lock_guard<std::mutex> lock(mutex_);
     calls_.reset();
     context_.reset();
@@ -111,7 +114,7 @@ Error GrpcStream::Write(grpc::ByteBuffer* message, const std::shared_ptr<Loan>& 
                         const RequestTimers& timers) {
   bool written = false;
   {
-    const std::lock_guard<std::mutex> writing(write_mutex_);
+    const std::lock_guard<std::timed_mutex> writing(write_mutex_);
     bool open = false;
     {
       std::unique_lock<std::mutex> lock(mutex_);
@@ -138,7 +141,7 @@ void GrpcStream::WaitForLoan(const std::shared_ptr<Loan>& loan) {
 }
 
 void GrpcStream::HalfClose() {
-  const std::lock_guard<std::mutex> writing(write_mutex_);
+  const std::lock_guard<std::timed_mutex> writing(write_mutex_);
   {
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait(lock, [this] { return ready_ || closed_; });

@@ -66,7 +66,7 @@ class GrpcStream : public std::enable_shared_from_this<GrpcStream> {
   using Calls = grpc::ClientReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>;
   std::unique_ptr<Calls> calls_;  // from when `ready_` is set until it is closed
 
-  std::mutex write_mutex_;  // one write at a time
+  std::timed_mutex write_mutex_;  // one write at a time
   bool half_closed_ = false;
 
   std::mutex mutex_;

@@ -59,6 +59,15 @@ std::string PeerOf(int fd) {
   return {};
 }
 
+// Whether a socket's peer is the one that gRPC named. Before a server has answered, gRPC names only
+// the target of the channel, whose host may be a name; then the port has to do.
+bool IsPeer(const std::string& peer, const std::string& wanted) {
+  if (wanted.rfind("ipv4:", 0) == 0 || wanted.rfind("ipv6:", 0) == 0) return peer == wanted;
+  const size_t colon = wanted.rfind(':');
+  if (peer.empty() || colon == std::string::npos) return false;
+  return peer.substr(peer.rfind(':')) == wanted.substr(colon);
+}
+
 int BytesToSend(int fd) {
   int bytes = 0;
 #ifdef SIOCOUTQ
@@ -81,7 +90,7 @@ WaitingBytes SocketsThatWait(const std::string& peer) {
     const long fd = std::strtol(entry->d_name, &end, 10);
     if (*end != '\0' || end == entry->d_name) continue;
     const int socket = static_cast<int>(fd);
-    if (PeerOf(socket) != wanted) continue;
+    if (!IsPeer(PeerOf(socket), wanted)) continue;
     const int bytes = BytesToSend(socket);
     if (bytes > 0) waiting.emplace_back(socket, bytes);
   }

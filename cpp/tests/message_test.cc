@@ -189,6 +189,11 @@ TEST(RpcAnswers, OfStreamsHaveErrorsAndIds) {
 }
 
 TEST(RpcRequests, MeanWhatWasRecorded) {
+  // These have what a client never writes: parameters without a meaning, fields that nobody knows,
+  // and contents of an input that is in shared memory.
+  const std::vector<std::string> odd{"parameters of an input", "binary flag of an output",
+                                     "unknown fields", "a group",
+                                     "infer with an entry for each input"};
   size_t compared = 0;
   for (const auto* subject : kSubjects) {
     for (const auto& call : recordings::Rpc(subject)) {
@@ -197,7 +202,8 @@ TEST(RpcRequests, MeanWhatWasRecorded) {
       inference::ModelInferRequest expected;
       ASSERT_TRUE(expected.ParseFromString(call.requests[0]));
       if (expected.raw_input_contents_size() != expected.inputs_size() ||
-          expected.parameters_size() != 0) {
+          expected.parameters_size() != 0 ||
+          std::find(odd.begin(), odd.end(), call.name) != odd.end()) {
         continue;
       }
       std::vector<std::unique_ptr<tc::InferInput>> inputs;
