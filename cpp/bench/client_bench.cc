@@ -30,7 +30,7 @@ struct Work {
       }
     } else {
       const auto count = static_cast<int64_t>(bytes / 4);
-      owned.push_back(tc::InferInput::Make("INPUT0", {1, count}, std::vector<float>(bytes / 4, 1)));
+      owned.push_back(tc::InferInput::Make("INPUT0", {count}, std::vector<float>(bytes / 4, 1)));
     }
     for (const auto& input : owned) inputs.push_back(input.get());
   }

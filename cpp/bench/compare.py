@@ -37,7 +37,7 @@ def ours(bench: str, way: str, address: str, size: int, calls: int) -> tuple[flo
 def theirs(program: str, protocol: str, address: str, size: int) -> tuple[float, ...]:
     """The same of perf_analyzer, whose own work is included."""
     model = ["-m", "simple"] if size <= 128 else ["-m", "identity_fp32"]
-    shape = [] if size <= 128 else ["--shape", f"INPUT0:1,{size // 4}"]
+    shape = [] if size <= 128 else ["--shape", f"INPUT0:{size // 4}"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     load = ["--concurrency-range", "1", "-p", "3000", "-r", "3", "-s", "999", "-v"]
     command = [program, *model, *shape, "-u", address, "-i", protocol, "-b", "1", *load]
