@@ -10,7 +10,7 @@ TIME ?= 60
 # The unit tests, without those that take more than some seconds.
 QUICK := -m "unit and not slow and not long"
 
-.PHONY: help quick demo test test-all test-units test-long test-java test-long-java test-docs \
+.PHONY: help quick demo test test-all test-units test-long test-java test-long-java test-cpp test-docs \
 	check fix bench bench-quick docs fuzz clean
 .NOTPARALLEL:
 
@@ -24,6 +24,7 @@ help:
 	@echo "make test-units   run the unit tests under each of them"
 	@echo "make test-long    run the tests that take hours; ARGS='-k name' selects tests"
 	@echo "make test-java    run the tests of the Java client; test-long-java those that take long"
+	@echo "make test-cpp     run the C++ client's tests, also under sanitizers and fuzzing"
 	@echo "make check        check style and types: one minute"
 	@echo "make fix          correct the style"
 	@echo "make docs         build the documentation site into site/: half a minute"
@@ -58,6 +59,11 @@ test-java: .venv/.test
 
 test-long-java:
 	@cd java && mvn -B -ntp -q test -Dtest.excluded= -Dtest.groups=long -Dsurefire.failIfNoSpecifiedTests=false
+
+# What takes long: sanitizers, fuzzing (TIME seconds for each target), 100,000 calls.
+test-cpp: .venv/.test
+	@CPP_CALLS=100000 $(BIN)/python -m pytest tests/languages/test_cpp.py
+	@cpp/tests/sanitize $(TIME)
 
 # The types are checked against the packages that the source imports, so these must be there too.
 check: .venv/.test .venv/.check
