@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Seconds for each target of `make fuzz`.
 TIME ?= 60
 
-.PHONY: help demo test check fix bench docs fuzz clean
+.PHONY: help demo test check fix bench bench-perf docs fuzz clean
 .NOTPARALLEL:
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make fix    correct the style"
 	@echo "make docs   run the code in the documentation"
 	@echo "make bench  measure speed beside the official client"
+	@echo "make bench-perf  measure perf_analyzer; PERF_ANALYZER=FILE names the official one"
 	@echo "make fuzz   feed what reads a peer's bytes with what breaks it; TIME=60 seconds for each target"
 	@echo "make clean  remove what these made"
 
@@ -42,6 +43,9 @@ docs: .venv/.test
 
 bench: .venv/.test
 	@$(BIN)/python -m benchmarks
+
+bench-perf: .venv/.test
+	@$(BIN)/python -m benchmarks.load $(ARGS)
 
 fuzz: .venv/.fuzz
 	@$(BIN)/python -m fuzzing --time $(TIME) $(ARGS)
