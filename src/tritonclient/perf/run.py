@@ -71,6 +71,8 @@ def run(settings: Settings) -> int:
         interrupts = stack.enter_context(Interrupts())
         service = connect(settings)
         stack.callback(service.close)
+        if service.model.sequence and not settings.synchronous:
+            settings = replace(settings, asynchronous=True)
         data = load_data(service.model, settings)
         _check(settings, service, data)
         plan = service.plan(data, settings)
