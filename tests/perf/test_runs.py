@@ -475,3 +475,21 @@ def test_the_live_view_of_a_terminal(sink):
     assert b"req/s" in shown
     assert "▁▂▃▄▅▆▇█"[7].encode() in shown
     assert b"Throughput: " in shown
+
+
+def test_a_fixed_schedule_is_sent_once(sink, tmp_path):
+    path, export = tmp_path / "data.json", tmp_path / "e.json"
+    steps = [{"INPUT0": [at] * 16, "timestamp": [at]} for at in (300, 0, 100, 200)]
+    path.write_text(json.dumps({"data": steps}))
+    before = sink.count()
+    report = running.run(
+        *at(sink), "--fixed-schedule", "--input-data", str(path), "--profile-export-file",
+        str(export),
+    )  # fmt: skip
+    assert report.code == 0, report.err
+    assert report.number("Request count") == sink.count() - before == 4
+    requests = json.loads(export.read_text())["experiments"][0]["requests"]
+    requests.sort(key=lambda each: each["timestamp"])
+    assert [each["request_inputs"]["INPUT0"][0] for each in requests] == [0, 100, 200, 300]
+    span = requests[-1]["timestamp"] - requests[0]["timestamp"]
+    assert span == pytest.approx(300e6, rel=0.5)

@@ -152,6 +152,8 @@ def _measure(
     console = Console(settings, service, live)
     if live is not None:
         stack.callback(live.hide)
+    if settings.verbose > 1:
+        console.line(service.describe(plan))
     console.data(data)
     console.settings()
     profiler = Profiler(

@@ -62,6 +62,7 @@ def test_a_fixed_schedule_is_run_once():
     schedule = Schedule(times=(0, 5, 9))
     assert list(schedule.due(0, 2)) == [(0, 0), (2, 9)]
     assert list(schedule.due(1, 2)) == [(1, 5)]
+    assert list(Schedule(times=(9, 0, 5)).due(0, 1)) == [(1, 0), (2, 5), (0, 9)]
 
 
 def test_mean_rates():
