@@ -97,6 +97,11 @@ def test_workers_never_share_an_id_and_ids_in_use_are_left_alone():
     assert used == {1, 2, 3, 4}
 
 
+def test_every_worker_takes_all_streams():
+    sequences, slot = Sequences(rules(length=0, streams=((0,), (1,))), 0, 2, 0), Slot()
+    assert [sequences.next(slot)[0] for _ in range(4)] == [0, 1, 0, 1]
+
+
 def test_lengths_vary_as_asked():
     sequences, slot = Sequences(rules(length=20, variation=20.0), 0, 1, 7), Slot()
     lengths = []

@@ -104,7 +104,7 @@ class Sequences:
                 break
         self._used.add(slot.id)
         slot.stream = rules.streams[self._stream % len(rules.streams)]
-        self._stream += self._workers
+        self._stream += 1
         slot.position = 0
         base = rules.length or len(slot.stream)
         spread = rules.variation / 100 if rules.length else 0.0
