@@ -11,7 +11,7 @@ TIME ?= 60
 QUICK := -m "unit and not slow and not long"
 
 .PHONY: help quick demo test test-all test-units test-long test-java test-long-java test-cpp test-docs \
-	check fix bench bench-quick docs fuzz clean
+	check fix bench bench-quick bench-perf docs fuzz clean
 .NOTPARALLEL:
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make docs         build the documentation site into site/: half a minute"
 	@echo "make bench        compare speed with the official client: 20 minutes"
 	@echo "make bench-quick  measure the budgeted cases: 3 minutes; BASE=COMMIT compares with a commit"
+	@echo "make bench-perf   measure perf_analyzer; PERF_ANALYZER=FILE names the official one"
 	@echo "make fuzz         fuzz the parsers of network data; TIME=60 seconds for each"
 	@echo "make clean        remove .venv and the caches of the tools"
 	@echo "The first run installs packages into .venv, which takes one or two minutes."
@@ -88,6 +89,9 @@ bench: .venv/.test
 
 bench-quick: .venv/.test
 	@$(BIN)/python -m benchmarks --quick $(if $(BASE),--base $(BASE)) $(ARGS)
+
+bench-perf: .venv/.test
+	@$(BIN)/python -m benchmarks.load $(ARGS)
 
 fuzz: .venv/.fuzz
 	@$(BIN)/python -m fuzzing --time $(TIME) $(ARGS)
