@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         Unknown,
     )
     from .messages import RequestedOutput
-    from .transport.call import Grpcio, KeepAlive
+    from .transport.call import Grpcio, KeepAlive, RequestTooLarge
     from .transport.endpoint import TLS
 
     __version__: str
@@ -69,6 +69,7 @@ __all__ = [
     "OutOfRange",
     "PermissionDenied",
     "ProtocolError",
+    "RequestTooLarge",
     "RequestedOutput",
     "ResourceExhausted",
     "ServerError",
@@ -103,6 +104,7 @@ _HOMES = {
     "InferStream": "client.blocking_stream",
     "KeepAlive": "transport.call",
     "Model": "client.blocking",
+    "RequestTooLarge": "transport.call",
     "RequestedOutput": "messages",
     "SharedMemory": "client.shared_memory",
     "SharedTensor": "client.shared_tensor",

@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 from asyncio import Task
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .. import messages as m
-from ..errors import ConnectionFailed, DeadlineExceeded, Unavailable
+from ..call_log import record, recording
+from ..errors import (
+    ConnectionFailed,
+    DeadlineExceeded,
+    InferenceServerException,
+    Unavailable,
+)
 from ..transport.aio.http_transport import HttpTransport
 from ..transport.call import NO_OPTIONS, Call, Grpcio, KeepAlive, Options, Settings, check_timeout
 from ..transport.endpoint import Security, security
 from . import flows
+from .binary_tensors import BinaryTensors
 from .inference import InferResult, TensorLike
 from .model_spec import ModelSpec
 from .options import (
@@ -22,19 +30,30 @@ from .options import (
     InferOptions,
     StreamOptions,
     Timeout,
+    carrying_of,
+    check_arguments,
+    check_call,
     check_grpc,
     check_grpcio,
+    check_model_name,
+    check_pool,
+    check_seconds,
     check_streams,
+    explains_missing,
     load_request,
     settings,
+    settle,
     split,
     stream_requests,
+    trace_request,
     transport_options,
 )
-from .templates import InferCalls
+from .refusals import explain
+from .suggestions import CLIENT_NAMES, MODEL_NAMES, no_attribute
+from .templates import InferArguments, InferCalls
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Never, Self, Unpack
 
     from .aio_stream import AsyncInferStream, Requests
     from .shared_memory import AsyncSharedMemory
@@ -87,12 +106,28 @@ class AsyncClient:
         max_response_size: int | None = None,
         keep_alive: KeepAlive | None = None,
         grpcio: Grpcio | None = None,
+        binary: bool | None = None,
+        **unknown: Never,
     ) -> None:
+        check_arguments(unknown, AsyncClient.__init__)
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
         self._url = url
         self._timeout = timeout
         self._transport = _transport(chosen, tls, max_connections, grpcio)
-        self._calls = InferCalls(self._transport.prepare)
+        self._protocol = chosen.endpoint.protocol
+        self._calls = InferCalls(self._transport.prepare, BinaryTensors(binary, self._protocol))
+        self._hints: dict[Any, str] = {}
+
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, CLIENT_NAMES)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"a {type(self).__name__} can't be pickled, as it holds connections; "
+            "make one in each process"
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._url}>"
@@ -111,7 +146,8 @@ class AsyncClient:
 
     async def send(self, call: Call[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
         """Send a prepared request; see `prepare`."""
-        return await self._transport.send(call, self._seconds(timeout))  # type: ignore[no-any-return]
+        check_call(call, self._protocol)
+        return await self._send(call, self._seconds(timeout))
 
     async def ask(
         self,
@@ -120,22 +156,71 @@ class AsyncClient:
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
+        **unknown: Never,
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
-        call = self._transport.prepare(request, transport_options(headers, query))
-        return await self._transport.send(call, self._seconds(timeout))  # type: ignore[no-any-return]
+        if unknown:
+            check_arguments(unknown, AsyncClient.ask)
+        options = transport_options(headers, query)
+        call = self._transport.prepare(request, options)
+        return await self._send(call, self._seconds(timeout), carrying=options)
 
     def _seconds(self, timeout: Timeout) -> float | None:
-        return self._timeout if timeout is CLIENT_DEFAULT else timeout
+        if timeout is CLIENT_DEFAULT:
+            return self._timeout
+        if timeout is not None:
+            check_seconds(timeout)
+        return timeout
+
+    async def _send(
+        self,
+        call: Call[T],
+        seconds: float | None,
+        arguments: InferArguments | None = None,
+        carrying: Options | None = None,
+    ) -> T:
+        started = monotonic()
+        try:
+            answer: T = await self._transport.send(call, seconds)
+        except InferenceServerException as error:
+            settle(error, call, seconds, self._url, started)
+            end = None if seconds is None else started + seconds
+            if carrying is None:
+                carrying = carrying_of(call, arguments)
+            flow = flows.recover(error, call, arguments, self._calls, self._hints, end)
+            return await self._drive(flow, carrying)
+        if (logger := recording()) is not None:
+            record(logger, self._url, call.request, "OK", monotonic() - started)
+        return answer
 
     async def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:
+        """Drive a flow; an error that it ends with gets a hint."""
+        started = monotonic()
+        try:
+            return await self._drive(flow, options)
+        except InferenceServerException as error:
+            left = flows.time_left(error, self._timeout, started)
+            await self._drive(explain(error, left, self._hints), options)
+            raise
+
+    async def _drive(self, flow: flows.Flow[T], options: Options) -> T:
         async def send(request: m.Request[Any], timeout: float | None) -> Any:
-            return await self._transport.send(self._transport.prepare(request, options), timeout)
+            call = self._transport.prepare(request, options)
+            started = monotonic()
+            try:
+                answer = await self._transport.send(call, timeout)
+            except InferenceServerException as error:
+                settle(error, call, timeout, self._url, started)
+                raise
+            if (logger := recording()) is not None:
+                record(logger, self._url, request, "OK", monotonic() - started)
+            return answer
 
         return await flows.run_async(flow, send, asyncio.sleep)
 
     # Inference
 
+    @explains_missing
     async def infer(
         self,
         model: str,
@@ -148,15 +233,18 @@ class AsyncClient:
     ) -> InferResult:
         """Run a model; see `Client.infer`."""
         if options and (memory := options.pop("shared_memory", None)) is not None:
+            check_pool(memory)
             seconds = self._seconds(timeout)
             flow, carrying = memory.inference(
                 self._url, model, inputs, version, outputs, options, seconds
             )
             return await self._run(flow, carrying)
         call = self._calls.make(model, inputs, version, outputs, options)
-        answer = await self._transport.send(call, self._seconds(timeout))
+        arguments = (model, inputs, version, outputs, options)
+        answer = await self._send(call, self._seconds(timeout), arguments)
         return InferResult(answer, self._url, call.request)
 
+    @explains_missing
     def prepare(
         self,
         model: str,
@@ -175,6 +263,13 @@ class AsyncClient:
         """Run a model with a request made by `prepare`."""
         return InferResult(await self.send(call, timeout=timeout), self._url, call.request)
 
+    async def _infer(
+        self, call: Call[m.InferResponse], seconds: float | None, arguments: InferArguments
+    ) -> InferResult:
+        answer = await self._send(call, seconds, arguments)
+        return InferResult(answer, self._url, call.request)
+
+    @explains_missing
     def submit(
         self,
         model: str,
@@ -190,13 +285,16 @@ class AsyncClient:
         Arguments are checked before this returns.
         """
         if options and (memory := options.pop("shared_memory", None)) is not None:
+            check_pool(memory)
             seconds = self._seconds(timeout)
             flow, carrying = memory.inference(
                 self._url, model, inputs, version, outputs, options, seconds
             )
             return asyncio.get_running_loop().create_task(self._run(flow, carrying))
         call = self._calls.make(model, inputs, version, outputs, options)
-        return asyncio.get_running_loop().create_task(self.infer_prepared(call, timeout=timeout))
+        arguments = (model, inputs, version, outputs, options)
+        answer = self._infer(call, self._seconds(timeout), arguments)
+        return asyncio.get_running_loop().create_task(answer)
 
     @overload
     def stream(
@@ -280,10 +378,19 @@ class AsyncClient:
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
+        cast: bool = False,
+        **unknown: Never,
     ) -> AsyncModel:
-        """A handle on a model, which knows and checks its inputs and outputs."""
+        """A handle on a model, which knows and checks its inputs and outputs.
+
+        Args:
+            cast: convert arrays of other datatypes than the model's where their numbers fit:
+                float64 to float32, for instance, which rounds.
+        """
+        check_arguments(unknown, AsyncClient.model)
+        check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
-        return AsyncModel(self, await self._run(flow, transport_options(headers, query)))
+        return AsyncModel(self, await self._run(flow, transport_options(headers, query)), cast)
 
     # Health
 
@@ -315,12 +422,14 @@ class AsyncClient:
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
+        **unknown: Never,
     ) -> None:
         """Wait until the server, or a model, is ready.
 
         Raises:
             DeadlineExceeded: it was not ready in time; the message tells why.
         """
+        check_arguments(unknown, AsyncClient.wait_until_ready)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         flow = flows.wait_until_ready(self._url, model, version, seconds)
@@ -388,7 +497,7 @@ class AsyncClient:
         **call: Unpack[CallOptions],
     ) -> dict[str, Any]:
         """Change trace settings; None as a value resets one. Returns all that are in force."""
-        return await self.ask(m.UpdateTraceSettings(settings, model), **call)
+        return await self.ask(trace_request(settings, model), **call)
 
     async def log_settings(self, **call: Unpack[CallOptions]) -> dict[str, Any]:
         """The server's log settings."""
@@ -460,13 +569,21 @@ class AsyncModel:
         spec: the model's inputs and outputs, against which a call is checked before it is sent.
     """
 
-    def __init__(self, client: AsyncClient, spec: ModelSpec) -> None:
+    def __init__(self, client: AsyncClient, spec: ModelSpec, cast: bool = False) -> None:
         self._client = client
+        self._cast = cast
         self.spec = spec
         self.name = spec.name
 
-    async def __call__(self, **inputs: TensorLike) -> InferResult:
-        """Run the model; inputs are given by name."""
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, MODEL_NAMES)
+
+    async def __call__(self, /, *only: TensorLike, **inputs: TensorLike) -> InferResult:
+        """Run the model; inputs are given by name, and an only one also without."""
+        if only:
+            inputs = {**self.spec.only_input(only), **inputs}
         return await self.infer(inputs)
 
     async def infer(
@@ -484,7 +601,7 @@ class AsyncModel:
         """
         return await self._client.infer(
             self.spec.name,
-            self.spec.check(inputs, outputs),
+            self.spec.check(inputs, outputs, self._cast),
             version=self.spec.version,
             outputs=outputs,
             timeout=timeout,
@@ -502,7 +619,7 @@ class AsyncModel:
         """Run the model in a task; takes the arguments of `AsyncClient.infer`."""
         return self._client.submit(
             self.spec.name,
-            self.spec.check(inputs, outputs),
+            self.spec.check(inputs, outputs, self._cast),
             version=self.spec.version,
             outputs=outputs,
             timeout=timeout,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from time import monotonic
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ..errors import (
     ConnectionFailed,
@@ -19,8 +19,21 @@ from ..errors import (
     ServerError,
     Unimplemented,
 )
-from ..messages import GetModelConfig, GetModelMetadata, IsModelReady, IsServerReady, Request
+from ..messages import (
+    GetModelConfig,
+    GetModelMetadata,
+    GetRepositoryIndex,
+    GetServerMetadata,
+    IsModelReady,
+    IsServerReady,
+    Request,
+)
 from .model_spec import ModelSpec
+from .refusals import explain, of_models
+
+if TYPE_CHECKING:
+    from ..transport.call import Call
+    from .templates import InferArguments, InferCalls
 
 T = TypeVar("T")
 #: What a flow yields: a request with the seconds it may take, or a pause in seconds.
@@ -81,7 +94,8 @@ def wait_until_ready(
     request: Request[bool] = IsModelReady(model, version) if model else IsServerReady()
     end = None if timeout is None else clock() + timeout
     pause = 0.01
-    last = "it answered that it is not ready"
+    not_ready = last = "it answered that it is not ready"
+    asked = not model
     while True:
         left = None if end is None else end - clock()
         if left is not None and left <= 0:
@@ -92,13 +106,74 @@ def wait_until_ready(
             # A server that accepts and then hangs should not use up all the time at once.
             if (yield request, 5.0 if left is None else min(left, 5.0, max(left / 2, 1.0))):
                 return
-            last = "it answered that it is not ready"
+            last = not_ready
+            if not asked:
+                asked = True
+                last = not_ready = yield from _why_not_ready(model, left, not_ready)
         except (ConnectionFailed, DeadlineExceeded, ServerError) as error:
             if isinstance(error, ServerError) and error.status() in ("401", "403"):
                 raise
             last = str(error.message())
         yield pause if left is None else min(pause, left)
         pause = min(pause * 1.5, 0.5)
+
+
+def _why_not_ready(model: str, left: float | None, otherwise: str) -> Flow[str]:
+    """Ask once what the repository says of a model that is not ready."""
+    try:
+        index = yield GetRepositoryIndex(), min(5.0, 5.0 if left is None else max(left / 2, 1e-6))
+    except InferenceServerException:  # some servers have none
+        return otherwise
+    return of_models(model, index) or otherwise
+
+
+def recover(
+    error: InferenceServerException,
+    call: Call[Any],
+    arguments: InferArguments | None,
+    calls: InferCalls,
+    hints: dict[Any, str],
+    end: float | None,
+    clock: Callable[[], float] = monotonic,
+) -> Flow[Any]:
+    """Return the answer of a failed call after all, or raise its error with a hint.
+
+    Args:
+        arguments: those that `calls` made an inference from.
+        hints: of earlier errors.
+        end: the time by which the call must have ended, None for no limit.
+
+    Raises:
+        InferenceServerException: the call has failed.
+    """
+    options = arguments[-1] if arguments else {}
+    binary = calls.binary
+    if getattr(call.request, "binary", False) and binary.may_matter(error, options):
+        if not binary.known:
+            try:
+                binary.learn((yield GetServerMetadata(), _left(end, clock)))
+            except InferenceServerException:
+                binary.learn(None)
+        if not binary.sent:
+            try:
+                return (yield calls.request_in_json(call, arguments), _left(end, clock))
+            except InferenceServerException as second:
+                error = second
+    yield from explain(error, _left(end, clock), hints)
+    raise error
+
+
+def time_left(
+    error: InferenceServerException, seconds: float | None, started: float
+) -> float | None:
+    """Return the seconds that are left for the hint of an error; 0 where the time is over."""
+    if isinstance(error, DeadlineExceeded):
+        return 0.0
+    return None if seconds is None else seconds - (monotonic() - started)
+
+
+def _left(end: float | None, clock: Callable[[], float]) -> float | None:
+    return None if end is None else max(end - clock(), 1e-6)
 
 
 def describe_model(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..datatypes import NUMPY, Array, check, datatype_of, pack, unpack
+from ..datatypes import NUMPY, Array, Buffer, check, datatype_of, pack, unpack
 from ..errors import ProtocolError
 from ..messages import (
     RESERVED_PARAMETERS,
@@ -21,9 +21,12 @@ from ..messages import (
     Request,
     RequestedOutput,
 )
+from .suggestions import RESULT_NAMES, meant, no_attribute
 
 #: What can stand for a tensor: an array, or something numpy makes one of.
 TensorLike: TypeAlias = Any
+
+_TEXTS = (str, bytes, bytearray, memoryview)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,10 @@ def request(
     if not model:
         raise ValueError("model is '', expected the name of a model")
     if not isinstance(inputs, Mapping):
-        raise TypeError(f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays")
+        raise TypeError(
+            f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays, "
+            'such as {"INPUT": array}'
+        )
     given = _parameters(
         parameters, sequence_id, sequence_start, sequence_end, priority, server_timeout
     )
@@ -98,14 +104,16 @@ def request(
 def _check_text(**arguments: Any) -> None:
     for name, value in arguments.items():
         if not isinstance(value, str):
-            raise TypeError(f"{name} is {value!r:.60}, expected a text")
+            raise TypeError(f"{name} is {value!r:.60}, expected str")
 
 
 def _requested(
     outputs: Sequence[str | RequestedOutput], binary: bool
 ) -> tuple[RequestedOutput, ...]:
     if isinstance(outputs, str) or not isinstance(outputs, Iterable):
-        raise TypeError(f"outputs is {outputs!r:.60}, expected a sequence of names")
+        raise TypeError(
+            f"outputs is {outputs!r:.60}, expected a sequence of names, such as ['OUTPUT']"
+        )
     requested = []
     for output in outputs:
         if isinstance(output, str):
@@ -133,9 +141,12 @@ def _parameters(
     server_timeout: float | None,
 ) -> dict[str, Parameter]:
     parameters: dict[str, Parameter] = {}
+    for name, flag in (("sequence_start", sequence_start), ("sequence_end", sequence_end)):
+        if not isinstance(flag, (bool, np.bool_)):
+            raise TypeError(f"{name} is {flag!r:.60}, expected True or False")
     if sequence_id:
         if isinstance(sequence_id, bool) or not isinstance(sequence_id, (int, str)):
-            raise TypeError(f"sequence_id is {sequence_id!r:.60}, expected a number or text")
+            raise TypeError(f"sequence_id is {sequence_id!r:.60}, expected int or str")
         if isinstance(sequence_id, int) and sequence_id < 0:
             raise ValueError(f"sequence_id is {sequence_id}, expected a number from 0")
         parameters["sequence_id"] = sequence_id
@@ -161,7 +172,7 @@ def _parameters(
 
 def _check_parameter(name: str, value: Parameter) -> None:
     if not isinstance(name, str):
-        raise TypeError(f"parameters has the key {name!r:.60}, expected a text")
+        raise TypeError(f"parameters has the key {name!r:.60}, expected str")
     if name in RESERVED_PARAMETERS or name.startswith(RESERVED_PREFIX):
         raise ValueError(f"parameter {name!r} is reserved and can't be given in parameters")
     if not isinstance(value, (bool, int, float, str)):
@@ -187,21 +198,27 @@ def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor
             placed: InferTensor = value.as_input(name)
             return placed
         if isinstance(value, Tensor):
-            datatype, binary = value.datatype, value.binary
+            datatype, binary = value.datatype, value.binary and binary
             array = convert(value.array, datatype)
         else:
             array = as_array(value)
             datatype = datatype_of(array)
-        if datatype == "FP16" and not binary:
-            # Triton refuses it; what sends it nevertheless are classic programs, for other servers.
-            raise ValueError("FP16 has no JSON form; send it as binary data")
-        return InferTensor(name, datatype, array.shape, pack(array, datatype), binary=binary)
-    except ValueError as error:
-        raise ValueError(f"input {name!r}: {error}") from None
+        if array.dtype == object and not isinstance(value, Tensor):
+            data = _pack_objects(value, array)
+        else:
+            data = pack(array, datatype)
+        return InferTensor(name, datatype, array.shape, data, binary=binary)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"input {name!r}: {error}") from None
 
 
 def as_array(value: TensorLike) -> Array:
-    """An array of an array-like value, without losing bytes or guessing at ragged lists."""
+    """An array of an array-like value, without losing bytes or guessing at ragged lists.
+
+    Raises:
+        TypeError: numpy knows nothing of such values.
+        ValueError: it holds what makes no array.
+    """
     if isinstance(value, np.ndarray):
         return value
     if isinstance(value, (str, bytes)):
@@ -213,11 +230,54 @@ def as_array(value: TensorLike) -> Array:
     except UnicodeDecodeError:
         return np.array(value, object)  # texts and bytes mixed, which numpy tries to unify
     except ValueError as error:
-        raise ValueError(f"{_excerpt(value)} makes no array: {error}") from None
+        raise ValueError(f"{_excerpt(value)} is not a rectangular array: {error}") from None
+    if array.dtype == object and array.ndim == 0 and array.item() is value:
+        raise TypeError(f"{_excerpt(value)} is not an array{_way_to_array(value)}")
     if array.dtype.kind in "SU":
         # numpy drops the trailing NUL bytes of these, so start again from the objects.
         array = np.array(value, object)
     return array
+
+
+def _way_to_array(value: Any) -> str:
+    """How a value that numpy does not understand becomes an array."""
+    if value is None:
+        return "; leave the input out if the model does without it"
+    if isinstance(value, Mapping):
+        return "; give one of its values, or each as an input of its own"
+    if isinstance(value, Iterable):
+        return "; list(...) makes a list of it"
+    if callable(getattr(value, "numpy", None)):
+        return "; give what its method numpy() returns"
+    return "; expected an array, a list, a number or a text"
+
+
+def _pack_objects(value: TensorLike, array: Array) -> Buffer:
+    """The wire bytes of an array of objects, which must all be texts or bytes.
+
+    Raises:
+        TypeError: they are not.
+    """
+    try:
+        return pack(array, "BYTES")
+    except ValueError:
+        items = array.ravel().tolist()
+        odd = [index for index, item in enumerate(items) if not isinstance(item, _TEXTS)]
+        if not odd:
+            raise  # a text that is not valid
+    kinds = sorted({type(item).__name__ for item in items})
+    what = f"{type(value).__name__} of shape {list(array.shape)}"
+    if hasattr(value, "columns"):
+        raise TypeError(
+            f"{what} has columns of different types ({', '.join(kinds)}); choose those of one "
+            "type, as by frame[['a', 'b']].to_numpy(np.float32)"
+        )
+    missing = " None is no number; use nan;" if "NoneType" in kinds and len(kinds) > 1 else ""
+    raise TypeError(
+        f"{what} holds objects ({', '.join(kinds)}; element {odd[0]} is "
+        f"{type(items[odd[0]]).__name__}), which are neither all numbers nor all texts;"
+        f"{missing} .astype(np.float32) makes numbers of numbers, .astype(str) texts"
+    )
 
 
 def _from_dlpack(value: Any) -> Array:
@@ -301,6 +361,11 @@ class InferResult(Mapping[str, Array]):
             self._tensors[tensor.name] = tensor
         self._arrays: dict[str, Array] = {}
 
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, RESULT_NAMES)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Views of memory can't be pickled; a copy goes along in their place.
         outputs = tuple(map(self._copied, self._response.outputs))
@@ -356,7 +421,8 @@ class InferResult(Mapping[str, Array]):
             return self._tensors[name]
         except KeyError:
             names = ", ".join(map(repr, self._tensors)) or "none"
-            raise KeyError(f"no output {name!r}; the outputs are {names}") from None
+            hint = meant(str(name), self._tensors)
+            raise KeyError(f"no output {name!r}{hint}; the outputs are {names}") from None
 
     def __getitem__(self, name: str) -> Array:
         array = self._arrays.get(name)
@@ -421,7 +487,10 @@ class InferResult(Mapping[str, Array]):
         """
         texts = self[name]
         if texts.dtype != object:
-            raise self._error(f"output {name!r} is no classification: it holds {texts.dtype}")
+            raise self._error(
+                f"output {name!r} is not a classification result: it holds {texts.dtype}; "
+                f"ask for one by outputs=[RequestedOutput({name!r}, classes=3)]"
+            )
         classes: Array = np.empty(texts.shape, object)
         for position, text in np.ndenumerate(texts):
             classes[position] = self._classification(name, text)
@@ -434,7 +503,8 @@ class InferResult(Mapping[str, Array]):
             return Classification(float(value), int(index), label[0] if label else "")
         except (AttributeError, ValueError) as error:
             raise self._error(
-                f"output {name!r} is no classification: it holds {text!r:.60}"
+                f"output {name!r} is not a classification result: it holds {text!r:.60}; "
+                f"ask for one by outputs=[RequestedOutput({name!r}, classes=3)]"
             ) from error
 
     def __repr__(self) -> str:

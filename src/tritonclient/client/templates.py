@@ -10,11 +10,15 @@ from numpy import ndarray
 from ..datatypes import Buffer, is_wire
 from ..messages import Infer, InferResponse, RequestedOutput
 from ..transport.call import Call, Options
+from .binary_tensors import BinaryTensors, in_json
 from .inference import TensorLike
 from .inference import request as make_request
 from .options import InferOptions, split
 
 InferCall: TypeAlias = Call[InferResponse]
+#: Model, inputs, version, outputs and options of `Client.infer`.
+InferArguments: TypeAlias = "tuple[str, Mapping[str, TensorLike], str, Outputs, InferOptions]"
+Outputs: TypeAlias = "Sequence[str | RequestedOutput] | None"
 _MAX_REMEMBERED = 256
 _LARGEST_REMEMBERED = 16 * 1024
 #: Arrays up to this size are copied, since they are joined with what goes along anyway.
@@ -45,8 +49,11 @@ class InferCalls:
     heads, is kept and used again. That is a third of what a small call costs.
     """
 
-    def __init__(self, prepare: Callable[[Infer, Options], InferCall]) -> None:
+    def __init__(
+        self, prepare: Callable[[Infer, Options], InferCall], binary: BinaryTensors | None = None
+    ) -> None:
         self._prepare = prepare
+        self.binary = binary or BinaryTensors(True, "")
         self._remembered: dict[Any, InferCall] = {}
 
     def make(
@@ -61,7 +68,12 @@ class InferCalls:
 
         See `Client.infer` for the arguments and the errors.
         """
-        if options or type(inputs) is not dict or type(outputs) not in _OUTPUTS:
+        if (
+            options
+            or not self.binary.sent
+            or type(inputs) is not dict
+            or type(outputs) not in _OUTPUTS
+        ):
             return self.make_lasting(model, inputs, version, outputs, options)
         described: list[Any] = [model, version, outputs and tuple(outputs)]
         data: list[Buffer] = []
@@ -88,6 +100,15 @@ class InferCalls:
             remember(self._remembered, looks, call, Infer(model, (), version))
         return call
 
+    def request_in_json(self, call: InferCall, arguments: InferArguments | None) -> Infer:
+        """The request of a call, or of the arguments that it was made from, with JSON tensors."""
+        if arguments is None:
+            assert isinstance(call.request, Infer)
+            return in_json(call.request)
+        model, inputs, version, outputs, options = arguments
+        request = make_request(model, inputs, version=version, outputs=outputs, **split(options)[0])
+        return in_json(request)
+
     def make_lasting(
         self,
         model: str,
@@ -99,4 +120,6 @@ class InferCalls:
         """The same, whose data are what the arrays hold when it is sent."""
         arguments, carrying = split(options)
         request = make_request(model, inputs, version=version, outputs=outputs, **arguments)
+        if not self.binary.sent and "binary" not in arguments:
+            request = in_json(request)
         return self._prepare(request, carrying)

@@ -213,6 +213,16 @@ class Http1:
         """Nothing."""
 
     @property
+    def answering(self) -> bool:
+        """Whether the head of the answer has come."""
+        return self._state in (_LENGTH, _CHUNKED, _UNTIL_EOF)
+
+    @property
+    def unsent(self) -> bool:
+        """Return False: the peer has no windows that could be full."""
+        return False
+
+    @property
     def length_known(self) -> bool:
         """Whether all of what `get_buffer` gives belongs to the answer's body."""
         return self._state is _LENGTH
