@@ -16,13 +16,12 @@ from ..errors import (
     InferenceServerException,
     Unavailable,
 )
-from ..transport.aio.http_transport import HttpTransport
-from ..transport.call import NO_OPTIONS, Call, Grpcio, KeepAlive, Options, Settings, check_timeout
-from ..transport.endpoint import Security, security
+from ..transport.call import NO_OPTIONS, Call, Grpcio, KeepAlive, Options, check_timeout
+from ..transport.endpoint import Security
 from . import flows
-from .binary_tensors import BinaryTensors
+from .base import BaseClient
 from .inference import InferResult, TensorLike
-from .model_spec import ModelSpec
+from .models import AsyncModel
 from .options import (
     CLIENT_DEFAULT,
     MAX_CONNECTIONS,
@@ -33,11 +32,7 @@ from .options import (
     carrying_of,
     check_arguments,
     check_call,
-    check_grpc,
-    check_grpcio,
     check_model_name,
-    check_pool,
-    check_seconds,
     check_streams,
     explains_missing,
     load_request,
@@ -48,9 +43,10 @@ from .options import (
     trace_request,
     transport_options,
 )
+from .recovery import recover, time_left
 from .refusals import explain
-from .suggestions import CLIENT_NAMES, MODEL_NAMES, no_attribute
-from .templates import InferArguments, InferCalls
+from .templates import InferArguments
+from .transports import aio_transport
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Self, Unpack
@@ -61,23 +57,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _transport(
-    settings: Settings, tls: Security, max_connections: int, grpcio: Grpcio | None
-) -> Any:
-    secured = security(tls, settings.endpoint)
-    if grpcio is not None:
-        check_grpcio(grpcio, tls, max_connections)
-        from ..transport.grpcio.transport import AsyncGrpcioTransport
-
-        return AsyncGrpcioTransport(check_grpc(settings), grpcio, tls=secured)
-    if settings.endpoint.protocol == "http":
-        return HttpTransport(settings, tls=secured, max_connections=max_connections)
-    from ..transport.aio.grpc_transport import GrpcTransport
-
-    return GrpcTransport(check_grpc(settings), tls=secured, max_connections=max_connections)
-
-
-class AsyncClient:
+class AsyncClient(BaseClient):
     """The client for coroutines, with the methods and arguments of `Client`.
 
     It can be made anywhere, also outside a running event loop, and used on several loops, each of
@@ -111,23 +91,8 @@ class AsyncClient:
     ) -> None:
         check_arguments(unknown, AsyncClient.__init__)
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
-        self._url = url
-        self._timeout = timeout
-        self._transport = _transport(chosen, tls, max_connections, grpcio)
-        self._protocol = chosen.endpoint.protocol
-        self._calls = InferCalls(self._transport.prepare, BinaryTensors(binary, self._protocol))
-        self._hints: dict[Any, str] = {}
-
-    if not TYPE_CHECKING:  # a type checker would take it that there is any name
-
-        def __getattr__(self, name: str) -> Any:
-            raise no_attribute(self, name, CLIENT_NAMES)
-
-    def __reduce__(self) -> Any:
-        raise TypeError(
-            f"a {type(self).__name__} can't be pickled, as it holds connections; "
-            "make one in each process"
-        )
+        self._transport = aio_transport(chosen, tls, max_connections, grpcio)
+        self._set_up(chosen, timeout, binary)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._url}>"
@@ -165,13 +130,6 @@ class AsyncClient:
         call = self._transport.prepare(request, options)
         return await self._send(call, self._seconds(timeout), carrying=options)
 
-    def _seconds(self, timeout: Timeout) -> float | None:
-        if timeout is CLIENT_DEFAULT:
-            return self._timeout
-        if timeout is not None:
-            check_seconds(timeout)
-        return timeout
-
     async def _send(
         self,
         call: Call[T],
@@ -181,14 +139,21 @@ class AsyncClient:
     ) -> T:
         started = monotonic()
         try:
-            answer: T = await self._transport.send(call, seconds)
+            return await self._carry(call, seconds, started)
         except InferenceServerException as error:
-            settle(error, call, seconds, self._url, started)
             end = None if seconds is None else started + seconds
             if carrying is None:
                 carrying = carrying_of(call, arguments)
-            flow = flows.recover(error, call, arguments, self._calls, self._hints, end)
+            flow = recover(error, call, arguments, self._calls, self._hints, end)
             return await self._drive(flow, carrying)
+
+    async def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
+        """Send a call and write its record."""
+        try:
+            answer: T = await self._transport.send(call, seconds)
+        except InferenceServerException as error:
+            settle(error, call, seconds, self._url, started)
+            raise
         if (logger := recording()) is not None:
             record(logger, self._url, call.request, "OK", monotonic() - started)
         return answer
@@ -199,22 +164,14 @@ class AsyncClient:
         try:
             return await self._drive(flow, options)
         except InferenceServerException as error:
-            left = flows.time_left(error, self._timeout, started)
+            left = time_left(error, self._timeout, started)
             await self._drive(explain(error, left, self._hints), options)
             raise
 
     async def _drive(self, flow: flows.Flow[T], options: Options) -> T:
         async def send(request: m.Request[Any], timeout: float | None) -> Any:
             call = self._transport.prepare(request, options)
-            started = monotonic()
-            try:
-                answer = await self._transport.send(call, timeout)
-            except InferenceServerException as error:
-                settle(error, call, timeout, self._url, started)
-                raise
-            if (logger := recording()) is not None:
-                record(logger, self._url, request, "OK", monotonic() - started)
-            return answer
+            return await self._carry(call, timeout, monotonic())
 
         return await flows.run_async(flow, send, asyncio.sleep)
 
@@ -232,15 +189,10 @@ class AsyncClient:
         **options: Unpack[InferOptions],
     ) -> InferResult:
         """Run a model; see `Client.infer`."""
-        if options and (memory := options.pop("shared_memory", None)) is not None:
-            check_pool(memory)
-            seconds = self._seconds(timeout)
-            flow, carrying = memory.inference(
-                self._url, model, inputs, version, outputs, options, seconds
-            )
-            return await self._run(flow, carrying)
-        call = self._calls.make(model, inputs, version, outputs, options)
         arguments = (model, inputs, version, outputs, options)
+        if options and (placed := self._placed(arguments, timeout)) is not None:
+            return await self._run(*placed)
+        call = self._calls.make(*arguments)
         answer = await self._send(call, self._seconds(timeout), arguments)
         return InferResult(answer, self._url, call.request)
 
@@ -284,17 +236,13 @@ class AsyncClient:
 
         Arguments are checked before this returns.
         """
-        if options and (memory := options.pop("shared_memory", None)) is not None:
-            check_pool(memory)
-            seconds = self._seconds(timeout)
-            flow, carrying = memory.inference(
-                self._url, model, inputs, version, outputs, options, seconds
-            )
-            return asyncio.get_running_loop().create_task(self._run(flow, carrying))
-        call = self._calls.make(model, inputs, version, outputs, options)
         arguments = (model, inputs, version, outputs, options)
-        answer = self._infer(call, self._seconds(timeout), arguments)
-        return asyncio.get_running_loop().create_task(answer)
+        if options and (placed := self._placed(arguments, timeout)) is not None:
+            return asyncio.get_running_loop().create_task(self._run(*placed))
+        call = self._calls.make(*arguments)
+        seconds = self._seconds(timeout)
+        loop = asyncio.get_running_loop()
+        return loop.create_task(self._infer(call, seconds, arguments))
 
     @overload
     def stream(
@@ -381,12 +329,7 @@ class AsyncClient:
         cast: bool = False,
         **unknown: Never,
     ) -> AsyncModel:
-        """A handle on a model, which knows and checks its inputs and outputs.
-
-        Args:
-            cast: convert arrays of other datatypes than the model's where their numbers fit:
-                float64 to float32, for instance, which rounds.
-        """
+        """A handle on a model; see `Client.model`."""
         check_arguments(unknown, AsyncClient.model)
         check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
@@ -424,11 +367,7 @@ class AsyncClient:
         query: Mapping[str, Any] | None = None,
         **unknown: Never,
     ) -> None:
-        """Wait until the server, or a model, is ready.
-
-        Raises:
-            DeadlineExceeded: it was not ready in time; the message tells why.
-        """
+        """Wait until the server, or a model, is ready; see `Client.wait_until_ready`."""
         check_arguments(unknown, AsyncClient.wait_until_ready)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
@@ -559,72 +498,3 @@ class AsyncClient:
     ) -> None:
         """Let the server forget a CUDA region, or all."""
         await self.ask(m.UnregisterCudaSharedMemory(name), **call)
-
-
-class AsyncModel:
-    """A model of a server: `(await model(INPUT0=a, INPUT1=b))["OUTPUT0"]`.
-
-    Attributes:
-        name: the model's name.
-        spec: the model's inputs and outputs, against which a call is checked before it is sent.
-    """
-
-    def __init__(self, client: AsyncClient, spec: ModelSpec, cast: bool = False) -> None:
-        self._client = client
-        self._cast = cast
-        self.spec = spec
-        self.name = spec.name
-
-    if not TYPE_CHECKING:  # a type checker would take it that there is any name
-
-        def __getattr__(self, name: str) -> Any:
-            raise no_attribute(self, name, MODEL_NAMES)
-
-    async def __call__(self, /, *only: TensorLike, **inputs: TensorLike) -> InferResult:
-        """Run the model; inputs are given by name, and an only one also without."""
-        if only:
-            inputs = {**self.spec.only_input(only), **inputs}
-        return await self.infer(inputs)
-
-    async def infer(
-        self,
-        inputs: Mapping[str, TensorLike],
-        *,
-        outputs: Sequence[str | m.RequestedOutput] | None = None,
-        timeout: Timeout = CLIENT_DEFAULT,
-        **options: Unpack[InferOptions],
-    ) -> InferResult:
-        """Run the model; takes the arguments of `AsyncClient.infer`.
-
-        Raises:
-            ValueError: an input or output is not the model's; nothing was sent.
-        """
-        return await self._client.infer(
-            self.spec.name,
-            self.spec.check(inputs, outputs, self._cast),
-            version=self.spec.version,
-            outputs=outputs,
-            timeout=timeout,
-            **options,
-        )
-
-    def submit(
-        self,
-        inputs: Mapping[str, TensorLike],
-        *,
-        outputs: Sequence[str | m.RequestedOutput] | None = None,
-        timeout: Timeout = CLIENT_DEFAULT,
-        **options: Unpack[InferOptions],
-    ) -> Task[InferResult]:
-        """Run the model in a task; takes the arguments of `AsyncClient.infer`."""
-        return self._client.submit(
-            self.spec.name,
-            self.spec.check(inputs, outputs, self._cast),
-            version=self.spec.version,
-            outputs=outputs,
-            timeout=timeout,
-            **options,
-        )
-
-    def __repr__(self) -> str:
-        return f"<AsyncModel {self.spec}>"

@@ -21,16 +21,15 @@ from ..transport.call import (
     Grpcio,
     KeepAlive,
     Options,
-    Settings,
     check_limit,
     check_timeout,
 )
-from ..transport.endpoint import Security, security
+from ..transport.endpoint import Security
 from . import flows
-from .binary_tensors import BinaryTensors
+from .base import BaseClient
 from .executor import Workers
 from .inference import InferResult, TensorLike
-from .model_spec import ModelSpec
+from .models import Model
 from .options import (
     CLIENT_DEFAULT,
     MAX_CONNECTIONS,
@@ -41,11 +40,7 @@ from .options import (
     carrying_of,
     check_arguments,
     check_call,
-    check_grpc,
-    check_grpcio,
     check_model_name,
-    check_pool,
-    check_seconds,
     check_streams,
     explains_missing,
     load_request,
@@ -56,35 +51,24 @@ from .options import (
     trace_request,
     transport_options,
 )
+from .recovery import recover, time_left
 from .refusals import explain
-from .suggestions import CLIENT_NAMES, MODEL_NAMES, no_attribute
-from .templates import InferArguments, InferCalls
+from .templates import InferArguments
+from .transports import blocking_transport
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from typing_extensions import Never, Self, Unpack
 
+    from ..transport.blocking.transport import Transport
     from .blocking_stream import InferStream, Requests
     from .shared_memory import SharedMemory
 
 T = TypeVar("T")
 
 
-def _transport(
-    settings: Settings, tls: Security, max_connections: int, grpcio: Grpcio | None
-) -> Transport:
-    secured = security(tls, settings.endpoint)
-    if grpcio is None:
-        return Transport(settings, tls=secured, max_connections=max_connections)
-    check_grpcio(grpcio, tls, max_connections)
-    from ..transport.grpcio.transport import GrpcioTransport
-
-    # It has the same methods, for calls of its own protocol.
-    return GrpcioTransport(check_grpc(settings), grpcio, tls=secured)  # type: ignore[return-value]
-
-
-class Client:
+class Client(BaseClient):
     """A client of an inference server. Any number of threads may share one.
 
     Connections are opened when needed and kept; closing the client closes them:
@@ -132,25 +116,10 @@ class Client:
     ) -> None:
         check_arguments(unknown, Client.__init__)
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
-        self._url = url
-        self._timeout = timeout
-        self._transport = _transport(chosen, tls, max_connections, grpcio)
-        self._protocol = chosen.endpoint.protocol
-        self._calls = InferCalls(self._transport.prepare, BinaryTensors(binary, self._protocol))
-        self._hints: dict[Any, str] = {}
+        self._transport: Transport = blocking_transport(chosen, tls, max_connections, grpcio)
+        self._set_up(chosen, timeout, binary)
         check_limit("workers", workers)
         self._workers = Workers(workers)
-
-    if not TYPE_CHECKING:  # a type checker would take it that there is any name
-
-        def __getattr__(self, name: str) -> Any:
-            raise no_attribute(self, name, CLIENT_NAMES)
-
-    def __reduce__(self) -> Any:
-        raise TypeError(
-            f"a {type(self).__name__} can't be pickled, as it holds connections; "
-            "make one in each process"
-        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._url}{', closed' if self._workers.closed else ''}>"
@@ -203,13 +172,6 @@ class Client:
         call = self._transport.prepare(request, options)
         return self._send(call, self._seconds(timeout), carrying=options)
 
-    def _seconds(self, timeout: Timeout) -> float | None:
-        if timeout is CLIENT_DEFAULT:
-            return self._timeout
-        if timeout is not None:
-            check_seconds(timeout)
-        return timeout
-
     def _send(
         self,
         call: Call[T],
@@ -219,14 +181,21 @@ class Client:
     ) -> T:
         started = monotonic()
         try:
-            answer: T = self._transport.send(call, seconds)
+            return self._carry(call, seconds, started)
         except InferenceServerException as error:
-            settle(error, call, seconds, self._url, started)
             end = None if seconds is None else started + seconds
             if carrying is None:
                 carrying = carrying_of(call, arguments)
-            flow = flows.recover(error, call, arguments, self._calls, self._hints, end)
+            flow = recover(error, call, arguments, self._calls, self._hints, end)
             return self._drive(flow, carrying)  # type: ignore[no-any-return]
+
+    def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
+        """Send a call and write its record."""
+        try:
+            answer: T = self._transport.send(call, seconds)
+        except InferenceServerException as error:
+            settle(error, call, seconds, self._url, started)
+            raise
         if (logger := recording()) is not None:
             record(logger, self._url, call.request, "OK", monotonic() - started)
         return answer
@@ -237,22 +206,14 @@ class Client:
         try:
             return self._drive(flow, options)
         except InferenceServerException as error:
-            left = flows.time_left(error, self._timeout, started)
+            left = time_left(error, self._timeout, started)
             self._drive(explain(error, left, self._hints), options)
             raise
 
     def _drive(self, flow: flows.Flow[T], options: Options) -> T:
         def send(request: m.Request[Any], timeout: float | None) -> Any:
             call = self._transport.prepare(request, options)
-            started = monotonic()
-            try:
-                answer = self._transport.send(call, timeout)
-            except InferenceServerException as error:
-                settle(error, call, timeout, self._url, started)
-                raise
-            if (logger := recording()) is not None:
-                record(logger, self._url, request, "OK", monotonic() - started)
-            return answer
+            return self._carry(call, timeout, monotonic())
 
         return flows.run(flow, send, sleep)
 
@@ -299,15 +260,10 @@ class Client:
             TypeError, ValueError: an argument is not what it should be; nothing was sent.
             InferenceServerException: see `tritonclient.errors`.
         """
-        if options and (memory := options.pop("shared_memory", None)) is not None:
-            check_pool(memory)
-            seconds = self._seconds(timeout)
-            flow, carrying = memory.inference(
-                self._url, model, inputs, version, outputs, options, seconds
-            )
-            return self._run(flow, carrying)
-        call = self._calls.make(model, inputs, version, outputs, options)
         arguments = (model, inputs, version, outputs, options)
+        if options and (placed := self._placed(arguments, timeout)) is not None:
+            return self._run(*placed)  # type: ignore[no-any-return]
+        call = self._calls.make(*arguments)
         answer = self._send(call, self._seconds(timeout), arguments)
         return InferResult(answer, self._url, call.request)
 
@@ -359,14 +315,10 @@ class Client:
         """
         seconds = self._seconds(timeout)
         check_timeout(seconds)
-        if options and (memory := options.pop("shared_memory", None)) is not None:
-            check_pool(memory)
-            flow, carrying = memory.inference(
-                self._url, model, inputs, version, outputs, options, seconds
-            )
-            return self._workers.submit(self._run, flow, carrying)
-        call = self._calls.make(model, inputs, version, outputs, options)
         arguments = (model, inputs, version, outputs, options)
+        if options and (placed := self._placed(arguments, timeout)) is not None:
+            return self._workers.submit(self._run, *placed)
+        call = self._calls.make(*arguments)
         return self._workers.submit(self._infer, call, seconds, arguments)
 
     @overload
@@ -652,72 +604,3 @@ class Client:
     def unregister_cuda_shared_memory(self, name: str = "", **call: Unpack[CallOptions]) -> None:
         """Let the server forget a CUDA region, or all."""
         self.ask(m.UnregisterCudaSharedMemory(name), **call)
-
-
-class Model:
-    """A model of a server, called like a function: `model(INPUT0=a, INPUT1=b)["OUTPUT0"]`.
-
-    Attributes:
-        name: the model's name.
-        spec: the model's inputs and outputs, against which a call is checked before it is sent.
-    """
-
-    def __init__(self, client: Client, spec: ModelSpec, cast: bool = False) -> None:
-        self._client = client
-        self._cast = cast
-        self.spec = spec
-        self.name = spec.name
-
-    if not TYPE_CHECKING:  # a type checker would take it that there is any name
-
-        def __getattr__(self, name: str) -> Any:
-            raise no_attribute(self, name, MODEL_NAMES)
-
-    def __call__(self, /, *only: TensorLike, **inputs: TensorLike) -> InferResult:
-        """Run the model; inputs are given by name, and an only one also without."""
-        if only:
-            inputs = {**self.spec.only_input(only), **inputs}
-        return self.infer(inputs)
-
-    def infer(
-        self,
-        inputs: Mapping[str, TensorLike],
-        *,
-        outputs: Sequence[str | m.RequestedOutput] | None = None,
-        timeout: Timeout = CLIENT_DEFAULT,
-        **options: Unpack[InferOptions],
-    ) -> InferResult:
-        """Run the model; takes the arguments of `Client.infer`.
-
-        Raises:
-            ValueError: an input or output is not the model's; nothing was sent.
-        """
-        return self._client.infer(
-            self.spec.name,
-            self.spec.check(inputs, outputs, self._cast),
-            version=self.spec.version,
-            outputs=outputs,
-            timeout=timeout,
-            **options,
-        )
-
-    def submit(
-        self,
-        inputs: Mapping[str, TensorLike],
-        *,
-        outputs: Sequence[str | m.RequestedOutput] | None = None,
-        timeout: Timeout = CLIENT_DEFAULT,
-        **options: Unpack[InferOptions],
-    ) -> Future[InferResult]:
-        """Run the model on another thread; takes the arguments of `Client.infer`."""
-        return self._client.submit(
-            self.spec.name,
-            self.spec.check(inputs, outputs, self._cast),
-            version=self.spec.version,
-            outputs=outputs,
-            timeout=timeout,
-            **options,
-        )
-
-    def __repr__(self) -> str:
-        return f"<Model {self.spec}>"

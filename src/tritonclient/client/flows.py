@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ..errors import (
     ConnectionFailed,
@@ -23,17 +23,12 @@ from ..messages import (
     GetModelConfig,
     GetModelMetadata,
     GetRepositoryIndex,
-    GetServerMetadata,
     IsModelReady,
     IsServerReady,
     Request,
 )
 from .model_spec import ModelSpec
-from .refusals import explain, of_models
-
-if TYPE_CHECKING:
-    from ..transport.call import Call
-    from .templates import InferArguments, InferCalls
+from .refusals import of_models
 
 T = TypeVar("T")
 #: What a flow yields: a request with the seconds it may take, or a pause in seconds.
@@ -125,55 +120,6 @@ def _why_not_ready(model: str, left: float | None, otherwise: str) -> Flow[str]:
     except InferenceServerException:  # some servers have none
         return otherwise
     return of_models(model, index) or otherwise
-
-
-def recover(
-    error: InferenceServerException,
-    call: Call[Any],
-    arguments: InferArguments | None,
-    calls: InferCalls,
-    hints: dict[Any, str],
-    end: float | None,
-    clock: Callable[[], float] = monotonic,
-) -> Flow[Any]:
-    """Return the answer of a failed call after all, or raise its error with a hint.
-
-    Args:
-        arguments: those that `calls` made an inference from.
-        hints: of earlier errors.
-        end: the time by which the call must have ended, None for no limit.
-
-    Raises:
-        InferenceServerException: the call has failed.
-    """
-    options = arguments[-1] if arguments else {}
-    binary = calls.binary
-    if getattr(call.request, "binary", False) and binary.may_matter(error, options):
-        if not binary.known:
-            try:
-                binary.learn((yield GetServerMetadata(), _left(end, clock)))
-            except InferenceServerException:
-                binary.learn(None)
-        if not binary.sent:
-            try:
-                return (yield calls.request_in_json(call, arguments), _left(end, clock))
-            except InferenceServerException as second:
-                error = second
-    yield from explain(error, _left(end, clock), hints)
-    raise error
-
-
-def time_left(
-    error: InferenceServerException, seconds: float | None, started: float
-) -> float | None:
-    """Return the seconds that are left for the hint of an error; 0 where the time is over."""
-    if isinstance(error, DeadlineExceeded):
-        return 0.0
-    return None if seconds is None else seconds - (monotonic() - started)
-
-
-def _left(end: float | None, clock: Callable[[], float]) -> float | None:
-    return None if end is None else max(end - clock(), 1e-6)
 
 
 def describe_model(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..datatypes import NUMPY, Array, Buffer, check, datatype_of, pack, unpack
+from ..datatypes import NUMPY, Array, check, datatype_of, pack, unpack
 from ..errors import ProtocolError
 from ..messages import (
-    RESERVED_PARAMETERS,
-    RESERVED_PREFIX,
     Infer,
     InferResponse,
     InferTensor,
@@ -21,12 +18,12 @@ from ..messages import (
     Request,
     RequestedOutput,
 )
+from .request_checks import check_texts, request_parameters, requested_outputs
+from .strange_values import excerpt, pack_objects, way_to_array
 from .suggestions import RESULT_NAMES, meant, no_attribute
 
 #: What can stand for a tensor: an array, or something numpy makes one of.
 TensorLike: TypeAlias = Any
-
-_TEXTS = (str, bytes, bytearray, memoryview)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ def request(
     Raises:
         TypeError, ValueError: an argument is not what it should be.
     """
-    _check_text(model=model, version=version, id=id)
+    check_texts(model=model, version=version, id=id)
     if not model:
         raise ValueError("model is '', expected the name of a model")
     if not isinstance(inputs, Mapping):
@@ -85,7 +82,7 @@ def request(
             f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays, "
             'such as {"INPUT": array}'
         )
-    given = _parameters(
+    given = request_parameters(
         parameters, sequence_id, sequence_start, sequence_end, priority, server_timeout
     )
     if empty_final_response:
@@ -94,92 +91,11 @@ def request(
         model,
         tuple([make_input(name, value, binary) for name, value in inputs.items()]),
         version,
-        _requested(outputs, binary) if outputs else (),
+        requested_outputs(outputs, binary) if outputs else (),
         id,
         given,
         binary,
     )
-
-
-def _check_text(**arguments: Any) -> None:
-    for name, value in arguments.items():
-        if not isinstance(value, str):
-            raise TypeError(f"{name} is {value!r:.60}, expected str")
-
-
-def _requested(
-    outputs: Sequence[str | RequestedOutput], binary: bool
-) -> tuple[RequestedOutput, ...]:
-    if isinstance(outputs, str) or not isinstance(outputs, Iterable):
-        raise TypeError(
-            f"outputs is {outputs!r:.60}, expected a sequence of names, such as ['OUTPUT']"
-        )
-    requested = []
-    for output in outputs:
-        if isinstance(output, str):
-            output = RequestedOutput(output, binary=binary)
-        elif not isinstance(output, RequestedOutput):
-            raise TypeError(
-                f"outputs holds {output!r:.60}, expected names or RequestedOutput objects"
-            )
-        _check_text(output=output.name)
-        if type(output.classes) is not int or output.classes < 0:
-            raise ValueError(
-                f"classes of output {output.name!r} is {output.classes!r:.60}, "
-                "expected a number from 0"
-            )
-        requested.append(output)
-    return tuple(requested)
-
-
-def _parameters(
-    custom: Mapping[str, Parameter] | None,
-    sequence_id: int | str,
-    sequence_start: bool,
-    sequence_end: bool,
-    priority: int,
-    server_timeout: float | None,
-) -> dict[str, Parameter]:
-    parameters: dict[str, Parameter] = {}
-    for name, flag in (("sequence_start", sequence_start), ("sequence_end", sequence_end)):
-        if not isinstance(flag, (bool, np.bool_)):
-            raise TypeError(f"{name} is {flag!r:.60}, expected True or False")
-    if sequence_id:
-        if isinstance(sequence_id, bool) or not isinstance(sequence_id, (int, str)):
-            raise TypeError(f"sequence_id is {sequence_id!r:.60}, expected int or str")
-        if isinstance(sequence_id, int) and sequence_id < 0:
-            raise ValueError(f"sequence_id is {sequence_id}, expected a number from 0")
-        parameters["sequence_id"] = sequence_id
-        parameters["sequence_start"] = bool(sequence_start)
-        parameters["sequence_end"] = bool(sequence_end)
-    elif sequence_start or sequence_end:
-        raise ValueError("sequence_start and sequence_end need a sequence_id")
-    if priority:
-        if isinstance(priority, bool) or not isinstance(priority, int) or priority < 0:
-            raise ValueError(f"priority is {priority!r:.60}, expected a number from 0")
-        parameters["priority"] = priority
-    if server_timeout is not None:
-        if not isinstance(server_timeout, (int, float)) or not 0 <= server_timeout < 2**43:
-            raise ValueError(f"server_timeout is {server_timeout!r:.60}, expected seconds from 0")
-        parameters["timeout"] = round(server_timeout * 1e6)
-    if custom is not None and not isinstance(custom, Mapping):
-        raise TypeError(f"parameters is {type(custom).__name__}, expected a mapping")
-    for name, value in (custom or {}).items():
-        _check_parameter(name, value)
-        parameters[name] = value
-    return parameters
-
-
-def _check_parameter(name: str, value: Parameter) -> None:
-    if not isinstance(name, str):
-        raise TypeError(f"parameters has the key {name!r:.60}, expected str")
-    if name in RESERVED_PARAMETERS or name.startswith(RESERVED_PREFIX):
-        raise ValueError(f"parameter {name!r} is reserved and can't be given in parameters")
-    if not isinstance(value, (bool, int, float, str)):
-        kind = type(value).__name__  # the value may be secret
-        raise TypeError(f"parameter {name!r} is {kind}, expected bool, int, float or str")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"parameter {name!r} is {value}, which has no JSON form")
 
 
 # Inputs
@@ -204,12 +120,13 @@ def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor
             array = as_array(value)
             datatype = datatype_of(array)
         if array.dtype == object and not isinstance(value, Tensor):
-            data = _pack_objects(value, array)
+            data = pack_objects(value, array)
         else:
             data = pack(array, datatype)
         return InferTensor(name, datatype, array.shape, data, binary=binary)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"input {name!r}: {error}") from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"input {name!r}: {error}") from None
 
 
 def as_array(value: TensorLike) -> Array:
@@ -230,54 +147,13 @@ def as_array(value: TensorLike) -> Array:
     except UnicodeDecodeError:
         return np.array(value, object)  # texts and bytes mixed, which numpy tries to unify
     except ValueError as error:
-        raise ValueError(f"{_excerpt(value)} is not a rectangular array: {error}") from None
+        raise ValueError(f"{excerpt(value)} is not a rectangular array: {error}") from None
     if array.dtype == object and array.ndim == 0 and array.item() is value:
-        raise TypeError(f"{_excerpt(value)} is not an array{_way_to_array(value)}")
+        raise TypeError(f"{excerpt(value)} is not an array{way_to_array(value)}")
     if array.dtype.kind in "SU":
         # numpy drops the trailing NUL bytes of these, so start again from the objects.
         array = np.array(value, object)
     return array
-
-
-def _way_to_array(value: Any) -> str:
-    """How a value that numpy does not understand becomes an array."""
-    if value is None:
-        return "; leave the input out if the model does without it"
-    if isinstance(value, Mapping):
-        return "; give one of its values, or each as an input of its own"
-    if isinstance(value, Iterable):
-        return "; list(...) makes a list of it"
-    if callable(getattr(value, "numpy", None)):
-        return "; give what its method numpy() returns"
-    return "; expected an array, a list, a number or a text"
-
-
-def _pack_objects(value: TensorLike, array: Array) -> Buffer:
-    """The wire bytes of an array of objects, which must all be texts or bytes.
-
-    Raises:
-        TypeError: they are not.
-    """
-    try:
-        return pack(array, "BYTES")
-    except ValueError:
-        items = array.ravel().tolist()
-        odd = [index for index, item in enumerate(items) if not isinstance(item, _TEXTS)]
-        if not odd:
-            raise  # a text that is not valid
-    kinds = sorted({type(item).__name__ for item in items})
-    what = f"{type(value).__name__} of shape {list(array.shape)}"
-    if hasattr(value, "columns"):
-        raise TypeError(
-            f"{what} has columns of different types ({', '.join(kinds)}); choose those of one "
-            "type, as by frame[['a', 'b']].to_numpy(np.float32)"
-        )
-    missing = " None is no number; use nan;" if "NoneType" in kinds and len(kinds) > 1 else ""
-    raise TypeError(
-        f"{what} holds objects ({', '.join(kinds)}; element {odd[0]} is "
-        f"{type(items[odd[0]]).__name__}), which are neither all numbers nor all texts;"
-        f"{missing} .astype(np.float32) makes numbers of numbers, .astype(str) texts"
-    )
 
 
 def _from_dlpack(value: Any) -> Array:
@@ -308,7 +184,7 @@ def convert(value: TensorLike, datatype: str) -> Array:
             converted = array.astype(expected)
         if expected.kind == "f" or (converted == array).all():
             return converted
-    raise ValueError(f"{_excerpt(value)} does not fit {datatype}")
+    raise ValueError(f"{excerpt(value)} does not fit {datatype}")
 
 
 def _floats(array: Array) -> Array:
@@ -318,11 +194,6 @@ def _floats(array: Array) -> Array:
 
 def _is_plain_float(value: TensorLike, array: Array, datatype: str) -> bool:
     return datatype == "BF16" and not isinstance(value, np.ndarray) and array.dtype.kind in "fi"
-
-
-def _excerpt(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
 # Answers
