@@ -236,7 +236,7 @@ ARGUMENTS = {
     "handle's name": (
         handle("simple", lambda model: model(INPUT_0=A, INPUT1=A)),
         ValueError,
-        "has no input 'INPUT_0'; did you mean 'INPUT0'?; its inputs are",
+        "INPUT1 INT32 [-1, 16]; did you mean 'INPUT0'?",
     ),
     "handle's missing input": (
         handle("simple", lambda model: model(INPUT0=A)),

@@ -78,16 +78,16 @@ class ModelSpec:
             name = output if isinstance(output, str) else output.name
             if self.outputs and name not in self.outputs:
                 raise ValueError(
-                    f"model {self.name!r} has no output {name!r}{meant(name, self.outputs)}; "
-                    f"its outputs are {list_tensors(self.outputs)}"
+                    f"model {self.name!r} has no output {name!r}; "
+                    f"its outputs are {list_tensors(self.outputs)}{meant(str(name), self.outputs)}"
                 )
         if not self.inputs:
             return dict(inputs)  # some servers tell nothing of a model
         for name in inputs:
             if name not in self.inputs:
                 raise ValueError(
-                    f"model {self.name!r} has no input {name!r}{meant(str(name), self.inputs)}; "
-                    f"its inputs are {list_tensors(self.inputs)}"
+                    f"model {self.name!r} has no input {name!r}; "
+                    f"its inputs are {list_tensors(self.inputs)}{meant(str(name), self.inputs)}"
                 )
         for name in self.inputs:
             if name not in inputs and name not in self.optional:
