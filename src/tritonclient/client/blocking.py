@@ -163,7 +163,7 @@ class Client(BaseClient):
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
-        **unknown: Never,
+        **unknown: object,
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
