@@ -7,19 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import (
-    FailedPrecondition,
     InferenceServerException,
     Internal,
     InvalidArgument,
-    ServerError,
     Unimplemented,
-    Unknown,
 )
 from ..messages import Infer, ServerMetadata
 
 _EXTENSION = "binary_tensor_data"
 #: What servers answer to a body that they can't read.
-_REFUSALS = (FailedPrecondition, Internal, InvalidArgument, Unimplemented, Unknown)
+_REFUSALS = (Internal, InvalidArgument, Unimplemented)
 
 
 class BinaryTensors:
@@ -50,7 +47,7 @@ class BinaryTensors:
         """Whether a call with these options may have failed for its form."""
         if not self._free or "binary" in options:
             return False
-        return isinstance(error, _REFUSALS) or type(error) is ServerError
+        return isinstance(error, _REFUSALS) or error.status() == "415"  # media type
 
     def learn(self, metadata: ServerMetadata | None) -> None:
         """Take note of what the server says of itself; None when it could not be asked."""
