@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from .. import errors as _errors  # noqa: F401  # checks that no other distribution is mixed in
-from . import serve
+from . import bench, serve
 
 #: Modules with `NAME`, `HELP`, `DESCRIPTION`, `add_arguments(parser)` and `run(arguments)`, which
 #: returns the exit status.
-_COMMANDS = (serve,)
+_COMMANDS = (bench, serve)
 
 
 class _Version(argparse.Action):
@@ -25,6 +26,10 @@ class _Version(argparse.Action):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; its exit status."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == [bench.NAME]:
+        # Its options are read as getopt does, which argparse can't.
+        return bench.main(given[1:])
     parser = argparse.ArgumentParser(
         prog="tritonclient",
         description="Tools for the v2 inference protocol.",
@@ -42,6 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         command.add_arguments(child)
         child.set_defaults(run=command.run)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(given)
     status: int = arguments.run(arguments)
     return status
