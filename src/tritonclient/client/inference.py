@@ -19,7 +19,7 @@ from ..messages import (
     RequestedOutput,
 )
 from .request_checks import check_texts, request_parameters, requested_outputs
-from .strange_values import excerpt, pack_objects, way_to_array
+from .strange_values import excerpt, pack_objects, warn_of_cut_zeros, way_to_array
 from .suggestions import RESULT_NAMES, meant, no_attribute
 
 #: What can stand for a tensor: an array, or something numpy makes one of.
@@ -119,6 +119,8 @@ def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor
         else:
             array = as_array(value)
             datatype = datatype_of(array)
+        if array.dtype.kind == "S":
+            warn_of_cut_zeros(name, array)
         if array.dtype == object and not isinstance(value, Tensor):
             data = pack_objects(value, array)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -55,3 +56,20 @@ def pack_objects(value: Any, array: Array) -> Buffer:
         f"{type(items[odd[0]]).__name__}), which are neither all numbers nor all texts;"
         f"{missing} .astype(np.float32) makes numbers of numbers, .astype(str) texts"
     )
+
+
+def warn_of_cut_zeros(name: str, array: Array) -> None:
+    """Warn when numpy has very likely cut zero bytes off the ends of all elements.
+
+    Its dtype "S" is as wide as the longest element that it was made of, and can't tell zeros at
+    the end from padding. So it was cut where no element fills it.
+    """
+    width = array.dtype.itemsize
+    longest = max(map(len, array.ravel().tolist()), default=width)
+    if longest < width:
+        warnings.warn(
+            f"input {name!r} has dtype {array.dtype}, but its longest element has {longest} bytes: "
+            "numpy drops zero bytes at the end of elements. Make the array with dtype=object to "
+            "keep them; .astype(object) says that nothing is missing",
+            stacklevel=2,
+        )
