@@ -106,6 +106,28 @@ def test_where_the_extension_is_there(runtime):
 
 
 @both_runtimes
+def test_json_that_is_refused_too(runtime):
+    """Both refusals are told, and the next request is binary again; so is what JSON can't hold."""
+    refusal = http(b'{"error":"no"}', status="400 Bad Request")
+    metadata = http(b'{"name":"s","version":"1","extensions":[]}')
+
+    def answer(head, body):
+        return metadata if head.startswith(b"GET /v2 ") else refusal
+
+    with Server([answer_all(answer)]) as server, runtime(server.url) as client:
+        with pytest.raises(InvalidArgument) as caught:
+            client.infer("m", {"IN": A})
+        assert str(caught.value) == "[400] no (as binary data it was refused with: [400] no)"
+        with pytest.raises(InvalidArgument) as caught:
+            client.infer("m", {"IN": np.array([np.nan])})
+        assert str(caught.value) == "[400] no"
+        assert lines(server) == [INFER, "GET /v2", INFER, INFER]
+        heads = [head.lower() for _, head, _ in server.requests]
+        binary = [b"inference-header-content-length" in head for head in heads]
+        assert binary == [True, False, False, True]
+
+
+@both_runtimes
 def test_a_server_that_does_not_tell(runtime):
     server = server_of([], metadata="503 Service Unavailable")
     with server, runtime(server.url) as client:

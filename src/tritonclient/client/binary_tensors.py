@@ -23,7 +23,8 @@ class BinaryTensors:
     """Whether a server takes tensors as binary data, an extension of Triton's.
 
     Requests are sent in this form until the server refuses one. Then it is asked for its
-    extensions, once, and requests are JSON from then on if it lacks this one.
+    extensions, once. If it lacks this one, the request is sent as JSON, and later ones too if the
+    server took it.
 
     Args:
         given: True to send binary data always, False for never, None to find out.
@@ -32,15 +33,17 @@ class BinaryTensors:
     Attributes:
         sent: whether requests have this form.
         known: whether the server was asked.
+        lacking: whether it does not name the extension. Some such servers take binary data, so
+            that what is sent changes only when JSON was taken where binary data were not.
     """
 
-    __slots__ = ("_free", "known", "sent")
+    __slots__ = ("_free", "known", "lacking", "sent")
 
     def __init__(self, given: bool | None, protocol: str) -> None:
         if given is not None and not isinstance(given, bool):
             raise TypeError(f"binary is {given!r:.60}, expected True, False, or None to find out")
         self.sent = given is not False
-        self.known = False
+        self.known = self.lacking = False
         self._free = given is None and protocol == "http"
 
     def may_matter(self, error: InferenceServerException, options: Mapping[str, Any]) -> bool:
@@ -53,7 +56,7 @@ class BinaryTensors:
         """Take note of what the server says of itself; None when it could not be asked."""
         self.known = True
         if metadata is not None and _EXTENSION not in metadata.extensions:
-            self.sent = False
+            self.lacking = True
 
 
 def in_json(request: Infer) -> Infer:

@@ -34,6 +34,7 @@ def recover(
         InferenceServerException: the call has failed.
     """
     options = arguments[-1] if arguments else {}
+    refusal = ""
     binary = calls.binary
     if getattr(call.request, "binary", False) and binary.may_matter(error, options):
         if not binary.known:
@@ -41,12 +42,19 @@ def recover(
                 binary.learn((yield GetServerMetadata(), _left(end, clock)))
             except InferenceServerException:
                 binary.learn(None)
-        if not binary.sent:
+        request = calls.request_in_json(call, arguments) if binary.lacking else None
+        if request is not None:
             try:
-                return (yield calls.request_in_json(call, arguments), _left(end, clock))
+                answer = yield request, _left(end, clock)
             except InferenceServerException as second:
-                error = second
+                refusal, error = str(error), second
+            else:
+                binary.sent = False
+                return answer
     yield from explain(error, _left(end, clock), hints)
+    if refusal:
+        also = f"as binary data it was refused with: {refusal:.300}"
+        error.hint = f"{error.hint}; {also}" if error.hint else also
     raise error
 
 

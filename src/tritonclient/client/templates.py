@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from numpy import ndarray
 
+from ..codec.rest_infer import encode_request
 from ..datatypes import Buffer, is_wire
 from ..messages import Infer, InferResponse, RequestedOutput
 from ..transport.call import Call, Options, remember
@@ -83,8 +84,19 @@ class InferCalls:
             remember(self._remembered, looks, call, Infer(model, (), version))
         return call
 
-    def request_in_json(self, call: InferCall, arguments: InferArguments | None) -> Infer:
-        """The request of a call, or of the arguments that it was made from, with JSON tensors."""
+    def request_in_json(self, call: InferCall, arguments: InferArguments | None) -> Infer | None:
+        """The request of a call, or of the arguments that it was made from, with JSON tensors.
+
+        None where JSON can't hold them.
+        """
+        try:
+            request = self._in_json(call, arguments)
+            encode_request(request)
+        except ValueError:
+            return None
+        return request
+
+    def _in_json(self, call: InferCall, arguments: InferArguments | None) -> Infer:
         if arguments is None:
             assert isinstance(call.request, Infer)
             return in_json(call.request)
