@@ -10,7 +10,7 @@ TIME ?= 60
 # The unit tests, without those that take more than some seconds.
 QUICK := -m "unit and not slow and not long"
 
-.PHONY: help quick demo test test-all test-units test-long test-java test-long-java check fix bench bench-quick docs fuzz clean
+.PHONY: help quick demo test test-all test-units test-long test-peers test-java test-long-java check fix bench bench-quick docs fuzz clean
 .NOTPARALLEL:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test-units   run the unit tests under each of them"
 	@echo "make test-long    run the tests that take hours; ARGS='-k name' chooses some"
 	@echo "make test-java    run the tests of the Java client; test-long-java those that take long"
+	@echo "make test-peers   run the tests with other servers and packages; installs them (5 minutes)"
 	@echo "make check        check style and types"
 	@echo "make fix          correct the style"
 	@echo "make docs         run the code in the documentation"
@@ -61,6 +62,9 @@ check: .venv/.test .venv/.check
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy
 	@$(BIN)/pyright
+
+test-peers: .venv/.test
+	@$(BIN)/python -m pytest -m peers tests/peers $(ARGS)
 
 fix: .venv/.check
 	@$(BIN)/ruff check --quiet --fix .

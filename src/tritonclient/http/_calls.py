@@ -174,9 +174,13 @@ def raise_if_error(status: int, body: Buffer) -> None:
 
 
 def say_timed_out(error: DeadlineExceeded) -> None:
-    """Let an error say "timed out", which programs look for in the text of `socket.timeout`."""
+    """Let an error say what programs look for in texts.
+
+    "timed out" is in that of `socket.timeout`, which the official client raises, and "Deadline
+    Exceeded" in that of its client over gRPC.
+    """
     if error.status() is None:
-        error.reword(f"timed out: {error.message()}")
+        error.reword(f"timed out, Deadline Exceeded: {error.message()}")
 
 
 def refused(error: InferenceServerException) -> InferenceServerException:
