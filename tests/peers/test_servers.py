@@ -33,7 +33,9 @@ def mlserver(directory, http, grpc):
     settings = {"host": "127.0.0.1", "http_port": http, "grpc_port": grpc, "parallel_workers": 0}
     settings["metrics_port"] = free_port()
     (directory / "settings.json").write_text(json.dumps(settings))
-    return [str(Path(python).parent / "mlserver"), "start", str(directory)]
+    # Not the script of this name, which knows its Python by where the environment was made.
+    start = "from mlserver.cli import main; main()"
+    return [python, "-c", start, "start", str(directory)]
 
 
 def kserve(directory, http, grpc):

@@ -13,7 +13,6 @@ from typing import Any
 from ..errors import (
     ConnectionFailed,
     InferenceServerException,
-    NotFound,
     PermissionDenied,
     ProtocolError,
     ServerError,
@@ -29,9 +28,9 @@ _MAX_REMEMBERED = 64
 _MAX_NAMES = 8
 
 _UNKNOWN_MODEL = re.compile(
-    r"unknown model|is not found|not find|no available versions|no such model|"
-    r"failed to poll from model repository|does ?n.t exist|not loaded",
-    re.IGNORECASE,
+    r"unknown model|model .*(not found|not exist|not find)|no available versions|no such model|"
+    r"failed to poll from model repository|not loaded",
+    re.IGNORECASE | re.DOTALL,
 )
 _UNKNOWN_TENSOR = re.compile(r"unexpected inference (input|output) '([^']*)'")
 _MISSING_INPUT = re.compile(r"expected \d+ inputs? but got \d+|missing input", re.IGNORECASE)
@@ -180,7 +179,7 @@ def _question(error: ServerError, text: str) -> Request[Any] | None:
     """Return what to ask the server for a hint."""
     if _UNKNOWN_TENSOR.search(text) or _MISSING_INPUT.search(text):
         return GetModelMetadata(error.model)
-    if _UNKNOWN_MODEL.search(text) or isinstance(error, NotFound):
+    if _UNKNOWN_MODEL.search(text):
         return GetRepositoryIndex()
     return None
 
