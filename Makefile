@@ -11,7 +11,7 @@ TIME ?= 60
 QUICK := -m "unit and not slow and not long"
 
 .PHONY: help quick demo test test-all test-units test-long test-java test-long-java test-cpp test-docs \
-	check fix bench bench-quick bench-perf docs fuzz clean
+	test-peers check fix bench bench-quick bench-perf docs fuzz clean
 .NOTPARALLEL:
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make test-long    run the tests that take hours; ARGS='-k name' selects tests"
 	@echo "make test-java    run the tests of the Java client; test-long-java those that take long"
 	@echo "make test-cpp     run the C++ client's tests, also under sanitizers and fuzzing"
+	@echo "make test-peers   run the tests with other servers and packages; installs them (5 minutes)"
 	@echo "make check        check style and types: one minute"
 	@echo "make fix          correct the style"
 	@echo "make docs         build the documentation site into site/: half a minute"
@@ -72,6 +73,9 @@ check: .venv/.test .venv/.check
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy
 	@$(BIN)/pyright
+
+test-peers: .venv/.test
+	@$(BIN)/python -m pytest -m peers tests/peers $(ARGS)
 
 fix: .venv/.check
 	@$(BIN)/ruff check --quiet --fix .
