@@ -19,7 +19,7 @@ from tritonclient.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
-DOCUMENTS = ["README.md", "docs/migrating.md", "docs/shared_memory.md"]
+DOCUMENTS = ["README.md", "docs/migrating.md", "docs/serving.md", "docs/shared_memory.md"]
 
 # What each script prints, in this order; other lines may stand between.
 EXPECTED = {

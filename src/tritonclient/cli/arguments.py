@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
+
+#: The address that only clients on this machine can connect to.
+LOCAL = "127.0.0.1"
+
+
+def pattern(text: str) -> str:
+    """A regular expression."""
+    try:
+        re.compile(text.removeprefix("(?-i)"))
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {error}") from None
+    return text
 
 
 def positive(text: str) -> int:
