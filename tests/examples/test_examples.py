@@ -19,7 +19,13 @@ from tritonclient.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
-DOCUMENTS = ["README.md", "docs/migrating.md", "docs/serving.md", "docs/shared_memory.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/migrating.md",
+    "docs/serving.md",
+    "docs/shared_memory.md",
+    "docs/testing.md",
+]
 
 # What each script prints, in this order; other lines may stand between.
 EXPECTED = {

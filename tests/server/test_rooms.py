@@ -10,6 +10,8 @@ PREFIX = "server."
 #: Every room, and the rooms that it may import; a module of the top level is a room.
 MAY_IMPORT: dict[str, set[str]] = {
     "": {"embedded", "frontends", "backends"},
+    "faults": {"core", "inference", "jobs"},
+    "fault_proxy": set(),
     "embedded": {"frontends", "core", "repository"},
     "pytest_plugin": {""},
     "frontends": {"core", "inference", "jobs"},

@@ -184,6 +184,9 @@ class Server:
             directories = [self._given.directory, *directories]
             if options["control_mode"] == "explicit":
                 options["load_models"] = (*options["load_models"], *self._models)
+        return self._new_core(directories, **options)
+
+    def _new_core(self, directories: list[Path], **options: Any) -> InferenceServer:
         return InferenceServer(directories, **options)
 
     def stop(self) -> None:
