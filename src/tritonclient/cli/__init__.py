@@ -7,11 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import errors as _errors  # noqa: F401  # checks that no other distribution is mixed in
-from . import serve
+from . import completion, health, models, repository, serve
 
 #: Modules with `NAME`, `HELP`, `DESCRIPTION`, `add_arguments(parser)` and `run(arguments)`, which
 #: returns the exit status.
-_COMMANDS = (serve,)
+_COMMANDS: tuple[Any, ...] = (
+    serve,
+    models,
+    health,
+    repository.LOAD,
+    repository.UNLOAD,
+    repository.CONFIG,
+    completion,
+)
 
 
 class _Version(argparse.Action):
@@ -23,8 +31,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; its exit status."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command."""
     parser = argparse.ArgumentParser(
         prog="tritonclient",
         description="Tools for the v2 inference protocol.",
@@ -42,6 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         command.add_arguments(child)
         child.set_defaults(run=command.run)
-    arguments = parser.parse_args(argv)
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; its exit status."""
+    arguments = make_parser().parse_args(argv)
     status: int = arguments.run(arguments)
     return status

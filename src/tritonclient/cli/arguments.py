@@ -64,3 +64,19 @@ def _boolean(text: str) -> bool:
         return values[text.lower()]
     except KeyError:
         raise argparse.ArgumentTypeError(f"invalid boolean {text!r}") from None
+
+
+def server_url(text: str, scheme: str = "http") -> str:
+    """A server's URL; host:port gets a scheme: gRPC's for port 8001, which is Triton's for it."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' is not a URL; expected one such as localhost:8000")
+    if "://" in text or text.startswith(("unix:", "grpc+unix:")):
+        return text
+    if re.search(r":8001(/|$)", text):
+        scheme = "grpc"
+    return f"{scheme}://{text}"
+
+
+def grpc_url(text: str) -> str:
+    """The same for what speaks gRPC only: host:port is gRPC."""
+    return server_url(text, "grpc")

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from . import serve_flags, serve_grpc, serve_models, serve_trace
+from . import output, serve_flags, serve_grpc, serve_models, serve_trace
 from .arguments import LOCAL, pattern, port, positive, switch
+from .output import say
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -136,15 +137,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     with _signals() as stopped:
         try:
-            server = _server(arguments).start()
+            with output.waiting("loading models"):
+                server = _server(arguments).start()
         except (InferenceServerException, ImportError, OSError, TypeError, ValueError) as error:
             return _fail(f"creating server: {error}")
         try:
-            _say(table(server.models()))
+            say(table(server.models()))
             for service in _services(server, arguments):
-                _say(f"Started {service}")
+                say(f"Started {service}")
             stopped.wait()
-            _say("Signal received, shutting down.")
+            say("Signal received, shutting down.")
         finally:
             _stop(server, arguments.exit_timeout_secs)
     return 0
@@ -246,26 +248,8 @@ def table(models: Sequence[ModelStatus]) -> str:
     """The table of models that tritonserver prints when it has started."""
     rows = [("Model", "Version", "Status")]
     for model in models:
-        first, *rest = model.status.splitlines() or [""]
-        rows.append((model.name, model.version, first))
-        rows += [("", "", line) for line in rest]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = "+".join(["", *["-" * (width + 2) for width in widths], ""])
-    lines = [
-        "|".join(["", *[f" {cell:<{width}} " for cell, width in zip(row, widths, strict=True)], ""])
-        for row in rows
-    ]
-    return "\n".join([rule, lines[0], rule, *lines[1:], *([rule] if models else [])])
-
-
-def _say(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # Nobody reads any more, as in `| head -1`. The clients need not suffer from it.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        rows.append((model.name, model.version, model.status))
+    return output.table(rows)
 
 
 def _fail(text: str) -> int:
