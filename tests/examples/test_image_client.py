@@ -301,7 +301,7 @@ def test_an_ensemble_gets_as_many_requests_as_its_images_need(
     (tmp_path / "065.png").write_bytes(b"no image")
     assert ensemble_image_client.main(["-u", embedded.http_url, *flags]) == 1
     output = capsys.readouterr()
-    assert re.search(r"error: \[500\] '\S+065\.png': .*cannot identify image", output.err)
+    assert re.search(r"error: \[400\] '\S+065\.png': .*cannot identify image", output.err)
     assert output.out.count("ZERO") == 64
 
 
@@ -348,10 +348,7 @@ def test_keep_going(
 def test_keep_going_after_the_server_refuses(
     flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = DIGITS.parents[2]
-    with FaultServer(
-        root / "models", model_control_mode="explicit", load_models=["digits"]
-    ) as server:
+    with FaultServer(models={"digits": DIGITS.parents[2] / "models/digits"}) as server:
         server.fail_next("digits", Unavailable("busy"))
         assert classify(server.grpc_url, *flags, "--keep-going", ZERO, ZERO, ZERO) == 1
         output = capsys.readouterr()
