@@ -18,7 +18,7 @@ KNOWN_CIRCLES = [
 KNOWN_LONG = {
     "client/aio.py": 513,
     "client/blocking.py": 606,
-    "client/inference.py": 445,
+    "client/inference.py": 439,
     "codec/rest.py": 475,
     "codec/rest_infer.py": 418,
     "codec/rpc.py": 457,

@@ -21,6 +21,7 @@ from ..messages import (
     Request,
     RequestedOutput,
 )
+from .notebook import NotebookResult
 
 #: What can stand for a tensor: an array, or something numpy makes one of.
 TensorLike: TypeAlias = Any
@@ -277,7 +278,7 @@ class Classification:
     label: str
 
 
-class InferResult(Mapping[str, Array]):
+class InferResult(NotebookResult, Mapping[str, Array]):
     """A model's answer: a mapping from the names of outputs to arrays.
 
     Arrays are views of the memory that the answer was received into, and may be written to.
@@ -436,10 +437,3 @@ class InferResult(Mapping[str, Array]):
             raise self._error(
                 f"output {name!r} is no classification: it holds {text!r:.60}"
             ) from error
-
-    def __repr__(self) -> str:
-        outputs = ", ".join(
-            f"{t.name}: {t.datatype}{list(t.shape)}" for t in self._tensors.values()
-        )
-        model = self.model_name + (f" version {self.model_version}" if self.model_version else "")
-        return f"<InferResult of {model}: {outputs or 'no outputs'}>"

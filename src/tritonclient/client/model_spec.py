@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import ProtocolError
 from ..messages import InferTensor, ModelMetadata, RequestedOutput, TensorMetadata
 from .inference import Tensor, TensorLike, as_array, convert, make_input
+from .notebook import html_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,16 @@ class ModelSpec:
     def __str__(self) -> str:
         name = f"{self.name} version {self.version}" if self.version else self.name
         return f"{name}: {_list(self.inputs)} -> {_list(self.outputs)}"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (kind, each.name, each.datatype, str(list(each.shape)))
+            for kind, tensors in (("input", self.inputs), ("output", self.outputs))
+            for each in tensors.values()
+        ]
+        version = f" version {self.version}" if self.version else ""
+        batch = f", largest batch {self.max_batch_size}" if self.max_batch_size else ""
+        return html_table(f"{self.name}{version}{batch}", ("", "Name", "Datatype", "Shape"), rows)
 
 
 def describe(tensor: TensorMetadata | InferTensor) -> str:
