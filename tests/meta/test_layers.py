@@ -44,7 +44,7 @@ IO = {
 #: What has parts that may be missing, beyond numpy; they are imported when first needed.
 EXTRAS = {
     "grpc", "server", "perf", "cli", "testing", "shm", "codec.messages_pb", "codec.rpc",
-    "engine.header_block", "transport.grpcio.transport",
+    "engine.header_block", "client.notebook", "transport.grpcio.transport",
 }  # fmt: skip
 
 

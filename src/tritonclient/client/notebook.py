@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ class NotebookResult:
     """What `InferResult` offers notebooks; a base class of it alone."""
 
     __slots__ = ()
-    _tensors: Mapping[str, InferTensor]
+    _tensors: dict[str, InferTensor]
     model_name: Any
     model_version: Any
 

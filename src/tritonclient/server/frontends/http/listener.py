@@ -142,7 +142,7 @@ class _NamesAsSent(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
-        extensions = self.scope["extensions"] or {}
+        extensions = self.scope.get("extensions") or {}
         names: Any = extensions[NAMES_AS_SENT]["names"]
         names.append(name.decode("latin-1"))
 
