@@ -10,7 +10,7 @@ TIME ?= 60
 # The unit tests, without those that take more than some seconds.
 QUICK := -m "unit and not slow and not long"
 
-.PHONY: help quick demo test test-all test-units test-long check fix bench bench-quick docs fuzz clean
+.PHONY: help quick demo test test-all test-units test-long test-java test-long-java check fix bench bench-quick docs fuzz clean
 .NOTPARALLEL:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test-all     run them under every Python from 3.10 on that is installed"
 	@echo "make test-units   run the unit tests under each of them"
 	@echo "make test-long    run the tests that take hours; ARGS='-k name' chooses some"
+	@echo "make test-java    run the tests of the Java client; test-long-java those that take long"
 	@echo "make check        check style and types"
 	@echo "make fix          correct the style"
 	@echo "make docs         run the code in the documentation"
@@ -42,8 +43,17 @@ test-all: .venv/.nox
 
 test-units: .venv/.nox
 	@$(BIN)/nox -- -q $(QUICK) $(ARGS)
+
 test-long: .venv/.test
 	@$(BIN)/python -m pytest -m long $(ARGS)
+
+# The tests of the Java client, which need a JDK (17 or newer) and Maven. Those that take long make
+# 100,000 calls and look at what they leave behind.
+test-java: .venv/.test
+	@$(BIN)/python -m pytest tests/languages/test_java.py $(ARGS)
+
+test-long-java:
+	@cd java && mvn -B -ntp -q test -Dtest.excluded= -Dtest.groups=long -Dsurefire.failIfNoSpecifiedTests=false
 
 # The types are checked against the packages that the source imports, so these must be there too.
 check: .venv/.test .venv/.check

@@ -14,6 +14,7 @@ PACKAGES = {
     "server": ("grpcio", "httptools", "onnxruntime", "protobuf", "uvicorn"),
     "images": ("pillow",),
     "cli": ("rich", "shtab"),
+    "perf": ("hpack", "protobuf", "rich"),
 }
 
 

@@ -10,7 +10,6 @@ import pytest
 from tests.classic.grpc_server import GrpcServer
 from tests.classic.runtimes import Awaiting, Blocking, GrpcAwaiting, GrpcBlocking
 from tests.support.peers.hostile_peers import PATIENCE
-from tests.support.unchanged import Unchanged
 
 
 @pytest.fixture(scope="session", params=["embedded", "triton"])
@@ -23,14 +22,14 @@ def server(request: pytest.FixtureRequest) -> Any:
 def client(request: pytest.FixtureRequest, server: Any) -> Iterator[Any]:
     """A classic client of the server over HTTP, called the same way whatever its runtime."""
     with request.param(server.http_url) as client:
-        yield Unchanged(client)
+        yield client
 
 
 @pytest.fixture(scope="module", params=[GrpcBlocking, GrpcAwaiting], ids=lambda r: r.kind)
 def grpc_client(request: pytest.FixtureRequest, server: Any) -> Iterator[Any]:
     """A classic client of the server over gRPC, called the same way whatever its runtime."""
     with request.param(server.grpc_url) as client:
-        yield Unchanged(client)
+        yield client
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tritonclient import RequestedOutput
-from tritonclient.client.templates import _MAX_REMEMBERED, InferCalls
+from tritonclient.client.templates import InferCalls
 from tritonclient.engine.http1 import Http1
+from tritonclient.transport.call import MAX_REMEMBERED
 from tritonclient.transport.endpoint import parse_url
 from tritonclient.transport.http_call import HttpCall, HttpSettings
 
@@ -145,6 +146,6 @@ def test_the_size_limit_holds_for_remembered_calls():
 
 def test_no_more_is_remembered_than_the_limit():
     calls = Calls()
-    for number in range(3 * _MAX_REMEMBERED):
+    for number in range(3 * MAX_REMEMBERED):
         make(calls, {f"X{number}": A})
-        assert len(calls._remembered) <= _MAX_REMEMBERED
+        assert len(calls._remembered) <= MAX_REMEMBERED

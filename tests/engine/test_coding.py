@@ -58,7 +58,7 @@ EDGES = sorted(
 
 def content_of(kind, size):
     """Contents that can be compressed a thousandfold, somewhat, and not at all."""
-    if kind == "zeros":
+    if kind == "zeros" or not size:
         return bytes(size)
     noise = random.Random(size).randbytes(size if kind == "noise" else 5000)
     return (noise * (size // len(noise) + 1))[:size]

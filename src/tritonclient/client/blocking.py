@@ -89,7 +89,8 @@ class Client:
         max_request_size: refuse to send larger bodies, in bytes; None for no limit.
         max_response_size: refuse to receive larger bodies, in bytes, also after decompression. By
             default 2 GiB may be received, and a compressed body may grow to 256 MiB.
-        keep_alive: when to ask a silent gRPC server for a sign of life.
+        keep_alive: when to ping a silent gRPC server; by default never, so that a call without a
+            deadline waits for a server that is gone until the system tells.
         grpcio: carry gRPC through a channel of grpcio, with these arguments.
         workers: threads that carry what is given to `submit`.
     """

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from numpy import ndarray
 
 from ..datatypes import Buffer, is_wire
 from ..messages import Infer, InferResponse, RequestedOutput
-from ..transport.call import Call, Options
+from ..transport.call import Call, Options, remember
 from .inference import TensorLike
 from .inference import request as make_request
 from .options import InferOptions, split
 
 InferCall: TypeAlias = Call[InferResponse]
-_MAX_REMEMBERED = 256
-_LARGEST_REMEMBERED = 16 * 1024
 #: Arrays up to this size are copied, since they are joined with what goes along anyway.
 _COPIED_SIZE = 4096
 _OUTPUTS = (type(None), list, tuple)
-
-
-C = TypeVar("C", bound="Call[Any]")
-
-
-def remember(remembered: dict[Any, C], looks: Any, call: C, request: Infer) -> None:
-    """Remember a call without its data, for a request without tensors, if it is small.
-
-    It holds the client's own headers, and goes with the client.
-    """
-    heads = call.without_data(request)
-    if heads.head_size <= _LARGEST_REMEMBERED:
-        if len(remembered) >= _MAX_REMEMBERED:
-            remembered.clear()
-        remembered[looks] = heads  # type: ignore[assignment]
 
 
 class InferCalls:

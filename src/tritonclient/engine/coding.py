@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..datatypes import Buffer
 from ..errors import ProtocolError
@@ -48,6 +48,13 @@ def decompress(body: Buffer, coding: str, limit: int) -> memoryview:
         ProtocolError: unknown coding, broken or truncated data, or more than `limit` bytes.
     """
     return Compressed(body, coding, limit).content()
+
+
+class Waiting(NamedTuple):
+    """A compressed body that is not looked into yet, in as little memory as can be."""
+
+    data: memoryview | bytes
+    coding: str
 
 
 class Compressed:

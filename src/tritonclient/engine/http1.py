@@ -179,7 +179,7 @@ class Http1:
         self._offset_header = offset_header
         self._buffer = bytearray(RECEIVE_SIZE)
         self._start = self._end = 0  # the part of the buffer that is received and not yet read
-        self._searched = 0  # what of it has been searched for the end of a head or line
+        self._searched = 0  # bytes of it where no end of a head or line begins
         self._state = _IDLE
         self._head = _Head(0, Headers(), None, False, True, 0)
         self._body = _NOTHING
@@ -216,6 +216,11 @@ class Http1:
     def length_known(self) -> bool:
         """Whether all of what `get_buffer` gives belongs to the answer's body."""
         return self._state is _LENGTH
+
+    @property
+    def collected(self) -> bytearray:
+        """What has come so far of a body of unknown length, for those who read events in it."""
+        return self._parts
 
     def start(self, head: bytes, body: Iterable[Buffer] = ()) -> list[Buffer]:
         """Begin an exchange; what to send is the head (`encode_head`) and the body's buffers."""
@@ -315,8 +320,9 @@ class Http1:
 
     def _read_heads(self) -> None:
         while self._state is _HEAD:
-            end = self._find(b"\r\n\r\n")
+            end = self._buffer.find(b"\r\n\r\n", self._start + self._searched, self._end)
             if end < 0:
+                self._searched = max(0, self._end - self._start - 3)
                 if self._end - self._start > MAX_HEAD_SIZE:
                     raise ProtocolError(f"the answer's head exceeds {MAX_HEAD_SIZE} bytes")
                 self._refuse_non_http()
@@ -324,7 +330,7 @@ class Http1:
             if end - self._start > MAX_HEAD_SIZE:
                 raise ProtocolError(f"the answer's head exceeds {MAX_HEAD_SIZE} bytes")
             data = bytes(memoryview(self._buffer)[self._start : end])
-            self._start = end + 4
+            self._start, self._searched = end + 4, 0
             parse = _remembered_head if len(data) <= 1024 else _parse_head
             head = self._head = parse(data, self._offset_header)
             if head.status < 200:
@@ -335,13 +341,6 @@ class Http1:
                 self._parts = bytearray()
                 self._chunk_left = -1
                 self._state = _CHUNKED if head.chunked else _UNTIL_EOF
-
-    def _find(self, mark: bytes) -> int:
-        """Where a mark begins, or -1; the search goes on where the last one ended in vain."""
-        begin = self._start + max(0, self._searched - len(mark) + 1)
-        found = self._buffer.find(mark, begin, self._end)
-        self._searched = 0 if found >= 0 else self._end - self._start
-        return found
 
     def _refuse_non_http(self) -> None:
         # Said at once, not after a deadline: the port may speak another protocol.
@@ -424,17 +423,18 @@ class Http1:
 
     def _line(self) -> bytes | None:
         """The next line without its end, or None when it is not all there."""
-        end = self._find(b"\r\n")
+        end = self._buffer.find(b"\r\n", self._start + self._searched, self._end)
         if (self._end if end < 0 else end) - self._start > _MAX_CHUNK_LINE:
             raise ProtocolError(f"a line of the answer exceeds {_MAX_CHUNK_LINE} bytes")
         if end < 0:
+            self._searched = max(0, self._end - self._start - 1)
             return None
         if self._chunk_left == -2:
             self._interim += 1
             if self._interim > MAX_INTERIM_RESPONSES:
                 raise ProtocolError("the answer has too many trailers")
         line = bytes(self._buffer[self._start : end])
-        self._start = end + 2
+        self._start, self._searched = end + 2, 0
         return line
 
     # The end

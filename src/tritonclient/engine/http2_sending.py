@@ -200,7 +200,7 @@ class Sending:
         return self.reusable
 
     def ping(self) -> None:
-        """Ask the peer for a sign of life."""
+        """Send a ping, which the peer has to answer."""
         self.ping_pending = True
         self.pings += 1
         self._control.append(pack_frame(PING, 0, 0, b"\0\0\0\0\0\0\0\1"))

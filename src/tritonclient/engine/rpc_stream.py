@@ -20,7 +20,7 @@ import numpy as np
 
 from ..datatypes import Buffer
 from ..errors import CallRefused, InferenceServerException, ProtocolError
-from .coding import Compressed, compress
+from .coding import Compressed, Waiting, compress
 from .header_block import Fields, decode
 
 #: What a peer may send on a stream before its reader has taken any of it.
@@ -75,13 +75,6 @@ def frame_message(buffers: Sequence[Buffer], coding: str | None = None) -> list[
     return [PREFIX.pack(coding is not None, sum(map(len, buffers))), *buffers]
 
 
-class _Waiting(NamedTuple):
-    """A compressed message as it came, in as little memory as can be."""
-
-    data: memoryview | bytes
-    coding: str
-
-
 class RpcStream:
     """One call.
 
@@ -132,7 +125,7 @@ class RpcStream:
     ) -> None:
         self.id = id
         self.send_window = send_window
-        self.messages: deque[Buffer | _Waiting | Compressed] = deque()
+        self.messages: deque[Buffer | Waiting | Compressed] = deque()
         self._max_message = max_message
         self._max_content = max_content
         self._grant = grant
@@ -143,10 +136,8 @@ class RpcStream:
 
     def push(self, buffers: Sequence[Buffer], *, end: bool) -> None:
         """Add to what is to be sent; `end` says that nothing more will come."""
-        if self.out:
-            self.out += buffers
-        else:
-            self.out = deque(buffers)
+        self.out = self.out or deque[Buffer]()
+        self.out += buffers
         self.out_size += sum(map(len, buffers))
         self.out_ends = end
 
@@ -174,7 +165,7 @@ class RpcStream:
     def compressed(self) -> Compressed | None:
         """The next message if it is still to be decompressed, otherwise None."""
         first = self.messages[0] if self.messages else None
-        if isinstance(first, _Waiting):
+        if isinstance(first, Waiting):
             first = self.messages[0] = Compressed(*first, self._max_content)
         return first if isinstance(first, Compressed) and not first.done else None
 
@@ -185,7 +176,7 @@ class RpcStream:
             ProtocolError: it can't be decompressed; those behind it are dropped.
         """
         message = self.messages.popleft()
-        if isinstance(message, _Waiting):
+        if isinstance(message, Waiting):
             message = Compressed(*message, self._max_content)
         if self.result is None:
             size = message.size if isinstance(message, Compressed) else len(message)
@@ -316,7 +307,7 @@ class RpcStream:
         if self._compressed:
             assert self.fields is not None
             coding = self.fields.headers.get("grpc-encoding", "identity")
-            self.messages.append(_Waiting(kept, coding))
+            self.messages.append(Waiting(kept, coding))
         else:
             self.messages.append(kept)
         if self.notify is not None:

@@ -14,13 +14,12 @@ from .. import messages as m
 from ..classic.calls import listed, looks
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose, masked
-from ..client.templates import remember
 from ..codec import rpc, rpc_infer
 from ..codec.rpc_status import error_of
 from ..datatypes import Buffer
 from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ..extras import optional_import
-from ..transport.call import NO_OPTIONS, Grpcio, Options, RequestTooLarge, check_size
+from ..transport.call import NO_OPTIONS, Grpcio, Options, RequestTooLarge, check_size, remember
 from ..transport.endpoint import parse_url
 from ..transport.grpc_call import GrpcSettings, metadata
 from ._calls import InferCall, MessageCall

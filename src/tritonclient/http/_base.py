@@ -11,12 +11,11 @@ from ..classic.arguments import check_version, request_parameters
 from ..classic.calls import listed, looks
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose, masked, masked_target
-from ..client.templates import remember
 from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
 from ..engine.coding import CODINGS, compress
 from ..errors import InferenceServerException
-from ..transport.call import NO_OPTIONS, Options, response_limits
+from ..transport.call import NO_OPTIONS, Options, remember, response_limits
 from ..transport.endpoint import Endpoint, parse_url
 from ..transport.http_call import HttpSettings
 from ..utils import raise_error

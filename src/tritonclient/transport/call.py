@@ -146,9 +146,29 @@ class Call(Protocol[T]):
         ...
 
 
+MAX_REMEMBERED = 256
+_LARGEST_REMEMBERED = 16 * 1024
+C = TypeVar("C", bound="Call[Any]")
+
+
+def remember(remembered: dict[Any, C], looks: Any, call: C, request: Request[Any]) -> None:
+    """Remember a call without its data, for a request without tensors, if it is small.
+
+    It holds the client's own headers, and goes with the client.
+    """
+    heads = call.without_data(request)
+    if heads.head_size <= _LARGEST_REMEMBERED:
+        if len(remembered) >= MAX_REMEMBERED:
+            remembered.clear()
+        remembered[looks] = heads  # type: ignore[assignment]
+
+
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
-    """When to ask a silent gRPC server for a sign of life, by HTTP/2 pings.
+    """When to look whether a silent gRPC server still answers, by HTTP/2 pings.
+
+    A connection whose server does not answer a ping in time is closed, and its calls fail, those
+    without a deadline as well.
 
     Attributes:
         time: seconds of silence after which a ping is sent; infinite for never.

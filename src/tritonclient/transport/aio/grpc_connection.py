@@ -107,6 +107,10 @@ class GrpcConnection(LoopConnection):
 
     def _give_up(self) -> None:
         self._probe_timer = None
+        due = self.patience_ends(math.inf)
+        if due > self._loop.time():  # the round trip was not known yet
+            self._probe_timer = self._loop.call_at(due, self._give_up)
+            return
         self.given_up = True
         self._tell_of_change()
 

@@ -173,3 +173,13 @@ def test_grpcio_is_imported_when_it_is_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "False\n"
+
+
+def test_decompressed_requests_have_a_limit() -> None:
+    """grpcio holds it against messages after decompression as well."""
+    from tritonclient.server.frontends.grpc.listener import _arguments
+
+    name = "grpc.max_receive_message_length"
+    assert dict(_arguments(GrpcOptions()))[name] == 2**31 - 1
+    options = GrpcOptions(channel_arguments={name: 1 << 20})
+    assert dict(_arguments(options))[name] == 1 << 20
