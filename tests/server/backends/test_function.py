@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any, TypedDict
@@ -100,6 +101,9 @@ def test_errors_name_the_cause(call: Callable[..., Any]) -> None:
         call(failing, X=ONES)
     with pytest.raises(tc.Unavailable, match="busy"):
         call(FunctionModel(busy, outputs={"Y": "FP32"}), X=ONES)
+    leaves = FunctionModel(lambda X: sys.exit(3), outputs={"Y": "FP32"})
+    with pytest.raises(tc.ServerError, match="SystemExit: 3"):
+        call(leaves, X=ONES)
     wrong = FunctionModel(lambda X: {"Z": X}, outputs={"Y": "FP32"})
     with pytest.raises(tc.ServerError, match="'Z', which is not one of 'Y'"):
         call(wrong, X=ONES)

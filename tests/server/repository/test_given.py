@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,17 @@ def test_files_and_directories(tmp_path: Path) -> None:
         assert client.infer("own", {name: np.zeros(shape, np.float32)})
     assert DIGITS.exists()
     assert (tmp_path / "helper.py").exists()
+
+
+def test_the_temporary_repository_goes_with_the_server() -> None:
+    before = set(Path(tempfile.gettempdir()).glob("tritonclient-models-*"))
+    server = Server(models={"a": lambda X: {"Y": X}})
+    for _ in range(2):  # a server may be started again
+        with server:
+            made = set(Path(tempfile.gettempdir()).glob("tritonclient-models-*")) - before
+            assert any((each / "a" / "config.pbtxt").exists() for each in made)
+            own = server._given.directory  # type: ignore[union-attr]
+        assert not own.exists()
 
 
 def test_they_come_beside_a_repository(repository: RepositoryMaker) -> None:

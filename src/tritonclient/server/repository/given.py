@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -37,8 +38,9 @@ class GivenModels:
 
     def __init__(self, models: Mapping[str, Any]) -> None:
         self.functions: dict[str, FunctionModel] = {}
-        self._files = tempfile.TemporaryDirectory(prefix="tritonclient-models-")
-        self.directory = Path(self._files.name)
+        self.directory = Path(tempfile.mkdtemp(prefix="tritonclient-models-"))
+        # At the end of this process at the latest, and not at that of a forked child.
+        self._remove = weakref.finalize(self, _remove, self.directory, os.getpid())
         try:
             for name, given in models.items():
                 self._add(_checked_name(name), given)
@@ -48,7 +50,7 @@ class GivenModels:
 
     def close(self) -> None:
         """Delete the repository; the files of the models stay."""
-        self._files.cleanup()
+        self._remove()
 
     def _add(self, name: str, given: Any) -> None:
         place = self.directory / name
@@ -71,6 +73,11 @@ class GivenModels:
         self.functions[name] = model
         (place / "1").mkdir(parents=True)
         (place / "config.pbtxt").write_text(model.configuration_file(name), "utf-8")
+
+
+def _remove(directory: Path, process: int) -> None:
+    if os.getpid() == process:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _checked_name(name: Any) -> str:

@@ -28,6 +28,9 @@ from .tensor_types import TensorType
 
 _log = logging.getLogger(__name__)
 
+#: What a function may raise; `sys.exit` in it must not end a thread of the server.
+RAISED = (Exception, SystemExit)
+
 
 class FunctionBackend:
     """Loads models that are functions of this process."""
@@ -49,7 +52,7 @@ class FunctionBackend:
             found = _named(returned, ())
             if not found:
                 raise ValueError("it gave no output")
-        except Exception as error:
+        except RAISED as error:
             raise ValueError(
                 f"the outputs of model '{source.name}' were to be found by calling its function "
                 f"with zeros, which failed ({_describe(error)}); declare them: "
@@ -110,7 +113,7 @@ class _Instance:
             tensors = self.tensors(_call(self._model, feeds))
             watch.lap()
             return split(tensors, [job.batch_size for job in jobs])
-        except Exception as error:
+        except RAISED as error:
             if len(jobs) == 1:
                 return [self.failure(error)]
             # The error may concern one request only, and does not say which.
@@ -119,7 +122,7 @@ class _Instance:
     def _alone(self, job: Job) -> Result:
         try:
             return self.tensors(_call(self._model, arrays(job), job))
-        except Exception as error:
+        except RAISED as error:
             return self.failure(error)
 
     def _iterate(self, job: Job) -> Result:
@@ -128,7 +131,7 @@ class _Instance:
                 if job.cancelled:
                     break
                 job.send(self.tensors(item), final=False)
-        except Exception as error:
+        except RAISED as error:
             job.send(error=self.failure(error), final=True)
         job.send(final=True)  # without effect after an error
         return None
@@ -144,7 +147,7 @@ class _Instance:
                 )
         return [_tensor(name, value, self._outputs[name]) for name, value in found.items()]
 
-    def failure(self, error: Exception) -> InferenceServerException:
+    def failure(self, error: BaseException) -> InferenceServerException:
         """Return what clients receive for an exception; errors of this package are passed on."""
         if isinstance(error, InferenceServerException):
             return error
@@ -181,23 +184,25 @@ class _AsyncInstance(_Instance):
     async def _await(self, job: Job) -> None:
         try:
             found = self.tensors(await _call(self._model, arrays(job), job))
-        except Exception as error:
+        except RAISED as error:
             job.send(error=self.failure(error), final=True)
         else:
             job.send(found, final=True)
 
     async def _iterate_async(self, job: Job) -> None:
-        loop = asyncio.get_running_loop()
+        async def send(*outputs: Any, **options: Any) -> None:
+            # On a thread, because it waits while the reader has no room.
+            work = partial(job.send, *outputs, **options)
+            await asyncio.get_running_loop().run_in_executor(None, work)
+
         try:
             async for item in _call(self._model, arrays(job), job):
                 if job.cancelled:
                     break
-                # On a thread, because it waits while the reader has no room.
-                found = self.tensors(item)
-                await loop.run_in_executor(None, partial(job.send, found, final=False))
-        except Exception as error:
-            job.send(error=self.failure(error), final=True)
-        job.send(final=True)
+                await send(self.tensors(item), final=False)
+        except RAISED as error:
+            await send(error=self.failure(error), final=True)
+        await send(final=True)  # without effect after an error
 
     def close(self) -> None:
         """End the event loop; no call is running any more."""
@@ -315,7 +320,7 @@ def _converts(dtype: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
     return np.can_cast(dtype, wanted, "safe") or (dtype.kind == wanted.kind == "f")
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     """Return an exception's text and the innermost line outside of this package's own code."""
     text = "".join(traceback.format_exception_only(type(error), error)).strip()
     frames = [
