@@ -166,5 +166,5 @@ def test_the_map_of_scikit_learn_is_told_with_its_cure() -> None:
     with pytest.raises(ValueError, match=r"no v2 datatype; .* options=\{'zipmap': False\}"):
         onnx._data_type(item, found)
     found.type = "sparse_tensor(float)"
-    with pytest.raises(ValueError, match="no v2 datatype$"):
+    with pytest.raises(ValueError, match=r"no v2 datatype$"):
         onnx._data_type(item, found)
