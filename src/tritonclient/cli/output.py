@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -126,16 +126,29 @@ class Progress:
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
     """Say every few seconds, on stderr, that the work of the block is not done yet."""
+    with repeating(lambda since: note(f"{text} (since {since:.0f} s)"), QUIET, _INTERVAL):
+        yield
+
+
+@contextmanager
+def repeating(report: Callable[[float], object], first: float, interval: float) -> Iterator[None]:
+    """Call `report` from time to time, on a thread, until the block ends.
+
+    Args:
+        report: called with the seconds since the block began.
+        first: seconds until the first call.
+        interval: seconds between calls.
+    """
     begin = time.monotonic()
     done = threading.Event()
 
-    def speak() -> None:
-        pause = QUIET
+    def repeat() -> None:
+        pause = first
         while not done.wait(pause):
-            pause = _INTERVAL
-            note(f"{text} (since {time.monotonic() - begin:.0f} s)")
+            pause = interval
+            report(time.monotonic() - begin)
 
-    thread = threading.Thread(target=speak, name="tritonclient-progress", daemon=True)
+    thread = threading.Thread(target=repeat, name="tritonclient-progress", daemon=True)
     thread.start()
     try:
         yield

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tritonclient.cli.output import repeating
 
 #: Megabytes that each kind of directory holds when it is complete.
 SIZES = {"nvidia-pytriton": 370, "tritonclient": 180, "protobuf": 105, "bench": 120}
@@ -30,20 +31,12 @@ def announced(target: Path, partial: Path) -> Iterator[None]:
     size = f", about {expected} MB" if expected else ""
     _say(f"fetching {target.name}{size}, once, into {target.parent}")
     begin = time.monotonic()
-    done = threading.Event()
 
-    def report() -> None:
-        while not done.wait(INTERVAL):
-            seconds = time.monotonic() - begin
-            _say(f"{target.name}: {megabytes(partial)} MB{estimate} after {seconds:.0f} s")
+    def report(since: float) -> None:
+        _say(f"{target.name}: {megabytes(partial)} MB{estimate} after {since:.0f} s")
 
-    thread = threading.Thread(target=report, name="fetching", daemon=True)
-    thread.start()
-    try:
+    with repeating(report, INTERVAL, INTERVAL):
         yield
-    finally:
-        done.set()
-        thread.join()
     _say(f"{target.name} is there after {time.monotonic() - begin:.0f} s")
 
 
