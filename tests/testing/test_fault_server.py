@@ -138,6 +138,19 @@ def test_streams(server: FaultServer) -> None:
                 list(responses)
 
 
+def test_stopping_ends_delayed_calls_quietly(capfd: pytest.CaptureFixture[str]) -> None:
+    with FaultServer(models=MODELS) as server:
+        client = tc.Client(server.http_url)
+        server.delay_next("double", 600)
+        future = client.submit("double", ONES, timeout=600)
+        while not server.inferences:
+            pass
+    with pytest.raises(tc.InferenceServerException):
+        future.result()
+    client.close()
+    assert capfd.readouterr().err == ""
+
+
 def test_asyncio(server: FaultServer) -> None:
     async def calls(url: str) -> None:
         async with tc.AsyncClient(url) as client:

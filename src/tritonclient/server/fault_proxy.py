@@ -145,7 +145,9 @@ class FaultProxy:
         self._connections[f"{host}:{port}"] = connection
         there = asyncio.ensure_future(_copy(reader, server))
         try:
-            await self._answer(answers, connection)
+            # asyncio would log a cancelled task of its server as an error.
+            with suppress(asyncio.CancelledError):
+                await self._answer(answers, connection)
         finally:
             self._connections.pop(f"{host}:{port}", None)
             there.cancel()
