@@ -1,5 +1,5 @@
-# What one does with this project. It needs python3 (3.10 or newer) with pip and venv, and make.
-# The first run makes the virtual environment .venv; later ones find it there.
+# Commands for working on this project. They need python3 (3.10 or newer) with pip and venv, and make.
+# The first run creates the virtual environment .venv; later runs use it.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -13,24 +13,29 @@ TIME ?= 60
 # The unit tests, without those that take more than some seconds.
 QUICK := -m "unit and not slow and not long"
 
-.PHONY: help quick demo test test-all test-units test-long test-java test-long-java check fix bench bench-quick docs fuzz clean
+.PHONY: help quick demo test test-all test-units test-long test-java test-long-java test-cpp test-docs \
+	check fix bench bench-quick docs fuzz clean
 .NOTPARALLEL:
 
 help:
-	@echo "make quick        run the unit tests, in under a minute"
-	@echo "make demo         start the embedded server and let image_client read handwritten digits"
-	@echo "make test         run all tests, in 10 to 40 minutes; ARGS='-k name' chooses some"
-	@echo "make test-all     run them under every Python from 3.10 on that is installed"
+	@echo "make quick        run the unit tests: one minute"
+	@echo "make demo         the embedded server and image_client read handwritten digits: 10 seconds"
+	@echo "make test         run all tests: about 15 minutes; downloads a real Triton once, some 300 MB;"
+	@echo "                  ARGS='-k name' selects tests"
+	@echo "make test-docs    run the code of README.md and docs/: 10 seconds"
+	@echo "make test-all     run all tests under every installed Python from 3.10 on"
 	@echo "make test-units   run the unit tests under each of them"
-	@echo "make test-long    run the tests that take hours; ARGS='-k name' chooses some"
+	@echo "make test-long    run the tests that take hours; ARGS='-k name' selects tests"
 	@echo "make test-java    run the tests of the Java client; test-long-java those that take long"
-	@echo "make check        check style and types"
+	@echo "make test-cpp     run the C++ client's tests, also under sanitizers and fuzzing"
+	@echo "make check        check style and types: one minute"
 	@echo "make fix          correct the style"
-	@echo "make docs         run the code in the documentation"
-	@echo "make bench        measure speed beside the official client"
-	@echo "make bench-quick  measure what has a budget; BASE=COMMIT compares with that commit instead"
-	@echo "make fuzz         feed what reads a peer's bytes with what breaks it; TIME=60 seconds each"
-	@echo "make clean        remove what these made"
+	@echo "make docs         build the documentation site into site/: half a minute"
+	@echo "make bench        compare speed with the official client: 20 minutes"
+	@echo "make bench-quick  measure the budgeted cases: 3 minutes; BASE=COMMIT compares with a commit"
+	@echo "make fuzz         fuzz the parsers of network data; TIME=60 seconds for each"
+	@echo "make clean        remove .venv and the caches of the tools"
+	@echo "The first run installs packages into .venv, which takes one or two minutes."
 
 quick: .venv/.test
 	@$(BIN)/python -m pytest -q $(QUICK) $(ARGS)
@@ -60,6 +65,11 @@ test-java: .venv/.test
 test-long-java:
 	@cd java && mvn -B -ntp -q test -Dtest.excluded= -Dtest.groups=long -Dsurefire.failIfNoSpecifiedTests=false
 
+# What takes long: sanitizers, fuzzing (TIME seconds for each target), 100,000 calls.
+test-cpp: .venv/.test
+	@CPP_CALLS=100000 $(BIN)/python -m pytest tests/languages/test_cpp.py
+	@cpp/tests/sanitize $(TIME)
+
 # The types are checked against the packages that the source imports, so these must be there too.
 check: .venv/.test .venv/.check
 	@$(BIN)/ruff check --quiet .
@@ -71,8 +81,12 @@ fix: .venv/.check
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 
-docs: .venv/.test
-	@$(BIN)/python -m pytest --quiet tests/examples/test_examples.py -k document
+test-docs: .venv/.test
+	@$(BIN)/python -m pytest --quiet tests/examples/test_examples.py -k document $(ARGS)
+
+docs: .venv/.docs
+	@$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going docs site
+	@echo "Built site/index.html"
 
 bench: .venv/.test
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -84,14 +98,14 @@ fuzz: .venv/.fuzz
 	@$(BIN)/python -m fuzzing --time $(TIME) $(ARGS)
 
 clean:
-	@rm -rf .venv .nox .fuzz .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .nox .fuzz site .mypy_cache .ruff_cache .hypothesis
 
 # The dependency groups of pyproject.toml, installed once and again whenever that file changes.
 # pip is upgraded first because --group needs 25.1. Its output is shown only when it fails; until
 # then, every few seconds, its last line.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.venv/.test .venv/.check .venv/.fuzz .venv/.nox: .venv/.%: pyproject.toml
+.venv/.test .venv/.check .venv/.docs .venv/.fuzz .venv/.nox: .venv/.%: pyproject.toml
 	@echo "Installing what 'make $(or $(firstword $(MAKECMDGOALS)),$*)' needs into .venv; this takes one or two minutes"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && \

@@ -13,7 +13,7 @@ VALUES = [11, 7, 5, 3, 2, 0, 1]
 
 
 def expected(first, values, id, dyna):
-    """What the models for ids that are numbers answer to a sequence."""
+    """Return the outputs of the models with numeric ids for a sequence."""
     answers = [first + 1, *values]
     if dyna:
         answers[-1] += id
@@ -21,7 +21,7 @@ def expected(first, values, id, dyna):
 
 
 def expected_text(first, values, id, dyna):
-    """What the model for ids that are texts answers: with --dyna the sums so far."""
+    """Return the outputs of the model with text ids; with --dyna the sums so far."""
     if not dyna:
         return [first + 1, *values]
     answers = list(accumulate([first, *values]))

@@ -1,4 +1,4 @@
-"""What all tests share: the servers that they run against."""
+"""Fixtures of all tests: the servers."""
 
 from __future__ import annotations
 
@@ -68,10 +68,27 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real_triton.Run
 
     repository = tmp_path_factory.mktemp("triton") / "models"
     build_repository(MODELS, repository)
-    with real_triton.start(
+    with real_triton.KeptServer(
         repository, control_mode="explicit", extra_args=real_triton.CONTROLLED
-    ) as server:
-        yield server
+    ) as kept:
+        _kept.append(kept)
+        try:
+            yield kept.server
+        finally:
+            _kept.remove(kept)
+
+
+_kept: list[real_triton.KeptServer] = []
+
+
+@pytest.fixture(autouse=True)
+def _triton_is_up() -> None:
+    """Start the session's Triton again if it ended: its Python backend aborts under overload.
+
+    Only the test that was running then fails.
+    """
+    for kept in _kept:
+        kept.restart_if_ended()
 
 
 @pytest.fixture(scope="session")

@@ -34,4 +34,7 @@ target_compile_features(triton_client_protos PUBLIC cxx_std_17)
 set_target_properties(triton_client_protos PROPERTIES POSITION_INDEPENDENT_CODE ON)
 target_include_directories(triton_client_protos SYSTEM PUBLIC "${triton_client_protos_dir}")
 target_link_libraries(triton_client_protos PUBLIC gRPC::grpc++ protobuf::libprotobuf)
-triton_client_sanitize(triton_client_protos)
+# They are not checked by sanitizers, like the rest of protobuf, which makes them quick to compile.
+if(TRITON_CLIENT_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
+  target_compile_options(triton_client_protos PRIVATE -O0 -g0)
+endif()

@@ -7,6 +7,7 @@ if(NOT TARGET RapidJSON::headers)
   endif()
 endif()
 
+set(triton_client_ignore "${CMAKE_CURRENT_SOURCE_DIR}/tests/sanitizers.ignore")
 set(triton_client_include "${CMAKE_CURRENT_SOURCE_DIR}/include")
 
 # What all of our code is compiled with; nothing of it reaches those who link the libraries.
@@ -24,6 +25,10 @@ function(triton_client_sanitize target)
     target_compile_options(${target} PRIVATE
       -fsanitize=${TRITON_CLIENT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
     target_link_options(${target} PUBLIC -fsanitize=${TRITON_CLIENT_SANITIZE})
+    if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+      target_compile_options(${target} PRIVATE
+        "-fsanitize-ignorelist=${triton_client_ignore}")
+    endif()
   endif()
 endfunction()
 
@@ -113,7 +118,7 @@ if(TRITON_ENABLE_CC_GRPC)
   triton_client_objects(triton_client_message src/contents.cc src/infer_request_message.cc
     src/infer_response_message.cc)
   triton_client_objects(triton_client_grpc src/channels.cc src/grpc_async.cc src/grpc_calls.cc
-    src/grpc_client.cc src/grpc_stream.cc)
+    src/grpc_client.cc src/grpc_stream.cc src/stuck_sockets.cc)
   foreach(objects triton_client_message triton_client_grpc)
     target_link_libraries(${objects} PUBLIC triton_client_protos)
   endforeach()

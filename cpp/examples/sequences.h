@@ -72,13 +72,15 @@ inline void CheckSequences(const std::vector<Sequence>& sequences, const Sequenc
     }
     std::cout << std::endl;
   }
-  // The models answer with the value, plus 1 at the start; those of dynamic ids add the id at the
-  // end.
+  // The models answer with the value, plus 1 at the start. Those of dynamic ids add the id at the
+  // end, and the one whose ids are texts answers with the sum so far.
   for (size_t i = 0; i < sequences.size(); ++i) {
     const auto& sequence = sequences[i];
+    const bool sums = models.dynamic_ids && i == 2;
+    int32_t sum = 0;
     for (size_t step = 0; step < sequence.values.size(); ++step) {
-      int32_t expected = sequence.values[step];
-      if (step == 0) ++expected;
+      sum += sequence.values[step];
+      int32_t expected = sums ? sum : sequence.values[step] + (step == 0 ? 1 : 0);
       if (models.dynamic_ids && step + 1 == sequence.values.size()) {
         expected += static_cast<int32_t>(i) + 1 + 2 * offset;
       }

@@ -8,6 +8,8 @@
 #include <chrono>
 #include <climits>
 #include <condition_variable>
+#include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <iostream>
@@ -19,13 +21,8 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
-
-#ifdef TRITON_INFERENCE_SERVER_CLIENT_CLASS
-namespace triton::client {
-class TRITON_INFERENCE_SERVER_CLIENT_CLASS;
-}
-#endif
 
 #include "triton/client/client.h"
 #include "triton/client/error.h"

@@ -36,6 +36,7 @@ class Body {
   }
 
   bool Append(const void* data, size_t count) {
+    if (count == 0) return true;
     if (count > capacity_ - start_ - size_ || capacity_ < start_) {
       if (count > SIZE_MAX / 2 - size_ - kAlignment) return false;
       const size_t twice = size_ > SIZE_MAX / 4 ? size_ + count : size_ * 2;

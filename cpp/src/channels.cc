@@ -3,16 +3,18 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <unordered_map>
 #include <utility>
 
+#include "stuck_sockets.h"
 #include "text.h"
 
 namespace triton::client::internal {
 namespace {
 
-// How long gRPC may keep a call's memory after its end before the connection is closed.
-constexpr std::chrono::milliseconds kPatience{2000};
+// How long a connection may move nothing, after the end of a call whose memory gRPC keeps.
+constexpr std::chrono::milliseconds kPatience{1000};
 
 int MostClients() {
   constexpr int kDefault = 6;
@@ -40,92 +42,58 @@ int NextIndex() {
 
 }  // namespace
 
-Live::Live(const std::shared_ptr<grpc::Channel>& shared)
+Channel::Channel(const std::shared_ptr<grpc::Channel>& shared)
     : channel(shared),
       stub(inference::GRPCInferenceService::NewStub(shared)),
       generic(shared),
       infer("/inference.GRPCInferenceService/ModelInfer", nullptr,
             grpc::internal::RpcMethod::NORMAL_RPC, shared) {}
 
-Channel::Channel(const ChannelRecipe& recipe) {
-  grpc::ChannelArguments arguments = recipe.arguments;
-  // gRPC shares connections among channels with equal arguments.
-  arguments.SetInt("triton_client_channel_idx", NextIndex());
-  live_ = std::make_shared<Live>(
-      grpc::CreateCustomChannel(recipe.url, recipe.credentials, arguments));
+void Reclaim(const std::shared_ptr<Loan>& loan, const std::string& peer) {
+  if (loan == nullptr) return;
+  Rescue rescue;
+  while (!loan->WaitFor(kPatience)) rescue.Try(peer);
 }
 
-std::shared_ptr<Live> Channel::Get() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return live_;
-}
-
-void Channel::GiveUp() {
-  std::shared_ptr<Live> dropped;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    dropped.swap(live_);
-    for (auto* context : contexts_) context->TryCancel();
-  }
-}
-
-Channel::Visit::Visit(std::shared_ptr<Channel> channel, grpc::ClientContext* context)
-    : channel_(std::move(channel)), context_(context) {
-  const std::lock_guard<std::mutex> lock(channel_->mutex_);
-  live_ = channel_->live_;
-  if (live_ != nullptr) channel_->contexts_.insert(context_);
-}
-
-void Channel::Visit::End() {
-  if (live_ == nullptr) return;
-  {
-    const std::lock_guard<std::mutex> lock(channel_->mutex_);
-    channel_->contexts_.erase(context_);
-  }
-  live_.reset();
-}
-
-void Reclaim(const std::shared_ptr<Loan>& loan, const std::shared_ptr<Channel>& channel) {
-  if (loan == nullptr || loan->WaitFor(kPatience)) return;
-  channel->GiveUp();
-  loan->Wait();
+void Rescue::Try(const std::string& peer) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_ < kPatience) return;
+  last_ = now;
+  ShutDownStuck(peer, before_);
+  before_ = SocketsThatWait(peer);
 }
 
 ChannelShare::ChannelShare(ChannelRecipe recipe)
     : recipe_(std::move(recipe)), channel_(Acquire()) {}
 
-ChannelShare::~ChannelShare() { Release(channel_); }
-
-std::shared_ptr<Channel> ChannelShare::Get() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (channel_->Get() == nullptr) {
-    Release(channel_);
-    channel_ = Acquire();
-  }
-  return channel_;
-}
-
-std::shared_ptr<Channel> ChannelShare::Acquire() {
-  if (!recipe_.shared) return std::make_shared<Channel>(recipe_);
+std::shared_ptr<Channel> ChannelShare::Acquire() const {
+  const auto make = [this] {
+    grpc::ChannelArguments arguments = recipe_.arguments;
+    // gRPC shares connections among channels with equal arguments.
+    arguments.SetInt("triton_client_channel_idx", NextIndex());
+    return std::make_shared<Channel>(
+        grpc::CreateCustomChannel(recipe_.url, recipe_.credentials, arguments));
+  };
+  if (!recipe_.shared) return make();
   Cache& cache = TheCache();
   const std::lock_guard<std::mutex> lock(cache.mutex);
   auto& kept = cache.channels[recipe_.key];
   auto channel = kept.lock();
-  if (channel == nullptr || channel->clients_ >= MostClients() || channel->Get() == nullptr) {
-    channel = std::make_shared<Channel>(recipe_);
+  if (channel == nullptr || channel->clients >= MostClients()) {
+    channel = make();
     kept = channel;
   }
-  ++channel->clients_;
+  ++channel->clients;
   return channel;
 }
 
-void ChannelShare::Release(const std::shared_ptr<Channel>& channel) {
+ChannelShare::~ChannelShare() {
   if (!recipe_.shared) return;
   Cache& cache = TheCache();
   const std::lock_guard<std::mutex> lock(cache.mutex);
-  if (--channel->clients_ > 0) return;
+  if (--channel_->clients > 0) return;
   const auto found = cache.channels.find(recipe_.key);
-  if (found != cache.channels.end() && found->second.lock() == channel) {
+  if (found != cache.channels.end() && found->second.lock() == channel_) {
     cache.channels.erase(found);
   }
 }

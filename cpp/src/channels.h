@@ -6,23 +6,23 @@
 #include <grpcpp/impl/rpc_method.h>
 
 #include <memory>
-#include <mutex>
 #include <string>
-#include <unordered_set>
 
 #include "grpc_service.grpc.pb.h"
 #include "infer_message.h"
+#include "stuck_sockets.h"
 
 namespace triton::client::internal {
 
 /// A channel of gRPC and what makes calls on it.
-struct Live {
-  explicit Live(const std::shared_ptr<grpc::Channel>& shared);
+struct Channel {
+  explicit Channel(const std::shared_ptr<grpc::Channel>& shared);
 
-  std::shared_ptr<grpc::Channel> channel;
+  const std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<inference::GRPCInferenceService::Stub> stub;
   grpc::GenericStub generic;
-  grpc::internal::RpcMethod infer;
+  const grpc::internal::RpcMethod infer;
+  int clients = 0;  // of the cache's mutex
 };
 
 /// How to make a channel, and what it is known by.
@@ -34,47 +34,20 @@ struct ChannelRecipe {
   bool shared = true;
 };
 
-/// A channel that can be given up when its connection takes nothing any more.
-class Channel {
+/// Wait until gRPC has returned what a call lent it. Connections to the peer that take nothing for a
+/// second are shut down, since gRPC would keep the memory until they do.
+/// @param peer as the call's context names it.
+void Reclaim(const std::shared_ptr<Loan>& loan, const std::string& peer);
+
+/// Shuts down what is stuck, when it is asked twice, at least a second apart, and nothing moved.
+class Rescue {
  public:
-  explicit Channel(const ChannelRecipe& recipe);
-
-  /// Return what to call; null once the channel was given up.
-  std::shared_ptr<Live> Get();
-
-  /// Close the connection: cancel all calls on it, so that gRPC lets go of their memory.
-  void GiveUp();
-
-  /// A call's time on a channel.
-  class Visit {
-   public:
-    Visit(std::shared_ptr<Channel> channel, grpc::ClientContext* context);
-    ~Visit() { End(); }
-    Visit(const Visit&) = delete;
-    Visit& operator=(const Visit&) = delete;
-
-    /// End the call. Afterwards the context may be destroyed.
-    void End();
-
-    Live* live() const { return live_.get(); }
-    const std::shared_ptr<Channel>& channel() const { return channel_; }
-
-   private:
-    std::shared_ptr<Channel> channel_;
-    grpc::ClientContext* context_;
-    std::shared_ptr<Live> live_;
-  };
+  void Try(const std::string& peer);
 
  private:
-  friend class ChannelShare;
-  std::mutex mutex_;
-  std::shared_ptr<Live> live_;
-  std::unordered_set<grpc::ClientContext*> contexts_;
-  int clients_ = 0;  // of the cache's mutex
+  WaitingBytes before_;
+  std::chrono::steady_clock::time_point last_{};
 };
-
-/// Wait until gRPC has returned what a call lent it; close a connection that keeps it.
-void Reclaim(const std::shared_ptr<Loan>& loan, const std::shared_ptr<Channel>& channel);
 
 /// A client's part in a channel.
 class ChannelShare {
@@ -84,8 +57,7 @@ class ChannelShare {
   ChannelShare(const ChannelShare&) = delete;
   ChannelShare& operator=(const ChannelShare&) = delete;
 
-  /// Return a channel that was not given up.
-  std::shared_ptr<Channel> Get();
+  const std::shared_ptr<Channel>& channel() const { return channel_; }
 
   /// Return how many channels are in the cache.
   static size_t CachedChannels();
@@ -93,12 +65,10 @@ class ChannelShare {
   const std::string& url() const { return recipe_.url; }
 
  private:
-  std::shared_ptr<Channel> Acquire();
-  void Release(const std::shared_ptr<Channel>& channel);
+  std::shared_ptr<Channel> Acquire() const;
 
   const ChannelRecipe recipe_;
-  std::mutex mutex_;
-  std::shared_ptr<Channel> channel_;
+  const std::shared_ptr<Channel> channel_;
 };
 
 /// Make a text that is the same for equal arguments.

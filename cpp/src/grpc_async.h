@@ -21,7 +21,7 @@ struct AsyncCall {
   grpc::ByteBuffer request;
   std::shared_ptr<Loan> loan;
   std::unique_ptr<grpc::ClientContext> context = std::make_unique<grpc::ClientContext>();
-  std::unique_ptr<Channel::Visit> visit;
+  std::shared_ptr<Channel> channel;
   std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> reader;
   grpc::ByteBuffer response;
   grpc::Status status;
@@ -56,6 +56,7 @@ class AsyncCalls {
  private:
   void Run();
   void Finish(const std::shared_ptr<AsyncCall>& call);
+  void RescueOverdue();
 
   const std::string url_;
   Dispatcher dispatcher_;
@@ -66,6 +67,7 @@ class AsyncCalls {
   std::thread thread_;
   std::mutex mutex_;
   std::unordered_set<std::shared_ptr<AsyncCall>> calls_;
+  Rescue rescue_;  // of the thread
 };
 
 }  // namespace triton::client::internal

@@ -104,7 +104,7 @@ class InferenceServerGrpcClient::Impl {
   explicit Impl(ChannelRecipe recipe) : share_(std::move(recipe)), async_(share_.url()) {}
 
   const std::string& url() const { return share_.url(); }
-  std::shared_ptr<Channel> channel() { return share_.Get(); }
+  const std::shared_ptr<Channel>& channel() const { return share_.channel(); }
   internal::AsyncCalls& async() { return async_; }
 
   /// Make a call that is no inference.
@@ -119,9 +119,7 @@ class InferenceServerGrpcClient::Impl {
       if (Error err = internal::PrepareContext(&context, headers, timeout_us); !err.IsOk()) {
         return err;
       }
-      Channel::Visit visit(channel(), &context);
-      if (visit.live() == nullptr) return GivenUp();
-      const grpc::Status status = (visit.live()->stub.get()->*method)(&context, request, response);
+      const grpc::Status status = (channel()->stub.get()->*method)(&context, request, response);
       return internal::ErrorOf(status, url(), timeout_us);
     });
   }
@@ -130,25 +128,52 @@ class InferenceServerGrpcClient::Impl {
   Error Infer(grpc::ByteBuffer* request, const std::shared_ptr<Loan>& loan,
               grpc::ByteBuffer* response, const Headers& headers, uint64_t timeout_us,
               grpc_compression_algorithm compression) {
-    const std::shared_ptr<Channel> used = channel();
     Error err;
+    std::string peer;
     {
       grpc::ClientContext context;
       err = internal::PrepareContext(&context, headers, timeout_us, compression);
       if (err.IsOk()) {
-        Channel::Visit visit(used, &context);
-        err = visit.live() == nullptr
-                  ? GivenUp()
-                  : internal::ErrorOf(
-                        grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
-                            visit.live()->channel.get(), visit.live()->infer, &context, *request,
-                            response),
-                        url(), timeout_us);
+        const grpc::Status status = loan == nullptr || timeout_us == 0
+                                        ? Wait(&context, *request, response)
+                                        : WaitAndRescue(&context, *request, response);
+        err = internal::ErrorOf(status, url(), timeout_us);
+        if (loan != nullptr) peer = context.peer();
       }
       request->Clear();
-    }  // a call keeps its connection, and with it what was lent, until it is destroyed
-    internal::Reclaim(loan, used);
+    }
+    internal::Reclaim(loan, peer);
     return err;
+  }
+
+  grpc::Status Wait(grpc::ClientContext* context, const grpc::ByteBuffer& request,
+                    grpc::ByteBuffer* response) {
+    return grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
+        channel()->channel.get(), channel()->infer, context, request, response);
+  }
+
+  /// The same for large requests: gRPC ends no call, not even at its deadline, while the connection
+  /// takes nothing of what is being written.
+  grpc::Status WaitAndRescue(grpc::ClientContext* context, const grpc::ByteBuffer& request,
+                             grpc::ByteBuffer* response) {
+    grpc::CompletionQueue queue;
+    grpc::Status status;
+    const auto reader =
+        channel()->generic.PrepareUnaryCall(context, channel()->infer.name(), request, &queue);
+    reader->StartCall();
+    reader->Finish(response, &status, this);
+    internal::Rescue rescue;
+    void* tag = nullptr;
+    bool ok = false;
+    auto until = context->deadline() + std::chrono::seconds(1);
+    while (queue.AsyncNext(&tag, &ok, until) != grpc::CompletionQueue::GOT_EVENT) {
+      rescue.Try(context->peer());
+      until = std::chrono::system_clock::now() + std::chrono::seconds(1);
+    }
+    queue.Shutdown();
+    while (queue.Next(&tag, &ok)) {
+    }
+    return status;
   }
 
   Error StartStream(std::shared_ptr<GrpcStream> stream) {
@@ -177,11 +202,6 @@ class InferenceServerGrpcClient::Impl {
   }
 
  private:
-  Error GivenUp() const {
-    return Error(ErrorCode::UNAVAILABLE,
-                 "gRPC client failed: " + url() + ": the connection was given up", 0, url());
-  }
-
   internal::ChannelShare share_;
   internal::AsyncCalls async_;
   std::mutex stream_mutex_;

@@ -38,36 +38,34 @@ bool GrpcStream::IsCurrent() const { return reader_.load() == std::this_thread::
 
 void GrpcStream::Run() {
   reader_ = std::this_thread::get_id();
-  Channel::Visit visit(channel_, context_.get());
-  grpc::Status status(grpc::StatusCode::UNAVAILABLE, "the connection was given up");
-  if (visit.live() != nullptr) {
-    static const grpc::internal::RpcMethod* const method =
-        new grpc::internal::RpcMethod("/inference.GRPCInferenceService/ModelStreamInfer", nullptr,
-                                      grpc::internal::RpcMethod::BIDI_STREAMING);
-    // This waits for the connection.
-    std::unique_ptr<Calls> calls(
-        grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>::Create(
-            visit.live()->channel.get(), *method, context_.get()));
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      calls_ = std::move(calls);
-      ready_ = true;
-      changed_.notify_all();
-    }
-    grpc::ByteBuffer message;
-    while (calls_->Read(&message)) Deliver(message);
-    status = calls_->Finish();
+  static const grpc::internal::RpcMethod* const method =
+      new grpc::internal::RpcMethod("/inference.GRPCInferenceService/ModelStreamInfer", nullptr,
+                                    grpc::internal::RpcMethod::BIDI_STREAMING);
+  // This waits for the connection.
+  std::unique_ptr<Calls> calls(
+      grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>::Create(
+          channel_->channel.get(), *method, context_.get()));
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    calls_ = std::move(calls);
+    ready_ = true;
+    changed_.notify_all();
   }
-  visit.End();
+  grpc::ByteBuffer message;
+  while (calls_->Read(&message)) Deliver(message);
+  const grpc::Status status = calls_->Finish();
   const Error why = WhyClosed(status);
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     closed_ = true;
+    peer_ = context_->peer();
     changed_.notify_all();
   }
   {
-    // A call keeps its connection, and with it what was lent, until it is destroyed.
-    const std::lock_guard<std::mutex> writing(write_mutex_);
+    // A write does not end while the connection takes nothing.
+    std::unique_lock<std::timed_mutex> writing(write_mutex_, std::defer_lock);
+    Rescue rescue;
+    while (!writing.try_lock_for(kPatience)) rescue.Try(peer_);
     const std::lock_guard<std::mutex> lock(mutex_);
     calls_.reset();
     context_.reset();
@@ -116,7 +114,7 @@ Error GrpcStream::Write(grpc::ByteBuffer* message, const std::shared_ptr<Loan>& 
                         const RequestTimers& timers) {
   bool written = false;
   {
-    const std::lock_guard<std::mutex> writing(write_mutex_);
+    const std::lock_guard<std::timed_mutex> writing(write_mutex_);
     bool open = false;
     {
       std::unique_lock<std::mutex> lock(mutex_);
@@ -139,11 +137,11 @@ void GrpcStream::WaitForLoan(const std::shared_ptr<Loan>& loan) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (closed_) break;
   }
-  Reclaim(loan, channel_);
+  Reclaim(loan, peer_);
 }
 
 void GrpcStream::HalfClose() {
-  const std::lock_guard<std::mutex> writing(write_mutex_);
+  const std::lock_guard<std::timed_mutex> writing(write_mutex_);
   {
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait(lock, [this] { return ready_ || closed_; });

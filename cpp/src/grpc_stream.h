@@ -61,11 +61,12 @@ class GrpcStream : public std::enable_shared_from_this<GrpcStream> {
   const OnResult on_result_;
   const std::function<void(const RequestTimers&)> count_;
   std::unique_ptr<grpc::ClientContext> context_;  // until it is closed
+  std::string peer_;                              // once it is closed
 
   using Calls = grpc::ClientReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>;
   std::unique_ptr<Calls> calls_;  // from when `ready_` is set until it is closed
 
-  std::mutex write_mutex_;  // one write at a time
+  std::timed_mutex write_mutex_;  // one write at a time
   bool half_closed_ = false;
 
   std::mutex mutex_;

@@ -117,7 +117,7 @@ def pack(array: Array, datatype: str) -> Buffer:
 
 
 def is_wire(array: Any) -> bool:
-    """Whether an array's own memory is its wire bytes, so that `pack` gives a view of it."""
+    """True if an array's own memory is its wire bytes, so that `pack` returns a view of it."""
     plain = type(array) is np.ndarray and array.dtype in _BY_DTYPE
     return plain and array.flags.c_contiguous and array.size > 0 and array.ndim > 0
 

@@ -63,7 +63,7 @@ class InferenceServerException(Exception):
         self.request_id = request_id
 
     def message(self) -> str | None:
-        """What went wrong, in words; for a ServerError in the server's own words."""
+        """Return the text of the error; for a ServerError the server's own."""
         return self._msg
 
     def status(self) -> str | None:

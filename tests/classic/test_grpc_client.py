@@ -429,7 +429,7 @@ def test_basic_auth(server, runtime):
 
 
 def is_plain(error):
-    """Whether programs that ask for `InferenceServerException` itself find it."""
+    """True if `type(error) == InferenceServerException` holds."""
     same = type(error) == InferenceServerException and InferenceServerException == type(error)  # noqa: E721
     text = f"<class 'tritonclient.utils.InferenceServerException'> {error!r}"
     again = pickle.loads(pickle.dumps(error))

@@ -122,7 +122,7 @@ class Server:
 
 
 class Client:
-    """What of a client a `SharedMemory` needs."""
+    """The part of a client that a `SharedMemory` needs."""
 
     def __init__(self, server):
         self.server = server
@@ -432,7 +432,7 @@ def test_results_can_be_pickled(client, memory):
 
 
 def test_an_output_that_was_never_written(client, server, memory):
-    """What a server claims must fit where it was to be put."""
+    """A response may only name memory inside the place that was given for the output."""
     result = client.infer(memory, {"A": A}, ["SUM"])
     lying = result._response._replace(outputs=(m.InferTensor("SUM", "INT32", (100, 16)),))
     request = m.Infer("sum", (), outputs=result._requested)

@@ -15,9 +15,9 @@ import pytest
 import tritonclient.grpc
 import tritonclient.http
 from tests.classic import runtimes
+from tests.support.canary import HEADERS, SECRET, check_error, check_text, no_secrets
 from tests.support.peers import hostile_peers
 from tests.support.peers.hostile_peers import Server, answer_all, free_port, http
-from tests.support.secrets import HEADERS, SECRET, check_error, check_text, no_secrets
 from tritonclient import TLS, AsyncClient, Client, Grpcio, InferenceServerException
 from tritonclient.http.auth import BasicAuth
 from tritonclient.messages import GetServerMetadata
@@ -184,7 +184,7 @@ def test_password_outside_of_ascii():
 
 
 def test_heads_are_not_remembered():
-    """What callers' headers hold is gone from memory with the call."""
+    """Values of callers' headers are not in memory after the call."""
     from tritonclient.transport import grpc_call as grpc_module
     from tritonclient.transport import http_call as http_module
 
@@ -210,7 +210,7 @@ def auth(request):
 
 
 def operations(client, over_http):
-    """What a program may ask, whatever comes of it."""
+    """Calls of every kind, whether they succeed or fail."""
     query = {"query_params": {"token": SECRET, "a": "b"}} if over_http else {}
     module = tritonclient.http if over_http else tritonclient.grpc
     tensors = [

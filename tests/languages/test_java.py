@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -82,15 +83,19 @@ def built_for_grpc(built: Path) -> Path:
     return built / "grpc"
 
 
-def test_its_own_tests(embedded: Server, real: str, request: pytest.FixtureRequest) -> None:
+def test_its_own_tests(
+    built: Path, embedded: Server, real: str, request: pytest.FixtureRequest
+) -> None:
     over_grpc = request.getfixturevalue("triton").grpc_url if real else ""
-    urls = [
+    properties = [
+        f"-Dtriton.recordings={ROOT / 'tests' / 'recordings'}",
+        f"-Dtriton.root={ROOT}",
         f"-Dtriton.url.embedded={embedded.http_url}",
         f"-Dtriton.grpc.embedded={embedded.grpc_url}",
         f"-Dtriton.url.real={real}",
         f"-Dtriton.grpc.real={over_grpc}",
     ]
-    _maven(["-f", "reactor.xml", "-pl", GRPC, "-am", "test", *urls], ROOT / "java")
+    _maven(["-f", "reactor.xml", "-pl", GRPC, "-am", "test", *properties], built)
 
 
 @pytest.mark.parametrize("name", ["GrpcInferClient", "GrpcStreamClient"])
@@ -136,6 +141,18 @@ def test_classic_programs(
     assert lines[-4] == lines[-1] == "=" * len(lines[-1])
     assert lines[-3].startswith("[ALL]         QPS: ")
     assert lines[-2].startswith("[ALL] Latency(ms): ")
+
+
+def test_first_program_of_the_page(built: Path, embedded: Server, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "java.md").read_text()
+    blocks = re.findall(r"^```java\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (code,) = [block for block in blocks if "class First" in block]
+    (tmp_path / "First.java").write_text(code.replace("http://localhost:8000", embedded.http_url))
+    libraries = f"{built}/target/*:{built}/target/lib/*"
+    compiled = _run(["javac", "-cp", libraries, "First.java"], tmp_path)
+    assert (compiled.returncode, compiled.stderr) == (0, "")
+    done = _run(["java", "-cp", f"{libraries}:.", "First"], tmp_path)
+    assert (done.stdout, done.stderr) == ("15\n", "")
 
 
 EXAMPLES = [

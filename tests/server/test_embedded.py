@@ -255,7 +255,7 @@ serve("after")
 
 
 def run_forking(code: str) -> str:
-    """What a program prints that forks; it and its children are killed if they hang."""
+    """Return the output of a program that forks; kill it and its children if they hang."""
     command = [sys.executable, "-W", "ignore", "-c", code]
     # A session of its own, so that a child that hangs is killed as well.
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What servers and proxies do wrong over HTTP: one error each, no hang, and life goes on."""
+"""Faults of HTTP servers and proxies: each gives one error, no hang, and a usable client."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_garbage_behind_answer(runtime):
 
 @both_runtimes
 def test_late_garbage_is_no_answer(runtime):
-    """What arrives on an idle connection does not answer the next request."""
+    """Data on an idle connection is not taken as the next response."""
     poison = http(b'{"model_name":"poison"}')
     late = threading.Event()
     sent = threading.Event()

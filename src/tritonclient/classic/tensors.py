@@ -1,4 +1,4 @@
-"""What inputs and requested outputs of the classic clients have in common over all protocols."""
+"""Inputs and requested outputs of the classic clients, for both protocols."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Input:
         return self
 
     def set_shared_memory(self, region_name: str, byte_size: int, offset: int = 0) -> Self:
-        """Let the server read the input from shared memory; returns the input itself.
+        """Make the server read the input from shared memory; return the input itself.
 
         Args:
             region_name: the name under which the region is registered.
@@ -105,7 +105,7 @@ class Output:
         return self._name
 
     def set_shared_memory(self, region_name: str, byte_size: int, offset: int = 0) -> None:
-        """Let the server write the output into shared memory.
+        """Make the server write the output to shared memory.
 
         Args:
             region_name: the name under which the region is registered.

@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("-v", "--verbose", action="store_true", help="tell more, and show where an error arose")
     add("-m", "--model-name", default="preprocess_inception_ensemble", help="name of the ensemble")
     add("-c", "--classes", type=positive, default=1, help="classes to show for each image (1)")
-    add("-u", "--url", help="the server (localhost:8000 for HTTP, localhost:8001 for gRPC)")
+    add("-u", "--url", help="URL of the server (localhost:8000 for HTTP, localhost:8001 for gRPC)")
     add("-i", "--protocol", default="HTTP", help="HTTP or gRPC (HTTP)")
     return execute(run, parser.parse_args(argv), NAME)
 

@@ -144,7 +144,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog=NAME, description="Classify images over the generated gRPC API."
     )
     add_arguments(parser)
-    parser.add_argument("-u", "--url", default="localhost:8001", help="the server (localhost:8001)")
+    parser.add_argument(
+        "-u", "--url", default="localhost:8001", help="URL of the server (localhost:8001)"
+    )
     return execute(run, parser.parse_args(argv), NAME)
 
 

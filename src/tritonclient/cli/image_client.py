@@ -143,7 +143,7 @@ def make_job(
     metadata: ModelMetadata,
     config: Mapping[str, Any],
 ) -> Job:
-    """What the flags ask for, of the model that metadata and configuration describe."""
+    """Return the run that the flags request, for the model with this metadata and configuration."""
     name, version = arguments.model_name, arguments.model_version
     model = Classifier.of(name, version, metadata, config)
     job = Job(model, files, arguments.batch_size, arguments.classes, arguments.scaling)
@@ -185,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def execute(
     work: Callable[[argparse.Namespace], int], arguments: argparse.Namespace, name: str
 ) -> int:
-    """Do a program's work, and tell what went wrong; returns the exit status."""
+    """Run a program, and print its errors; return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names and labels may hold anything
             stream.reconfigure(errors="backslashreplace")
@@ -214,7 +214,7 @@ def execute(
 
 
 def note(text: str, name: str = "image_client") -> None:
-    """Tell something beside the output."""
+    """Print a note to stderr."""
     print(f"{name}: {text}", file=sys.stderr)
 
 
@@ -226,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-u",
         "--url",
-        help="the server (localhost:8000 for HTTP, localhost:8001 for gRPC)",
+        help="URL of the server (localhost:8000 for HTTP, localhost:8001 for gRPC)",
     )
     parser.add_argument("-i", "--protocol", default="HTTP", help="HTTP or gRPC (HTTP)")
     parser.add_argument(
@@ -258,10 +258,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--streaming",
         action="store_true",
-        help="send all on one stream (gRPC only), with or without -a",
+        help="send all requests on one stream (gRPC only)",
     )
     add("-m", "--model-name", required=True, help="name of the model")
-    add("-x", "--model-version", default="", help="its version; the server's choice by default")
+    add("-x", "--model-version", default="", help="version of the model (chosen by the server)")
     add("-b", "--batch-size", type=positive, default=1, help="images per request (1)")
     add("-c", "--classes", type=positive, default=1, help="classes to show for each image (1)")
     add(
@@ -270,8 +270,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=str.upper,
         choices=images.SCALINGS,
         default="NONE",
-        help="what to do to pixel values: nothing, map them to -1 to 1, or subtract the mean "
-        "colour (NONE)",
+        help="scaling of pixel values: none, to -1 to 1, or minus the mean colour (NONE)",
     )
 
 

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("none", "explicit", "poll"),
         default="none",
         help="none: load all models at the start; explicit: load --load-model and what clients "
-        "ask for; poll: not supported yet (default: %(default)s)",
+        "request; poll: not supported yet (default: %(default)s)",
     )
     models.add_argument(
         "--load-model",
@@ -108,7 +108,7 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=30,
         metavar="SECONDS",
-        help="how long requests in work may take when the server ends (default: %(default)s)",
+        help="seconds to wait for running requests at shutdown (default: %(default)s)",
     )
     others.add_argument(
         "--log-verbose",
@@ -208,7 +208,7 @@ def _server(arguments: argparse.Namespace) -> Server:
 
 
 def _services(server: Server, arguments: argparse.Namespace) -> Iterator[str]:
-    """What is served and where, in the words of tritonserver."""
+    """Yield each service and its address, as tritonserver prints them."""
     if arguments.allow_grpc:
         yield f"GRPCInferenceService at {arguments.grpc_address}:{server.grpc_port}"
     if arguments.allow_http:

@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 _NUMBERS = (
     (
         *("--grpc-keepalive-time", "grpc.keepalive_time_ms", "7200000"),
-        "milliseconds without traffic after which a client is pinged",
+        "milliseconds without traffic before a keepalive ping",
     ),
     (
         *("--grpc-keepalive-timeout", "grpc.keepalive_timeout_ms", "20000"),
-        "milliseconds that the answer to a ping may take before the connection is closed",
+        "milliseconds to wait for the answer to a ping before the connection is closed",
     ),
     (
         *("--grpc-http2-max-pings-without-data", "grpc.http2.max_pings_without_data", "2"),
-        "pings that are sent while there is no traffic; 0 for any number",
+        "largest number of pings without traffic; 0: no limit",
     ),
     (
         "--grpc-http2-min-recv-ping-interval-without-data",
         *("grpc.http2.min_ping_interval_without_data_ms", "300000"),
-        "milliseconds between pings of a client without traffic; those that come earlier are bad",
+        "least milliseconds between pings of a client without traffic; earlier pings are strikes",
     ),
     (
         *("--grpc-http2-max-ping-strikes", "grpc.http2.max_ping_strikes", "2"),
-        "bad pings after which a connection is closed; 0 for any number",
+        "ping strikes before the connection is closed; 0: no limit",
     ),
     (
-        *("--grpc-max-connection-age", "grpc.max_connection_age_ms", "any"),
-        "milliseconds that a connection may last",
+        *("--grpc-max-connection-age", "grpc.max_connection_age_ms", "no limit"),
+        "milliseconds before a connection is closed with GOAWAY",
     ),
     (
-        *("--grpc-max-connection-age-grace", "grpc.max_connection_age_grace_ms", "any"),
-        "milliseconds that the calls on a connection which has reached its age have to end",
+        *("--grpc-max-connection-age-grace", "grpc.max_connection_age_grace_ms", "no limit"),
+        "milliseconds to wait for running calls after this GOAWAY",
     ),
 )
 
@@ -72,17 +72,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="requests have each header that this matches as a parameter",
     )
     switch(grpc, "--grpc-use-ssl", False, "serve over TLS, with the certificate and key below")
-    switch(grpc, "--grpc-use-ssl-mutual", False, "the same, and let clients show certificates")
+    switch(
+        grpc,
+        "--grpc-use-ssl-mutual",
+        False,
+        "serve over mutual TLS: clients must have certificates",
+    )
     grpc.add_argument("--grpc-server-cert", metavar="FILE", help="certificate (PEM)")
     grpc.add_argument("--grpc-server-key", metavar="FILE", help="key of the certificate (PEM)")
     grpc.add_argument(
-        "--grpc-root-cert", metavar="FILE", help="certificates that sign those of clients (PEM)"
+        "--grpc-root-cert", metavar="FILE", help="certificate authorities of clients (PEM)"
     )
     grpc.add_argument(
         "--grpc-infer-response-compression-level",
         choices=("none", "low", "medium", "high"),
         default="none",
-        help="how much to compress answers for clients that take it (default: %(default)s)",
+        help="compression of responses, for clients that accept it (default: %(default)s)",
     )
     for flag, _, default, meaning in _NUMBERS:
         text = f"{meaning} (default: {default})"
@@ -91,12 +96,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         grpc,
         "--grpc-keepalive-permit-without-calls",
         None,
-        "ping clients also when no call is under way (default: false)",
+        "send keepalive pings without running calls (default: false)",
     )
 
 
 def is_installed() -> bool:
-    """Whether gRPC can be served; if not, a note says why."""
+    """True if gRPC can be served; otherwise print a note with the reason."""
     if importlib.util.find_spec("grpc") is not None:
         return True
     command = install_command("server")

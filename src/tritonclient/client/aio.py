@@ -288,17 +288,17 @@ class AsyncClient:
     # Health
 
     async def is_server_live(self, **call: Unpack[CallOptions]) -> bool:
-        """Whether the server is up; False also when it can't be reached."""
+        """Return True if the server is live; False also if it is unreachable."""
         return await self._health(m.IsServerLive(), call)
 
     async def is_server_ready(self, **call: Unpack[CallOptions]) -> bool:
-        """Whether the server takes inference requests; False also when it can't be reached."""
+        """Return True if the server accepts requests; False also if it is unreachable."""
         return await self._health(m.IsServerReady(), call)
 
     async def is_model_ready(
         self, model: str, version: str = "", **call: Unpack[CallOptions]
     ) -> bool:
-        """Whether a model takes requests; False also when the server can't be reached."""
+        """Return True if a model is ready; False also if the server is unreachable."""
         return await self._health(m.IsModelReady(model, version), call)
 
     async def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
@@ -419,13 +419,13 @@ class AsyncClient:
     async def register_system_shared_memory(
         self, name: str, key: str, byte_size: int, offset: int = 0, **call: Unpack[CallOptions]
     ) -> None:
-        """Let the server map `byte_size` bytes at `offset` of the POSIX object `key`."""
+        """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
         await self.ask(m.RegisterSystemSharedMemory(name, key, byte_size, offset), **call)
 
     async def unregister_system_shared_memory(
         self, name: str = "", **call: Unpack[CallOptions]
     ) -> None:
-        """Let the server forget a region, or all."""
+        """Unregister a region, or all regions."""
         await self.ask(m.UnregisterSystemSharedMemory(name), **call)
 
     async def cuda_shared_memory_status(
@@ -442,13 +442,13 @@ class AsyncClient:
         byte_size: int,
         **call: Unpack[CallOptions],
     ) -> None:
-        """Let the server open device memory by its 64-byte CUDA IPC handle."""
+        """Register GPU memory by its 64-byte CUDA IPC handle."""
         await self.ask(m.RegisterCudaSharedMemory(name, raw_handle, device_id, byte_size), **call)
 
     async def unregister_cuda_shared_memory(
         self, name: str = "", **call: Unpack[CallOptions]
     ) -> None:
-        """Let the server forget a CUDA region, or all."""
+        """Unregister a CUDA region, or all CUDA regions."""
         await self.ask(m.UnregisterCudaSharedMemory(name), **call)
 
 

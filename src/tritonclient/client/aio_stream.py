@@ -133,7 +133,7 @@ async def _feed(duplex: Duplex, requests: Requests, failures: list[BaseException
                     return
         await duplex.end()
     except InferenceServerException:
-        pass  # the receiver is told as well
+        pass  # the receiver gets the error as well
     except Exception as error:
         failures.append(error)
         duplex.cancel()

@@ -1,4 +1,4 @@
-"""Streams of inferences over gRPC: what both runtimes do with requests and responses."""
+"""Streams of inferences over gRPC: `InferStream`, and what both runtimes share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Requests: TypeAlias = Iterable[StreamRequest]
 
 
 def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
-    """The message of a request.
+    """Return the message of a request.
 
     Raises:
         TypeError, ValueError: it is no request.
@@ -38,13 +38,13 @@ def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
 
 
 def result_of(message: Buffer, url: str) -> InferResult | InferenceServerException:
-    """The answer in a message, or the error that it tells of one request."""
+    """Return the result in a message, or the error of one request."""
     answer = answer_of(message, url)
     return InferResult(answer, url) if isinstance(answer, InferResponse) else answer
 
 
 def answer_of(message: Buffer, url: str) -> InferResponse | InferenceServerException:
-    """The same as the codec reads it.
+    """Return the response in a message, or the error of one request, as the codec decodes it.
 
     Raises:
         ProtocolError: the message is none of a stream's.
@@ -74,7 +74,7 @@ class Duplex(Protocol):
 
 
 class InferStream(Iterator[InferResult]):
-    """The responses of a stream as they come; it ends when the server has sent the last one.
+    """An iterator of the responses of a stream; it ends after the last response.
 
     When the server refuses one request of several, that error is raised with its `request_id`, and
     the iteration can go on. Leaving a `with` block, or dropping the stream, cancels what is left:
@@ -154,7 +154,7 @@ def _feed(duplex: Duplex, requests: Requests, failures: list[BaseException]) -> 
             duplex.send(message_of(request))
         duplex.end()
     except InferenceServerException:
-        pass  # the receiver is told as well
+        pass  # the receiver gets the error as well
     except BaseException as error:
         failures.append(error)
         duplex.cancel()

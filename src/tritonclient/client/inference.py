@@ -344,7 +344,7 @@ class InferResult(NotebookResult, Mapping[str, Array]):
 
     @property
     def final(self) -> bool:
-        """Whether this is the last response to its request; only streams have others."""
+        """True if this is the last response to its request; only streams have others."""
         return bool(self._response.parameters.get("triton_final_response", True))
 
     def output(self, name: str) -> InferTensor:

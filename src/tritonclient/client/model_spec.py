@@ -1,4 +1,4 @@
-"""What a model takes and gives, and whether given inputs fit, before anything is sent."""
+"""A model's inputs and outputs, and checks of given inputs before anything is sent."""
 
 from __future__ import annotations
 

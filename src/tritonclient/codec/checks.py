@@ -1,4 +1,4 @@
-"""What must hold for names and tensors, however their message is written."""
+"""Checks of names and tensors, for both protocols."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Answer:
         return f"<HTTPSocketPoolResponse status={self.status_code} headers={headers}>"
 
     def get(self, header: str, default: Any = None) -> Any:
-        """The value of a header, or `default`; as if there were none that tells a coding."""
+        """Return the value of a header, or `default`; Content-Encoding is hidden."""
         if header.lower() == "content-encoding":
             return default
         return self.headers.get(header, default)
@@ -79,7 +79,7 @@ _TITLED = frozenset(
 
 
 class AwaitedAnswer:
-    """An answer as the awaited client gives it.
+    """A response as the asyncio client returns it.
 
     Attributes:
         status: HTTP's status.
@@ -163,7 +163,7 @@ class InferCall(HttpCall[Any]):
 
 
 def raise_if_error(status: int, body: Buffer) -> None:
-    """Raise what an answer with an error status stands for.
+    """Raise the error of a response with an error status.
 
     Raises:
         InferenceServerException: the status is no success.
@@ -201,7 +201,7 @@ def json_of(body: bytes, kind: type[K]) -> K:
 
 
 def encode_request(request: m.Request[Any]) -> rest.HttpRequest:
-    """A request in the words of HTTP, or the classic exception that tells what is wrong with it."""
+    """Return a request as an HTTP request; raise the classic exception if it is wrong."""
     try:
         return rest.encode_request(request)
     except ValueError as error:
@@ -218,7 +218,7 @@ def encode(request: m.Request[Any]) -> tuple[str, str, str]:
 
 
 def done(request: m.Request[None]) -> str:
-    """What `verbose` tells of a request that was carried out."""
+    """Return the text that `verbose` prints for a completed request."""
     match request:
         case m.LoadModel(model=model):
             return f"Loaded model '{model}'"

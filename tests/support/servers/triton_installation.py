@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Unavailable(RuntimeError):
-    """What was asked for can't be had here; the message says why."""
+    """The server cannot be installed here; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def cache_directory() -> Path:
 
 
 def build_once(target: Path, build: Callable[[Path], None]) -> None:
-    """Let `build` fill a directory that then becomes `target`; one process builds, others wait.
+    """Call `build` to fill a directory that becomes `target`; other processes wait.
 
     What is built has a virtual environment in `venv`. The rename at the end means that an existing
     `target` is a complete one, however its builder ended.
@@ -104,7 +104,7 @@ def build_once(target: Path, build: Callable[[Path], None]) -> None:
 
 
 def is_built(target: Path) -> bool:
-    """Whether `build_once` has made it, and the Python that it was made with is still there."""
+    """True if `build_once` has made it, and its Python still exists."""
     return (target / "venv" / "bin" / "python").exists()
 
 

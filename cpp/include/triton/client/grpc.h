@@ -54,8 +54,8 @@ struct KeepAliveOptions {
 /// left then run soon after.
 ///
 /// A deadline or a cancellation ends a call at once, but gRPC may hold the inputs' memory until the
-/// connection has sent it. Calls return, and callbacks run, when it has let go of it; a connection
-/// that does not do so within two seconds is closed.
+/// connection has sent it. Calls return, and callbacks run, when it has let go of it. A connection on
+/// which nothing moves for a second is then closed.
 class TRITON_CLIENT_API InferenceServerGrpcClient : public InferenceServerClient {
  public:
   ~InferenceServerGrpcClient() override;

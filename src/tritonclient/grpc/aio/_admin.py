@@ -1,4 +1,4 @@
-"""What the classic awaiting client asks a server besides inference; see the blocking one."""
+"""Operations of the classic asyncio client besides inference; see the blocking client."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class AsyncAdminClient(GrpcClientBase):
     async def is_server_live(
         self, headers: Headers = None, client_timeout: float | None = None
     ) -> bool:
-        """Whether the server is up; it raises when it can't be reached."""
+        """Return True if the server is live; raise if it is unreachable."""
         return bool((await self._ask(m.IsServerLive(), headers, client_timeout)).live)
 
     async def is_server_ready(
         self, headers: Headers = None, client_timeout: float | None = None
     ) -> bool:
-        """Whether the server takes inference requests; it raises when it can't be reached."""
+        """Return True if the server accepts requests; raise if it is unreachable."""
         return bool((await self._ask(m.IsServerReady(), headers, client_timeout)).ready)
 
     async def is_model_ready(
@@ -66,7 +66,7 @@ class AsyncAdminClient(GrpcClientBase):
         headers: Headers = None,
         client_timeout: float | None = None,
     ) -> bool:
-        """Whether a model takes requests; it raises when the server can't be reached."""
+        """Return True if a model is ready; raise if the server is unreachable."""
         check_version(model_version)
         request = m.IsModelReady(model_name, model_version)
         return bool((await self._ask(request, headers, client_timeout)).ready)
@@ -222,7 +222,7 @@ class AsyncAdminClient(GrpcClientBase):
         headers: Headers = None,
         client_timeout: float | None = None,
     ) -> None:
-        """Let the server map `byte_size` bytes at `offset` of the POSIX object `key`."""
+        """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
         request = m.RegisterSystemSharedMemory(name, key, byte_size, offset)
         done = f"Registered system shared memory with name '{name}'"
         await self._do(done, request, headers, client_timeout)
@@ -230,7 +230,7 @@ class AsyncAdminClient(GrpcClientBase):
     async def unregister_system_shared_memory(
         self, name: str = "", headers: Headers = None, client_timeout: float | None = None
     ) -> None:
-        """Let the server forget a region, or all."""
+        """Unregister a region, or all regions."""
         request = m.UnregisterSystemSharedMemory(name)
         done = f"Unregistered system shared memory with name '{name}'"
         if not name:
@@ -257,7 +257,7 @@ class AsyncAdminClient(GrpcClientBase):
         headers: Headers = None,
         client_timeout: float | None = None,
     ) -> None:
-        """Let the server open device memory by its CUDA IPC handle, which is given in base64."""
+        """Register GPU memory by its CUDA IPC handle in base64."""
         request = cuda_region(name, raw_handle, device_id, byte_size)
         done = f"Registered cuda shared memory with name '{name}'"
         await self._do(done, request, headers, client_timeout)
@@ -265,7 +265,7 @@ class AsyncAdminClient(GrpcClientBase):
     async def unregister_cuda_shared_memory(
         self, name: str = "", headers: Headers = None, client_timeout: float | None = None
     ) -> None:
-        """Let the server forget a CUDA region, or all."""
+        """Unregister a CUDA region, or all CUDA regions."""
         request = m.UnregisterCudaSharedMemory(name)
         done = f"Unregistered cuda shared memory with name '{name}'"
         if not name:

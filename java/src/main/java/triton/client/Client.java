@@ -109,7 +109,7 @@ public final class Client implements AutoCloseable {
   }
 
   private static InferResult inferResult(Answer answer) throws IOException {
-    return AnswerReader.read(answer.header(InferCodec.HEAD_LENGTH), answer.body());
+    return AnswerReader.read(answer.inferenceHeadLength(), answer.body());
   }
 
   // Health

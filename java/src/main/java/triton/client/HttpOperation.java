@@ -111,6 +111,7 @@ final class HttpOperation<T> extends Operation<T> {
     boolean packs = content != null && packed != Compression.NONE;
     Body sent = packs ? content.compressed(packed.coding()) : content;
     Call call = new Call(method, path + query, sent, limit, repeatable, model, requestId);
+    call.header("User-Agent", "triton-client-java");
     if (content != null) {
       boolean json = content.headLength() < 0;
       call.header("Content-Type", json ? "application/json" : "application/octet-stream");
@@ -164,8 +165,8 @@ final class HttpOperation<T> extends Operation<T> {
 
   private static String refusalText(Answer answer) {
     int status = answer.status();
-    if (status >= 300 && status < 400 && answer.header("location") != null) {
-      return "redirected to " + answer.header("location") + ", which is not followed";
+    if (status >= 300 && status < 400 && answer.location() != null) {
+      return "redirected to " + answer.location() + ", which is not followed";
     }
     if (answer.body().length == 0) {
       return "Inference return status: " + status;

@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Random;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
@@ -354,6 +355,128 @@ class HostileTest {
         Operation<?> operation =
             about.equals("statistics") ? client.statistics() : client.modelMetadata("m");
         assertThrows(InferenceProtocolException.class, operation::execute, json);
+      }
+    }
+  }
+
+  @Test
+  void headsThatCanBeReadInTwoWaysAreErrors() {
+    for (String head :
+        new String[] {
+          "HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
+          "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+          "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\n{}",
+          "HTTP/1.1 200 OK\r\n folded: 2\r\nContent-Length: 2\r\n\r\n{}",
+          "HTTP/1.1 200 OK\r\nContent-Length: 0x2\r\n\r\n{}",
+          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}x\r\n0\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n0\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n{}\r\n0\r\n\r\n",
+          "HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+          "HTTP/1.1 100 Continue\r\n\r\n".repeat(100),
+        }) {
+      InferenceException failure = refused(head.getBytes(StandardCharsets.ISO_8859_1));
+      assertInstanceOf(InferenceProtocolException.class, failure, head);
+    }
+  }
+
+  @Test
+  void headersWithoutAnEndStopAtALimit() throws Exception {
+    Stub.Handler handler =
+        (request, socket) -> {
+          Stub.send(socket, "HTTP/1.1 200 OK\r\n");
+          byte[] more = ("X: " + "y".repeat(10_000) + "\r\n").getBytes(StandardCharsets.US_ASCII);
+          while (true) {
+            Stub.send(socket, more);
+          }
+        };
+    try (Stub stub = new Stub(handler);
+        Client client = Client.builder(stub.url()).timeout(PATIENCE).build()) {
+      InferenceException failure =
+          assertThrows(InferenceException.class, () -> client.infer(request()).execute());
+      assertInstanceOf(InferenceProtocolException.class, failure);
+      assertTrue(failure.getMessage().contains("262144 bytes"), failure.getMessage());
+    }
+  }
+
+  @Test
+  void chunksAndBodiesToTheEndAreRead() throws Exception {
+    String json =
+        "{\"outputs\":[{\"name\":\"X\",\"datatype\":\"INT8\",\"shape\":[1],\"data\":[7]}]}";
+    StringBuilder chunked =
+        new StringBuilder("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (char c : json.toCharArray()) {
+      chunked.append("1;extension=x\r\n").append(c).append("\r\n");
+    }
+    chunked.append("0\r\nTrailer: x\r\n\r\n");
+    for (String answer :
+        new String[] {
+          chunked.toString(),
+          "HTTP/1.1 100 Continue\r\n\r\n" + chunked,
+          "HTTP/1.0 200 OK\r\n\r\n" + json,
+          "HTTP/1.1 200\r\n\r\n" + json,
+        }) {
+      assertEquals(7, call(answer.getBytes(StandardCharsets.US_ASCII)).getOutputAsByte("X")[0]);
+    }
+  }
+
+  @Test
+  void anAnswerBeforeTheRequestIsSentIsRead() throws Exception {
+    byte[] early =
+        Stub.answer(
+            "413 Too Large",
+            "Connection: close\r\n",
+            "{\"error\":\"large\"}".getBytes(StandardCharsets.US_ASCII));
+    Stub.Handler handler =
+        (request, socket) -> {
+          socket.getInputStream().read(new byte[100]);
+          Stub.send(socket, early);
+          Thread.sleep(PATIENCE.toMillis());
+        };
+    float[] large = new float[8 << 20];
+    try (Stub stub = new Stub(handler, true);
+        Client client = Client.builder(stub.url()).timeout(LIMIT).build()) {
+      InferRequest request = InferRequest.of("m").input("IN", large, large.length);
+      InferenceException failure =
+          assertThrows(InferenceException.class, () -> client.infer(request).execute());
+      assertEquals("large", failure.getMessage());
+      assertEquals(413, failure.status());
+    }
+  }
+
+  @Test
+  void asynchronousCallsGetErrorsToo() throws Exception {
+    byte[] whole = recorded("binary to binary");
+    AtomicReference<byte[]> next = new AtomicReference<>();
+    Stub.Handler handler =
+        (request, socket) -> {
+          Stub.send(socket, next.get());
+          socket.close();
+        };
+    Random random = new Random(11);
+    try (Stub stub = new Stub(handler);
+        Client client = Client.builder(stub.url()).timeout(LIMIT).build()) {
+      for (int i = 0; i < whole.length; i += 7) {
+        next.set(Arrays.copyOf(whole, i));
+        ExecutionException failure =
+            assertThrows(
+                ExecutionException.class,
+                () -> client.infer(request()).executeAsync().get(),
+                "cut at " + i);
+        assertInstanceOf(InferenceException.class, failure.getCause());
+      }
+      for (int i = 0; i < 300; i++) {
+        byte[] damaged = whole.clone();
+        damaged[random.nextInt(damaged.length)] = (byte) random.nextInt(256);
+        next.set(damaged);
+        try {
+          client.infer(request()).executeAsync().get();
+        } catch (ExecutionException e) {
+          assertInstanceOf(InferenceException.class, e.getCause());
+        }
       }
     }
   }

@@ -66,7 +66,7 @@ final class Recordings {
   }
 
   static Path directory() {
-    Path path = Path.of(System.getProperty("triton.recordings", "../tests/recordings"));
+    Path path = Path.of(System.getProperty("triton.recordings", "../tests/data/recordings"));
     if (!Files.isDirectory(path)) {
       Servers.missing("no recordings: there is no folder " + path);
     }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.util.List;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import triton.client.endpoint.AbstractEndpoint;
@@ -178,16 +179,20 @@ class RetryTest {
   @Test
   void idleConnectionsThatTheServerClosedAreNotUsed() throws Exception {
     byte[] good = good();
+    Semaphore closed = new Semaphore(0);
     Stub.Handler handler =
         (request, socket) -> {
           Stub.send(socket, good);
           socket.close();
+          closed.release();
         };
     try (Stub stub = new Stub(handler);
         Client client = Client.of(stub.url())) {
       for (int i = 0; i < 20; i++) {
-        client.infer("m", INPUTS.get(0)).idempotent().execute();
+        client.infer("m", INPUTS.get(0)).execute(); // which is never repeated
+        closed.acquire();
       }
+      assertEquals(20, stub.connections.get());
     }
   }
 }

@@ -141,6 +141,31 @@ class ThreadsTest {
     checkFlat(100_000);
   }
 
+  private static long selectors() {
+    return Thread.getAllStackTraces().keySet().stream()
+        .filter(thread -> thread.getName().startsWith("HttpClient-"))
+        .count();
+  }
+
+  @Test
+  @SuppressWarnings("resource")
+  void clientsThatAreDroppedWithoutBeingClosedLeaveNothingBehind() throws Exception {
+    try (Stub stub = echo()) {
+      long before = selectors();
+      for (int i = 0; i < 20; i++) {
+        InferRequest request = InferRequest.of("m").input("IN", new int[] {i}, 1);
+        Client client = Client.of(stub.url());
+        client.infer(request).execute();
+        client.infer(request).executeAsync().get(60, TimeUnit.SECONDS);
+      }
+      for (int i = 0; i < 240 && selectors() > before + 2; i++) {
+        System.gc(); // the JDK looks every few seconds
+        Thread.sleep(250);
+      }
+      assertTrue(selectors() <= before + 2, selectors() + " selector threads");
+    }
+  }
+
   private static void checkFlat(int calls) throws Exception {
     try (Stub stub = echo();
         Client client = Client.of(stub.url())) {

@@ -3,9 +3,7 @@ package triton.client.internal;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.http.HttpHeaders;
 import java.nio.charset.StandardCharsets;
-import java.util.Arrays;
 import java.util.Locale;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.InflaterInputStream;
@@ -16,13 +14,23 @@ public final class Answer {
 
   private final String endpoint;
   private final int status;
-  private final HttpHeaders headers;
+  private final String inferenceHeadLength;
+  private final String contentEncoding;
+  private final String location;
   private byte[] body;
 
-  Answer(String endpoint, int status, HttpHeaders headers, byte[] body) {
+  Answer(
+      String endpoint,
+      int status,
+      String inferenceHeadLength,
+      String contentEncoding,
+      String location,
+      byte[] body) {
     this.endpoint = endpoint;
     this.status = status;
-    this.headers = headers;
+    this.inferenceHeadLength = inferenceHeadLength;
+    this.contentEncoding = contentEncoding;
+    this.location = location;
     this.body = body;
   }
 
@@ -36,9 +44,14 @@ public final class Answer {
     return status;
   }
 
-  /** The value of a header, or null. */
-  public String header(String name) {
-    return headers.firstValue(name).orElse(null);
+  /** The length of the JSON of an inference answer as the server told it, or null. */
+  public String inferenceHeadLength() {
+    return inferenceHeadLength;
+  }
+
+  /** Where the server redirects to, or null. */
+  public String location() {
+    return location;
   }
 
   /** The body, as {@link #decompress} left it. */
@@ -52,7 +65,7 @@ public final class Answer {
    * @throws IOException it is not of a known kind, damaged, or too large
    */
   void decompress(long limit) throws IOException {
-    String coding = header("content-encoding");
+    String coding = contentEncoding;
     if (coding == null || coding.equalsIgnoreCase("identity") || body.length == 0) {
       return;
     }
@@ -87,10 +100,5 @@ public final class Answer {
     String text =
         new String(body, 0, Math.min(body.length, EXCERPT), StandardCharsets.UTF_8).strip();
     return body.length > EXCERPT ? text + "..." : text;
-  }
-
-  @Override
-  public String toString() {
-    return status + " " + excerpt() + " " + Arrays.toString(headers.map().keySet().toArray());
   }
 }

@@ -1,15 +1,18 @@
 package triton.client.internal;
 
 import java.time.Duration;
-import java.util.LinkedHashMap;
-import java.util.Map;
+import java.util.ArrayList;
+import java.util.List;
 
 /** One call as HTTP, before it is known where it goes. */
 public final class Call {
   final String method;
   final String path;
   final Body body;
-  final Map<String, String> headers = new LinkedHashMap<>();
+
+  /** Names and values by turns. */
+  final List<String> headers = new ArrayList<>(8);
+
   final Duration timeout;
   final boolean idempotent;
   final String model;
@@ -40,10 +43,30 @@ public final class Call {
     this.requestId = requestId;
   }
 
+  /** The time that the call may take, or the largest number for no limit. */
+  long timeoutNanos() {
+    return nanos(timeout);
+  }
+
+  /** A time in nanoseconds, or the largest number for none and for more than 292 years. */
+  static long nanos(Duration time) {
+    try {
+      return time == null ? Long.MAX_VALUE : time.toNanos();
+    } catch (ArithmeticException e) {
+      return Long.MAX_VALUE;
+    }
+  }
+
   /** Sets a header; names that differ in case alone are the same. */
   public Call header(String name, String value) {
-    headers.keySet().removeIf(known -> known.equalsIgnoreCase(name));
-    headers.put(name, value);
+    for (int i = 0; i < headers.size(); i += 2) {
+      if (headers.get(i).equalsIgnoreCase(name)) {
+        headers.set(i + 1, value);
+        return this;
+      }
+    }
+    headers.add(name);
+    headers.add(value);
     return this;
   }
 }

@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Flow;
-import java.util.function.BiConsumer;
 
 /**
  * Receives the body of an answer into one array, which is as long as the answer says. A length that
@@ -19,7 +18,6 @@ final class Collector implements HttpResponse.BodySubscriber<byte[]> {
   private static final int LARGEST = Integer.MAX_VALUE - 8;
 
   private final CompletableFuture<byte[]> body = new CompletableFuture<>();
-  private final BiConsumer<byte[], Throwable> receiver;
   private final long limit;
   private final int told;
   private byte[] array;
@@ -27,8 +25,7 @@ final class Collector implements HttpResponse.BodySubscriber<byte[]> {
   private volatile Flow.Subscription subscription;
   private boolean ended;
 
-  Collector(long told, long limit, BiConsumer<byte[], Throwable> receiver) {
-    this.receiver = receiver;
+  Collector(long told, long limit) {
     this.limit = Math.min(limit, LARGEST);
     this.told = (int) Math.min(told, this.limit);
     this.array = new byte[told < 0 ? FIRST : Math.min(this.told, TRUSTED)];
@@ -111,8 +108,10 @@ final class Collector implements HttpResponse.BodySubscriber<byte[]> {
 
   private void finish(byte[] whole, Throwable error) {
     ended = true;
-    if (error == null ? body.complete(whole) : body.completeExceptionally(error)) {
-      receiver.accept(whole, error);
+    if (error == null) {
+      body.complete(whole);
+    } else {
+      body.completeExceptionally(error);
     }
   }
 }

@@ -6,7 +6,6 @@ import java.net.http.HttpClient;
 import java.net.http.HttpConnectTimeoutException;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
-import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -15,7 +14,7 @@ import triton.client.InferenceCancelledException;
 import triton.client.InferenceException;
 
 /** One call on its way: its attempts, its deadline and its end. */
-final class Exchange {
+final class Exchange implements Abortable {
   /** Since Java 16 a cancelled future of HttpClient ends the request that it stands for. */
   private static final boolean CANCELS = Runtime.version().feature() >= 16;
 
@@ -28,23 +27,16 @@ final class Exchange {
 
   private int attempts;
   private Target target;
-  private volatile boolean answering;
-  private volatile Collector collector;
+  private volatile Receiver receiver;
   private volatile CompletableFuture<HttpResponse<byte[]>> request;
 
-  Exchange(Transport transport, HttpClient http, Call call) {
+  /** Creates a call; its first attempt goes to this server, or, for null, to the next one. */
+  Exchange(Transport transport, HttpClient http, Call call, Target first) {
     this.transport = transport;
+    this.target = first;
     this.http = http;
     this.call = call;
-    this.timeoutNanos = call.timeout == null ? Long.MAX_VALUE : nanos(call.timeout);
-  }
-
-  private static long nanos(java.time.Duration timeout) {
-    try {
-      return timeout.toNanos();
-    } catch (ArithmeticException e) {
-      return Long.MAX_VALUE; // more than 292 years
-    }
+    this.timeoutNanos = call.timeoutNanos();
   }
 
   /** The answer; failures are InferenceExceptions. */
@@ -52,7 +44,8 @@ final class Exchange {
     return done;
   }
 
-  Call call() {
+  @Override
+  public Call call() {
     return call;
   }
 
@@ -92,7 +85,12 @@ final class Exchange {
 
   private InferenceException interrupted() {
     return new InferenceCancelledException(
-        "the thread was interrupted" + where(), 0, url(), call.model, call.requestId, null);
+        "the thread was interrupted" + Failures.where(call, url()),
+        0,
+        url(),
+        call.model,
+        call.requestId,
+        null);
   }
 
   /** Sends the call and ends it at its deadline; the answer comes to {@link #done}. */
@@ -113,12 +111,12 @@ final class Exchange {
   }
 
   private InferenceException timedOut() {
-    return Failures.timeout(
-        "no complete answer within " + call.timeout.toMillis() + " ms" + where(), call, url());
+    return Failures.timeout(call, url());
   }
 
   /** Ends the call, unless it has ended, and the connection that it is on. */
-  void abort(InferenceException reason) {
+  @Override
+  public void abort(InferenceException reason) {
     if (done.completeExceptionally(reason)) {
       endRequest(reason);
     }
@@ -129,7 +127,7 @@ final class Exchange {
     if (running != null) {
       running.cancel(true);
     }
-    Collector receiving = collector;
+    Receiver receiving = receiver;
     if (receiving != null) {
       receiving.abort(reason);
     }
@@ -137,9 +135,12 @@ final class Exchange {
 
   private void attempt() {
     attempts++;
-    answering = false;
+    Receiver receiving = new Receiver(transport.maxResponseSize());
+    receiver = receiving;
     try {
-      target = transport.targets().next();
+      if (attempts > 1 || target == null) {
+        target = transport.targets().next();
+      }
     } catch (Exception e) {
       if (e instanceof InterruptedException) {
         Thread.currentThread().interrupt();
@@ -149,9 +150,9 @@ final class Exchange {
     }
     CompletableFuture<HttpResponse<byte[]>> sent;
     try {
-      sent = http.sendAsync(request(), this::receive);
+      sent = http.sendAsync(request(), receiving);
     } catch (RuntimeException e) {
-      done.completeExceptionally(Failures.of(e, call, url(), where()));
+      done.completeExceptionally(Failures.of(e, call, url(), Failures.where(call, url())));
       return;
     }
     request = sent;
@@ -159,6 +160,8 @@ final class Exchange {
         (response, error) -> {
           if (error != null) {
             failed(Failures.unwrap(error));
+          } else {
+            done.complete(answer(response));
           }
         });
     if (done.isDone()) { // ended meanwhile by another thread
@@ -171,8 +174,8 @@ final class Exchange {
         HttpRequest.newBuilder(target.resolve(call.path))
             .method(
                 call.method, call.body == null ? HttpRequest.BodyPublishers.noBody() : call.body);
-    for (Map.Entry<String, String> header : call.headers.entrySet()) {
-      builder.setHeader(header.getKey(), header.getValue());
+    for (int i = 0; i < call.headers.size(); i += 2) {
+      builder.setHeader(call.headers.get(i), call.headers.get(i + 1));
     }
     if (!CANCELS && timeoutNanos != Long.MAX_VALUE) {
       builder.timeout(java.time.Duration.ofNanos(Math.max(1, remainingNanos())));
@@ -180,25 +183,54 @@ final class Exchange {
     return builder.build();
   }
 
-  private HttpResponse.BodySubscriber<byte[]> receive(HttpResponse.ResponseInfo info) {
-    answering = true;
-    String at = target.url();
-    Collector receiving =
-        new Collector(
-            info.headers().firstValueAsLong("content-length").orElse(-1),
-            transport.maxResponseSize(),
-            (body, error) -> {
-              if (error != null) {
-                failed(error);
-              } else {
-                done.complete(new Answer(at, info.statusCode(), info.headers(), body));
-              }
-            });
-    collector = receiving;
-    if (done.isDone()) {
-      receiving.abort(new IOException("the call has ended"));
+  /**
+   * Receives the answer. It knows nothing of this exchange: an idle connection of the JDK refers to
+   * it, and would keep the client that was dropped without being closed.
+   */
+  private static final class Receiver implements HttpResponse.BodyHandler<byte[]> {
+    private final long limit;
+    private Collector collector;
+    private Throwable aborted;
+
+    Receiver(long limit) {
+      this.limit = limit;
     }
-    return receiving;
+
+    @Override
+    public synchronized HttpResponse.BodySubscriber<byte[]> apply(HttpResponse.ResponseInfo info) {
+      long told = info.headers().firstValueAsLong("content-length").orElse(-1);
+      collector = new Collector(told, limit);
+      if (aborted != null) {
+        collector.abort(aborted);
+      }
+      return collector;
+    }
+
+    /** Whether the answer has begun. */
+    synchronized boolean isAnswering() {
+      return collector != null;
+    }
+
+    void abort(Throwable reason) {
+      Collector receiving;
+      synchronized (this) {
+        aborted = reason;
+        receiving = collector;
+      }
+      if (receiving != null) {
+        receiving.abort(reason);
+      }
+    }
+  }
+
+  private Answer answer(HttpResponse<byte[]> response) {
+    return new Answer(
+        url(),
+        response.statusCode(),
+        response.headers().firstValue("inference-header-content-length").orElse(null),
+        response.headers().firstValue("content-encoding").orElse(null),
+        response.headers().firstValue("location").orElse(null),
+        response.body());
   }
 
   private void failed(Throwable error) {
@@ -210,25 +242,16 @@ final class Exchange {
     if (unreached) {
       transport.targets().unreachable(target);
     }
-    boolean unanswered = call.idempotent && !answering && Failures.lostConnection(error);
+    boolean unanswered =
+        call.idempotent && !receiver.isAnswering() && Failures.lostConnection(error);
     if ((unreached || unanswered) && attempts <= transport.retries() && remainingNanos() > 0) {
       transport.executor().execute(this::attempt);
     } else {
-      done.completeExceptionally(Failures.of(error, call, url(), where()));
+      done.completeExceptionally(Failures.of(error, call, url(), Failures.where(call, url())));
     }
   }
 
   private String url() {
     return target == null ? "" : target.url();
-  }
-
-  /** What the call was, for messages in our own words. */
-  private String where() {
-    StringBuilder text = new StringBuilder(" (").append(call.method);
-    text.append(' ').append(url()).append(call.path);
-    if (!call.requestId.isEmpty()) {
-      text.append(", request id ").append(call.requestId);
-    }
-    return text.append(')').toString();
   }
 }

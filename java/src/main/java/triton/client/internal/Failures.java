@@ -40,8 +40,14 @@ final class Failures {
         && !(error instanceof SSLException);
   }
 
-  static InferenceException timeout(String message, Call call, String url) {
-    return new InferenceTimeoutException(message, 0, url, call.model, call.requestId, null);
+  static InferenceException timeout(Call call, String url) {
+    return new InferenceTimeoutException(
+        "no complete answer within " + call.timeout.toMillis() + " ms" + where(call, url),
+        0,
+        url,
+        call.model,
+        call.requestId,
+        null);
   }
 
   static InferenceException noEndpoint(Exception error, Call call) {
@@ -60,13 +66,7 @@ final class Failures {
           "cannot connect: " + text(error) + where, 0, url, model, id, error);
     }
     if (error instanceof HttpTimeoutException) {
-      return new InferenceTimeoutException(
-          "no complete answer within " + call.timeout.toMillis() + " ms" + where,
-          0,
-          url,
-          model,
-          id,
-          error);
+      return timeout(call, url);
     }
     if (error instanceof CancellationException) {
       return new InferenceCancelledException(
@@ -83,6 +83,16 @@ final class Failures {
     // What remains are answers that the JDK can't read, in whatever way it says so.
     return new InferenceProtocolException(
         "the answer can't be read: " + text(error) + where, 0, url, model, id, error);
+  }
+
+  /** What a call was, for messages in our own words. */
+  static String where(Call call, String url) {
+    StringBuilder text = new StringBuilder(" (").append(call.method);
+    text.append(' ').append(url).append(call.path);
+    if (!call.requestId.isEmpty()) {
+      text.append(", request id ").append(call.requestId);
+    }
+    return text.append(')').toString();
   }
 
   /** The text of an error, or of what led to it: the JDK often leaves it out. */

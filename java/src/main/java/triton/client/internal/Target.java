@@ -1,5 +1,7 @@
 package triton.client.internal;
 
+import java.net.Proxy;
+import java.net.ProxySelector;
 import java.net.URI;
 import java.util.concurrent.ConcurrentHashMap;
 
@@ -8,10 +10,24 @@ public final class Target {
   private static final int REMEMBERED = 512;
 
   private final String url;
+  private final String host;
+  private final int port;
+  private final String path;
+  private final boolean direct;
   private final ConcurrentHashMap<String, URI> known = new ConcurrentHashMap<>();
 
-  private Target(String url) {
-    this.url = url;
+  private Target(String scheme, String host, int port, String path) {
+    this.url = scheme + "://" + host + ":" + port + path;
+    this.host = host;
+    this.port = port;
+    this.path = path;
+    this.direct = scheme.equals("http") && !isBehindProxy(URI.create(url));
+  }
+
+  private static boolean isBehindProxy(URI uri) {
+    ProxySelector selector = ProxySelector.getDefault();
+    return selector != null
+        && selector.select(uri).stream().anyMatch(proxy -> proxy.type() != Proxy.Type.DIRECT);
   }
 
   /**
@@ -45,7 +61,7 @@ public final class Target {
     while (path.endsWith("/")) {
       path = path.substring(0, path.length() - 1);
     }
-    return new Target(scheme + "://" + uri.getHost() + ":" + port + path);
+    return new Target(scheme, uri.getHost(), port, path);
   }
 
   private static IllegalArgumentException wrong(String url, String why, Throwable cause) {
@@ -60,6 +76,26 @@ public final class Target {
   /** Whether calls are encrypted. */
   public boolean secure() {
     return url.startsWith("https:");
+  }
+
+  /** Whether calls go to the server itself, unencrypted. */
+  boolean isDirect() {
+    return direct;
+  }
+
+  /** The server's name, as a URL has it. */
+  String host() {
+    return host;
+  }
+
+  /** The server's port. */
+  int port() {
+    return port;
+  }
+
+  /** The path that the server is below, or "". */
+  String path() {
+    return path;
   }
 
   /** The server's URL. */

@@ -1,6 +1,7 @@
 package triton.client.internal;
 
 import java.io.IOException;
+import java.lang.ref.Cleaner;
 import java.net.http.HttpClient;
 import java.time.Duration;
 import java.util.Set;
@@ -17,8 +18,15 @@ import triton.client.InferenceCancelledException;
 import triton.client.InferenceException;
 import triton.client.InferenceProtocolException;
 
-/** Sends calls over HTTP/1.1 by the JDK's client. */
+/**
+ * Sends calls over HTTP/1.1. Asynchronous calls and those over TLS or by a proxy go by the JDK's
+ * client. Blocking ones go on connections of our own: handing a small call to another thread and
+ * back takes longer than the rest of it, and makes ten times the garbage.
+ */
 public final class Transport implements AutoCloseable {
+  /** Closes the connections of clients that were dropped without being closed. */
+  private static final Cleaner CLEANER = Cleaner.create();
+
   private static final AtomicInteger THREADS = new AtomicInteger();
 
   /** Where callbacks of asynchronous calls run: threads that end when they have nothing to do. */
@@ -30,8 +38,12 @@ public final class Transport implements AutoCloseable {
   private final Executor executor;
   private volatile int retries;
   private final long maxResponseSize;
-  private final Set<Exchange> running = ConcurrentHashMap.newKeySet();
-  private volatile HttpClient http;
+  private final Set<Abortable> running = ConcurrentHashMap.newKeySet();
+  private final Duration connectTimeout;
+  private final Pool pool = new Pool();
+  private final SSLContext tls;
+  private HttpClient http; // made when it is first needed, as it has a thread
+  private volatile boolean closed;
 
   /**
    * Creates a transport.
@@ -47,24 +59,31 @@ public final class Transport implements AutoCloseable {
       int retries,
       long maxResponseSize) {
     this.targets = targets;
+    this.connectTimeout = connectTimeout;
+    Pool idle = pool; // the cleaner must not hold this transport
+    CLEANER.register(this, idle::close);
     this.executor = executor;
     this.retries = retries;
     this.maxResponseSize = maxResponseSize;
-    HttpClient.Builder builder =
-        HttpClient.newBuilder()
-            .version(HttpClient.Version.HTTP_1_1)
-            .followRedirects(HttpClient.Redirect.NEVER);
-    if (connectTimeout != null) {
-      builder.connectTimeout(connectTimeout);
+    this.tls = tls;
+  }
+
+  private synchronized HttpClient http() {
+    if (http == null) {
+      HttpClient.Builder builder =
+          HttpClient.newBuilder()
+              .version(HttpClient.Version.HTTP_1_1)
+              .executor(CALLBACKS)
+              .followRedirects(HttpClient.Redirect.NEVER);
+      if (connectTimeout != null) {
+        builder.connectTimeout(connectTimeout);
+      }
+      if (tls != null) {
+        builder.sslContext(tls);
+      }
+      http = builder.build();
     }
-    if (tls != null) {
-      builder.sslContext(tls).executor(CALLBACKS);
-    } else {
-      // Nothing of ours runs long on the thread that reads from sockets, and handing each answer
-      // over to another one first takes as long as the rest of a small call.
-      builder.executor(Runnable::run);
-    }
-    this.http = builder.build();
+    return http;
   }
 
   private static ThreadFactory daemons() {
@@ -92,22 +111,41 @@ public final class Transport implements AutoCloseable {
     this.retries = retries;
   }
 
+  /** The time that connecting may take, or null for no limit. */
+  Duration connectTimeout() {
+    return connectTimeout;
+  }
+
   long maxResponseSize() {
     return maxResponseSize;
   }
 
   /** Sends a call and waits for its answer. */
   public Answer send(Call call) throws InferenceException {
-    HttpClient open = http;
-    if (open == null) {
+    if (closed) {
       throw closed(call);
     }
-    Exchange exchange = new Exchange(this, open, call);
-    running.add(exchange);
+    Target first;
     try {
-      return decompressed(call, exchange.await());
+      first = targets.next();
+    } catch (Exception e) {
+      throw Failures.noEndpoint(e, call);
+    }
+    if (!first.isDirect()) {
+      Exchange exchange = new Exchange(this, http(), call, first);
+      running.add(exchange);
+      try {
+        return decompressed(call, exchange.await());
+      } finally {
+        running.remove(exchange);
+      }
+    }
+    BlockingCall blocking = new BlockingCall(this, pool, call, first);
+    running.add(blocking);
+    try {
+      return decompressed(call, blocking.execute());
     } finally {
-      running.remove(exchange);
+      running.remove(blocking);
     }
   }
 
@@ -117,12 +155,11 @@ public final class Transport implements AutoCloseable {
    */
   public <T> CompletableFuture<T> sendAsync(Call call, Reader<T> reader) {
     CompletableFuture<T> result = new CompletableFuture<>();
-    HttpClient open = http;
-    if (open == null) {
+    if (closed) {
       result.completeExceptionally(closed(call));
       return result;
     }
-    Exchange exchange = new Exchange(this, open, call);
+    Exchange exchange = new Exchange(this, http(), call, null);
     running.add(exchange);
     exchange
         .done()
@@ -194,10 +231,15 @@ public final class Transport implements AutoCloseable {
    */
   @Override
   public void close() {
-    HttpClient open = http;
-    http = null;
-    for (Exchange exchange : running) {
-      exchange.abort(closed(exchange.call()));
+    closed = true;
+    pool.close();
+    for (Abortable each : running) {
+      each.abort(closed(each.call()));
+    }
+    HttpClient open;
+    synchronized (this) {
+      open = http;
+      http = null;
     }
     if (open instanceof AutoCloseable) {
       try {

@@ -30,6 +30,7 @@ import inference.GrpcService.SystemSharedMemoryUnregisterRequest;
 import inference.GrpcService.TraceSettingRequest;
 import inference.GrpcService.TraceSettingResponse;
 import inference.ModelConfigOuterClass.ModelConfig;
+import io.grpc.CallOptions;
 import io.grpc.ManagedChannel;
 import io.grpc.MethodDescriptor;
 import java.time.Duration;
@@ -37,6 +38,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import triton.client.Compression;
 import triton.client.InferInput;
 import triton.client.InferRequest;
@@ -98,6 +100,7 @@ public final class GrpcClient implements AutoCloseable {
    * @return the operation
    */
   public Operation<InferResult> infer(InferRequest request) {
+    given("request", request);
     return new GrpcOperation<>(
             this,
             GRPCInferenceServiceGrpc.getModelInferMethod(),
@@ -115,7 +118,7 @@ public final class GrpcClient implements AutoCloseable {
    */
   public Operation<InferResult> infer(String model, InferInput... inputs) {
     InferRequest request = InferRequest.of(model);
-    for (InferInput input : inputs) {
+    for (InferInput input : given("inputs", inputs)) {
       request.input(input);
     }
     return infer(request);
@@ -139,7 +142,7 @@ public final class GrpcClient implements AutoCloseable {
    * @return the stream
    */
   public InferStream openStream(InferStream.Listener listener, Duration timeout) {
-    return new InferStream(this, listener, timeout);
+    return new InferStream(this, given("listener", listener), timeout);
   }
 
   /**
@@ -180,7 +183,10 @@ public final class GrpcClient implements AutoCloseable {
   public Operation<Boolean> isModelReady(String model, String version) {
     return ask(
             GRPCInferenceServiceGrpc.getModelReadyMethod(),
-            ModelReadyRequest.newBuilder().setName(model).setVersion(version).build(),
+            ModelReadyRequest.newBuilder()
+                .setName(given("model", model))
+                .setVersion(given("version", version))
+                .build(),
             model,
             answer -> answer.getReady())
         .orUnreachable(false);
@@ -210,7 +216,10 @@ public final class GrpcClient implements AutoCloseable {
   public Operation<ModelMetadata> modelMetadata(String model, String version) {
     return ask(
         GRPCInferenceServiceGrpc.getModelMetadataMethod(),
-        ModelMetadataRequest.newBuilder().setName(model).setVersion(version).build(),
+        ModelMetadataRequest.newBuilder()
+            .setName(given("model", model))
+            .setVersion(given("version", version))
+            .build(),
         model,
         answer ->
             new ModelMetadata(
@@ -240,7 +249,10 @@ public final class GrpcClient implements AutoCloseable {
   public Operation<ModelConfig> modelConfig(String model, String version) {
     return ask(
         GRPCInferenceServiceGrpc.getModelConfigMethod(),
-        ModelConfigRequest.newBuilder().setName(model).setVersion(version).build(),
+        ModelConfigRequest.newBuilder()
+            .setName(given("model", model))
+            .setVersion(given("version", version))
+            .build(),
         model,
         ModelConfigResponse::getConfig);
   }
@@ -255,7 +267,10 @@ public final class GrpcClient implements AutoCloseable {
   public Operation<ModelStatisticsResponse> statistics(String model, String version) {
     return ask(
         GRPCInferenceServiceGrpc.getModelStatisticsMethod(),
-        ModelStatisticsRequest.newBuilder().setName(model).setVersion(version).build(),
+        ModelStatisticsRequest.newBuilder()
+            .setName(given("model", model))
+            .setVersion(given("version", version))
+            .build(),
         model,
         answer -> answer);
   }
@@ -290,7 +305,7 @@ public final class GrpcClient implements AutoCloseable {
    */
   public Operation<Void> loadModel(LoadRequest request) {
     RepositoryModelLoadRequest.Builder message =
-        RepositoryModelLoadRequest.newBuilder().setModelName(request.model());
+        RepositoryModelLoadRequest.newBuilder().setModelName(given("request", request).model());
     if (request.config() != null) {
       message.putParameters(
           "config", ModelRepositoryParameter.newBuilder().setStringParam(request.config()).build());
@@ -322,7 +337,7 @@ public final class GrpcClient implements AutoCloseable {
     return ask(
         GRPCInferenceServiceGrpc.getRepositoryModelUnloadMethod(),
         RepositoryModelUnloadRequest.newBuilder()
-            .setModelName(model)
+            .setModelName(given("model", model))
             .putParameters(
                 "unload_dependents",
                 ModelRepositoryParameter.newBuilder().setBoolParam(unloadDependents).build())
@@ -340,11 +355,14 @@ public final class GrpcClient implements AutoCloseable {
    */
   public Operation<Map<String, List<String>>> traceSettings(
       String model, Map<String, List<String>> changes) {
-    TraceSettingRequest.Builder message = TraceSettingRequest.newBuilder().setModelName(model);
-    changes.forEach(
-        (name, values) ->
-            message.putSettings(
-                name, TraceSettingRequest.SettingValue.newBuilder().addAllValue(values).build()));
+    TraceSettingRequest.Builder message =
+        TraceSettingRequest.newBuilder().setModelName(given("model", model));
+    given("changes", changes)
+        .forEach(
+            (name, values) ->
+                message.putSettings(
+                    name,
+                    TraceSettingRequest.SettingValue.newBuilder().addAllValue(values).build()));
     return ask(
         GRPCInferenceServiceGrpc.getTraceSettingMethod(),
         message.build(),
@@ -368,7 +386,8 @@ public final class GrpcClient implements AutoCloseable {
    */
   public Operation<Map<String, Object>> logSettings(Map<String, ?> changes) {
     LogSettingsRequest.Builder message = LogSettingsRequest.newBuilder();
-    changes.forEach((name, value) -> message.putSettings(name, logSetting(name, value)));
+    given("changes", changes)
+        .forEach((name, value) -> message.putSettings(name, logSetting(name, value)));
     return ask(
         GRPCInferenceServiceGrpc.getLogSettingsMethod(),
         message.build(),
@@ -418,7 +437,7 @@ public final class GrpcClient implements AutoCloseable {
   public Operation<List<SystemSharedMemoryRegion>> systemSharedMemoryStatus(String name) {
     return ask(
         GRPCInferenceServiceGrpc.getSystemSharedMemoryStatusMethod(),
-        SystemSharedMemoryStatusRequest.newBuilder().setName(name).build(),
+        SystemSharedMemoryStatusRequest.newBuilder().setName(given("name", name)).build(),
         "",
         answer -> {
           List<SystemSharedMemoryRegion> regions = new ArrayList<>();
@@ -446,8 +465,8 @@ public final class GrpcClient implements AutoCloseable {
     return ask(
         GRPCInferenceServiceGrpc.getSystemSharedMemoryRegisterMethod(),
         SystemSharedMemoryRegisterRequest.newBuilder()
-            .setName(name)
-            .setKey(key)
+            .setName(given("name", name))
+            .setKey(given("key", key))
             .setByteSize(byteSize)
             .setOffset(offset)
             .build(),
@@ -464,7 +483,7 @@ public final class GrpcClient implements AutoCloseable {
   public Operation<Void> unregisterSystemSharedMemory(String name) {
     return ask(
         GRPCInferenceServiceGrpc.getSystemSharedMemoryUnregisterMethod(),
-        SystemSharedMemoryUnregisterRequest.newBuilder().setName(name).build(),
+        SystemSharedMemoryUnregisterRequest.newBuilder().setName(given("name", name)).build(),
         "",
         answer -> null);
   }
@@ -478,7 +497,7 @@ public final class GrpcClient implements AutoCloseable {
   public Operation<List<CudaSharedMemoryRegion>> cudaSharedMemoryStatus(String name) {
     return ask(
         GRPCInferenceServiceGrpc.getCudaSharedMemoryStatusMethod(),
-        CudaSharedMemoryStatusRequest.newBuilder().setName(name).build(),
+        CudaSharedMemoryStatusRequest.newBuilder().setName(given("name", name)).build(),
         "",
         answer -> {
           List<CudaSharedMemoryRegion> regions = new ArrayList<>();
@@ -504,8 +523,8 @@ public final class GrpcClient implements AutoCloseable {
     return ask(
         GRPCInferenceServiceGrpc.getCudaSharedMemoryRegisterMethod(),
         CudaSharedMemoryRegisterRequest.newBuilder()
-            .setName(name)
-            .setRawHandle(ByteString.copyFrom(rawHandle))
+            .setName(given("name", name))
+            .setRawHandle(ByteString.copyFrom(given("rawHandle", rawHandle)))
             .setDeviceId(deviceId)
             .setByteSize(byteSize)
             .build(),
@@ -522,9 +541,16 @@ public final class GrpcClient implements AutoCloseable {
   public Operation<Void> unregisterCudaSharedMemory(String name) {
     return ask(
         GRPCInferenceServiceGrpc.getCudaSharedMemoryUnregisterMethod(),
-        CudaSharedMemoryUnregisterRequest.newBuilder().setName(name).build(),
+        CudaSharedMemoryUnregisterRequest.newBuilder().setName(given("name", name)).build(),
         "",
         answer -> null);
+  }
+
+  private static <T> T given(String argument, T value) {
+    if (value == null) {
+      throw new IllegalArgumentException(argument + " is null");
+    }
+    return value;
   }
 
   private <Q, A, T> GrpcOperation<Q, A, T> ask(
@@ -543,6 +569,17 @@ public final class GrpcClient implements AutoCloseable {
 
   Duration timeout() {
     return timeout;
+  }
+
+  /** Returns options with a deadline; null means none. */
+  static CallOptions within(Duration timeout) {
+    if (timeout == null) {
+      return CallOptions.DEFAULT;
+    }
+    // Longer ones are beyond what a timer of nanoseconds can count.
+    Duration longest = Duration.ofDays(36500);
+    Duration limit = timeout.compareTo(longest) > 0 ? longest : timeout;
+    return CallOptions.DEFAULT.withDeadlineAfter(limit.toNanos(), TimeUnit.NANOSECONDS);
   }
 
   Compression requestCompression() {

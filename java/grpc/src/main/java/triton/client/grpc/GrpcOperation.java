@@ -9,7 +9,6 @@ import io.grpc.stub.MetadataUtils;
 import io.grpc.stub.StreamObserver;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import triton.client.Compression;
 import triton.client.InferenceCancelledException;
@@ -53,11 +52,7 @@ final class GrpcOperation<Q, A, T> extends Operation<T> {
   }
 
   private CallOptions options() {
-    CallOptions options = CallOptions.DEFAULT;
-    java.time.Duration limit = timeout() == null ? client.timeout() : timeout();
-    if (limit != null) {
-      options = options.withDeadlineAfter(limit.toNanos(), TimeUnit.NANOSECONDS);
-    }
+    CallOptions options = GrpcClient.within(timeout() == null ? client.timeout() : timeout());
     Compression packed =
         requestCompression() == null ? client.requestCompression() : requestCompression();
     if (packed == Compression.DEFLATE) {

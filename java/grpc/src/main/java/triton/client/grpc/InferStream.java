@@ -3,13 +3,11 @@ package triton.client.grpc;
 import inference.GRPCInferenceServiceGrpc;
 import inference.GrpcService.ModelInferRequest;
 import inference.GrpcService.ModelStreamInferResponse;
-import io.grpc.CallOptions;
 import io.grpc.ClientCall;
 import io.grpc.stub.ClientCallStreamObserver;
 import io.grpc.stub.ClientCalls;
 import io.grpc.stub.ClientResponseObserver;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
 import triton.client.InferRequest;
 import triton.client.InferResult;
 import triton.client.InferenceException;
@@ -44,12 +42,11 @@ public final class InferStream implements AutoCloseable {
 
   InferStream(GrpcClient client, Listener listener, java.time.Duration timeout) {
     this.client = client;
-    CallOptions options = CallOptions.DEFAULT;
-    if (timeout != null) {
-      options = options.withDeadlineAfter(timeout.toNanos(), TimeUnit.NANOSECONDS);
-    }
     ClientCall<ModelInferRequest, ModelStreamInferResponse> call =
-        client.channel().newCall(GRPCInferenceServiceGrpc.getModelStreamInferMethod(), options);
+        client
+            .channel()
+            .newCall(
+                GRPCInferenceServiceGrpc.getModelStreamInferMethod(), GrpcClient.within(timeout));
     this.receiver = new Receiver(listener);
     ClientCalls.asyncBidiStreamingCall(call, receiver);
   }

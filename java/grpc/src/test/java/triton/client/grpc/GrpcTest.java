@@ -290,6 +290,13 @@ class GrpcTest {
     assertThrows(
         IllegalArgumentException.class,
         () -> GrpcClient.builder("grpc://h").timeout(Duration.ZERO));
+    try (GrpcClient client = GrpcClient.of("grpc://127.0.0.1:1")) {
+      assertThrows(IllegalArgumentException.class, () -> client.infer((InferRequest) null));
+      assertThrows(IllegalArgumentException.class, () -> client.modelMetadata(null, ""));
+      assertThrows(IllegalArgumentException.class, () -> client.openStream(null));
+      assertThrows(IllegalArgumentException.class, () -> client.logSettings(null));
+      assertThrows(IllegalArgumentException.class, () -> client.logSettings(Map.of("x", 1.5)));
+    }
     assertThrows(
         java.io.IOException.class,
         () -> GrpcClient.builder("grpcs://h").trust(Path.of("/nowhere.pem")));
