@@ -14,7 +14,7 @@ TIME ?= 60
 QUICK := -m "unit and not slow and not long"
 
 .PHONY: help quick demo test test-all test-units test-long test-java test-long-java test-cpp test-docs \
-	check fix bench bench-quick docs fuzz clean
+	test-peers check fix bench bench-quick bench-perf docs fuzz clean
 .NOTPARALLEL:
 
 help:
@@ -28,11 +28,13 @@ help:
 	@echo "make test-long    run the tests that take hours; ARGS='-k name' selects tests"
 	@echo "make test-java    run the tests of the Java client; test-long-java those that take long"
 	@echo "make test-cpp     run the C++ client's tests, also under sanitizers and fuzzing"
+	@echo "make test-peers   run the tests with other servers and packages; installs them (5 minutes)"
 	@echo "make check        check style and types: one minute"
 	@echo "make fix          correct the style"
 	@echo "make docs         build the documentation site into site/: half a minute"
 	@echo "make bench        compare speed with the official client: 20 minutes"
 	@echo "make bench-quick  measure the budgeted cases: 3 minutes; BASE=COMMIT compares with a commit"
+	@echo "make bench-perf   measure perf_analyzer; PERF_ANALYZER=FILE names the official one"
 	@echo "make fuzz         fuzz the parsers of network data; TIME=60 seconds for each"
 	@echo "make clean        remove .venv and the caches of the tools"
 	@echo "The first run installs packages into .venv, which takes one or two minutes."
@@ -77,6 +79,9 @@ check: .venv/.test .venv/.check
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 
+test-peers: .venv/.test
+	@$(BIN)/python -m pytest -m peers tests/peers $(ARGS)
+
 fix: .venv/.check
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
@@ -93,6 +98,9 @@ bench: .venv/.test
 
 bench-quick: .venv/.test
 	@$(BIN)/python -m benchmarks --quick $(if $(BASE),--base $(BASE)) $(ARGS)
+
+bench-perf: .venv/.test
+	@$(BIN)/python -m benchmarks.load $(ARGS)
 
 fuzz: .venv/.fuzz
 	@$(BIN)/python -m fuzzing --time $(TIME) $(ARGS)

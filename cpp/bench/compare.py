@@ -70,8 +70,9 @@ def main(bench: str, analyzer: str | None = None, rounds: str = "5") -> None:
             for case, (size, calls) in CASES.items():
                 for way, name in WAYS.items():
                     protocol = "gRPC" if way in ("grpc", "stub") else "HTTP"
-                    numbers = ours(bench, way, addresses[protocol], size, calls)
-                    note(case, f"{protocol}, {name}", numbers)
+                    with contextlib.suppress(subprocess.CalledProcessError):
+                        numbers = ours(bench, way, addresses[protocol], size, calls)
+                        note(case, f"{protocol}, {name}", numbers)
         for case, (size, _) in CASES.items():
             for protocol in addresses if analyzer else ():
                 with contextlib.suppress(RuntimeError):

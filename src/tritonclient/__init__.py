@@ -5,11 +5,12 @@ from os.path import isdir
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client.aio import AsyncClient, AsyncModel
+    from .client.aio import AsyncClient
     from .client.aio_stream import AsyncInferStream
-    from .client.blocking import Client, Model
+    from .client.blocking import Client
     from .client.blocking_stream import InferStream
     from .client.inference import Classification, InferResult, Tensor, request
+    from .client.models import AsyncModel, Model
     from .client.shared_memory import AsyncSharedMemory, SharedMemory
     from .client.shared_tensor import SharedTensor
     from .errors import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
         Unknown,
     )
     from .messages import RequestedOutput
-    from .transport.call import Grpcio, KeepAlive
+    from .transport.call import Grpcio, KeepAlive, RequestTooLarge
     from .transport.endpoint import TLS
 
     __version__: str
@@ -69,6 +70,7 @@ __all__ = [
     "OutOfRange",
     "PermissionDenied",
     "ProtocolError",
+    "RequestTooLarge",
     "RequestedOutput",
     "ResourceExhausted",
     "ServerError",
@@ -94,7 +96,7 @@ for _name in ("shared_memory", "cuda_shared_memory"):
 _HOMES = {
     "AsyncClient": "client.aio",
     "AsyncInferStream": "client.aio_stream",
-    "AsyncModel": "client.aio",
+    "AsyncModel": "client.models",
     "AsyncSharedMemory": "client.shared_memory",
     "Classification": "client.inference",
     "Client": "client.blocking",
@@ -102,7 +104,8 @@ _HOMES = {
     "InferResult": "client.inference",
     "InferStream": "client.blocking_stream",
     "KeepAlive": "transport.call",
-    "Model": "client.blocking",
+    "Model": "client.models",
+    "RequestTooLarge": "transport.call",
     "RequestedOutput": "messages",
     "SharedMemory": "client.shared_memory",
     "SharedTensor": "client.shared_tensor",

@@ -54,7 +54,28 @@ def bfloat16() -> np.dtype[Any] | None:
 def check(datatype: str) -> None:
     """Raise ValueError unless `datatype` is one of the v2 protocol's."""
     if datatype not in DATATYPES:
-        raise ValueError(f"datatype {datatype!r} is not one of {', '.join(sorted(DATATYPES))}")
+        meant = meant_datatype(datatype)
+        hint = f"; did you mean {meant!r}?" if meant else ""
+        raise ValueError(
+            f"datatype {datatype!r:.60} is not one of {', '.join(sorted(DATATYPES))}{hint}"
+        )
+
+
+def meant_datatype(datatype: object) -> str:
+    """Return the datatype that another name of it means, or "".
+
+    Such as "TYPE_FP32" of a model's configuration, "float32" and "<f4" of numpy, "fp32".
+    """
+    name = str(datatype).removeprefix("TYPE_").upper()
+    if name in DATATYPES:
+        return name
+    if name in ("STRING", "STR", "TEXT"):
+        return "BYTES"
+    try:
+        dtype = np.dtype(datatype)  # type: ignore[call-overload]
+    except (TypeError, ValueError, SyntaxError):
+        return {"BFLOAT16": "BF16", "HALF": "FP16", "FLOAT": "FP32", "DOUBLE": "FP64"}.get(name, "")
+    return datatype_for(dtype) or ""
 
 
 def byte_size(datatype: str, count: int) -> int | None:

@@ -16,13 +16,12 @@ KNOWN_CIRCLES = [
 ]
 #: Files above the limit and their lines. This list, and each number, may only shrink.
 KNOWN_LONG = {
-    "client/aio.py": 513,
+    "client/aio.py": 500,
     "client/blocking.py": 607,
-    "client/inference.py": 439,
     "codec/rest.py": 475,
     "codec/rest_infer.py": 418,
     "codec/rpc.py": 457,
-    "engine/http1.py": 509,
+    "engine/http1.py": 489,
     "engine/rpc_stream.py": 405,
     "grpc/_client.py": 410,
     "http/_client.py": 491,

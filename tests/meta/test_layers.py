@@ -15,7 +15,7 @@ from tritonclient.codec import rest, rpc
 
 #: A module may import its own layer and those above it in this list; longest name counts.
 LAYERS = [
-    {"errors", "extras", "caches"},
+    {"errors", "extras", "caches", "call_log"},
     {"datatypes"},
     {"messages"},
     {"shm"},

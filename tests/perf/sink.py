@@ -169,9 +169,11 @@ class Peer:
 
     def send(self, data: bytes) -> None:
         try:
-            self.sock.setblocking(True)
-            self.sock.sendall(data)
-            self.sock.setblocking(False)
+            sent = self.sock.send(data)
+            if sent < len(data):
+                self.sock.setblocking(True)
+                self.sock.sendall(data[sent:])
+                self.sock.setblocking(False)
         except OSError:
             self.close()
             return
@@ -305,6 +307,9 @@ class GrpcPeer(Peer):
         self.calls: dict[int, tuple[str, list[bytes]]] = {}
         self.received = 0
         self.begun = False
+        self.pattern: Any = None
+        self.pattern_size = 0
+        self.block = b""
         # Windows as wide as they can be, so that nobody waits for them.
         self.sock.sendall(
             _frame(4, 0, 0, struct.pack(">HLHL", 4, 2**31 - 1, 3, 1000))
@@ -320,6 +325,9 @@ class GrpcPeer(Peer):
             position, self.begun = len(PREFACE), True
         out: list[bytes] = []
         while size - position >= 9:
+            if self.pattern is not None and self.like_the_last(position, out):
+                position += self.pattern_size
+                continue
             word, flags, stream = struct.unpack_from(">LBL", buffer, position)
             end = position + 9 + (word >> 8)
             if end > size:
@@ -330,6 +338,7 @@ class GrpcPeer(Peer):
                 if flags & 0x20:
                     payload = payload[5:]
                 self.calls[stream] = (self.path(payload), [])
+                self.block = payload if flags == 4 else b""
             elif kind == 0:
                 self.received += len(payload)
                 self.data(stream, flags, payload, out)
@@ -344,16 +353,48 @@ class GrpcPeer(Peer):
         if out:
             self.answer(b"".join(out))
 
+    def like_the_last(self, position: int, out: list[bytes]) -> bool:
+        """Answer a call that differs from the last one in its message only."""
+        if len(self.buffer) - position < self.pattern_size:
+            return False
+        split, fixed = self.pattern
+        head, stream, block, data, second = split(self.buffer, position)
+        if (head, block, data) != fixed or stream != second:
+            return False
+        self.received += self.pattern_size
+        self.infer(stream, out)
+        return True
+
+    def infer(self, stream: bytes, out: list[bytes]) -> None:
+        if self.sink.arrived():
+            out.append(_frame(1, 5, int.from_bytes(stream, "big"), _REFUSED))
+        else:
+            first, second, third = _OK
+            out.append(b"".join((first, stream, second, stream, third, stream, _TRAILERS)))
+
+    def learn(self, block: bytes, size: int) -> None:
+        """Remember what a call looked like that adds nothing to the header table."""
+        if self.paths.get(block) != "ModelInfer":
+            return
+        fixed = (
+            struct.pack(">LB", len(block) << 8 | 1, 4),
+            block,
+            struct.pack(">LB", size << 8, 1),
+        )
+        self.pattern = struct.Struct(f">5s4s{len(block)}s5s4s{size}x").unpack_from, fixed
+        self.pattern_size = 18 + len(block) + size
+
     def path(self, block: bytes) -> str:
         known = self.paths.get(block)
         if known is not None:
             return known
         headers = dict(self.decoder.decode(block))
         found = headers[":path"].rsplit("/", 1)[1]
-        if min(block) >= 0x80 or block.startswith(b"\x00"):
+        if min(block) >= 0x80 or self.decoder.header_table.maxsize == 0:
             self.paths[block] = found  # it adds nothing to the table, so it means this again
         else:
             self.paths.clear()
+            self.pattern = None
         return found
 
     def data(self, stream: int, flags: int, payload: bytes, out: list[bytes]) -> None:
@@ -366,12 +407,9 @@ class GrpcPeer(Peer):
             return
         self.calls.pop(stream, None)
         if method == "ModelInfer":
-            if self.sink.arrived():
-                out.append(_frame(1, 5, stream, _REFUSED))
-                return
-            first, second, third = _OK
-            id = stream.to_bytes(4, "big")
-            out.append(b"".join((first, id, second, id, third, id, _TRAILERS)))
+            self.infer(stream.to_bytes(4, "big"), out)
+            if len(parts) == 1 and self.block:
+                self.learn(self.block, len(payload))
             return
         message = b"".join(parts)[5:]
         try:

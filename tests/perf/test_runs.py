@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from itertools import pairwise
 
@@ -15,6 +19,7 @@ import pytest
 
 from tests.perf import running
 from tests.support.waiting import eventually
+from tritonclient import cli
 from tritonclient.perf.report.summary import schema
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["http", "grpc"])
@@ -329,3 +334,162 @@ def test_intervals_are_repeated(sink, tmp_path):
     report = running.run(*at(sink), "-p", "800", "-s", "1e9", "--request-intervals", str(path))
     assert report.number("Throughput") == pytest.approx(50, rel=0.15)
     assert re.search(r"Request Rate: 50(\.00)?, throughput", report.out)
+
+
+@pytest.mark.skipif(shutil.which("mpiexec") is None, reason="there is no Open MPI")
+def test_ranks_of_mpi_are_stable_together(sink):
+    command = ("mpiexec", "--allow-run-as-root", "--oversubscribe", "-n", "3", *running.PROGRAM)
+    done = subprocess.run(
+        [*command, *at(sink), "-p", "300", "-s", "100000", "-v", "--enable-mpi"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("All models on all MPI ranks are stable\n") == 3
+    counts = [int(each) for each in re.findall(r"Request count: (\d+)", done.stdout)]
+    assert len(counts) == 3
+    assert all(counts)
+
+
+def test_mpi_that_is_not_there(sink, monkeypatch):
+    from tritonclient.perf.exits import SetupError
+    from tritonclient.perf.measure import mpi
+
+    def missing(name, mode=0):
+        raise OSError(name)
+
+    monkeypatch.setattr(mpi.ctypes, "CDLL", missing)
+    with pytest.raises(SetupError, match=r"libmpi\.so"):
+        mpi.Ranks()
+
+
+def test_files_of_several_hosts_are_added(sink, tmp_path):
+    paths = []
+    for number in range(2):
+        paths.append(str(tmp_path / f"{number}.json"))
+        report = running.run(
+            *at(sink), "--request-count", "30", "--summary-file", paths[-1], "--request-rate-range",
+            "30",
+        )  # fmt: skip
+        assert report.code == 0, report.err
+    merged, page = tmp_path / "all.json", tmp_path / "all.html"
+    code = cli.main(["bench", "merge", *paths, "-o", str(merged), "--html", str(page)])
+    assert code == 0
+    document = json.loads(merged.read_text())
+    jsonschema.validate(document, schema())
+    (load,) = document["loads"]
+    assert load["value"] == 60
+    assert load["requests"]["succeeded"] == load["measured"]["count"] == 60
+    assert load["measured"]["distributions"]["latency"]["count"] == 60
+    assert "<svg" in page.read_text()
+    assert cli.main(["bench", "merge", str(page)]) == 99
+
+
+def test_comparisons_tell_noise_from_change(sink, tmp_path, capsys):
+    paths = []
+    for name, delay in (("a", 0.01), ("b", 0.01), ("c", 0.05)):
+        sink.control(delay=delay)
+        paths.append(str(tmp_path / name))
+        running.run(*at(sink), "--duration", "2", "-p", "250", "--summary-file", paths[-1])
+    assert cli.main(["bench", "--compare", paths[0], paths[0]]) == 0
+    assert "WORSE" not in capsys.readouterr().out
+    assert cli.main(["bench", "--compare", paths[0], paths[2]]) == 5
+    assert "WORSE, more than noise" in capsys.readouterr().out
+    assert cli.main(["bench", "--compare", paths[2], paths[0]]) == 0
+    assert "better, more than noise" in capsys.readouterr().out
+
+
+def test_html_reports_stand_alone(sink, tmp_path):
+    page = tmp_path / "r.html"
+    sink.control(fail_every=7)
+    report = running.run(
+        *at(sink), *QUICK, "--concurrency-range", "1:3", "--html", str(page), "-r", "3",
+        "--max-error-rate", "50",
+    )  # fmt: skip
+    assert report.code == 0, report.err
+    text = page.read_text()
+    assert text.count("<svg") == 4
+    assert "the sink refuses" in text
+    assert not re.findall(r'(?:src|href)="', text)
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium")
+def test_html_reports_are_drawn(sink, tmp_path):
+    page, picture = tmp_path / "r.html", tmp_path / "r.png"
+    running.run(*at(sink), *QUICK, "--html", str(page), "-r", "3")
+    subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1100,1600",
+         f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}", page.as_uri()],
+        capture_output=True, timeout=120, check=True,
+    )  # fmt: skip
+    from PIL import Image
+
+    with Image.open(picture) as image:
+        colors = image.convert("RGB").getcolors(1 << 24)
+    # Lines of the charts, in their color.
+    assert any(color == (0x25, 0x63, 0xEB) for _, color in colors)
+
+
+def test_spawned_workers_do_the_same(sink):
+    """Where there is no fork, workers get all they need by pickle."""
+    code = (
+        "import sys\n"
+        "from tritonclient.perf.load import manager\n"
+        "made = manager.Manager.__init__\n"
+        "def spawn(self, plan, count, start):\n"
+        "    made(self, plan, count, 'spawn')\n"
+        "manager.Manager.__init__ = spawn\n"
+        "from tritonclient.perf.main import main\n"
+        "if __name__ == '__main__':\n"
+        "    sys.exit(main())\n"
+    )
+    for protocol in ("http", "grpc"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *at(sink, protocol), "--request-count", "30",
+             "--concurrency-range", "3"],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "Request count: 30\n" in done.stdout
+
+
+def test_live_lines(sink):
+    report = running.run(*at(sink), "--duration", "2", "--live", "on")
+    assert re.search(r"req/s  in flight \d+  p50 .*at most \d+ s left", report.err)
+
+
+def test_the_live_view_of_a_terminal(sink):
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*running.PROGRAM, *at(sink), "--duration", "2", "-p", "1000"],
+        stdout=theirs, stderr=theirs, stdin=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while data := os.read(ours, 65536):
+            shown += data
+    os.close(ours)
+    assert process.wait(60) == 0
+    assert b"req/s" in shown
+    assert "▁▂▃▄▅▆▇█"[7].encode() in shown
+    assert b"Throughput: " in shown
+
+
+def test_a_fixed_schedule_is_sent_once(sink, tmp_path):
+    path, export = tmp_path / "data.json", tmp_path / "e.json"
+    steps = [{"INPUT0": [at] * 16, "timestamp": [at]} for at in (300, 0, 100, 200)]
+    path.write_text(json.dumps({"data": steps}))
+    before = sink.count()
+    report = running.run(
+        *at(sink), "--fixed-schedule", "--input-data", str(path), "--profile-export-file",
+        str(export),
+    )  # fmt: skip
+    assert report.code == 0, report.err
+    assert report.number("Request count") == sink.count() - before == 4
+    requests = json.loads(export.read_text())["experiments"][0]["requests"]
+    requests.sort(key=lambda each: each["timestamp"])
+    assert [each["request_inputs"]["INPUT0"][0] for each in requests] == [0, 100, 200, 300]
+    span = requests[-1]["timestamp"] - requests[0]["timestamp"]
+    assert span == pytest.approx(300e6, rel=0.5)

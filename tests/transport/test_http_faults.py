@@ -173,7 +173,8 @@ def test_html_error_page(runtime, status, kind):
             assert caught.value.status() == status[:3]
             assert (caught.value.endpoint, caught.value.model) == (server.url, "simple")
             check(infer(client))
-        assert server.asked_on == [0, 1]
+        # One that fails may lack an extension: it is asked which it has.
+        assert server.asked_on == ([0, 1, 2] if kind is Internal else [0, 1])
 
 
 @both_runtimes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datatypes import NUMPY, datatype_for, pack
+from ..datatypes import DATATYPES, NUMPY, datatype_for, meant_datatype, pack
 from ..messages import NO_PARAMETERS, InferTensor, Parameter, RequestedOutput
 from ..utils import raise_error, serialize_byte_tensor
 
@@ -151,7 +151,12 @@ def check_array(array: Any, shape: Sequence[int], datatype: str) -> None:
         raise_error("input_tensor must be a numpy array")
     given = datatype_for(array.dtype)
     if given != datatype and not (datatype == "BF16" and given == "FP32"):
-        raise_error(f"got unexpected datatype {given} from numpy array, expected {datatype}.")
+        text = f"got unexpected datatype {given} from numpy array, expected {datatype}."
+        if datatype not in DATATYPES:
+            meant = meant_datatype(datatype)
+            hint = f"; did you mean {meant!r}?" if meant else ""
+            text += f" {datatype!r:.60} is not one of {', '.join(sorted(DATATYPES))}{hint}"
+        raise_error(text)
     if array.shape != tuple(shape):
         raise_error(
             f"got unexpected numpy array shape [{_listed(array.shape)}], "

@@ -5,16 +5,23 @@ from __future__ import annotations
 import asyncio
 from asyncio import Task
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .. import messages as m
-from ..errors import ConnectionFailed, DeadlineExceeded, Unavailable
-from ..transport.aio.http_transport import HttpTransport
-from ..transport.call import NO_OPTIONS, Call, Grpcio, KeepAlive, Options, Settings, check_timeout
-from ..transport.endpoint import Security, security
+from ..call_log import record, recording
+from ..errors import (
+    ConnectionFailed,
+    DeadlineExceeded,
+    InferenceServerException,
+    Unavailable,
+)
+from ..transport.call import NO_OPTIONS, Call, Grpcio, KeepAlive, Options, check_timeout
+from ..transport.endpoint import Security
 from . import flows
+from .base import BaseClient
 from .inference import InferResult, TensorLike
-from .model_spec import ModelSpec
+from .models import AsyncModel
 from .options import (
     CLIENT_DEFAULT,
     MAX_CONNECTIONS,
@@ -22,19 +29,27 @@ from .options import (
     InferOptions,
     StreamOptions,
     Timeout,
-    check_grpc,
-    check_grpcio,
+    carrying_of,
+    check_arguments,
+    check_call,
+    check_model_name,
     check_streams,
+    explains_missing,
     load_request,
     settings,
+    settle,
     split,
     stream_requests,
+    trace_request,
     transport_options,
 )
-from .templates import InferCalls
+from .recovery import recover, time_left
+from .refusals import explain
+from .templates import InferArguments
+from .transports import aio_transport
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Never, Self, Unpack
 
     from .aio_stream import AsyncInferStream, Requests
     from .shared_memory import AsyncSharedMemory
@@ -42,23 +57,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _transport(
-    settings: Settings, tls: Security, max_connections: int, grpcio: Grpcio | None
-) -> Any:
-    secured = security(tls, settings.endpoint)
-    if grpcio is not None:
-        check_grpcio(grpcio, tls, max_connections)
-        from ..transport.grpcio.transport import AsyncGrpcioTransport
-
-        return AsyncGrpcioTransport(check_grpc(settings), grpcio, tls=secured)
-    if settings.endpoint.protocol == "http":
-        return HttpTransport(settings, tls=secured, max_connections=max_connections)
-    from ..transport.aio.grpc_transport import GrpcTransport
-
-    return GrpcTransport(check_grpc(settings), tls=secured, max_connections=max_connections)
-
-
-class AsyncClient:
+class AsyncClient(BaseClient):
     """The client for coroutines, with the methods and arguments of `Client`.
 
     It can be made anywhere, also outside a running event loop, and used on several loops, each of
@@ -87,12 +86,13 @@ class AsyncClient:
         max_response_size: int | None = None,
         keep_alive: KeepAlive | None = None,
         grpcio: Grpcio | None = None,
+        binary: bool | None = None,
+        **unknown: Never,
     ) -> None:
+        check_arguments(unknown, AsyncClient.__init__)
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
-        self._url = url
-        self._timeout = timeout
-        self._transport = _transport(chosen, tls, max_connections, grpcio)
-        self._calls = InferCalls(self._transport.prepare)
+        self._transport = aio_transport(chosen, tls, max_connections, grpcio)
+        self._set_up(chosen, timeout, binary)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._url}>"
@@ -111,7 +111,8 @@ class AsyncClient:
 
     async def send(self, call: Call[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
         """Send a prepared request; see `prepare`."""
-        return await self._transport.send(call, self._seconds(timeout))  # type: ignore[no-any-return]
+        check_call(call, self._protocol)
+        return await self._send(call, self._seconds(timeout))
 
     async def ask(
         self,
@@ -120,22 +121,63 @@ class AsyncClient:
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
+        **unknown: object,
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
-        call = self._transport.prepare(request, transport_options(headers, query))
-        return await self._transport.send(call, self._seconds(timeout))  # type: ignore[no-any-return]
+        if unknown:
+            check_arguments(unknown, AsyncClient.ask)
+        options = transport_options(headers, query)
+        call = self._transport.prepare(request, options)
+        return await self._send(call, self._seconds(timeout), carrying=options)
 
-    def _seconds(self, timeout: Timeout) -> float | None:
-        return self._timeout if timeout is CLIENT_DEFAULT else timeout
+    async def _send(
+        self,
+        call: Call[T],
+        seconds: float | None,
+        arguments: InferArguments | None = None,
+        carrying: Options | None = None,
+    ) -> T:
+        started = monotonic()
+        try:
+            return await self._carry(call, seconds, started)
+        except InferenceServerException as error:
+            end = None if seconds is None else started + seconds
+            if carrying is None:
+                carrying = carrying_of(call, arguments)
+            flow = recover(error, call, arguments, self._calls, self._hints, end)
+            return await self._drive(flow, carrying)
+
+    async def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
+        """Send a call and write its record."""
+        try:
+            answer: T = await self._transport.send(call, seconds)
+        except InferenceServerException as error:
+            settle(error, call, seconds, self._url, started)
+            raise
+        if (logger := recording()) is not None:
+            record(logger, self._url, call.request, "OK", monotonic() - started)
+        return answer
 
     async def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:
+        """Drive a flow; an error that it ends with gets a hint."""
+        started = monotonic()
+        try:
+            return await self._drive(flow, options)
+        except InferenceServerException as error:
+            left = time_left(error, self._timeout, started)
+            await self._drive(explain(error, left, self._hints), options)
+            raise
+
+    async def _drive(self, flow: flows.Flow[T], options: Options) -> T:
         async def send(request: m.Request[Any], timeout: float | None) -> Any:
-            return await self._transport.send(self._transport.prepare(request, options), timeout)
+            call = self._transport.prepare(request, options)
+            return await self._carry(call, timeout, monotonic())
 
         return await flows.run_async(flow, send, asyncio.sleep)
 
     # Inference
 
+    @explains_missing
     async def infer(
         self,
         model: str,
@@ -147,16 +189,14 @@ class AsyncClient:
         **options: Unpack[InferOptions],
     ) -> InferResult:
         """Run a model; see `Client.infer`."""
-        if options and (memory := options.pop("shared_memory", None)) is not None:
-            seconds = self._seconds(timeout)
-            flow, carrying = memory.inference(
-                self._url, model, inputs, version, outputs, options, seconds
-            )
-            return await self._run(flow, carrying)
-        call = self._calls.make(model, inputs, version, outputs, options)
-        answer = await self._transport.send(call, self._seconds(timeout))
+        arguments = (model, inputs, version, outputs, options)
+        if options and (placed := self._placed(arguments, timeout)) is not None:
+            return await self._run(*placed)
+        call = self._calls.make(*arguments)
+        answer = await self._send(call, self._seconds(timeout), arguments)
         return InferResult(answer, self._url, call.request)
 
+    @explains_missing
     def prepare(
         self,
         model: str,
@@ -175,6 +215,13 @@ class AsyncClient:
         """Run a model with a request made by `prepare`."""
         return InferResult(await self.send(call, timeout=timeout), self._url, call.request)
 
+    async def _infer(
+        self, call: Call[m.InferResponse], seconds: float | None, arguments: InferArguments
+    ) -> InferResult:
+        answer = await self._send(call, seconds, arguments)
+        return InferResult(answer, self._url, call.request)
+
+    @explains_missing
     def submit(
         self,
         model: str,
@@ -189,14 +236,13 @@ class AsyncClient:
 
         Arguments are checked before this returns.
         """
-        if options and (memory := options.pop("shared_memory", None)) is not None:
-            seconds = self._seconds(timeout)
-            flow, carrying = memory.inference(
-                self._url, model, inputs, version, outputs, options, seconds
-            )
-            return asyncio.get_running_loop().create_task(self._run(flow, carrying))
-        call = self._calls.make(model, inputs, version, outputs, options)
-        return asyncio.get_running_loop().create_task(self.infer_prepared(call, timeout=timeout))
+        arguments = (model, inputs, version, outputs, options)
+        if options and (placed := self._placed(arguments, timeout)) is not None:
+            return asyncio.get_running_loop().create_task(self._run(*placed))
+        call = self._calls.make(*arguments)
+        seconds = self._seconds(timeout)
+        loop = asyncio.get_running_loop()
+        return loop.create_task(self._infer(call, seconds, arguments))
 
     @overload
     def stream(
@@ -280,10 +326,14 @@ class AsyncClient:
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
+        cast: bool = False,
+        **unknown: Never,
     ) -> AsyncModel:
-        """A handle on a model, which knows and checks its inputs and outputs."""
+        """A handle on a model; see `Client.model`."""
+        check_arguments(unknown, AsyncClient.model)
+        check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
-        return AsyncModel(self, await self._run(flow, transport_options(headers, query)))
+        return AsyncModel(self, await self._run(flow, transport_options(headers, query)), cast)
 
     # Health
 
@@ -315,12 +365,10 @@ class AsyncClient:
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
+        **unknown: Never,
     ) -> None:
-        """Wait until the server, or a model, is ready.
-
-        Raises:
-            DeadlineExceeded: it was not ready in time; the message tells why.
-        """
+        """Wait until the server, or a model, is ready; see `Client.wait_until_ready`."""
+        check_arguments(unknown, AsyncClient.wait_until_ready)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         flow = flows.wait_until_ready(self._url, model, version, seconds)
@@ -388,7 +436,7 @@ class AsyncClient:
         **call: Unpack[CallOptions],
     ) -> dict[str, Any]:
         """Change trace settings; None as a value resets one. Returns all that are in force."""
-        return await self.ask(m.UpdateTraceSettings(settings, model), **call)
+        return await self.ask(trace_request(settings, model), **call)
 
     async def log_settings(self, **call: Unpack[CallOptions]) -> dict[str, Any]:
         """The server's log settings."""
@@ -450,64 +498,3 @@ class AsyncClient:
     ) -> None:
         """Unregister a CUDA region, or all CUDA regions."""
         await self.ask(m.UnregisterCudaSharedMemory(name), **call)
-
-
-class AsyncModel:
-    """A model of a server: `(await model(INPUT0=a, INPUT1=b))["OUTPUT0"]`.
-
-    Attributes:
-        name: the model's name.
-        spec: the model's inputs and outputs, against which a call is checked before it is sent.
-    """
-
-    def __init__(self, client: AsyncClient, spec: ModelSpec) -> None:
-        self._client = client
-        self.spec = spec
-        self.name = spec.name
-
-    async def __call__(self, **inputs: TensorLike) -> InferResult:
-        """Run the model; inputs are given by name."""
-        return await self.infer(inputs)
-
-    async def infer(
-        self,
-        inputs: Mapping[str, TensorLike],
-        *,
-        outputs: Sequence[str | m.RequestedOutput] | None = None,
-        timeout: Timeout = CLIENT_DEFAULT,
-        **options: Unpack[InferOptions],
-    ) -> InferResult:
-        """Run the model; takes the arguments of `AsyncClient.infer`.
-
-        Raises:
-            ValueError: an input or output is not the model's; nothing was sent.
-        """
-        return await self._client.infer(
-            self.spec.name,
-            self.spec.check(inputs, outputs),
-            version=self.spec.version,
-            outputs=outputs,
-            timeout=timeout,
-            **options,
-        )
-
-    def submit(
-        self,
-        inputs: Mapping[str, TensorLike],
-        *,
-        outputs: Sequence[str | m.RequestedOutput] | None = None,
-        timeout: Timeout = CLIENT_DEFAULT,
-        **options: Unpack[InferOptions],
-    ) -> Task[InferResult]:
-        """Run the model in a task; takes the arguments of `AsyncClient.infer`."""
-        return self._client.submit(
-            self.spec.name,
-            self.spec.check(inputs, outputs),
-            version=self.spec.version,
-            outputs=outputs,
-            timeout=timeout,
-            **options,
-        )
-
-    def __repr__(self) -> str:
-        return f"<AsyncModel {self.spec}>"

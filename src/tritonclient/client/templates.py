@@ -7,14 +7,19 @@ from typing import Any, TypeAlias
 
 from numpy import ndarray
 
+from ..codec.rest_infer import encode_request
 from ..datatypes import Buffer, is_wire
 from ..messages import Infer, InferResponse, RequestedOutput
 from ..transport.call import Call, Options, remember
+from .binary_tensors import BinaryTensors, in_json
 from .inference import TensorLike
 from .inference import request as make_request
 from .options import InferOptions, split
 
 InferCall: TypeAlias = Call[InferResponse]
+#: Model, inputs, version, outputs and options of `Client.infer`.
+InferArguments: TypeAlias = "tuple[str, Mapping[str, TensorLike], str, Outputs, InferOptions]"
+Outputs: TypeAlias = "Sequence[str | RequestedOutput] | None"
 #: Arrays up to this size are copied, since they are joined with what goes along anyway.
 _COPIED_SIZE = 4096
 _OUTPUTS = (type(None), list, tuple)
@@ -28,8 +33,11 @@ class InferCalls:
     heads, is kept and used again. That is a third of what a small call costs.
     """
 
-    def __init__(self, prepare: Callable[[Infer, Options], InferCall]) -> None:
+    def __init__(
+        self, prepare: Callable[[Infer, Options], InferCall], binary: BinaryTensors | None = None
+    ) -> None:
         self._prepare = prepare
+        self.binary = binary or BinaryTensors(True, "")
         self._remembered: dict[Any, InferCall] = {}
 
     def make(
@@ -44,7 +52,12 @@ class InferCalls:
 
         See `Client.infer` for the arguments and the errors.
         """
-        if options or type(inputs) is not dict or type(outputs) not in _OUTPUTS:
+        if (
+            options
+            or not self.binary.sent
+            or type(inputs) is not dict
+            or type(outputs) not in _OUTPUTS
+        ):
             return self.make_lasting(model, inputs, version, outputs, options)
         described: list[Any] = [model, version, outputs and tuple(outputs)]
         data: list[Buffer] = []
@@ -71,6 +84,26 @@ class InferCalls:
             remember(self._remembered, looks, call, Infer(model, (), version))
         return call
 
+    def request_in_json(self, call: InferCall, arguments: InferArguments | None) -> Infer | None:
+        """The request of a call, or of the arguments that it was made from, with JSON tensors.
+
+        None where JSON can't hold them.
+        """
+        try:
+            request = self._in_json(call, arguments)
+            encode_request(request)
+        except ValueError:
+            return None
+        return request
+
+    def _in_json(self, call: InferCall, arguments: InferArguments | None) -> Infer:
+        if arguments is None:
+            assert isinstance(call.request, Infer)
+            return in_json(call.request)
+        model, inputs, version, outputs, options = arguments
+        request = make_request(model, inputs, version=version, outputs=outputs, **split(options)[0])
+        return in_json(request)
+
     def make_lasting(
         self,
         model: str,
@@ -82,4 +115,6 @@ class InferCalls:
         """The same, whose data are what the arrays hold when it is sent."""
         arguments, carrying = split(options)
         request = make_request(model, inputs, version=version, outputs=outputs, **arguments)
+        if not self.binary.sent and "binary" not in arguments:
+            request = in_json(request)
         return self._prepare(request, carrying)

@@ -31,6 +31,7 @@ from ..datatypes import Buffer
 from ..errors import ConnectionFailed, ProtocolError
 from .coding import MAX_CONTENT, Compressed
 from .header_faults import not_valid
+from .http1_framing import framing, keeps_alive
 
 #: Bytes received at once while the length of the rest is unknown.
 RECEIVE_SIZE = 16 * 1024
@@ -205,12 +206,17 @@ class Http1:
         return False
 
     #: Whether there is more to send: all of it is given by `start`.
-    pending = False
+    pending = unsent = False
     #: Why the server takes no more calls, which HTTP/1.1 has no way to say.
     farewell = ""
 
     def ping(self) -> None:
         """Nothing."""
+
+    @property
+    def answering(self) -> bool:
+        """Whether the head of the answer has come."""
+        return self._state in (_LENGTH, _CHUNKED, _UNTIL_EOF)
 
     @property
     def length_known(self) -> bool:
@@ -473,37 +479,11 @@ def _parse_head(head: bytes, offset_header: str) -> _Head:
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     headers.sent = {written[name]: value for name, value in headers.items()}
     status = int(match[2])
-    length, chunked = _framing(status, headers, old=match[1] == b"0")
+    length, chunked = framing(status, headers, old=match[1] == b"0")
     text = headers.get(offset_header, "")
     offset = int(text) if text.isdecimal() and len(text) < 10 else 0
-    keep_alive = _keep_alive(headers, match[1] == b"0")
+    keep_alive = keeps_alive(headers, match[1] == b"0")
     return _Head(status, headers, length, chunked, keep_alive, offset)
 
 
 _remembered_head = lru_cache(maxsize=256)(_parse_head)
-
-
-def _framing(status: int, headers: Mapping[str, str], old: bool) -> tuple[int | None, bool]:
-    """Length of the body if known, and whether it is chunked (RFC 9112, section 6.3)."""
-    if status < 200 or status in (204, 304):
-        return 0, False
-    encoding = headers.get("transfer-encoding")
-    if encoding is not None:
-        if encoding.lower() != "chunked" or old:
-            raise ProtocolError(f"the answer has an unknown transfer coding {encoding!r:.40}")
-        return None, True
-    text = headers.get("content-length")
-    if text is None:
-        return None, False
-    lengths = {part.strip() for part in text.split(",")}
-    length = lengths.pop()
-    if lengths or not re.fullmatch(r"[0-9]{1,18}", length):
-        raise ProtocolError(f"the answer has an invalid Content-Length {text!r:.40}")
-    return int(length), False
-
-
-def _keep_alive(headers: Mapping[str, str], old: bool) -> bool:
-    options = {option.strip().lower() for option in headers.get("connection", "").split(",")}
-    if "close" in options or ("transfer-encoding" in headers and "content-length" in headers):
-        return False
-    return "keep-alive" in options if old else True

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from .. import messages as m
 from ..classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
+from ..classic.loading import load_request
 from ..transport.grpc_call import GrpcCall
 from ._base import GrpcClientBase, log_settings, trace_settings
 from ._infer_result import as_dict
@@ -124,18 +125,18 @@ class AdminClient(GrpcClientBase):
         self,
         model_name: str,
         headers: Headers = None,
-        config: str | None = None,
+        config: str | Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
         client_timeout: float | None = None,
     ) -> None:
         """Load or reload a model.
 
         Args:
-            config: a model configuration as JSON, instead of the repository's.
+            config: a model configuration as JSON text or mapping, instead of the repository's.
             files: contents by path, such as "file:1/model.onnx", instead of the repository's
                 files; they need a `config`.
         """
-        request = m.LoadModel(model_name, config, files or {})
+        request = load_request(model_name, config, files)
         self._do(f"Loaded model '{model_name}'", request, headers, client_timeout)
 
     def unload_model(

@@ -308,7 +308,7 @@ def _text(value: Any) -> str:
 
 def _endpoint(url: str, secure: bool) -> Endpoint:
     if not isinstance(url, str):
-        raise TypeError(f"url is {type(url).__name__}, expected a text")
+        raise TypeError(f"url is {type(url).__name__}, expected str")
     if "://" in url:
         raise_error("url should not include the scheme")
     # HTTP's own ports, as programs for the classic client expect.

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from .. import messages as m
 from ..classic.arguments import check_version
 from ..classic.errors import plain
+from ..classic.loading import load_request as load_request
 from ..classic.secrets import Verbose, masked, masked_target
 from ..codec import rest
 from ..datatypes import Buffer
 from ..engine.http1 import Headers, Response
-from ..errors import InferenceServerException, ProtocolError
+from ..errors import DeadlineExceeded, InferenceServerException, ProtocolError
 from ..transport.http_call import HttpCall
 from ..utils import raise_error
 from ._infer_result import InferResult
@@ -170,6 +171,16 @@ def raise_if_error(status: int, body: Buffer) -> None:
     """
     if not 200 <= status < 300:
         raise refused(rest.error_of(rest.HttpResponse(status, {}, (body,))))
+
+
+def say_timed_out(error: DeadlineExceeded) -> None:
+    """Let an error say what programs look for in texts.
+
+    "timed out" is in that of `socket.timeout`, which the official client raises, and "Deadline
+    Exceeded" in that of its client over gRPC.
+    """
+    if error.status() is None:
+        error.reword(f"timed out, Deadline Exceeded: {error.message()}")
 
 
 def refused(error: InferenceServerException) -> InferenceServerException:

@@ -13,13 +13,13 @@ from ..classic.secrets import Verbose
 from ..client.executor import Workers
 from ..datatypes import Buffer
 from ..errors import ServerError
-from ..transport.blocking.transport import Transport
 from . import _calls
 from ._base import HttpClientBase, Post, Query
 from ._calls import Answer, InferCall
 from ._infer_input import InferInput
 from ._infer_result import InferAsyncRequest, InferResult
 from ._requested_output import InferRequestedOutput
+from ._transport import Transport
 from ._utils import _raise_if_error
 
 if TYPE_CHECKING:
@@ -246,17 +246,17 @@ class InferenceServerClient(HttpClientBase):
         model_name: str,
         headers: Headers = None,
         query_params: Query = None,
-        config: str | None = None,
+        config: str | Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
     ) -> None:
         """Load or reload a model.
 
         Args:
-            config: a model configuration as JSON, instead of the repository's.
+            config: a model configuration as JSON text or mapping, instead of the repository's.
             files: contents by path, such as "file:1/model.onnx", instead of the repository's
                 files; they need a `config`.
         """
-        self._do(m.LoadModel(model_name, config, files or {}), headers, query_params)
+        self._do(_calls.load_request(model_name, config, files), headers, query_params)
 
     def unload_model(
         self,

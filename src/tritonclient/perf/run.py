@@ -68,16 +68,17 @@ def run(settings: Settings) -> int:
         PerfError: it could not begin.
     """
     with contextlib.ExitStack() as stack:
-        interrupts = stack.enter_context(Interrupts())
         service = connect(settings)
         stack.callback(service.close)
+        if service.model.sequence and not settings.synchronous:
+            settings = replace(settings, asynchronous=True)
         data = load_data(service.model, settings)
         _check(settings, service, data)
         plan = service.plan(data, settings)
         if settings.dry_run:
             print(service.describe(plan))
             return exits.SUCCESS
-        return _measure(settings, service, data, plan, interrupts, stack)
+        return _measure(settings, service, data, plan, stack)
 
 
 def _check(settings: Settings, service: Service, data: Dataset) -> None:
@@ -136,7 +137,6 @@ def _measure(
     service: Service,
     data: Dataset,
     plan: Plan,
-    interrupts: Interrupts,
     stack: contextlib.ExitStack,
 ) -> int:
     workers = loads.workers_for(settings, data)
@@ -144,13 +144,16 @@ def _measure(
         plan = service.share(plan, loads.places_for(settings))
     folder = stack.enter_context(_records(settings))
     plan = replace(plan, record=folder)
-    manager = Manager(plan, workers)
+    manager = Manager(plan, workers, start=service.start_worker)
     stack.callback(manager.close)
-    service.live_statistics(manager)
+    # Before this Ctrl-C ends the program at once, as there is nothing to report.
+    interrupts = stack.enter_context(Interrupts())
     live = _live(settings)
     console = Console(settings, service, live)
     if live is not None:
         stack.callback(live.hide)
+    if settings.verbose > 1:
+        console.line(service.describe(plan))
     console.data(data)
     console.settings()
     profiler = Profiler(

@@ -25,7 +25,7 @@ def name_of(key: str) -> str:
         TypeError, ValueError: the key is no name of a shared memory object.
     """
     if not isinstance(key, str):
-        raise TypeError(f"key is {key!r:.60}, expected a text")
+        raise TypeError(f"key is {key!r:.60}, expected str")
     name = key.lstrip("/")
     if not name or "/" in name or "\0" in name or name in (".", ".."):
         raise ValueError(f"key {key!r:.60} is no name of a shared memory object")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ..call_log import recording
 from ..datatypes import Buffer
 from ..engine.coding import CODINGS, MAX_CONTENT, Compressed
 from ..errors import ConnectionFailed, ConnectionRefused, InferenceServerException
@@ -22,7 +22,6 @@ T = TypeVar("T")
 #: How often a call is sent again that servers refuse to begin, and any other with it.
 MAX_REFUSALS = 3
 _JOIN_BELOW = 16 * 1024
-_logger: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,16 @@ class Engine(Protocol):
         ...
 
     @property
+    def answering(self) -> bool:
+        """Whether the answer to a call has begun to come."""
+        ...
+
+    @property
+    def unsent(self) -> bool:
+        """Whether a part of a call waits for the peer to take more."""
+        ...
+
+    @property
     def length_known(self) -> bool: ...
 
     def data_to_send(self) -> list[Buffer]: ...
@@ -105,6 +114,11 @@ class Call(Protocol[T]):
 
     @property
     def request(self) -> Request[T]: ...
+
+    @property
+    def protocol(self) -> str:
+        """What it is made for: "http" or "grpc"."""
+        ...
 
     @property
     def idempotent(self) -> bool:
@@ -269,15 +283,9 @@ def gather(buffers: list[Buffer]) -> list[Buffer]:
 
 def note(text: str, *arguments: object) -> None:
     """Log at debug level, to the logger "tritonclient", if the program logs at all."""
-    global _logger
-    if _logger is None:
-        # One that does has imported logging, which takes longer than all of `transport`.
-        logging = sys.modules.get("logging")
-        if logging is None:
-            return
-        # Once: an exception of a signal handler in it would leave logging's own lock held.
-        _logger = logging.getLogger("tritonclient")
-    _logger.debug(text, *arguments)
+    logger = recording()
+    if logger is not None:
+        logger.debug(text, *arguments)
 
 
 def check_limit(name: str, value: int) -> None:

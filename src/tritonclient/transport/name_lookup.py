@@ -16,6 +16,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from ..errors import DeadlineExceeded
+from .deadlines import late
 from .happy_eyeballs import Address, interleaved
 
 #: Threads at a time, for one name and in all. Further look-ups wait for one to end.
@@ -128,7 +129,7 @@ def within(host: str, port: int, seconds: float) -> list[Address]:
 
 def too_late(host: str) -> DeadlineExceeded:
     """The error to raise when a name is not looked up in time."""
-    return DeadlineExceeded(f"the deadline passed during the name lookup of {host!r}")
+    return late(f"during the name lookup of {host!r}")
 
 
 # The lock is held in those below

@@ -62,6 +62,7 @@ def test_a_fixed_schedule_is_run_once():
     schedule = Schedule(times=(0, 5, 9))
     assert list(schedule.due(0, 2)) == [(0, 0), (2, 9)]
     assert list(schedule.due(1, 2)) == [(1, 5)]
+    assert list(Schedule(times=(9, 0, 5)).due(0, 1)) == [(1, 0), (2, 5), (0, 9)]
 
 
 def test_mean_rates():
@@ -94,6 +95,11 @@ def test_workers_never_share_an_id_and_ids_in_use_are_left_alone():
     used = {sequences.next(slot)[1] for sequences, pair in ((one, slots[0]), (other, slots[1]))
             for slot in pair}  # fmt: skip
     assert used == {1, 2, 3, 4}
+
+
+def test_every_worker_takes_all_streams():
+    sequences, slot = Sequences(rules(length=0, streams=((0,), (1,))), 0, 2, 0), Slot()
+    assert [sequences.next(slot)[0] for _ in range(4)] == [0, 1, 0, 1]
 
 
 def test_lengths_vary_as_asked():

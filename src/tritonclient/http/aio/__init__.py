@@ -255,17 +255,17 @@ class InferenceServerClient(HttpClientBase):
         model_name: str,
         headers: Headers = None,
         query_params: Query = None,
-        config: str | None = None,
+        config: str | Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
     ) -> None:
         """Load or reload a model.
 
         Args:
-            config: a model configuration as JSON, instead of the repository's.
+            config: a model configuration as JSON text or mapping, instead of the repository's.
             files: contents by path, such as "file:1/model.onnx", instead of the repository's
                 files; they need a `config`.
         """
-        await self._do(m.LoadModel(model_name, config, files or {}), headers, query_params)
+        await self._do(_calls.load_request(model_name, config, files), headers, query_params)
 
     async def unload_model(
         self,

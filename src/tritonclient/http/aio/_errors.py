@@ -11,6 +11,7 @@ from typing import Any
 from ...classic.errors import NOT_CONNECTED, retold
 from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ...transport.endpoint import Endpoint
+from .._calls import say_timed_out
 
 
 def also_known(
@@ -23,6 +24,7 @@ def also_known(
     aiohttp = sys.modules.get("aiohttp")
     kind: Any = type(error)
     if isinstance(error, DeadlineExceeded):
+        say_timed_out(error)
         if issubclass(asyncio.TimeoutError, TimeoutError):  # since Python 3.11
             return error
         kind = _both(kind, asyncio.TimeoutError)

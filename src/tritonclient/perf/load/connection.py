@@ -30,7 +30,7 @@ __all__ = [
     "BROKEN", "CONNECT_TIMEOUT", "IN", "OUT", "Buffer", "CallRefused", "ConnectionFailed",
     "Failure", "InferenceServerException", "Outcome", "ProtocolError", "Response", "Stream",
     "Target", "Wire", "behind", "connect", "decode_stream_response", "failure_of", "gather",
-    "make_target",
+    "in_process_target", "make_target",
 ]  # fmt: skip
 
 decode_stream_response = rpc_infer.decode_stream_response
@@ -78,7 +78,8 @@ class Target(NamedTuple):
     """Where requests go.
 
     Attributes:
-        kind: "http", "grpc", "grpc_stream", or "sse" for answers that are streams of events.
+        kind: "http", "grpc", "grpc_stream", "sse" for answers that are streams of events, or
+            "process" for a server in the worker's own process.
         settings: `HttpSettings` or `GrpcSettings`.
         options: headers and compression.
     """
@@ -104,6 +105,8 @@ class Target(NamedTuple):
             call = HttpCall(request, self.settings, self.options)
             head, *body = call.start(Http1(), None)
             return _joined(head, body)
+        if self.kind == "process":
+            return Wire(b"", (), request)
         if self.kind == "grpc_stream":
             return Wire(b"", _framed(request, self.options))
         return Wire(self.block("ModelInfer"), _framed(request, self.options))
@@ -147,10 +150,12 @@ class Wire(NamedTuple):
     Attributes:
         head: HTTP's head, with the body where that is small; gRPC's header block.
         body: what follows, as few buffers.
+        request: the request itself, for a server in the same process.
     """
 
     head: bytes
     body: tuple[Buffer, ...]
+    request: Infer | None = None
 
     @property
     def size(self) -> int:
@@ -166,6 +171,11 @@ def _joined(head: Buffer, body: Sequence[Buffer]) -> Wire:
 def _framed(request: Infer, options: Options) -> tuple[Buffer, ...]:
     message = rpc_infer.encode_request(request)
     return tuple(gather(frame_message(message, options.request_compression)))
+
+
+def in_process_target() -> Target:
+    """The target that is a server in the worker's own process."""
+    return Target("process", HttpSettings(parse_url("http://localhost:8000")), TLS(), NO_OPTIONS)
 
 
 def make_target(

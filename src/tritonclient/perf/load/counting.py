@@ -50,7 +50,7 @@ class Counter:
             self._write(flight, self._record)
         if flight.failure is not None:
             self.failed(flight.failure)
-            cells[c.LAST] = flight.end
+            cells[c.LAST] = max(flight.end, cells[c.LAST])
             return False
         end, start = flight.end, flight.start
         latency = end - start
@@ -59,7 +59,8 @@ class Counter:
         cells[c.LATENCY] += latency
         cells[c.SEND] += flight.sent - start
         cells[c.RECEIVE] += end - flight.first
-        cells[c.LAST] = end
+        if end > cells[c.LAST]:  # the last response of an earlier one may be later
+            cells[c.LAST] = end
         _count(self._service, latency)
         if self.open_loop:
             planned = end - flight.due

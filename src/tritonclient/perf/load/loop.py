@@ -14,6 +14,7 @@ from .http_lanes import HttpLane, SseLane
 from .lanes import Flight, Lane
 from .plan import Load
 from .pollers import Poller
+from .process_lanes import ProcessLane
 from .sequences import Slot
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _LANES: dict[str, type[Lane]] = {
     "sse": SseLane,
     "grpc": GrpcLane,
     "grpc_stream": GrpcStreamLane,
+    "process": ProcessLane,
 }
 #: How long no connection may be had before the server counts as gone.
 GONE_AFTER = 5 * _SECOND

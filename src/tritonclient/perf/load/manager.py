@@ -39,12 +39,15 @@ class Manager:
     Args:
         count: how many.
         method: how they are started: "fork" or "spawn"; None for what suits the platform.
+        start: starts a worker in place of that, where the server is inside it.
 
     Attributes:
         errors: by kind how many requests failed since the last load began, and an example text.
     """
 
-    def __init__(self, plan: Plan, count: int, method: str | None = None) -> None:
+    def __init__(
+        self, plan: Plan, count: int, method: str | None = None, start: Any = None
+    ) -> None:
         self.count = count
         self.errors: dict[str, list[Any]] = {}
         self.board = c.Board(count)
@@ -52,6 +55,7 @@ class Manager:
         self._pipes: list[Connection] = []
         self._drained: set[int] = set()
         self._active = count
+        self._end_patience = 2 if start is None else 20  # a server takes time to end
         method = method or ("fork" if sys.platform == "linux" else "spawn")
         context: Any = multiprocessing.get_context(method)
         self.cells = [self.board.views(index)[0] for index in range(count)]
@@ -59,10 +63,13 @@ class Manager:
             for index in range(count):
                 ours, theirs = context.Pipe()
                 board = self.board if method == "fork" else (count, self.board.path)
-                process = context.Process(
-                    target=main, args=(index, count, plan, board, theirs), daemon=True
-                )
-                process.start()
+                if start is not None:
+                    process = start(index, count, plan, (count, self.board.path), theirs)
+                else:
+                    process = context.Process(
+                        target=main, args=(index, count, plan, board, theirs), daemon=True
+                    )
+                    process.start()
                 theirs.close()
                 self._processes.append(process)
                 self._pipes.append(ours)
@@ -179,7 +186,7 @@ class Manager:
                 self._command(index, "quit", 0)
             except (WorkersLost, OSError):
                 continue
-        until = time.monotonic() + 2
+        until = time.monotonic() + self._end_patience
         for process in self._processes:
             process.join(max(0.0, until - time.monotonic()))
             if process.is_alive():

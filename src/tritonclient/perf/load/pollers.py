@@ -10,7 +10,7 @@ from typing import Any
 from .connection import IN, OUT
 
 #: Shorter waits than this are spun through, as sleeping is not that exact.
-_SPIN = 150_000
+_SPIN = 60_000
 
 
 class Poller:

@@ -28,7 +28,7 @@ def main(
     Args:
         board: shared memory, or how to open it where it is not inherited.
     """
-    _detach()
+    detach()
     if not isinstance(board, c.Board):
         board = c.Board(*board)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
@@ -38,7 +38,7 @@ def main(
     os._exit(0)
 
 
-def _detach() -> None:
+def detach() -> None:
     """Leave Ctrl-C to the parent, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

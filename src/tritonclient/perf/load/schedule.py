@@ -19,7 +19,7 @@ class Schedule(NamedTuple):
         poisson: whether the gaps are exponentially distributed.
         seed: of their generator.
         gaps: nanoseconds between requests, repeated.
-        times: nanoseconds after the start; each once.
+        times: nanoseconds after the start, by number; each once.
         ramp: nanoseconds over which the rate rises evenly from nothing.
     """
 
@@ -33,7 +33,8 @@ class Schedule(NamedTuple):
     def due(self, worker: int, workers: int) -> Iterator[tuple[int, int]]:
         """A worker's share, as (number of the request, nanoseconds after the start)."""
         if self.times:
-            yield from list(enumerate(self.times))[worker::workers]
+            ordered = sorted(enumerate(self.times), key=lambda each: each[1])
+            yield from ordered[worker::workers]
         elif self.gaps:
             yield from self._by_gaps(worker, workers)
         elif self.poisson:
@@ -78,6 +79,6 @@ class Schedule(NamedTuple):
         if self.gaps:
             return len(self.gaps) * _SECOND / sum(self.gaps)
         if self.times:
-            span = self.times[-1] - self.times[0]
+            span = max(self.times) - min(self.times)
             return (len(self.times) - 1) * _SECOND / span if span else 0.0
         return self.rate

@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+from ..data.dataset import Dataset
+from ..options.settings import Settings
+
 
 class SequenceRules(NamedTuple):
     """How sequences are made.
@@ -27,6 +30,27 @@ class SequenceRules(NamedTuple):
     interval: int = 0
     serial: bool = False
     slots: int = 4
+
+
+def rules_for(settings: Settings, data: Dataset) -> SequenceRules:
+    """The rules that the options and the data make."""
+    start, end = settings.sequence_id_range
+    streams = []
+    position = 0
+    for stream in data.streams:
+        streams.append(tuple(range(position, position + len(stream))))
+        position += len(stream)
+    given = "sequence_length" in settings.given or not data.loaded
+    return SequenceRules(
+        length=settings.sequence_length if given else 0,
+        variation=settings.sequence_length_variation,
+        first_id=start,
+        ids=(2**63 if end is None else end) - start,
+        streams=tuple(streams),
+        interval=int(settings.sequence_interval * 1e6),
+        serial=settings.serial_sequences,
+        slots=settings.num_of_sequences,
+    )
 
 
 class Slot:
@@ -80,7 +104,7 @@ class Sequences:
                 break
         self._used.add(slot.id)
         slot.stream = rules.streams[self._stream % len(rules.streams)]
-        self._stream += self._workers
+        self._stream += 1
         slot.position = 0
         base = rules.length or len(slot.stream)
         spread = rules.variation / 100 if rules.length else 0.0

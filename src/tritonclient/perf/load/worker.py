@@ -73,7 +73,8 @@ class Worker:
     @property
     def commanded(self) -> bool:
         """Whether the parent has given a command that was not taken."""
-        return bool(self.cells[c.CONTROL] != self._seen)
+        # The parent counts a command after sending it, so one may have been taken before.
+        return bool(self.cells[c.CONTROL] > self._seen)
 
     def take_command(self) -> None:
         """Wait for a command and follow it."""

@@ -68,8 +68,7 @@ def schedule_for(settings: Settings, data: Dataset, value: float) -> Schedule:
     if settings.request_intervals:
         return Schedule(gaps=read_intervals(settings.request_intervals))
     if settings.fixed_schedule:
-        times = sorted(int((step.timestamp or 0) * 1e6) for step in data.steps)
-        return Schedule(times=tuple(times))
+        return Schedule(times=tuple(int((step.timestamp or 0) * 1e6) for step in data.steps))
     poisson = settings.request_distribution == "poisson"
     return Schedule(rate=value, poisson=poisson, seed=settings.seed, ramp=ramp)
 

@@ -61,8 +61,8 @@ GROUPS: dict[str, tuple[Option, ...]] = {
            "signature (serving_default)."),
         _o("--bls-composing-models", "bls_composing_models", v.composing_models, "A:1,B", "Models "
            "that this one calls; their statistics are reported."),
-        _o("-v", "verbose", None, "", "Report every window. Twice: also connections "
-           "and example requests."),
+        _o("-v", "verbose", None, "", "Report every window. Twice: also the first "
+           "request."),
         _o("--workers", "workers", v.whole(1, 256), "N", "Processes that generate load (one "
            "for each processor, at most one for each request at a time).", own=True),
         _o("--dry-run", "dry_run", None, "", "Print the first request and send nothing.",

@@ -86,9 +86,7 @@ class Console:
             line(f"  Using {kind} distribution on request generation")
         if s.binary_search:
             line("  Using Binary Search algorithm")
-        how = "asynchronous" if s.asynchronous or self._service.model.sequence else "synchronous"
-        if s.synchronous:
-            how = "synchronous"
+        how = "asynchronous" if s.asynchronous else "synchronous"
         line(f"  Using {how} calls for inference")
         if self._service.model.decoupled:
             line("  Detected decoupled model, using the last response for measuring latency")
@@ -107,7 +105,7 @@ class Console:
         judged = "average latency and throughput"
         if s.percentile > 0:
             judged = f"{percentile_name(s.percentile)}latency and throughput"
-        elif s.asynchronous or self._service.model.sequence:
+        elif s.asynchronous:
             judged = "average throughput"
         self.line(f"  Stabilizing using {judged}")
         if s.measurement_mode == "time_windows":

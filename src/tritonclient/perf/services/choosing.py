@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..exits import SetupError
 from ..options.settings import Settings
 from .service import Service
 
@@ -30,4 +29,6 @@ def connect(settings: Settings) -> Service:
         from .tfserving import TensorFlowServing
 
         return TensorFlowServing(settings)
-    raise SetupError(f"--service-kind {kind} is not supported")
+    from .c_api import InProcessTriton
+
+    return InProcessTriton(settings)

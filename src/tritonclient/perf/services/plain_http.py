@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..data.dataset import Dataset
 from ..data.model import ModelInfo
 from ..exits import SetupError
@@ -19,6 +17,7 @@ class PlainHttp:
 
     kind = ""
     library = "HTTP"
+    start_worker = None
     #: How answers are read, see `Target`.
     answers = "http"
 
@@ -56,9 +55,6 @@ class PlainHttp:
     def statistics(self) -> Statistics | None:
         """None: there are none."""
         return None
-
-    def live_statistics(self, manager: Any) -> None:
-        """Nothing."""
 
     def describe(self, plan: Plan) -> str:
         """The first request, for people to read."""

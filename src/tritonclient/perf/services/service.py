@@ -22,11 +22,17 @@ class Service(Protocol):
         kind: as the settings block writes it.
         library: whose times the report tells: "HTTP", "gRPC" or "" for none.
         model: the model under test.
+        start_worker: what starts a worker where the server is inside it; None elsewhere.
     """
 
     kind: str
     library: str
     model: ModelInfo
+
+    @property
+    def start_worker(self) -> Any:
+        """See above."""
+        ...
 
     def plan(self, data: Dataset, settings: Settings) -> Plan:
         """What workers send."""
@@ -46,8 +52,4 @@ class Service(Protocol):
 
     def close(self) -> None:
         """Put back what was changed on the server, and close connections."""
-        ...
-
-    def live_statistics(self, manager: Any) -> None:
-        """Take statistics through a worker from now on, where the server is inside it."""
         ...

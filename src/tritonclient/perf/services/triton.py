@@ -14,7 +14,7 @@ from ..exits import SetupError
 from ..load import requests
 from ..load.connection import make_target
 from ..load.plan import Plan
-from ..load.sequences import SequenceRules
+from ..load.sequences import rules_for
 from ..options.settings import Settings
 from .addresses import tls_of, url_of
 from .service import Statistics
@@ -30,6 +30,7 @@ class Triton:
     """
 
     kind = "TRITON"
+    start_worker = None
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -122,7 +123,7 @@ class Triton:
             wires=wires,
             requests=made,
             expected=expected,
-            sequences=self._rules(data) if self.model.sequence else None,
+            sequences=rules_for(settings, data) if self.model.sequence else None,
             decoupled=self.model.decoupled and settings.streaming,
             timeout=int(settings.timeout * 1e9),
             seed=settings.seed,
@@ -138,29 +139,6 @@ class Triton:
             self._client, self._settings, self.model, plan, places
         )
         return shared.plan
-
-    def _rules(self, data: Dataset) -> SequenceRules:
-        settings = self._settings
-        start, end = settings.sequence_id_range
-        ids = (2**63 if end is None else end) - start
-        streams = []
-        position = 0
-        for stream in data.streams:
-            streams.append(tuple(range(position, position + len(stream))))
-            position += len(stream)
-        if not data.loaded:  # random steps are one long stream
-            streams = [tuple(range(position))]
-        given = "sequence_length" in settings.given or not data.loaded
-        return SequenceRules(
-            length=settings.sequence_length if given else 0,
-            variation=settings.sequence_length_variation,
-            first_id=start,
-            ids=ids,
-            streams=tuple(streams),
-            interval=int(settings.sequence_interval * 1e6),
-            serial=settings.serial_sequences,
-            slots=settings.num_of_sequences,
-        )
 
     def describe(self, plan: Plan) -> str:
         """The first request, for people to read."""
@@ -196,9 +174,6 @@ class Triton:
             return None
         wanted = {self._settings.model_name, *dict(model.composing)}
         return {(each.name, each.version): each for each in found if each.name in wanted}
-
-    def live_statistics(self, manager: Any) -> None:
-        """Nothing: the server is asked over its own connection."""
 
     def close(self) -> None:
         """Put back what was changed on the server, and close connections."""

@@ -7,8 +7,8 @@ import math
 from asyncio import Future
 
 from ...engine.coding import Compressed
-from ...errors import Cancelled, DeadlineExceeded
-from ..blocking.decompressing import TOO_LATE
+from ...errors import Cancelled
+from ..deadlines import DECOMPRESSING, late
 
 
 async def decompress(compressed: Compressed, deadline: float) -> None:
@@ -55,7 +55,7 @@ class Decompressing:
             raise Cancelled("decompressing the answer was stopped")
         if not self._working.done():
             self.stop()
-            raise DeadlineExceeded(TOO_LATE)
+            raise late(DECOMPRESSING)
         self._working.result()
 
     def stop(self) -> None:

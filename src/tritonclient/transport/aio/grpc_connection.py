@@ -18,8 +18,9 @@ from typing import cast
 
 from ...engine.http2 import Http2
 from ...engine.rpc_stream import RpcStream
-from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
+from ...errors import ConnectionFailed, InferenceServerException
 from ..call import KeepAlive, gather, lost
+from ..deadlines import RECEIVING, SENDING, WAITING, late
 from ..polling import looker
 from .pool import LoopConnection
 
@@ -29,7 +30,6 @@ _PIECE = 256 * 1024
 PATIENCE = 1.0
 #: It has at least so many of the round trips that it has shown.
 _ROUND_TRIPS = 4
-TOO_LATE = "the deadline passed before the answer was there"
 
 
 class GrpcConnection(LoopConnection):
@@ -230,7 +230,9 @@ class GrpcConnection(LoopConnection):
     def time_out(self, now: float) -> None:
         for stream in list(self.engine.streams.values()):
             if stream.deadline <= now:
-                self.cancel(stream, DeadlineExceeded(TOO_LATE))
+                receiving = stream.fields is not None
+                phase = SENDING if stream.out_size else RECEIVING if receiving else WAITING
+                self.cancel(stream, late(phase))
 
     def close(self) -> None:
         self._end(ConnectionFailed("the client was closed"))

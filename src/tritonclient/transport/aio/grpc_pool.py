@@ -14,8 +14,9 @@ from asyncio import AbstractEventLoop, Future
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...errors import Cancelled, DeadlineExceeded
-from .grpc_connection import PATIENCE, TOO_LATE, GrpcConnection
+from ...errors import Cancelled
+from ..deadlines import CONNECTING, late
+from .grpc_connection import PATIENCE, GrpcConnection
 from .pool import Connector, LoopPool, all_busy
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class GrpcPool(LoopPool[GrpcConnection]):
             elif (until := self._patience_ends(wanted)) > loop.time():
                 await self._wait_for_news(min(until, deadline))
                 if deadline <= loop.time():
-                    raise DeadlineExceeded(TOO_LATE)
+                    raise late()
             elif self._count() < self._max_connections:
                 if until != -math.inf:
                     self._replaced = loop.time()
@@ -173,7 +174,7 @@ class GrpcPool(LoopPool[GrpcConnection]):
         left = None if deadline == math.inf else deadline - asyncio.get_running_loop().time()
         await asyncio.wait([connecting], timeout=left)
         if not connecting.done():
-            raise DeadlineExceeded("the deadline passed while connecting")
+            raise late(CONNECTING)
 
     def release(self, connection: GrpcConnection) -> None:
         """Take note that a call has ended."""

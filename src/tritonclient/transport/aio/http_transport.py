@@ -14,6 +14,7 @@ from ...datatypes import Buffer
 from ...engine.http1 import Http1, Response
 from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ..call import Call, Settings, check_timeout, gather, locate, note
+from ..deadlines import RECEIVING, SENDING, WAITING, late
 from ..endpoint import TLS
 from ..polling import looker
 from .decompressing import decompress
@@ -177,7 +178,12 @@ class _Connection(LoopConnection):
     def time_out(self, now: float) -> None:
         if self.deadline <= now:
             self.deadline = math.inf
-            self._fail(DeadlineExceeded("the deadline passed before the answer was there"))
+            self._fail(late(self._phase()))
+
+    def _phase(self) -> str:
+        if self.transport.get_write_buffer_size():
+            return SENDING
+        return RECEIVING if self.engine.answering else WAITING
 
     def _fail(self, error: BaseException) -> None:
         if self._answer is None:

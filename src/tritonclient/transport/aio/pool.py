@@ -29,6 +29,7 @@ from ..call import (
     note,
     unreachable,
 )
+from ..deadlines import late
 from ..endpoint import TLS
 from .connecting import Attempt
 
@@ -118,7 +119,7 @@ class Connector(Generic[C]):
             progress = attempt.progress
             _give_up_connecting(connecting)
             await asyncio.wait([connecting])
-            raise DeadlineExceeded(f"the deadline passed {progress}")
+            raise late(progress)
         try:
             return connecting.result()
         except (OSError, ValueError) as error:
@@ -344,4 +345,4 @@ def _give_up(waiter: asyncio.Future[None], connections: int) -> None:
 
 
 def all_busy(connections: int) -> DeadlineExceeded:
-    return DeadlineExceeded(f"the deadline passed while all {connections} connections were busy")
+    return late(f"while all {connections} connections were busy")

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...errors import DeadlineExceeded
 from .. import name_lookup
+from ..deadlines import CONNECTING, late
 from ..endpoint import Endpoint
 from ..happy_eyeballs import Address, Race, literal
 
@@ -96,12 +97,12 @@ def begin(address: Address) -> tuple[socket.socket, bool]:
 
 def too_late(race: Race) -> DeadlineExceeded:
     """The error to raise when no address answers in time."""
-    return DeadlineExceeded(f"the deadline passed while connecting: {race.progress()}")
+    return late(f"{CONNECTING}: {race.progress()}")
 
 
 def queue_full(path: str) -> DeadlineExceeded:
     """The error to raise when a unix socket's server takes no connection in time."""
-    return DeadlineExceeded(f"the deadline passed while connecting: the queue of {path!r} is full")
+    return late(f"{CONNECTING}: the queue of {path!r} is full")
 
 
 def _connect_unix(path: str, deadline: float) -> socket.socket:

@@ -11,6 +11,7 @@ from typing import Any
 from ...datatypes import Buffer
 from ...errors import CallRefused, ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ..call import Engine, KeepAlive, gather, lost
+from ..deadlines import RECEIVING, SENDING, WAITING, late
 from ..polling import IN, OUT
 from .sockets import Stream, behind
 
@@ -84,6 +85,12 @@ class Connection:
             if self.reused and self._in_vain(error):
                 raise CallRefused(str(error)) from error
             raise
+        except DeadlineExceeded:
+            if monotonic() < deadline:
+                raise  # nothing came for too long
+            sending = self._unsent or engine.unsent
+            phase = SENDING if sending else RECEIVING if engine.answering else WAITING
+            raise late(phase) from None
         return engine.response
 
     def _in_vain(self, error: ConnectionFailed) -> bool:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from ...engine.coding import Compressed
-from ...errors import DeadlineExceeded
-
-TOO_LATE = "the deadline passed while decompressing the answer"
+from ..deadlines import DECOMPRESSING, late
 
 
 def decompress(compressed: Compressed, deadline: float) -> None:
@@ -19,4 +17,4 @@ def decompress(compressed: Compressed, deadline: float) -> None:
     """
     while not compressed.step():
         if monotonic() >= deadline:
-            raise DeadlineExceeded(TOO_LATE)
+            raise late(DECOMPRESSING)

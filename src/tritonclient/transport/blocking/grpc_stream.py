@@ -27,6 +27,7 @@ from ...errors import (
     ProtocolError,
 )
 from ..call import Options, gather, lost
+from ..deadlines import late
 from ..grpc_call import GrpcSettings, StreamOpening, check_outcome
 from ..polling import IN, OUT, poller
 from .connection import Connection
@@ -271,7 +272,7 @@ class Duplex:
                 return
             if self._reading:
                 if not self._changed.wait(seconds_left(until)) and monotonic() >= until:
-                    raise DeadlineExceeded("the deadline passed before the answer was there")
+                    raise late()
                 return
             self._reading = True
         try:

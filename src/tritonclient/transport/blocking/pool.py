@@ -10,8 +10,8 @@ import weakref
 from collections import OrderedDict, deque
 from time import monotonic
 
-from ...errors import DeadlineExceeded
 from ..call import Settings, check_limit, check_timeout, make_context, note
+from ..deadlines import late
 from ..endpoint import TLS
 from .connection import Connection, Place
 from .sockets import connect
@@ -148,10 +148,7 @@ class Pool:
             if not waiter.wait(_A_WHILE if left is None else min(left, _A_WHILE)):
                 connection = self.take()
                 if connection is None and monotonic() >= deadline:
-                    raise DeadlineExceeded(
-                        f"the deadline passed while all {self._max_connections} "
-                        "connections were busy"
-                    )
+                    raise late(f"while all {self._max_connections} connections were busy")
                 return connection
             return self.take()
         except BaseException:

@@ -19,13 +19,13 @@ from typing import Any
 from ...datatypes import Buffer
 from ...errors import DeadlineExceeded
 from ..call import unreachable
+from ..deadlines import HANDSHAKE, late
 from ..endpoint import TLS, Endpoint
 from ..polling import IN, Poll, looker, poller
 from .connecting import connect_any
 
 #: sendmsg takes no more buffers than IOV_MAX, which is 1024 on Linux and macOS.
 _MAX_BUFFERS = 512
-_TOO_LATE = "the deadline passed before the answer was there"
 
 
 class Stream:
@@ -81,7 +81,7 @@ class Stream:
     def _too_late(self, deadline: float) -> DeadlineExceeded:
         if monotonic() < deadline:
             return DeadlineExceeded(f"nothing came or went for {self.silence:g} s")
-        return DeadlineExceeded(_TOO_LATE)
+        return late()
 
     def untaken(self) -> int:
         """How many bytes of what was sent the peer's system has not taken."""
@@ -151,7 +151,7 @@ class PlainStream(Stream):
 
     def _set_patience(self, seconds: float) -> None:
         if seconds <= 0:
-            raise DeadlineExceeded(_TOO_LATE)
+            raise late()
         # The zero that means "for ever" must not come of rounding.
         armed = min(seconds, 1e8) * 7 / 8
         microseconds = 0 if seconds == math.inf else max(1, math.ceil(armed * 1e6))
@@ -169,7 +169,7 @@ def wait(poll: Poll, events: int, deadline: float) -> int:
     while True:
         left = deadline - monotonic()
         if left <= 0:
-            raise DeadlineExceeded(_TOO_LATE)
+            raise late()
         # Rounded up, so as not to spin through the last millisecond.
         if ready := poll(events, math.ceil(min(left, 86400) * 1000)):
             return ready
@@ -209,5 +209,5 @@ def connect(endpoint: Endpoint, tls: TLS, context: Any, deadline: float) -> Stre
         try:
             return handshake(sock, context, tls.server_name or endpoint.server_name, deadline)
         except DeadlineExceeded:
-            raise DeadlineExceeded("the deadline passed during the TLS handshake") from None
+            raise late(HANDSHAKE) from None
     return PlainStream(sock) if sys.platform in ("linux", "darwin") else Stream(sock)
