@@ -4,6 +4,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# What the tests fetch; TRITON_TEST_CACHE chooses another place.
+CACHE := $(or $(TRITON_TEST_CACHE),$(or $(XDG_CACHE_HOME),~/.cache)/tritonclient-tests)
+
 # Seconds for each target of `make fuzz`.
 TIME ?= 60
 
@@ -43,6 +46,8 @@ demo: .venv/.test
 	@$(BIN)/python scripts/demo.py
 
 test: .venv/.test
+	@echo "All tests take 10 to 40 minutes; 'make quick' takes one. The first run fetches a real Triton,"
+	@echo "the official client and others, about 1 GB, into $(CACHE), which 'make clean' leaves."
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-all: .venv/.nox
@@ -104,13 +109,18 @@ clean:
 	@rm -rf .venv .nox .fuzz site .mypy_cache .ruff_cache .hypothesis
 
 # The dependency groups of pyproject.toml, installed once and again whenever that file changes.
-# pip is upgraded first because --group needs 25.1. Its output is shown only when it fails.
+# pip is upgraded first because --group needs 25.1. Its output is shown only when it fails; until
+# then, every few seconds, its last line.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .venv/.test .venv/.check .venv/.docs .venv/.fuzz .venv/.nox: .venv/.%: pyproject.toml
-	@echo "Installing the dependency group '$*' into .venv: one or two minutes"
+	@echo "Installing what 'make $(or $(firstword $(MAKECMDGOALS)),$*)' needs into .venv; this takes one or two minutes"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && \
-	{ $(BIN)/python -m pip install --upgrade pip && \
-	  $(BIN)/python -m pip install --editable . --group $*; } >"$$log" 2>&1 || { cat "$$log"; exit 1; }
+	{ { $(BIN)/python -m pip install --upgrade pip && \
+	    $(BIN)/python -m pip install --editable . --group $*; } >"$$log" 2>&1 & } && pid=$$! && \
+	seconds=0 && while kill -0 $$pid 2>/dev/null; do \
+	  sleep 1; seconds=$$((seconds + 1)); \
+	  [ $$((seconds % 5)) -ne 0 ] || echo "  $$seconds s: $$(tail -n 1 "$$log" | cut -c 1-80)"; \
+	done; wait $$pid || { cat "$$log"; exit 1; }
 	@touch $@

@@ -86,7 +86,13 @@ def keep(answers, result, error):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show what is sent")
-    parser.add_argument("-u", "--url", default="localhost:8001", help="the server's address")
+    parser.add_argument(
+        "-u",
+        "--url",
+        type=lambda url: url.split("://")[-1],
+        default="localhost:8001",
+        help="the server's address",
+    )
     parser.add_argument("-t", "--stream-timeout", type=float, help="seconds for the stream")
     parser.add_argument("-d", "--dyna", action="store_true", help="use the dynamic models")
     parser.add_argument("-o", "--offset", type=int, default=0, help="added to the sequences' ids")

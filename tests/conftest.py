@@ -14,7 +14,7 @@ import numpy
 import pytest
 
 from tests import markers
-from tests.support.servers import official
+from tests.support.servers import fetching, official
 from tests.support.servers import triton as real_triton
 from tritonclient import TLS, Client
 from tritonclient.transport.aio import grpc_connection, grpc_pool
@@ -25,6 +25,17 @@ if TYPE_CHECKING:
     from tritonclient.server import Server
 
 MODELS = Path(__file__).parent.parent / "models"
+
+
+def pytest_configure() -> None:
+    # Nothing is captured yet, so this is the terminal.
+    fetching.terminal = os.dup(2)
+
+
+def pytest_unconfigure() -> None:
+    if fetching.terminal is not None:
+        os.close(fetching.terminal)
+        fetching.terminal = None
 
 
 def pytest_report_header() -> list[str]:

@@ -13,6 +13,7 @@ PACKAGES = {
     "grpcio": ("grpcio", "hpack", "protobuf"),
     "server": ("grpcio", "httptools", "onnxruntime", "protobuf", "uvicorn"),
     "images": ("pillow",),
+    "cli": ("rich", "shtab"),
     "perf": ("hpack", "protobuf", "rich"),
 }
 

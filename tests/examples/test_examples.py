@@ -101,6 +101,20 @@ def test_example(name: str, request: pytest.FixtureRequest) -> None:
         assert any(re.match(pattern, line) for line in lines), f"no {pattern!r} in {done.stdout}"
 
 
+@pytest.mark.parametrize("name", ["simple_infer", "simple_http_string_infer_client"])
+@pytest.mark.parametrize("form", ["http_url", "http_address"])
+def test_one_flag_takes_host_and_port_and_any_url(name: str, form: str, embedded: Server) -> None:
+    command = [sys.executable, f"{name}.py", "-u", getattr(embedded, form)]
+    done = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_example_reads_its_url() -> None:
+    for path in EXAMPLES.glob("*.py"):
+        found = re.search(r'"--url",?(.{0,80})', path.read_text(), re.DOTALL)
+        assert found is None or "type=" in found[1], path
+
+
 def test_no_example_is_left_out() -> None:
     official = {program.name for program in PROGRAMS} | set(NEEDS_GPU)
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(EXPECTED) | official

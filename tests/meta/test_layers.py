@@ -35,7 +35,7 @@ LAYERS = [
         "server",
         "perf",
     },
-    {"cli", "__main__"},
+    {"cli", "testing", "__main__"},
 ]
 IO = {
     "socket", "ssl", "asyncio", "select", "selectors", "threading", "time", "grpc", "http.client",
@@ -43,8 +43,8 @@ IO = {
 }  # fmt: skip
 #: What has parts that may be missing, beyond numpy; they are imported when first needed.
 EXTRAS = {
-    "grpc", "server", "perf", "cli", "shm", "codec.messages_pb", "codec.rpc", "engine.header_block",
-    "transport.grpcio.transport",
+    "grpc", "server", "perf", "cli", "testing", "shm", "codec.messages_pb", "codec.rpc",
+    "engine.header_block", "client.notebook", "transport.grpcio.transport",
 }  # fmt: skip
 
 

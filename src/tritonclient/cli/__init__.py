@@ -8,11 +8,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import errors as _errors  # noqa: F401  # checks that no other distribution is mixed in
-from . import bench, serve
+from . import bench, completion, health, models, repository, serve
 
 #: Modules with `NAME`, `HELP`, `DESCRIPTION`, `add_arguments(parser)` and `run(arguments)`, which
 #: returns the exit status.
-_COMMANDS = (bench, serve)
+_COMMANDS: tuple[Any, ...] = (
+    bench,
+    serve,
+    models,
+    health,
+    repository.LOAD,
+    repository.UNLOAD,
+    repository.CONFIG,
+    completion,
+)
 
 
 class _Version(argparse.Action):
@@ -24,12 +33,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; its exit status."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    if given[:1] == [bench.NAME]:
-        # Its options are read as getopt does, which argparse can't.
-        return bench.main(given[1:])
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command."""
     parser = argparse.ArgumentParser(
         prog="tritonclient",
         description="Tools for the v2 inference protocol.",
@@ -47,6 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         command.add_arguments(child)
         child.set_defaults(run=command.run)
-    arguments = parser.parse_args(given)
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; its exit status."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == [bench.NAME]:
+        # Its options are read as getopt does, which argparse can't.
+        return bench.main(given[1:])
+    arguments = make_parser().parse_args(given)
     status: int = arguments.run(arguments)
     return status

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..extras import install_command
-from .arguments import port, switch, unsigned
+from .arguments import LOCAL, pattern, port, switch, unsigned
 
 if TYPE_CHECKING:
     from ..server.frontends.grpc.options import GrpcOptions
@@ -52,7 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     grpc = parser.add_argument_group("gRPC")
     switch(grpc, "--allow-grpc", None, "serve gRPC (default: true, if grpcio is installed)")
     grpc.add_argument(
-        "--grpc-address", default="0.0.0.0", metavar="ADDRESS", help="default: %(default)s"
+        "--grpc-address",
+        default=LOCAL,
+        metavar="ADDRESS",
+        help="0.0.0.0 for clients on other machines (default: %(default)s)",
     )
     grpc.add_argument(
         "--grpc-port",
@@ -62,6 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="0 takes a free one (default: %(default)s)",
     )
     switch(grpc, "--reuse-grpc-port", False, "let servers that have this share the port")
+    grpc.add_argument(
+        "--grpc-header-forward-pattern",
+        type=pattern,
+        metavar="REGEX",
+        help="requests have each header that this matches as a parameter",
+    )
     switch(grpc, "--grpc-use-ssl", False, "serve over TLS, with the certificate and key below")
     switch(
         grpc,
@@ -127,6 +136,7 @@ def options(arguments: argparse.Namespace) -> GrpcOptions:
         client_ca_file=arguments.grpc_root_cert if mutual else None,
         compression_level=arguments.grpc_infer_response_compression_level,
         reuse_port=arguments.reuse_grpc_port,
+        forwarded_headers=arguments.grpc_header_forward_pattern or "",
         channel_arguments={k: v for k, v in numbers.items() if v is not None},
     )
 

@@ -18,6 +18,7 @@ from ..messages import (
     Request,
     RequestedOutput,
 )
+from .notebook import NotebookResult
 from .request_checks import check_texts, request_parameters, requested_outputs
 from .strange_values import excerpt, pack_objects, warn_of_cut_zeros, way_to_array
 from .suggestions import RESULT_NAMES, meant, no_attribute
@@ -210,7 +211,7 @@ class Classification:
     label: str
 
 
-class InferResult(Mapping[str, Array]):
+class InferResult(NotebookResult, Mapping[str, Array]):
     """A model's answer: a mapping from the names of outputs to arrays.
 
     Arrays are views of the memory that the answer was received into, and may be written to.
@@ -379,10 +380,3 @@ class InferResult(Mapping[str, Array]):
                 f"output {name!r} is not a classification result: it holds {text!r:.60}; "
                 f"ask for one by outputs=[RequestedOutput({name!r}, classes=3)]"
             ) from error
-
-    def __repr__(self) -> str:
-        outputs = ", ".join(
-            f"{t.name}: {t.datatype}{list(t.shape)}" for t in self._tensors.values()
-        )
-        model = self.model_name + (f" version {self.model_version}" if self.model_version else "")
-        return f"<InferResult of {model}: {outputs or 'no outputs'}>"

@@ -12,6 +12,7 @@ from ..datatypes import NUMPY, Array
 from ..errors import ProtocolError
 from ..messages import InferTensor, ModelMetadata, RequestedOutput, TensorMetadata
 from .inference import Tensor, TensorLike, as_array, convert, make_input
+from .notebook import html_table
 from .suggestions import meant
 
 
@@ -170,6 +171,16 @@ class ModelSpec:
     def __str__(self) -> str:
         name = f"{self.name} version {self.version}" if self.version else self.name
         return f"{name}: {list_tensors(self.inputs)} -> {list_tensors(self.outputs)}"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (kind, each.name, each.datatype, str(list(each.shape)))
+            for kind, tensors in (("input", self.inputs), ("output", self.outputs))
+            for each in tensors.values()
+        ]
+        version = f" version {self.version}" if self.version else ""
+        batch = f", largest batch {self.max_batch_size}" if self.max_batch_size else ""
+        return html_table(f"{self.name}{version}{batch}", ("", "Name", "Datatype", "Shape"), rows)
 
 
 def describe(tensor: TensorMetadata | InferTensor) -> str:

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.servers import fetching
+
 WHEEL = "nvidia-pytriton==0.7.0"
 TRITON_VERSION = "2.51.0"
 RECIPE = 1  # part of the cache's key: raise it when what is installed changes
@@ -96,7 +98,8 @@ def build_once(target: Path, build: Callable[[Path], None]) -> None:
         partial = target.with_name(target.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)  # of a builder that was killed
         partial.mkdir()
-        build(partial)
+        with fetching.announced(target, partial):
+            build(partial)
         partial.rename(target)
 
 
