@@ -13,7 +13,7 @@ from tests.conftest import MODELS
 from tests.perf import running
 from tests.support.servers import triton as real_triton
 from tests.support.servers.triton_installation import ensure_installed
-from tests.twins import build_repository
+from tests.support.servers.twins import build_repository
 
 
 @pytest.fixture(scope="module")
