@@ -151,7 +151,7 @@ def _resident(pid: int) -> float:
 
 @contextmanager
 def _triton() -> Iterator[real_triton.RunningServer]:
-    from tests.twins import build_repository
+    from tests.support.servers.twins import build_repository
 
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder, "models")
