@@ -56,7 +56,7 @@ public final class SimpleInferPerf {
           new Thread(
               () -> {
                 try {
-                  double millis = measure(number);
+                  double millis = measure();
                   latency[number] = millis / calls;
                   qps[number] = 1000 * calls / millis;
                 } catch (Exception e) {
@@ -73,14 +73,15 @@ public final class SimpleInferPerf {
       System.err.println("failed: " + failures.get(0));
       System.exit(1);
     }
-    System.out.println("=".repeat(40));
+    System.out.println("=".repeat(34));
     System.out.println(format("[ALL]         QPS: %.2f", sum(qps)));
     System.out.println(format("[ALL] Latency(ms): %.2f", sum(latency) / THREADS));
-    System.out.println("=".repeat(40));
+    System.out.println("=".repeat(34));
   }
 
   /** Returns the milliseconds that all calls of a thread took. */
-  private double measure(int number) throws Exception {
+  private double measure() throws Exception {
+    long id = Thread.currentThread().getId();
     double total = 0;
     try (InferenceServerClient client = new InferenceServerClient(server, 5000, 5000)) {
       double since = 0;
@@ -92,7 +93,7 @@ public final class SimpleInferPerf {
           System.out.println(
               format(
                   "[%d][GAP] Requests: %d, avg latency(ms): %.2f",
-                  number, REPORT_EVERY, since / REPORT_EVERY));
+                  id, call, since / REPORT_EVERY));
           total += since;
           since = 0;
         }
@@ -102,7 +103,7 @@ public final class SimpleInferPerf {
     System.out.println(
         format(
             "[%d][TOTAL] avg latency(ms): %.2f, qps: %.2f",
-            number, total / calls, 1000 * calls / total));
+            id, total / calls, 1000 * calls / total));
     return total;
   }
 
