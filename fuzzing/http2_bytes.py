@@ -120,7 +120,7 @@ class Connection:
         self._engine.ping()
 
     def _probe(self, choice: int) -> None:
-        self._engine.probe()
+        self._engine.send_liveness_probe()
 
     def _check_bounds(self) -> None:
         engine = self._engine

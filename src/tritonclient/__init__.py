@@ -36,8 +36,8 @@ if TYPE_CHECKING:
         Unknown,
     )
     from .messages import RequestedOutput
-    from .transport.call import Grpcio, KeepAlive
     from .transport.endpoint import TLS
+    from .transport.settings import Grpcio, KeepAlive
 
     __version__: str
 
@@ -98,10 +98,10 @@ _HOMES = {
     "AsyncSharedMemory": "client.shared_memory",
     "Classification": "client.inference",
     "Client": "client.blocking",
-    "Grpcio": "transport.call",
+    "Grpcio": "transport.settings",
     "InferResult": "client.inference",
     "InferStream": "client.blocking_stream",
-    "KeepAlive": "transport.call",
+    "KeepAlive": "transport.settings",
     "Model": "client.blocking",
     "RequestedOutput": "messages",
     "SharedMemory": "client.shared_memory",

@@ -495,7 +495,10 @@ def test_content_codings():
 def test_one_exchange_after_another():
     engine = Http1()
     for body in (b"one", b"two"):
-        assert engine.start(b"head", [b"body"]) == [b"head", b"body"]
+        engine.start(b"head", [b"body"])
+        assert engine.pending
+        assert engine.data_to_send() == [b"head", b"body"]
+        assert not engine.pending
         assert engine.response is None
         assert not engine.reusable
         feed(engine, OK + b"Content-Length: 3\r\n\r\n" + body)
@@ -513,7 +516,7 @@ def test_no_exchange_within_another():
 
 def test_abandoned_connection():
     engine = Http1()
-    assert engine.abandon()
+    engine.mark_unusable()
     assert not engine.reusable
 
 

@@ -49,7 +49,7 @@ from tritonclient.engine.header_block import MAX_BLOCK_SIZE
 from tritonclient.engine.http2 import Http2
 from tritonclient.engine.http2_answers import RECEIVE_SIZE
 from tritonclient.engine.http2_sending import MAX_IDLE_FRAMES, MAX_PENDING_CONTROL
-from tritonclient.engine.rpc_stream import WINDOW, CallRefused, Outcome, frame_message
+from tritonclient.engine.rpc_stream import WINDOW, Outcome, StreamRefused, frame_message
 from tritonclient.errors import Cancelled, ConnectionFailed, InferenceServerException, ProtocolError
 
 REQUEST = b"\x83\x86"
@@ -93,8 +93,8 @@ BROKEN = {
     "a short reset": HELLO + frame(RST_STREAM, 0, 1, bytes(3)),
     "a reset of the connection": HELLO + reset(2, 0),
     "a reset of a stream to come": HELLO + reset(2, 3),
-    "a short farewell": HELLO + frame(GOAWAY, 0, 0, bytes(7)),
-    "a farewell of a stream": HELLO + frame(GOAWAY, 0, 1, bytes(8)),
+    "a short GOAWAY": HELLO + frame(GOAWAY, 0, 0, bytes(7)),
+    "a GOAWAY of a stream": HELLO + frame(GOAWAY, 0, 1, bytes(8)),
     "data of the connection": HELLO + data(b"x", 0),
     "data of a stream to come": HELLO + data(b"x", 3),
     "data of an even stream": HELLO + data(b"x", 2),
@@ -557,6 +557,6 @@ def test_every_bit_of_a_conversation():
 def test_every_length_of_a_conversation():
     for length in range(len(CONVERSATION)):
         kinds = survive([CONVERSATION[:length]])
-        assert set(kinds) <= {Outcome, ConnectionFailed, ProtocolError, CallRefused}
+        assert set(kinds) <= {Outcome, ConnectionFailed, ProtocolError, StreamRefused}
     rest = random.Random(5)
     survive([rest.randbytes(1000) for _ in range(100)])

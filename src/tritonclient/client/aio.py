@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .. import messages as m
 from ..errors import ConnectionFailed, DeadlineExceeded, Unavailable
-from ..transport.aio.http_transport import HttpTransport
-from ..transport.call import NO_OPTIONS, Call, Grpcio, KeepAlive, Options, Settings, check_timeout
+from ..transport.aio.transport import Transport
+from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.endpoint import Security, security
+from ..transport.settings import Grpcio, KeepAlive, Settings, check_timeout
 from . import flows
+from .infer_calls import InferCalls
 from .inference import InferResult, TensorLike
 from .model_spec import ModelSpec
 from .options import (
@@ -31,7 +33,6 @@ from .options import (
     stream_requests,
     transport_options,
 )
-from .templates import InferCalls
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -48,14 +49,10 @@ def _transport(
     secured = security(tls, settings.endpoint)
     if grpcio is not None:
         check_grpcio(grpcio, tls, max_connections)
-        from ..transport.grpcio.transport import AsyncGrpcioTransport
+        from ..transport.grpcio.aio import AsyncGrpcioTransport
 
         return AsyncGrpcioTransport(check_grpc(settings), grpcio, tls=secured)
-    if settings.endpoint.protocol == "http":
-        return HttpTransport(settings, tls=secured, max_connections=max_connections)
-    from ..transport.aio.grpc_transport import GrpcTransport
-
-    return GrpcTransport(check_grpc(settings), tls=secured, max_connections=max_connections)
+    return Transport(settings, tls=secured, max_connections=max_connections)
 
 
 class AsyncClient:
@@ -153,7 +150,7 @@ class AsyncClient:
                 self._url, model, inputs, version, outputs, options, seconds
             )
             return await self._run(flow, carrying)
-        call = self._calls.make(model, inputs, version, outputs, options)
+        call = self._calls.build(model, inputs, version, outputs, options)
         answer = await self._transport.send(call, self._seconds(timeout))
         return InferResult(answer, self._url, call.request)
 
@@ -167,7 +164,7 @@ class AsyncClient:
         **options: Unpack[InferOptions],
     ) -> Call[m.InferResponse]:
         """Build an inference request once, to send it many times; see `Client.prepare`."""
-        return self._calls.make_lasting(model, inputs, version, outputs, options)
+        return self._calls.build_prepared(model, inputs, version, outputs, options)
 
     async def infer_prepared(
         self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
@@ -195,7 +192,7 @@ class AsyncClient:
                 self._url, model, inputs, version, outputs, options, seconds
             )
             return asyncio.get_running_loop().create_task(self._run(flow, carrying))
-        call = self._calls.make(model, inputs, version, outputs, options)
+        call = self._calls.build(model, inputs, version, outputs, options)
         return asyncio.get_running_loop().create_task(self.infer_prepared(call, timeout=timeout))
 
     @overload

@@ -9,19 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from .. import messages as m
 from ..errors import ConnectionFailed, DeadlineExceeded, Unavailable
 from ..transport.blocking.transport import Transport
-from ..transport.call import (
-    NO_OPTIONS,
-    Call,
-    Grpcio,
-    KeepAlive,
-    Options,
-    Settings,
-    check_limit,
-    check_timeout,
-)
+from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.endpoint import Security, security
+from ..transport.settings import Grpcio, KeepAlive, Settings, check_limit, check_timeout
 from . import flows
 from .executor import Workers
+from .infer_calls import InferCalls
 from .inference import InferResult, TensorLike
 from .model_spec import ModelSpec
 from .options import (
@@ -40,7 +33,6 @@ from .options import (
     stream_requests,
     transport_options,
 )
-from .templates import InferCalls
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -60,7 +52,7 @@ def _transport(
     if grpcio is None:
         return Transport(settings, tls=secured, max_connections=max_connections)
     check_grpcio(grpcio, tls, max_connections)
-    from ..transport.grpcio.transport import GrpcioTransport
+    from ..transport.grpcio.blocking import GrpcioTransport
 
     # It has the same methods, for calls of its own protocol.
     return GrpcioTransport(check_grpc(settings), grpcio, tls=secured)  # type: ignore[return-value]
@@ -220,7 +212,7 @@ class Client:
                 self._url, model, inputs, version, outputs, options, seconds
             )
             return self._run(flow, carrying)
-        call = self._calls.make(model, inputs, version, outputs, options)
+        call = self._calls.build(model, inputs, version, outputs, options)
         answer = self._transport.send(call, self._seconds(timeout))
         return InferResult(answer, self._url, call.request)
 
@@ -238,7 +230,7 @@ class Client:
         Takes the arguments of `infer`, except `timeout`. Contiguous arrays are referred to, so a
         later send carries what they hold by then; BYTES and BF16 are packed now.
         """
-        return self._calls.make_lasting(model, inputs, version, outputs, options)
+        return self._calls.build_prepared(model, inputs, version, outputs, options)
 
     def infer_prepared(
         self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
@@ -269,7 +261,7 @@ class Client:
                 self._url, model, inputs, version, outputs, options, seconds
             )
             return self._workers.submit(self._run, flow, carrying)
-        call = self._calls.make(model, inputs, version, outputs, options)
+        call = self._calls.build(model, inputs, version, outputs, options)
         return self._workers.submit(self.infer_prepared, call, timeout=timeout)
 
     @overload

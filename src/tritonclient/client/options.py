@@ -8,18 +8,17 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict
 
 from ..messages import Infer, LoadModel, Parameter
-from ..transport.call import (
-    NO_OPTIONS,
+from ..transport.call import NO_OPTIONS, Options
+from ..transport.endpoint import Security, parse_url
+from ..transport.http_call import HttpSettings
+from ..transport.settings import (
     Grpcio,
     KeepAlive,
-    Options,
     Settings,
     check_limit,
     check_timeout,
     response_limits,
 )
-from ..transport.endpoint import Security, parse_url
-from ..transport.http_call import HttpSettings
 from .inference import request as make_request
 
 if TYPE_CHECKING:

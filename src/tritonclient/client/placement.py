@@ -31,7 +31,8 @@ from ..errors import (
 )
 from ..messages import Infer, InferResponse, InferTensor, RequestedOutput
 from ..shm.blocks import ALIGNMENT, Block, Segment, new_segment, take
-from ..transport.call import Options, check_limit, note
+from ..transport.call import Options, log_debug
+from ..transport.settings import check_limit
 from .flows import Flow, describe_model
 from .inference import InferResult, TensorLike, make_input
 from .inference import request as make_request
@@ -315,7 +316,7 @@ class Pool:
             try:
                 yield segment.unregistration(), _CLOSE_PATIENCE
             except InferenceServerException as error:
-                note("region %s was not unregistered: %s", segment.name, error)
+                log_debug("region %s was not unregistered: %s", segment.name, error)
 
 
 def _is_plain(output: RequestedOutput) -> bool:

@@ -1,8 +1,8 @@
 """HTTP/1.1, client side, as a state machine without I/O.
 
-One `Http1` stands for one connection and carries one exchange at a time. A driver takes what
-`start` returns and sends it, reads into `get_buffer()`, reports with `buffer_updated(n)` or
-`eof_received()`, and stops when `response` is there:
+One `Http1` is one connection and carries one exchange at a time. A driver calls `start`, sends
+`data_to_send()`, reads into `get_buffer()`, reports with `buffer_updated(n)` or
+`eof_received()`, and stops when `response` is set:
 
     IDLE --start--> HEAD --> LENGTH | CHUNKED | UNTIL_EOF --> IDLE, or CLOSED
                      ^ |
@@ -144,8 +144,6 @@ class Http1:
             the tensors begin; their memory is aligned there.
     """
 
-    numbers_calls = False
-
     __slots__ = (
         "_body",
         "_buffer",
@@ -156,14 +154,12 @@ class Http1:
         "_max_body",
         "_max_content",
         "_offset_header",
+        "_out",
         "_parts",
         "_received",
         "_searched",
         "_start",
         "_state",
-        "doubtful",
-        "ping_pending",
-        "pings",
         "response",
     )
 
@@ -187,49 +183,41 @@ class Http1:
         self._parts = _NO_PARTS
         self._chunk_left = 0
         self._interim = 0
+        self._out: list[Buffer] = []
         self.response: Response | None = None
-        self.ping_pending = self.doubtful = False  # HTTP/1.1 has no pings
-        self.pings = 0
 
     @property
     def reusable(self) -> bool:
         """Whether the connection can carry another exchange."""
         return self._state is _IDLE
 
+    @property
+    def pending(self) -> bool:
+        """True if there is something to send."""
+        return bool(self._out)
+
     def data_to_send(self) -> list[Buffer]:
-        """Nothing, see `pending`."""
-        return []
-
-    def cancel_all(self) -> bool:
-        """False: an exchange can only be ended together with its connection."""
-        return False
-
-    #: Whether there is more to send: all of it is given by `start`.
-    pending = False
-    #: Why the server takes no more calls, which HTTP/1.1 has no way to say.
-    farewell = ""
-
-    def ping(self) -> None:
-        """Nothing."""
+        """Return what is to be sent now; all of it has to be sent."""
+        out, self._out = self._out, []
+        return out
 
     @property
     def length_known(self) -> bool:
         """Whether all of what `get_buffer` gives belongs to the answer's body."""
         return self._state is _LENGTH
 
-    def start(self, head: bytes, body: Iterable[Buffer] = ()) -> list[Buffer]:
-        """Begin an exchange; what to send is the head (`encode_head`) and the body's buffers."""
+    def start(self, head: bytes, body: Iterable[Buffer] = ()) -> None:
+        """Begin an exchange: queue a head (of `encode_head`) and the body's buffers."""
         if self._state is not _IDLE:
             raise RuntimeError(f"an exchange can't begin in state {self._state.name}")
         self._state = _HEAD
         self._interim = 0
         self.response = None
-        return [head, *body]
+        self._out = [head, *body]
 
-    def abandon(self) -> bool:
-        """Give the connection up although the answer is there; always True."""
+    def mark_unusable(self) -> None:
+        """Allow no further exchange on the connection, although the response is complete."""
         self._state = _CLOSED
-        return True
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:
         """Where the next received bytes go."""

@@ -71,15 +71,12 @@ class Http2(Answers):
         max_streams: how many the server allows at a time; 0 until it has told its settings.
         ping_pending: whether a ping of ours is unanswered.
         pings: pings that were sent since a call last sent anything.
-        doubtful: whether the answer to `probe` has not come yet.
+        unverified: whether the answer to `send_liveness_probe` has not come yet.
         unacknowledged: frames of settings of ours that the peer has not acknowledged yet.
-        farewell: why the peer takes no more calls, if it said so.
+        goaway_message: why the peer takes no more calls, if it said so.
         length_known: whether the peer will fill all of what `get_buffer` gave last.
         reusable: whether the connection can carry another call.
-        numbers_calls: that answers name their calls, as those of HTTP/1.1 do not.
     """
-
-    numbers_calls = True
 
     __slots__ = (
         "_data_ends",
@@ -155,7 +152,7 @@ class Http2(Answers):
         Raises:
             ConnectionFailed: calls were in work.
         """
-        reason = f": {self.farewell}" if self.farewell else ""
+        reason = f": {self.goaway_message}" if self.goaway_message else ""
         if self._first and self._start == self._end:
             reason = " before it said anything; is this a port for gRPC, with TLS or without?"
         busy = bool(self.streams)

@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from ..datatypes import Buffer
-from ..errors import CallRefused, InferenceServerException, ProtocolError
+from ..errors import InferenceServerException, ProtocolError, StreamRefused
 from .coding import Compressed, Waiting, compress
 from .header_block import Fields, decode
 
@@ -397,7 +397,7 @@ def plain_outcome(first: bytes, last: bytes) -> Outcome | None:
 def reset_error(code: int) -> InferenceServerException | Outcome:
     """What a RST_STREAM with this error code means."""
     if code == 0x7:
-        return CallRefused("the server refused the stream")
+        return StreamRefused("the server refused the stream")
     if code == 0x8:
         return Outcome(1, "the server cancelled the stream", None, {}, {})
     # gRPC's own mapping (section "Errors" of its HTTP/2 document).

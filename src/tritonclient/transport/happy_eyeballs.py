@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 #: enough time for all addresses, at least.
 ATTEMPT_DELAY = 0.25
 SHORTEST_DELAY = 0.01
+#: Seconds between tries at a unix socket whose queue is full: there is nothing to wait for.
+QUEUE_PAUSE = 0.01
 #: Addresses tried at most, as each takes a socket and the name's server chooses how many there are.
 MAX_ADDRESSES = 64
 #: Failures told in an error.

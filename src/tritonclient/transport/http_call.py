@@ -21,8 +21,9 @@ from ..engine.header_faults import shown_name, wrong_type
 from ..engine.http1 import Http1, Response, begin_head, encode_fields
 from ..errors import ServerError
 from ..messages import Request
-from .call import NO_OPTIONS, KeepAlive, Options, check_limit, check_size
+from .call import NO_OPTIONS, Options
 from .endpoint import Endpoint
+from .settings import KeepAlive, check_limit, check_size
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -144,9 +145,9 @@ class HttpCall(Generic[T]):
         call.idempotent = self.idempotent
         return call
 
-    def start(self, engine: Http1, timeout: float | None) -> list[Buffer]:
-        """Begin the exchange; what to send. HTTP has no header for the timeout."""
-        return engine.start(self._head, self._body)
+    def start(self, engine: Http1, timeout: float | None) -> None:
+        """Begin the exchange on an engine. HTTP has no header for the timeout."""
+        engine.start(self._head, self._body)
 
     def compressed(self, response: Response) -> Compressed | None:
         """The body if it is to be decompressed before `finish`."""
@@ -162,7 +163,7 @@ class HttpCall(Generic[T]):
         answer = rest.HttpResponse(response.status, response.headers, (response.content(),))
         return rest.decode_response(self.request, answer)
 
-    def trusts(self, error: BaseException) -> bool:
+    def connection_reusable_after(self, error: BaseException) -> bool:
         """Whether the answer behind an error is a v2 server's, so that its connection can go on.
 
         A refusal is a JSON object or empty. A page of HTML comes from something in between, and

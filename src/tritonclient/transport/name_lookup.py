@@ -1,4 +1,4 @@
-"""Looking up names within a deadline.
+"""Name lookups within a deadline, on threads that both runtimes share.
 
 getaddrinfo() can't be stopped, and waits ten seconds and more for a name server that is silent. So
 it runs on a thread that nobody has to wait for. Those threads are daemons, which let a program
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-from ..errors import DeadlineExceeded
+from .deadline import late, looking_up
 from .happy_eyeballs import Address, interleaved
 
 #: Threads at a time, for one name and in all. Further look-ups wait for one to end.
@@ -122,13 +122,8 @@ def within(host: str, port: int, seconds: float) -> list[Address]:
     finally:
         leave(lookup, done.set)
     if not lookup.done:
-        raise too_late(host)
+        raise late(looking_up(host))
     return lookup.result()
-
-
-def too_late(host: str) -> DeadlineExceeded:
-    """The error to raise when a name is not looked up in time."""
-    return DeadlineExceeded(f"the deadline passed during the name lookup of {host!r}")
 
 
 # The lock is held in those below

@@ -1,14 +1,13 @@
-"""Decompressing answers without holding up an event loop: what takes long is done on a thread."""
+"""Decompression of responses that does not block the event loop: long work runs on a thread."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from asyncio import Future
 
 from ...engine.coding import Compressed
-from ...errors import Cancelled, DeadlineExceeded
-from ..blocking.decompressing import TOO_LATE
+from ...errors import Cancelled
+from ..deadline import DECOMPRESSING, late, seconds_left
 
 
 async def decompress(compressed: Compressed, deadline: float) -> None:
@@ -48,14 +47,14 @@ class Decompressing:
             self._working = loop.run_in_executor(None, self._work)
             self._working.add_done_callback(_look)
         # The thread may have to wait for its turn, so that the time is kept here.
-        left = None if deadline == math.inf else max(0.0, deadline - loop.time())
+        left = seconds_left(deadline, loop.time())
         if self._working is not None:
             await asyncio.wait([self._working], timeout=left)
         if self._stopped or self._working is None:
             raise Cancelled("decompressing the answer was stopped")
         if not self._working.done():
             self.stop()
-            raise DeadlineExceeded(TOO_LATE)
+            raise late(DECOMPRESSING)
         self._working.result()
 
     def stop(self) -> None:

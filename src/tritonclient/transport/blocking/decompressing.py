@@ -1,17 +1,15 @@
-"""Decompressing answers within the deadline of their call."""
+"""Decompression of responses within the deadline of their call."""
 
 from __future__ import annotations
 
 from time import monotonic
 
 from ...engine.coding import Compressed
-from ...errors import DeadlineExceeded
-
-TOO_LATE = "the deadline passed while decompressing the answer"
+from ..deadline import DECOMPRESSING, late
 
 
 def decompress(compressed: Compressed, deadline: float) -> None:
-    """Decompress a body in steps, between which the monotonic clock is looked at.
+    """Decompress a body in steps, and check the deadline between them.
 
     Raises:
         DeadlineExceeded: it takes too long.
@@ -19,4 +17,4 @@ def decompress(compressed: Compressed, deadline: float) -> None:
     """
     while not compressed.step():
         if monotonic() >= deadline:
-            raise DeadlineExceeded(TOO_LATE)
+            raise late(DECOMPRESSING)

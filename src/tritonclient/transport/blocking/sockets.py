@@ -11,39 +11,31 @@ import contextlib
 import math
 import socket
 import struct
-import sys
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
 
 from ...datatypes import Buffer
 from ...errors import DeadlineExceeded
-from ..call import unreachable
-from ..endpoint import TLS, Endpoint
-from ..polling import IN, Poll, looker, poller
-from .connecting import connect_any
+from ..deadline import late, silent
+from ..polling import IN, Poll, poller, readable_check, unacknowledged_bytes
 
 #: sendmsg takes no more buffers than IOV_MAX, which is 1024 on Linux and macOS.
 _MAX_BUFFERS = 512
-_TOO_LATE = "the deadline passed before the answer was there"
 
 
 class Stream:
     """A non-blocking socket that is waited for with poll(); works on every platform.
 
     Attributes:
-        has_input: tells whether the peer has closed the connection, or sent something.
-        silence: how many seconds at a time may be waited for the peer, whatever the deadline.
-        tells_untaken: whether there is `untaken`.
+        has_input: true if the peer has closed the connection, or sent something.
+        silence: the longest wait for the peer, in seconds, whatever the deadline.
     """
-
-    tells_untaken = False
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.silence = math.inf
         self._poll: Poll = poller(sock)
-        self.has_input: Callable[[], object] = looker(sock)
+        self.has_input: Callable[[], object] = readable_check(sock)
 
     def send_some(self, buffers: list[Buffer]) -> int:
         """Send what can be sent now; BlockingIOError when that is nothing."""
@@ -80,12 +72,12 @@ class Stream:
 
     def _too_late(self, deadline: float) -> DeadlineExceeded:
         if monotonic() < deadline:
-            return DeadlineExceeded(f"nothing came or went for {self.silence:g} s")
-        return DeadlineExceeded(_TOO_LATE)
+            return silent(self.silence)
+        return late()
 
-    def untaken(self) -> int:
-        """How many bytes of what was sent the peer's system has not taken."""
-        raise NotImplementedError
+    def unacknowledged_bytes(self) -> int | None:
+        """Return how many sent bytes the peer's kernel has not acknowledged; None if unknown."""
+        return None
 
     def close(self) -> None:
         self.sock.close()
@@ -105,8 +97,6 @@ class PlainStream(Stream):
     eighth of its time late, it is set to 7/8, and poll() waits for the rest.
     """
 
-    tells_untaken = sys.platform == "linux"
-
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         sock.setblocking(True)
@@ -120,11 +110,8 @@ class PlainStream(Stream):
     def receive_now(self, buffer: memoryview) -> int:
         return self.sock.recv_into(buffer, 0, socket.MSG_DONTWAIT)
 
-    def untaken(self) -> int:
-        from fcntl import ioctl
-        from termios import TIOCOUTQ
-
-        return int.from_bytes(ioctl(self.sock, TIOCOUTQ, bytes(4)), sys.byteorder)
+    def unacknowledged_bytes(self) -> int | None:
+        return unacknowledged_bytes(self.sock)
 
     def receive(self, buffer: memoryview, deadline: float, whole: bool = False) -> int:
         now = monotonic()
@@ -151,7 +138,7 @@ class PlainStream(Stream):
 
     def _set_patience(self, seconds: float) -> None:
         if seconds <= 0:
-            raise DeadlineExceeded(_TOO_LATE)
+            raise late()
         # The zero that means "for ever" must not come of rounding.
         armed = min(seconds, 1e8) * 7 / 8
         microseconds = 0 if seconds == math.inf else max(1, math.ceil(armed * 1e6))
@@ -169,45 +156,16 @@ def wait(poll: Poll, events: int, deadline: float) -> int:
     while True:
         left = deadline - monotonic()
         if left <= 0:
-            raise DeadlineExceeded(_TOO_LATE)
+            raise late()
         # Rounded up, so as not to spin through the last millisecond.
         if ready := poll(events, math.ceil(min(left, 86400) * 1000)):
             return ready
 
 
-def behind(buffers: list[Buffer], count: int) -> list[Buffer]:
-    """What is left of buffers after their first `count` bytes."""
+def drop_first(buffers: list[Buffer], count: int) -> list[Buffer]:
+    """Return buffers without their first `count` bytes."""
     for index, buffer in enumerate(buffers):
         if count < len(buffer):
             return [memoryview(buffer)[count:], *buffers[index + 1 :]]
         count -= len(buffer)
     return []
-
-
-# Connecting
-
-
-def connect(endpoint: Endpoint, tls: TLS, context: Any, deadline: float) -> Stream:
-    """A stream to an endpoint.
-
-    Args:
-        context: the `ssl.SSLContext` of `tls`, or None for no TLS.
-
-    Raises:
-        ConnectionFailed: nobody answers there, or the TLS handshake failed.
-        DeadlineExceeded: it took too long.
-    """
-    try:
-        sock = connect_any(endpoint, deadline)
-    except DeadlineExceeded:  # an OSError as well
-        raise
-    except (OSError, UnicodeError) as error:
-        raise unreachable(error) from error
-    if context is not None:
-        from .tls import handshake  # ssl takes longer to import than all of this package
-
-        try:
-            return handshake(sock, context, tls.server_name or endpoint.server_name, deadline)
-        except DeadlineExceeded:
-            raise DeadlineExceeded("the deadline passed during the TLS handshake") from None
-    return PlainStream(sock) if sys.platform in ("linux", "darwin") else Stream(sock)
