@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from .client.aio_stream import AsyncInferStream
     from .client.blocking import Client, Model
     from .client.blocking_stream import InferStream
-    from .client.inference import Classification, InferResult, Tensor, request
+    from .client.requests import Tensor, request
+    from .client.results import Classification, InferResult
     from .client.shared_memory import AsyncSharedMemory, SharedMemory
     from .client.shared_tensor import SharedTensor
     from .errors import (
@@ -96,10 +97,10 @@ _HOMES = {
     "AsyncInferStream": "client.aio_stream",
     "AsyncModel": "client.aio",
     "AsyncSharedMemory": "client.shared_memory",
-    "Classification": "client.inference",
+    "Classification": "client.results",
     "Client": "client.blocking",
     "Grpcio": "transport.settings",
-    "InferResult": "client.inference",
+    "InferResult": "client.results",
     "InferStream": "client.blocking_stream",
     "KeepAlive": "transport.settings",
     "Model": "client.blocking",
@@ -107,8 +108,8 @@ _HOMES = {
     "SharedMemory": "client.shared_memory",
     "SharedTensor": "client.shared_tensor",
     "TLS": "transport.endpoint",
-    "Tensor": "client.inference",
-    "request": "client.inference",
+    "Tensor": "client.requests",
+    "request": "client.requests",
 }
 
 

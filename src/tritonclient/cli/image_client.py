@@ -20,9 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..client.aio import AsyncClient
-from ..client.blocking import Client
-from ..client.inference import Classification, InferResult, Tensor, request
+from .. import AsyncClient, Classification, Client, InferResult, Tensor, request
 from ..client.model_spec import ModelSpec
 from ..errors import InferenceServerException, ProtocolError
 from ..messages import ModelMetadata, RequestedOutput, TensorMetadata

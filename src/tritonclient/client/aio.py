@@ -15,7 +15,6 @@ from ..transport.endpoint import Security, security
 from ..transport.settings import Grpcio, KeepAlive, Settings, check_timeout
 from . import flows
 from .infer_calls import InferCalls
-from .inference import InferResult, TensorLike
 from .model_spec import ModelSpec
 from .options import (
     CLIENT_DEFAULT,
@@ -28,11 +27,13 @@ from .options import (
     check_grpcio,
     check_streams,
     load_request,
+    make_transport_options,
     settings,
     split,
     stream_requests,
-    transport_options,
 )
+from .requests import TensorLike
+from .results import InferResult
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -119,7 +120,7 @@ class AsyncClient:
         query: Mapping[str, Any] | None = None,
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
-        call = self._transport.prepare(request, transport_options(headers, query))
+        call = self._transport.prepare(request, make_transport_options(headers, query))
         return await self._transport.send(call, self._seconds(timeout))  # type: ignore[no-any-return]
 
     def _seconds(self, timeout: Timeout) -> float | None:
@@ -146,10 +147,10 @@ class AsyncClient:
         """Run a model; see `Client.infer`."""
         if options and (memory := options.pop("shared_memory", None)) is not None:
             seconds = self._seconds(timeout)
-            flow, carrying = memory.inference(
+            flow, transport_options = memory.inference(
                 self._url, model, inputs, version, outputs, options, seconds
             )
-            return await self._run(flow, carrying)
+            return await self._run(flow, transport_options)
         call = self._calls.build(model, inputs, version, outputs, options)
         answer = await self._transport.send(call, self._seconds(timeout))
         return InferResult(answer, self._url, call.request)
@@ -188,10 +189,10 @@ class AsyncClient:
         """
         if options and (memory := options.pop("shared_memory", None)) is not None:
             seconds = self._seconds(timeout)
-            flow, carrying = memory.inference(
+            flow, transport_options = memory.inference(
                 self._url, model, inputs, version, outputs, options, seconds
             )
-            return asyncio.get_running_loop().create_task(self._run(flow, carrying))
+            return asyncio.get_running_loop().create_task(self._run(flow, transport_options))
         call = self._calls.build(model, inputs, version, outputs, options)
         return asyncio.get_running_loop().create_task(self.infer_prepared(call, timeout=timeout))
 
@@ -236,9 +237,9 @@ class AsyncClient:
         See `Client.stream`. Requests may also come from an asynchronous iterable; they are taken
         by a task.
         """
-        arguments, carrying = split(options)
+        arguments, transport_options = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
-        return self._open_stream(carrying, timeout, response_timeout, requests)
+        return self._open_stream(transport_options, timeout, response_timeout, requests)
 
     def open_stream(
         self,
@@ -249,8 +250,8 @@ class AsyncClient:
         request_compression: str | None = None,
     ) -> AsyncInferStream:
         """A stream on which requests are sent one by one; see `Client.open_stream`."""
-        carrying = transport_options(headers, request_compression=request_compression)
-        return self._open_stream(carrying, timeout, response_timeout)
+        transport_options = make_transport_options(headers, request_compression=request_compression)
+        return self._open_stream(transport_options, timeout, response_timeout)
 
     def _open_stream(
         self,
@@ -280,7 +281,7 @@ class AsyncClient:
     ) -> AsyncModel:
         """A handle on a model, which knows and checks its inputs and outputs."""
         flow = flows.describe_model(name, version, self._seconds(timeout))
-        return AsyncModel(self, await self._run(flow, transport_options(headers, query)))
+        return AsyncModel(self, await self._run(flow, make_transport_options(headers, query)))
 
     # Health
 
@@ -321,7 +322,7 @@ class AsyncClient:
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         flow = flows.wait_until_ready(self._url, model, version, seconds)
-        await self._run(flow, transport_options(headers, query))
+        await self._run(flow, make_transport_options(headers, query))
 
     # Metadata, configuration, statistics
 

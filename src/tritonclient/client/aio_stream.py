@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..errors import InferenceServerException
 from ..transport.call import AsyncGrpcStream
 from .blocking_stream import StreamRequest, message_of, result_of
-from .inference import InferResult
-from .inference import request as make_request
+from .requests import request as make_request
+from .results import InferResult
 
 if TYPE_CHECKING:
     from typing_extensions import Self

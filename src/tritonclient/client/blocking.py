@@ -15,7 +15,6 @@ from ..transport.settings import Grpcio, KeepAlive, Settings, check_limit, check
 from . import flows
 from .executor import Workers
 from .infer_calls import InferCalls
-from .inference import InferResult, TensorLike
 from .model_spec import ModelSpec
 from .options import (
     CLIENT_DEFAULT,
@@ -28,11 +27,13 @@ from .options import (
     check_grpcio,
     check_streams,
     load_request,
+    make_transport_options,
     settings,
     split,
     stream_requests,
-    transport_options,
 )
+from .requests import TensorLike
+from .results import InferResult
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -152,7 +153,7 @@ class Client:
         query: Mapping[str, Any] | None = None,
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
-        call = self._transport.prepare(request, transport_options(headers, query))
+        call = self._transport.prepare(request, make_transport_options(headers, query))
         return self._transport.send(call, self._seconds(timeout))
 
     def _seconds(self, timeout: Timeout) -> float | None:
@@ -208,10 +209,10 @@ class Client:
         """
         if options and (memory := options.pop("shared_memory", None)) is not None:
             seconds = self._seconds(timeout)
-            flow, carrying = memory.inference(
+            flow, transport_options = memory.inference(
                 self._url, model, inputs, version, outputs, options, seconds
             )
-            return self._run(flow, carrying)
+            return self._run(flow, transport_options)
         call = self._calls.build(model, inputs, version, outputs, options)
         answer = self._transport.send(call, self._seconds(timeout))
         return InferResult(answer, self._url, call.request)
@@ -257,10 +258,10 @@ class Client:
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         if options and (memory := options.pop("shared_memory", None)) is not None:
-            flow, carrying = memory.inference(
+            flow, transport_options = memory.inference(
                 self._url, model, inputs, version, outputs, options, seconds
             )
-            return self._workers.submit(self._run, flow, carrying)
+            return self._workers.submit(self._run, flow, transport_options)
         call = self._calls.build(model, inputs, version, outputs, options)
         return self._workers.submit(self.infer_prepared, call, timeout=timeout)
 
@@ -322,9 +323,9 @@ class Client:
                 its `request_id` and without a status, which streams do not tell; the iteration can
                 go on. All else ends the stream.
         """
-        arguments, carrying = split(options)
+        arguments, transport_options = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
-        return self._open_stream(carrying, timeout, response_timeout).feed(requests)
+        return self._open_stream(transport_options, timeout, response_timeout).feed(requests)
 
     def open_stream(
         self,
@@ -338,8 +339,8 @@ class Client:
 
         Takes the arguments of `stream` that concern the whole stream.
         """
-        carrying = transport_options(headers, request_compression=request_compression)
-        return self._open_stream(carrying, timeout, response_timeout)
+        transport_options = make_transport_options(headers, request_compression=request_compression)
+        return self._open_stream(transport_options, timeout, response_timeout)
 
     def _open_stream(
         self, options: Options, timeout: float | None, response_timeout: Timeout
@@ -362,7 +363,7 @@ class Client:
     ) -> Model:
         """A handle on a model, which knows and checks its inputs and outputs."""
         flow = flows.describe_model(name, version, self._seconds(timeout))
-        return Model(self, self._run(flow, transport_options(headers, query)))
+        return Model(self, self._run(flow, make_transport_options(headers, query)))
 
     # Health
 
@@ -401,7 +402,7 @@ class Client:
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         flow = flows.wait_until_ready(self._url, model, version, seconds)
-        self._run(flow, transport_options(headers, query))
+        self._run(flow, make_transport_options(headers, query))
 
     # Metadata, configuration, statistics
 

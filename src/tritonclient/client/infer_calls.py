@@ -10,9 +10,9 @@ from numpy import ndarray
 from ..datatypes import Buffer, is_wire
 from ..messages import Infer, InferResponse, RequestedOutput
 from ..transport.call import Call, Options
-from .inference import TensorLike
-from .inference import request as make_request
 from .options import InferOptions, split
+from .requests import TensorLike
+from .requests import request as make_request
 from .templates import TemplateCache
 
 InferCall: TypeAlias = Call[InferResponse]

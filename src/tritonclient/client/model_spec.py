@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ProtocolError
 from ..messages import InferTensor, ModelMetadata, RequestedOutput, TensorMetadata
-from .inference import Tensor, TensorLike, as_array, convert, make_input
+from .requests import Tensor, TensorLike, as_array, convert, make_input
 
 
 @dataclass(frozen=True, slots=True)

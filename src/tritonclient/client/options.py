@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterable, Iterable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict
 
 from ..messages import Infer, LoadModel, Parameter
 from ..transport.call import NO_OPTIONS, Options
@@ -19,11 +19,12 @@ from ..transport.settings import (
     check_timeout,
     response_limits,
 )
-from .inference import request as make_request
+from .requests import request as make_request
 
 if TYPE_CHECKING:
     from ..transport.grpc_call import GrpcSettings
-    from .placement import Pool
+    from .flows import Flow
+    from .results import InferResult
 
 
 class _ClientDefault(Enum):
@@ -41,6 +42,21 @@ CLIENT_DEFAULT: Final = _ClientDefault.CLIENT_DEFAULT
 
 #: Seconds for a whole call, None for no limit.
 Timeout: TypeAlias = "float | _ClientDefault | None"
+
+
+class TensorPlacement(Protocol):
+    """Places the tensors of a call in shared memory; see `SharedMemory`."""
+
+    def inference(
+        self,
+        url: str,
+        model: str,
+        inputs: Mapping[str, Any],
+        version: str,
+        outputs: Any,
+        options: Mapping[str, Any],
+        seconds: float | None,
+    ) -> tuple[Flow[InferResult], Options]: ...
 
 
 class CallOptions(TypedDict, total=False):
@@ -71,7 +87,7 @@ class InferOptions(TypedDict, total=False):
     query: Mapping[str, Any] | None
     request_compression: str | None
     response_compression: str | None
-    shared_memory: Pool | None
+    shared_memory: TensorPlacement | None
 
 
 class StreamOptions(InferOptions, total=False):
@@ -81,12 +97,12 @@ class StreamOptions(InferOptions, total=False):
 
 
 _KNOWN = StreamOptions.__optional_keys__
-#: What of all options concerns the carrying of a call rather than the request.
-CARRYING = ("headers", "query", "request_compression", "response_compression")
+#: The options that concern the transport of a call rather than the request.
+TRANSPORT_OPTIONS = ("headers", "query", "request_compression", "response_compression")
 
 
 def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
-    """The options of a request, and those of its transport."""
+    """Return the options of a request, and those of its transport."""
     for name in options:
         if name not in _KNOWN:
             expected = ", ".join(sorted({"version", "outputs", "timeout", *_KNOWN}))
@@ -94,8 +110,8 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     arguments = dict(options)
     if arguments.pop("shared_memory", None) is not None:
         raise ValueError("shared_memory is for infer and submit; other requests take SharedTensors")
-    carrying = {name: arguments.pop(name) for name in CARRYING if name in arguments}
-    return arguments, transport_options(**carrying)
+    transport = {name: arguments.pop(name) for name in TRANSPORT_OPTIONS if name in arguments}
+    return arguments, make_transport_options(**transport)
 
 
 def stream_requests(
@@ -105,7 +121,7 @@ def stream_requests(
     outputs: Any,
     arguments: dict[str, Any],
 ) -> Any:
-    """The requests that the arguments of `Client.stream` make.
+    """Return the requests of the arguments of `Client.stream`.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.
@@ -123,20 +139,20 @@ def stream_requests(
     return model
 
 
-def transport_options(
+def make_transport_options(
     headers: Mapping[str, str | bytes] | None = None,
     query: Mapping[str, Any] | None = None,
     request_compression: str | None = None,
     response_compression: str | None = None,
 ) -> Options:
-    """The transport's options that these arguments make."""
+    """Return the transport's options of these arguments."""
     if not (headers or query or request_compression or response_compression):
         return NO_OPTIONS
     return Options(headers or {}, query or {}, request_compression, response_compression)
 
 
 def check_grpc(settings: Settings) -> GrpcSettings:
-    """The settings of a client that is to use grpcio; raises when they are not gRPC's."""
+    """Return the settings of a client that uses grpcio; raise if they are not gRPC's."""
     from ..transport.grpc_call import GrpcSettings
 
     if not isinstance(settings, GrpcSettings):
@@ -175,7 +191,7 @@ def load_request(
     config: str | Mapping[str, Any] | None,
     files: Mapping[str, bytes] | None,
 ) -> LoadModel:
-    """The request that the arguments of `Client.load_model` make.
+    """Return the request of the arguments of `Client.load_model`.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.
@@ -198,7 +214,7 @@ def settings(
     max_response_size: int | None,
     keep_alive: KeepAlive | None,
 ) -> Settings:
-    """The settings of a client's transport.
+    """Return the settings of a client's transport.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.

@@ -134,16 +134,17 @@ class Connection(BaseConnection):
             InferenceServerException: see `errors`.
         """
         self.deadline = deadline
-        self._unacknowledged = self.lost.done()
         answer = self._answer = self._loop.create_future()
         try:
             if self._failure is not None and not self.reused:
                 raise self._failure  # what the server said first is not HTTP
             if self.lost.done():
+                self._unacknowledged = True
                 raise ConnectionFailed("the connection was lost")
-            call.start(self.engine, timeout)
+            engine = self.engine
+            call.start(engine, timeout)
             self._began = self._written
-            buffers = gather(self.engine.data_to_send())
+            buffers = gather(engine.data_to_send())
             if len(buffers) == 1 and len(buffers[0]) <= _PIECE:
                 self._write(buffers[0])
             else:
@@ -154,6 +155,8 @@ class Connection(BaseConnection):
                 await decompress(compressed, deadline)
             return call.finish(response)
         except BaseException as error:
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # if nobody awaited it, a cancellation went first
             if not call.connection_reusable_after(error):
                 self.engine.mark_unusable()
             if isinstance(error, ConnectionFailed):
@@ -161,8 +164,6 @@ class Connection(BaseConnection):
             raise
         finally:
             self._answer, self.deadline = None, math.inf
-            if answer.done() and not answer.cancelled():
-                answer.exception()  # if nobody awaited it, a cancellation went first
 
     def _write(self, data: Buffer) -> None:
         self.transport.write(data)

@@ -109,8 +109,7 @@ class Transport:
                 reused = connection.reused
                 try:
                     pool.watch(deadline)
-                    result: T = await connection.exchange(call, timeout, deadline)
-                    return result
+                    return await connection.exchange(call, timeout, deadline)  # type: ignore[no-any-return]
                 except ConnectionFailed as error:
                     if not may_resend(
                         error,

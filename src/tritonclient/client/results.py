@@ -1,0 +1,190 @@
+"""Inference results: responses as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..datatypes import Array, pack, unpack
+from ..errors import ProtocolError
+from ..messages import InferResponse, InferTensor, Parameter, Request, RequestedOutput
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """One of the best classes of a classification; `label` is "" if the model has no labels."""
+
+    value: float
+    index: int
+    label: str
+
+
+class InferResult(Mapping[str, Array]):
+    """A model's response: a mapping from the names of outputs to arrays.
+
+    Arrays are writable views of the memory that the response was received into. BYTES are object
+    arrays of `bytes`. Arrays are made when first asked for.
+    """
+
+    __slots__ = ("_arrays", "_endpoint", "_requested", "_response", "_tensors")
+
+    def __init__(
+        self,
+        response: InferResponse,
+        endpoint: str = "",
+        request: Request[Any] | None = None,
+    ) -> None:
+        self._response = response
+        self._endpoint = endpoint
+        # Not the request itself, which would keep its inputs.
+        self._requested: Sequence[RequestedOutput] = getattr(request, "outputs", ())
+        self._tensors: dict[str, InferTensor] = {}
+        for tensor in response.outputs:
+            self._tensors[tensor.name] = tensor
+        self._arrays: dict[str, Array] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Views of memory can't be pickled; a copy goes along in their place.
+        outputs = tuple(map(self._copied, self._response.outputs))
+        return InferResult, (self._response._replace(outputs=outputs), self._endpoint)
+
+    def _copied(self, tensor: InferTensor) -> InferTensor:
+        data = tensor.data
+        if data is None:
+            if self._place(tensor.name) is None:
+                return tensor
+            data = pack(self[tensor.name], tensor.datatype)
+        return tensor._replace(data=bytearray(data))
+
+    # Mapping would compare the arrays, which have no one truth value.
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model."""
+        return self._response.model_name
+
+    @property
+    def model_version(self) -> str:
+        """The version of the model."""
+        return self._response.model_version
+
+    @property
+    def id(self) -> str:
+        """The request's id, as the server returned it."""
+        return self._response.id
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The response's own parameters."""
+        return self._response.parameters
+
+    @property
+    def final(self) -> bool:
+        """True if this is the last response to its request; only streams have others."""
+        return bool(self._response.parameters.get("triton_final_response", True))
+
+    def output(self, name: str) -> InferTensor:
+        """Datatype, shape, parameters and wire bytes of an output.
+
+        Raises:
+            KeyError: there is no such output; the message lists those that are.
+        """
+        try:
+            return self._tensors[name]
+        except KeyError:
+            names = ", ".join(map(repr, self._tensors)) or "none"
+            raise KeyError(f"no output {name!r}; the outputs are {names}") from None
+
+    def __getitem__(self, name: str) -> Array:
+        array = self._arrays.get(name)
+        if array is not None:
+            return array
+        # Taken apart at once, which is quicker than by name.
+        _, datatype, shape, data, _, _ = self._tensors.get(name) or self.output(name)
+        try:
+            if data is not None:
+                array = unpack(data, datatype, shape)
+            elif (place := self._place(name)) is not None:
+                array = place.read(datatype, shape)
+        except ValueError as error:
+            raise self._error(f"output {name!r} can't be read: {error}") from error
+        if array is None:
+            raise ValueError(f"output {name!r} has no data here: it is in shared memory")
+        self._arrays[name] = array
+        return array
+
+    def _place(self, name: str) -> Any:
+        """Return the shared memory of an output, if the request placed it there."""
+        for output in self._requested:
+            if output.name == name:
+                return getattr(output, "place", None)
+        return None
+
+    def dlpack(self, name: str) -> Any:
+        """Return an output in shared memory, without a copy, for `torch.from_dlpack` and its like.
+
+        Raises:
+            KeyError: there is no such output.
+            ValueError: it is not in shared memory, or its datatype has no DLPack form.
+        """
+        tensor, place = self.output(name), self._place(name)
+        if place is None or tensor.data is not None:
+            raise ValueError(f"output {name!r} is not in shared memory; result[{name!r}] has it")
+        return place.tensor(tensor.datatype, tensor.shape)
+
+    def _error(self, text: str) -> ProtocolError:
+        return ProtocolError(
+            text, endpoint=self._endpoint, model=self.model_name, request_id=self.id
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def classes(self, name: str) -> Array:
+        """Return the classes of an output requested with `RequestedOutput(name, classes=k)`.
+
+        Returns:
+            An object array of `Classification`, best first, of shape [k], or [batch, k] from a
+            model that batches.
+
+        Raises:
+            ProtocolError: the output is not a classification.
+        """
+        texts = self[name]
+        if texts.dtype != object:
+            raise self._error(f"output {name!r} is no classification: it holds {texts.dtype}")
+        classes: Array = np.empty(texts.shape, object)
+        for position, text in np.ndenumerate(texts):
+            classes[position] = self._classification(name, text)
+        return classes
+
+    def _classification(self, name: str, text: Any) -> Classification:
+        try:
+            # A label may itself hold colons.
+            value, index, *label = text.decode("utf-8", "replace").split(":", 2)
+            return Classification(float(value), int(index), label[0] if label else "")
+        except (AttributeError, ValueError) as error:
+            raise self._error(
+                f"output {name!r} is no classification: it holds {text!r:.60}"
+            ) from error
+
+    def __repr__(self) -> str:
+        outputs = ", ".join(
+            f"{t.name}: {t.datatype}{list(t.shape)}" for t in self._tensors.values()
+        )
+        model = self.model_name + (f" version {self.model_version}" if self.model_version else "")
+        return f"<InferResult of {model}: {outputs or 'no outputs'}>"
