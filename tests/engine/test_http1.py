@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tritonclient.engine import http1
-from tritonclient.engine.http1 import Http1, encode_head
+from tritonclient.engine.http1 import Http1
+from tritonclient.engine.http1_head import encode_head
 from tritonclient.errors import ConnectionFailed, InferenceServerException, ProtocolError
 
 CLOSED = "closed"

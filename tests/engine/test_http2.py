@@ -40,8 +40,15 @@ from tests.support.peers.h2peer import settings as settings_frame
 from tritonclient.engine.coding import compress
 from tritonclient.engine.header_block import encode
 from tritonclient.engine.http2 import Http2
-from tritonclient.engine.rpc_stream import WINDOW, Outcome, StreamRefused, frame_message
-from tritonclient.errors import Cancelled, ConnectionFailed, ProtocolError, StreamUnprocessed
+from tritonclient.engine.rpc_outcome import Outcome
+from tritonclient.engine.rpc_stream import WINDOW, frame_message
+from tritonclient.errors import (
+    Cancelled,
+    ConnectionFailed,
+    ProtocolError,
+    StreamRefused,
+    StreamUnprocessed,
+)
 
 REQUEST = encode(
     [

@@ -47,10 +47,17 @@ from tests.support.peers.h2peer import (
 )
 from tritonclient.engine.header_block import MAX_BLOCK_SIZE
 from tritonclient.engine.http2 import Http2
-from tritonclient.engine.http2_answers import RECEIVE_SIZE
+from tritonclient.engine.http2_responses import RECEIVE_SIZE
 from tritonclient.engine.http2_sending import MAX_IDLE_FRAMES, MAX_PENDING_CONTROL
-from tritonclient.engine.rpc_stream import WINDOW, Outcome, StreamRefused, frame_message
-from tritonclient.errors import Cancelled, ConnectionFailed, InferenceServerException, ProtocolError
+from tritonclient.engine.rpc_outcome import Outcome
+from tritonclient.engine.rpc_stream import WINDOW, frame_message
+from tritonclient.errors import (
+    Cancelled,
+    ConnectionFailed,
+    InferenceServerException,
+    ProtocolError,
+    StreamRefused,
+)
 
 REQUEST = b"\x83\x86"
 
@@ -140,7 +147,7 @@ def test_broken_rules_end_the_connection(wire):
             engine.start(REQUEST)
 
 
-def test_an_answer_like_the_last_that_interrupts_headers():
+def test_an_answer_match_template_that_interrupts_headers():
     for size in (1, 1000):
         engine, (*_, interrupted, answered) = begin(4)
         wire = answer() + answer(stream=3) + head(5, flags=0) + answer(stream=7)

@@ -18,8 +18,6 @@ KNOWN_LONG = {
     "codec/rest.py": 475,
     "codec/rest_infer.py": 418,
     "codec/rpc.py": 457,
-    "engine/http1.py": 504,
-    "engine/rpc_stream.py": 405,
     "grpc/_client.py": 410,
     "http/_client.py": 491,
     "http/aio/__init__.py": 436,

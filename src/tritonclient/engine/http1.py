@@ -8,21 +8,19 @@ One `Http1` is one connection and carries one exchange at a time. A driver calls
                      ^ |
                      +-+ 1xx
 
-Three things make it fast. A body of known length is received right into its final memory. The
-heads of answers hardly differ from call to call, so parsed heads are remembered by their bytes.
-And nothing is copied on the way out: what to send is a list of the caller's buffers.
+Three things make it fast. A body of known length is received right into its final memory. Parsed
+heads are kept as templates by their bytes, as they hardly differ from call to call. Nothing is
+copied on the way out: the data to send is a list of the caller's buffers.
 
-It is strict where leniency lets an answer be read in two ways (RFC 9112, sections 5.1, 6.3 and
-11.2): no bare line feeds, no folded headers, one length only. Everything a peer could make grow
-has a bound.
+It is strict where leniency lets a response be read in two ways (RFC 9112, section 11.2), see also
+`http1_head`. Everything that a peer could make grow has a bound.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum, auto
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -30,37 +28,17 @@ import numpy as np
 from ..datatypes import Buffer
 from ..errors import ConnectionFailed, ProtocolError
 from .coding import MAX_CONTENT, Compressed
-from .header_faults import not_valid
+from .http1_head import HEADER, Head, Headers, head_template, parse_head
 
 #: Bytes received at once while the length of the rest is unknown.
 RECEIVE_SIZE = 16 * 1024
 MAX_HEAD_SIZE = 64 * 1024
 MAX_INTERIM_RESPONSES = 20
 _ALIGNMENT = 16
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\Z")
-#: The blanks around a value are stripped afterwards, as a pattern would try all ways to share them.
-_HEADER = re.compile(rb"(" + _TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)\Z")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\Z")
 _MAX_CHUNK_LINE = 4096
-_METHOD = re.compile(r"[A-Z]+\Z")
-_TARGET = re.compile(r"[\x21-\x7e]+\Z")
-_NAME = re.compile(_TOKEN.decode() + r"\Z")
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
-
-
 _NOTHING = memoryview(b"")
 _NO_PARTS = bytearray()  # stands in where nothing is collected
-
-
-class Headers(dict[str, str]):
-    """Headers by their names in lower case.
-
-    Attributes:
-        sent: the same by the names that the server wrote.
-    """
-
-    sent: Mapping[str, str]
 
 
 class Response(NamedTuple):
@@ -91,47 +69,6 @@ class _State(Enum):
 
 # Enum members are slow to look up; these are looked at for every byte that arrives.
 _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_EOF, _CLOSED = _State
-
-
-class _Head(NamedTuple):
-    status: int
-    headers: Headers
-    length: int | None
-    chunked: bool
-    keep_alive: bool
-    offset: int
-
-
-def encode_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Request line and headers, with the empty line that ends them.
-
-    Raises:
-        ValueError: a part holds characters that would break out of its place.
-    """
-    return begin_head(method, target, headers) + b"\r\n"
-
-
-def begin_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Return the same without the empty line, so that further headers may follow."""
-    if not _METHOD.match(method) or not _TARGET.match(target):
-        path = target.partition("?")[0]  # queries may hold secrets
-        raise ValueError(f"{method!r} {path!r} is not a valid request line")
-    return f"{method} {target} HTTP/1.1\r\n".encode("latin-1") + encode_fields(headers)
-
-
-def encode_fields(headers: Iterable[tuple[str, str]]) -> bytes:
-    """Return headers as lines.
-
-    Raises:
-        ValueError: one holds characters that would break out of its place.
-    """
-    lines = []
-    for name, value in headers:
-        if not _NAME.match(name) or not _VALUE.match(value):
-            fits = _NAME.match(name) is not None
-            raise not_valid(name, value, name_fits=fits, charset="Latin-1")
-        lines.append(f"{name}: {value}\r\n")
-    return "".join(lines).encode("latin-1")
 
 
 class Http1:
@@ -177,7 +114,7 @@ class Http1:
         self._start = self._end = 0  # the part of the buffer that is received and not yet read
         self._searched = 0  # bytes of it where no end of a head or line begins
         self._state = _IDLE
-        self._head = _Head(0, Headers(), None, False, True, 0)
+        self._head = Head(0, Headers(), None, False, True, 0)
         self._body = _NOTHING
         self._received = 0
         self._parts = _NO_PARTS
@@ -314,7 +251,7 @@ class Http1:
                 raise ProtocolError(f"the answer's head exceeds {MAX_HEAD_SIZE} bytes")
             data = bytes(memoryview(self._buffer)[self._start : end])
             self._start, self._searched = end + 4, 0
-            parse = _remembered_head if len(data) <= 1024 else _parse_head
+            parse = head_template if len(data) <= 1024 else parse_head
             head = self._head = parse(data, self._offset_header)
             if head.status < 200:
                 self._count_interim(head.status)
@@ -394,7 +331,7 @@ class Http1:
             if self._chunk_left == -2:
                 if not line:
                     self._finish(memoryview(self._parts))
-                elif not _HEADER.match(line):
+                elif not HEADER.match(line):
                     raise ProtocolError(f"the answer has an invalid trailer {line!r:.80}")
                 continue
             match = _CHUNK.match(line)
@@ -437,56 +374,3 @@ class Http1:
             self._state = _CLOSED
         else:
             self._state = _IDLE
-
-
-def _parse_head(head: bytes, offset_header: str) -> _Head:
-    status_line, *lines = head.split(b"\r\n")
-    match = _STATUS_LINE.match(status_line)
-    if match is None:
-        raise ProtocolError(f"the answer is not HTTP/1: it begins with {status_line!r:.80}")
-    headers = Headers()
-    written: dict[str, str] = {}
-    for line in lines:
-        field = _HEADER.match(line)
-        if field is None:
-            raise ProtocolError(f"the answer has an invalid header {line!r:.80}")
-        written_name, value = field[1].decode("ascii"), field[2].strip(b" \t").decode("latin-1")
-        name = written_name.lower()
-        written.setdefault(name, written_name)
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    headers.sent = {written[name]: value for name, value in headers.items()}
-    status = int(match[2])
-    length, chunked = _framing(status, headers, old=match[1] == b"0")
-    text = headers.get(offset_header, "")
-    offset = int(text) if text.isdecimal() and len(text) < 10 else 0
-    keep_alive = _keep_alive(headers, match[1] == b"0")
-    return _Head(status, headers, length, chunked, keep_alive, offset)
-
-
-_remembered_head = lru_cache(maxsize=256)(_parse_head)
-
-
-def _framing(status: int, headers: Mapping[str, str], old: bool) -> tuple[int | None, bool]:
-    """Length of the body if known, and whether it is chunked (RFC 9112, section 6.3)."""
-    if status < 200 or status in (204, 304):
-        return 0, False
-    encoding = headers.get("transfer-encoding")
-    if encoding is not None:
-        if encoding.lower() != "chunked" or old:
-            raise ProtocolError(f"the answer has an unknown transfer coding {encoding!r:.40}")
-        return None, True
-    text = headers.get("content-length")
-    if text is None:
-        return None, False
-    lengths = {part.strip() for part in text.split(",")}
-    length = lengths.pop()
-    if lengths or not re.fullmatch(r"[0-9]{1,18}", length):
-        raise ProtocolError(f"the answer has an invalid Content-Length {text!r:.40}")
-    return int(length), False
-
-
-def _keep_alive(headers: Mapping[str, str], old: bool) -> bool:
-    options = {option.strip().lower() for option in headers.get("connection", "").split(",")}
-    if "close" in options or ("transfer-encoding" in headers and "content-length" in headers):
-        return False
-    return "keep-alive" in options if old else True

@@ -39,7 +39,8 @@ from .http2_frames import (
     pack_frame,
     pack_window_update,
 )
-from .rpc_stream import Outcome, Place, RpcStream, reset_error
+from .rpc_outcome import Outcome, reset_error
+from .rpc_stream import Place, RpcStream
 
 #: Frames without any progress (PING, SETTINGS, empty DATA ...) that are put up with in a row.
 MAX_IDLE_FRAMES = 10_000

@@ -19,7 +19,8 @@ from ..engine.coding import MAX_CONTENT, Compressed
 from ..engine.header_block import encode, encode_binary, require_hpack
 from ..engine.header_faults import shown_name, wrong_type
 from ..engine.http2 import Http2
-from ..engine.rpc_stream import PREFIX_SIZE, Outcome, RpcStream, frame_message
+from ..engine.rpc_outcome import Outcome
+from ..engine.rpc_stream import PREFIX_SIZE, RpcStream, frame_message
 from ..errors import InferenceServerException, ProtocolError, ServerError
 from ..messages import Request
 from .call import NO_OPTIONS, Options

@@ -18,7 +18,8 @@ from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
 from ..engine.coding import MAX_CONTENT, Compressed, compress
 from ..engine.header_faults import shown_name, wrong_type
-from ..engine.http1 import Http1, Response, begin_head, encode_fields
+from ..engine.http1 import Http1, Response
+from ..engine.http1_head import begin_head, encode_fields
 from ..errors import ServerError
 from ..messages import Request
 from .call import NO_OPTIONS, Options

@@ -8,7 +8,7 @@ from asyncio import Future
 from collections.abc import Sequence
 
 from ...datatypes import Buffer
-from ...engine.rpc_stream import Outcome
+from ...engine.rpc_outcome import Outcome
 from ...errors import Cancelled, DeadlineExceeded, InferenceServerException, ProtocolError
 from ..deadline import no_response
 from ..grpc_call import check_outcome

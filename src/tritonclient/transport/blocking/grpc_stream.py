@@ -18,7 +18,7 @@ from typing import cast
 
 from ...datatypes import Buffer
 from ...engine.http2 import Http2
-from ...engine.rpc_stream import Outcome
+from ...engine.rpc_outcome import Outcome
 from ...errors import (
     Cancelled,
     ConnectionFailed,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ...engine.rpc_stream import Outcome
+from ...engine.rpc_outcome import Outcome
 from ...errors import ConnectionFailed
 from ...extras import optional_import
 from ..endpoint import TLS, Endpoint
