@@ -286,17 +286,17 @@ class AsyncClient:
     # Health
 
     async def is_server_live(self, **call: Unpack[CallOptions]) -> bool:
-        """Whether the server is up; False also when it can't be reached."""
+        """True if the server is live; False also if it can't be reached."""
         return await self._health(m.IsServerLive(), call)
 
     async def is_server_ready(self, **call: Unpack[CallOptions]) -> bool:
-        """Whether the server takes inference requests; False also when it can't be reached."""
+        """True if the server is ready for inference; False also if it can't be reached."""
         return await self._health(m.IsServerReady(), call)
 
     async def is_model_ready(
         self, model: str, version: str = "", **call: Unpack[CallOptions]
     ) -> bool:
-        """Whether a model takes requests; False also when the server can't be reached."""
+        """True if a model is ready for inference; False also if the server can't be reached."""
         return await self._health(m.IsModelReady(model, version), call)
 
     async def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
@@ -417,13 +417,13 @@ class AsyncClient:
     async def register_system_shared_memory(
         self, name: str, key: str, byte_size: int, offset: int = 0, **call: Unpack[CallOptions]
     ) -> None:
-        """Let the server map `byte_size` bytes at `offset` of the POSIX object `key`."""
+        """Register a region: `byte_size` bytes at `offset` of the POSIX object `key`."""
         await self.ask(m.RegisterSystemSharedMemory(name, key, byte_size, offset), **call)
 
     async def unregister_system_shared_memory(
         self, name: str = "", **call: Unpack[CallOptions]
     ) -> None:
-        """Let the server forget a region, or all."""
+        """Unregister a region, or all."""
         await self.ask(m.UnregisterSystemSharedMemory(name), **call)
 
     async def cuda_shared_memory_status(
@@ -440,13 +440,13 @@ class AsyncClient:
         byte_size: int,
         **call: Unpack[CallOptions],
     ) -> None:
-        """Let the server open device memory by its 64-byte CUDA IPC handle."""
+        """Register device memory by its 64-byte CUDA IPC handle."""
         await self.ask(m.RegisterCudaSharedMemory(name, raw_handle, device_id, byte_size), **call)
 
     async def unregister_cuda_shared_memory(
         self, name: str = "", **call: Unpack[CallOptions]
     ) -> None:
-        """Let the server forget a CUDA region, or all."""
+        """Unregister a CUDA region, or all."""
         await self.ask(m.UnregisterCudaSharedMemory(name), **call)
 
 

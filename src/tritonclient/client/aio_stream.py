@@ -1,4 +1,4 @@
-"""`AsyncInferStream`: a stream of inferences, awaited; the twin of `streaming.InferStream`."""
+"""`AsyncInferStream`: a stream of inferences on asyncio; see `blocking_stream` for its twin."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Requests: TypeAlias = "Iterable[StreamRequest] | AsyncIterable[StreamRequest]"
 
 
 class AsyncInferStream(AsyncIterator[InferResult]):
-    """The responses of a stream as they come; see `streaming.InferStream`.
+    """The responses of a stream as they are received; see `InferStream`.
 
     The stream is opened when something is first asked of it. One task may send while another
     iterates:
@@ -94,7 +94,7 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         await stream.send(message_of(make_request(model, inputs, **options)))
 
     async def end(self) -> None:
-        """Tell the server that no more requests will come."""
+        """Half-close the stream; it ends with the last response."""
         stream = self._grpc_stream or await self._opened()
         await stream.end()
 

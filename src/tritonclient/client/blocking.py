@@ -368,15 +368,15 @@ class Client:
     # Health
 
     def is_server_live(self, **call: Unpack[CallOptions]) -> bool:
-        """Whether the server is up; False also when it can't be reached."""
+        """True if the server is live; False also if it can't be reached."""
         return self._health(m.IsServerLive(), call)
 
     def is_server_ready(self, **call: Unpack[CallOptions]) -> bool:
-        """Whether the server takes inference requests; False also when it can't be reached."""
+        """True if the server is ready for inference; False also if it can't be reached."""
         return self._health(m.IsServerReady(), call)
 
     def is_model_ready(self, model: str, version: str = "", **call: Unpack[CallOptions]) -> bool:
-        """Whether a model takes requests; False also when the server can't be reached."""
+        """True if a model is ready for inference; False also if the server can't be reached."""
         return self._health(m.IsModelReady(model, version), call)
 
     def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
@@ -510,11 +510,11 @@ class Client:
     def register_system_shared_memory(
         self, name: str, key: str, byte_size: int, offset: int = 0, **call: Unpack[CallOptions]
     ) -> None:
-        """Let the server map `byte_size` bytes at `offset` of the POSIX object `key`."""
+        """Register a region: `byte_size` bytes at `offset` of the POSIX object `key`."""
         self.ask(m.RegisterSystemSharedMemory(name, key, byte_size, offset), **call)
 
     def unregister_system_shared_memory(self, name: str = "", **call: Unpack[CallOptions]) -> None:
-        """Let the server forget a region, or all."""
+        """Unregister a region, or all."""
         self.ask(m.UnregisterSystemSharedMemory(name), **call)
 
     def cuda_shared_memory_status(
@@ -531,11 +531,11 @@ class Client:
         byte_size: int,
         **call: Unpack[CallOptions],
     ) -> None:
-        """Let the server open device memory by its 64-byte CUDA IPC handle."""
+        """Register device memory by its 64-byte CUDA IPC handle."""
         self.ask(m.RegisterCudaSharedMemory(name, raw_handle, device_id, byte_size), **call)
 
     def unregister_cuda_shared_memory(self, name: str = "", **call: Unpack[CallOptions]) -> None:
-        """Let the server forget a CUDA region, or all."""
+        """Unregister a CUDA region, or all."""
         self.ask(m.UnregisterCudaSharedMemory(name), **call)
 
 

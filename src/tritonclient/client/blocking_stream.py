@@ -23,7 +23,7 @@ Requests: TypeAlias = Iterable[StreamRequest]
 
 
 def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
-    """The message of a request.
+    """Return the message of a request.
 
     Raises:
         TypeError, ValueError: it is no request.
@@ -39,13 +39,13 @@ def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
 
 
 def result_of(message: Buffer, url: str) -> InferResult | InferenceServerException:
-    """The answer in a message, or the error that it tells of one request."""
+    """Return the result in a message, or the error of one request."""
     answer = answer_of(message, url)
     return InferResult(answer, url) if isinstance(answer, InferResponse) else answer
 
 
 def answer_of(message: Buffer, url: str) -> InferResponse | InferenceServerException:
-    """The same as the codec reads it.
+    """Return the response in a message as the codec's value, or the error of one request.
 
     Raises:
         ProtocolError: the message is none of a stream's.
@@ -114,7 +114,7 @@ class InferStream(Iterator[InferResult]):
         self._grpc_stream.send(message_of(make_request(model, inputs, **options)))
 
     def end(self) -> None:
-        """Tell the server that no more requests will come; the stream ends with its last answer."""
+        """Half-close the stream; it ends with the last response."""
         self._grpc_stream.end()
 
     def cancel(self) -> None:

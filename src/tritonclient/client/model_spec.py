@@ -1,4 +1,4 @@
-"""What a model takes and gives, and whether given inputs fit, before anything is sent."""
+"""Interface of a model, and the check of inputs against it before anything is sent."""
 
 from __future__ import annotations
 

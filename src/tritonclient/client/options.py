@@ -60,7 +60,7 @@ class TensorPlacement(Protocol):
 
 
 class CallOptions(TypedDict, total=False):
-    """What every method that asks the server takes.
+    """Options of every method that sends a request.
 
     timeout: seconds for the whole call, None for no limit; the client's own by default.
     headers: further HTTP headers or gRPC metadata; they win over the client's.
@@ -73,7 +73,7 @@ class CallOptions(TypedDict, total=False):
 
 
 class InferOptions(TypedDict, total=False):
-    """What `infer` takes besides its named arguments; see `Client.infer`."""
+    """Options of `infer` besides its named arguments; see `Client.infer`."""
 
     id: str
     sequence_id: int | str
@@ -91,7 +91,7 @@ class InferOptions(TypedDict, total=False):
 
 
 class StreamOptions(InferOptions, total=False):
-    """What `stream` takes besides its named arguments; see `Client.stream`."""
+    """Options of `stream` besides its named arguments; see `Client.stream`."""
 
     empty_final_response: bool
 

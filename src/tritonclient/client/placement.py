@@ -321,7 +321,7 @@ class BasePlacement:
 
 
 def _is_plain(output: RequestedOutput) -> bool:
-    """Whether nothing is said of an output but its name."""
+    """True if only the name of an output is given."""
     return not output.classes and not output.parameters and _wanted(output) is None
 
 

@@ -117,7 +117,7 @@ class OnGpu:
 
 
 def is_on_gpu(value: Any) -> bool:
-    """Whether a value is a tensor of another library that lies on a GPU."""
+    """True if a value is a tensor of another library on a GPU."""
     if isinstance(value, SharedTensor) or not hasattr(value, "__dlpack_device__"):
         return False
     return device_of(value)[0] in (CUDA, CUDA_MANAGED)

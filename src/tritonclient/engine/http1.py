@@ -125,7 +125,7 @@ class Http1:
 
     @property
     def reusable(self) -> bool:
-        """Whether the connection can carry another exchange."""
+        """True if the connection can carry another exchange."""
         return self._state is _IDLE
 
     @property
@@ -140,7 +140,7 @@ class Http1:
 
     @property
     def length_known(self) -> bool:
-        """Whether all of what `get_buffer` gives belongs to the answer's body."""
+        """True if the peer will fill all of what `get_buffer` returns."""
         return self._state is _LENGTH
 
     def start(self, head: bytes, body: Iterable[Buffer] = ()) -> None:
@@ -157,7 +157,7 @@ class Http1:
         self._state = _CLOSED
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:
-        """Where the next received bytes go."""
+        """Return the memory for the next received bytes."""
         if self._state is _LENGTH:
             return self._body[self._received :]
         if self._start == self._end:
@@ -176,7 +176,7 @@ class Http1:
             self._buffer = self._buffer + bytes(len(self._buffer))
 
     def buffer_updated(self, count: int) -> None:
-        """Take note that `count` bytes were received into the buffer.
+        """Read `count` bytes that were received into the buffer.
 
         Raises:
             ProtocolError: they are not HTTP, or more than the bounds allow.
@@ -210,7 +210,7 @@ class Http1:
             self._start = self._end
 
     def eof_received(self) -> None:
-        """Take note that the peer has closed its side.
+        """Handle the end of what the peer sends.
 
         Raises:
             ConnectionFailed: an answer was due, or not yet whole.

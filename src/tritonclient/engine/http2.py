@@ -107,11 +107,11 @@ class Http2(FastResponses):
 
     @property
     def greeted(self) -> bool:
-        """Whether the peer's first settings have come."""
+        """True if the peer's first SETTINGS were received."""
         return not self._first
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:
-        """Where the next received bytes go."""
+        """Return the memory for the next received bytes."""
         self.length_known = False
         if self._start == self._end:
             self._start = self._end = 0
@@ -135,7 +135,7 @@ class Http2(FastResponses):
         self._start, self._end = 0, len(rest)
 
     def buffer_updated(self, count: int) -> None:
-        """Take note that `count` bytes were received into the buffer.
+        """Read `count` bytes that were received into the buffer.
 
         Raises:
             ProtocolError: they are not HTTP/2, or more than the bounds allow.
@@ -151,7 +151,7 @@ class Http2(FastResponses):
             raise
 
     def eof_received(self) -> None:
-        """Take note that the peer has closed its side.
+        """Handle the end of what the peer sends.
 
         Raises:
             ConnectionFailed: calls were in work.
@@ -308,7 +308,7 @@ class Http2(FastResponses):
             self._finished(stream)
 
     def _guarded(self, stream: RpcStream, receive: Callable[..., None], *arguments: Any) -> None:
-        """Let a stream receive; its troubles are not those of the connection."""
+        """Pass data to a stream; its errors end the stream, not the connection."""
         try:
             receive(*arguments)
         except MessageTooLarge as error:

@@ -1,4 +1,4 @@
-"""What goes out on an HTTP/2 connection, and the peer's frames that regulate it.
+"""Outgoing half of an HTTP/2 connection: streams, flow control, control frames.
 
 `Sending` is the base of `http2.Http2`: it knows the calls in work, and begins, feeds and ends them.
 """
@@ -50,7 +50,7 @@ _LAST_STREAM = 2**31 - 1
 
 
 class Sending:
-    """The half of a connection that is heard by the peer; `Http2` tells the attributes."""
+    """Outgoing half of an HTTP/2 connection; see `Http2` for the attributes."""
 
     __slots__ = (
         "_control",
@@ -105,7 +105,7 @@ class Sending:
 
     @property
     def pending(self) -> bool:
-        """Whether something may be sent now."""
+        """True if something may be sent now."""
         if self._control or not self._sending:
             return bool(self._control)
         # Where there is nothing left but the end, no window is needed.
@@ -246,7 +246,7 @@ class Sending:
     # Sending
 
     def data_to_send(self, limit: int = LARGEST_WINDOW) -> list[Buffer]:
-        """What to send now, about `limit` bytes of messages at most; it has to be sent whole."""
+        """Return what is to be sent now, with about `limit` bytes of messages at most."""
         out, self._control, self._control_size = self._control, [], 0
         for stream in list(self._sending.values()) if self._sending else ():
             if limit > 0 and (self._window > 0 or not stream.out_size):

@@ -168,7 +168,7 @@ class RpcStream:
             raise
 
     def headers_received(self, fields: Fields, *, end: bool) -> None:
-        """Take note of a header block."""
+        """Read a header block."""
         if fields.fault:
             raise ProtocolError(fields.fault)
         if self.fields is not None:
@@ -204,13 +204,13 @@ class RpcStream:
         return None if self._message is None else self._message[self._received :]
 
     def target_filled(self, count: int) -> None:
-        """Take note of bytes that were received right into `target`."""
+        """Read bytes that were received into `target`."""
         self.coming -= count
         self._received += count
         self._complete()
 
     def data_received(self, data: memoryview) -> None:
-        """Take note of bytes of the body.
+        """Read bytes of the body.
 
         Raises:
             MessageTooLarge: a message begins that exceeds the limit.
@@ -291,7 +291,7 @@ class RpcStream:
             self.notify()
 
     def _open_window(self, unread: int) -> None:
-        """Let the peer send what a reader has room for, and always all of the message it wants.
+        """Open the window by what a reader has room for, and always for the message it awaits.
 
         Args:
             unread: what has come, or is about to, and is not part of a message yet.
@@ -311,14 +311,14 @@ class RpcStream:
     # The end
 
     def finish(self, result: Outcome | InferenceServerException) -> None:
-        """The call is over."""
+        """End the call with its result."""
         if self.result is None:
             self.result = result
             self.out, self.out_size, self._message = (), 0, None
             self.ended()
 
     def ended(self) -> None:
-        """Tell that the call is over."""
+        """Call `notify` for the end of the call."""
         notify, self.notify = self.notify, None  # which may refer to the stream
         if notify is not None:
             notify()

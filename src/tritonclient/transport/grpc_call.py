@@ -44,7 +44,7 @@ stream_data_offset = partial(rpc_infer.data_offset, stream=True)
 
 @dataclass(frozen=True, slots=True)
 class GrpcSettings:
-    """What all calls of a client share.
+    """Settings that all calls of a client share.
 
     Attributes:
         headers: metadata sent with every call.
@@ -75,15 +75,15 @@ class GrpcSettings:
         return "h2"
 
     def engine(self) -> Http2:
-        """The state machine for a new connection."""
+        """Return the state machine for a new connection."""
         return Http2(max_message=self.max_response_size, max_content=self.max_content)
 
     def call(self, request: Request[T], options: Options) -> GrpcCall[T]:
-        """A request as bytes."""
+        """Return a request as bytes."""
         return GrpcCall(request, self, options)
 
     def path(self, method: str) -> str:
-        """What HTTP/2 calls a procedure."""
+        """Return the `:path` of a method."""
         return f"/{rpc.SERVICE}/{method}"
 
     def metadata(self, options: Options) -> tuple[tuple[str, str | bytes], ...]:
@@ -171,7 +171,7 @@ def timeout_block(seconds: float | None) -> bytes:
 
 
 class CallHead(NamedTuple):
-    """What calls have in common that differ in their data only."""
+    """The part of a call that its template keeps."""
 
     block: bytes
     path: str
@@ -211,7 +211,7 @@ class GrpcCall(Generic[T]):
         self._payload: Sequence[Buffer] = _framed(encoded.message)
 
     def without_data(self, request: Request[Any]) -> Self:
-        """What is left when tensors are taken off: the message's heads before each of them."""
+        """Return the call as a template: the message's heads before each tensor."""
         call = copy.copy(self)
         call.request, call._payload = request, self._payload[::2]
         return call
@@ -222,7 +222,7 @@ class GrpcCall(Generic[T]):
         return len(self._head.block) + sum(map(len, self._payload))
 
     def with_data(self, data: list[Buffer]) -> Self:
-        """The same call with other tensors, of the same sizes."""
+        """Return a call made of this template and the tensors' data, of the original sizes."""
         payload = data * 2
         payload[::2], payload[1::2] = self._payload, data
         call = object.__new__(type(self))
@@ -231,7 +231,7 @@ class GrpcCall(Generic[T]):
 
     @property
     def idempotent(self) -> bool:
-        """Whether it may be sent again when it is not known what became of it."""
+        """True if the request only reads, so that it may be sent twice."""
         return self._head.idempotent
 
     def start(self, engine: Http2, timeout: float | None) -> RpcStream:
@@ -247,7 +247,7 @@ class GrpcCall(Generic[T]):
         return response.compressed
 
     def finish(self, response: RpcStream) -> T:
-        """The answer."""
+        """Return the decoded response."""
         result = response.result
         if type(result) is not Outcome or result.code:
             check_outcome(result)
@@ -259,7 +259,7 @@ class GrpcCall(Generic[T]):
 
     @property
     def path(self) -> str:
-        """What HTTP/2 calls the procedure."""
+        """The `:path` of the method."""
         return self._head.path
 
     @property
@@ -278,11 +278,11 @@ class GrpcCall(Generic[T]):
         return b"".join((memoryview(first)[PREFIX_SIZE:], *others))
 
     def decode(self, message: Buffer) -> T:
-        """The answer in a message."""
+        """Return the decoded response in a message."""
         return rpc.decode_response(self.request, message)
 
     def connection_reusable_after(self, error: BaseException) -> bool:
-        """Whether the connection can go on, which for a refusal the engine knows best."""
+        """True for refusals of the server: the engine knows whether its connection is usable."""
         return isinstance(error, ServerError)
 
 

@@ -106,7 +106,7 @@ class Race:
         return address
 
     def failed(self, address: Address, error: OSError) -> None:
-        """Take note of an attempt that failed; the next is due at once."""
+        """Record an attempt that failed; the next is due at once."""
         self._open.remove(address)
         self._failures.append((address, error))
         if self._left:
@@ -126,7 +126,7 @@ class Race:
         return failure
 
     def progress(self) -> str:
-        """What the attempts have come to, for the error that tells of a deadline."""
+        """Return the state of the attempts, for errors about deadlines."""
         waiting = [f"{address} does not answer" for address in self._open]
         return "; ".join(_cut(waiting) + ([self._told()] if self._failures else []))
 

@@ -99,7 +99,7 @@ def begin(host: str, port: int, listener: Callable[[], object]) -> Lookup:
         return lookup
 
 
-def leave(lookup: Lookup, listener: Callable[[], object]) -> None:
+def stop_waiting(lookup: Lookup, listener: Callable[[], object]) -> None:
     """No longer wait for a look-up; one that no thread has begun and nobody wants is dropped."""
     with _lock:
         if listener in lookup.listeners:
@@ -120,7 +120,7 @@ def within(host: str, port: int, seconds: float) -> list[Address]:
     try:
         done.wait(min(max(0.0, seconds), threading.TIMEOUT_MAX))
     finally:
-        leave(lookup, done.set)
+        stop_waiting(lookup, done.set)
     if not lookup.done:
         raise late(looking_up(host))
     return lookup.result()

@@ -69,7 +69,7 @@ class Grpcio:
 
 
 class Settings(Protocol):
-    """What all calls of a client share."""
+    """Settings that all calls of a client share."""
 
     @property
     def endpoint(self) -> Endpoint: ...
@@ -83,11 +83,11 @@ class Settings(Protocol):
         ...
 
     def engine(self) -> Any:
-        """The state machine for a new connection."""
+        """Return the state machine for a new connection."""
         ...
 
     def call(self, request: Request[T], options: Options) -> Call[T]:
-        """A request as bytes.
+        """Return a request as bytes.
 
         Raises:
             ValueError, TypeError: it has no form over this protocol, or is larger than allowed.

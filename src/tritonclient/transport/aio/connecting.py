@@ -109,7 +109,7 @@ class Attempt:
 
     @property
     def progress(self) -> str:
-        """What it is at, with what there is to be told of it."""
+        """The current phase, with the state of the attempts."""
         if self._race is None:
             return self.phase
         return f"{self.phase}: {self._race.progress()}"
@@ -143,15 +143,15 @@ class Attempt:
         self.phase = looking_up(host)
         done: asyncio.Future[None] = self._loop.create_future()
 
-        def tell() -> None:
+        def notify() -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(_finish, done)
 
-        lookup = name_lookup.begin(host, port, tell)
+        lookup = name_lookup.begin(host, port, notify)
         try:
             await done
         finally:
-            name_lookup.leave(lookup, tell)
+            name_lookup.stop_waiting(lookup, notify)
         return lookup.result()
 
     async def _first(

@@ -42,7 +42,7 @@ class BaseConnection(asyncio.BufferedProtocol):
 
     @property
     def idle(self) -> bool:
-        """Whether no call is in work."""
+        """True if no call is in progress."""
         raise NotImplementedError
 
     @property
@@ -73,7 +73,7 @@ class BaseConnection(asyncio.BufferedProtocol):
         return buffer if self._overflow is None else self._overflow
 
     def feed_engine(self, count: int) -> None:
-        """Let the engine read what the loop has received."""
+        """Pass received bytes to the engine."""
         engine, overflow = self.engine, self._overflow
         if overflow is None:
             engine.buffer_updated(count)

@@ -58,7 +58,7 @@ class Decompressing:
         self._working.result()
 
     def stop(self) -> None:
-        """Let the thread end with the step that it is at; harmless when it has ended."""
+        """End the thread after its current step; harmless if it has ended."""
         self._stopped = True
         if self._working is not None:
             self._working.cancel()  # where no thread has begun

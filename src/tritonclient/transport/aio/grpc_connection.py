@@ -1,9 +1,9 @@
 """Connection of gRPC on asyncio, which carries many calls at once.
 
-A connection on which a call was given up is suspect: it is probed, and gets no further calls until
-it has answered the probe. So is a new one until it has sent its settings. The time for the answer
-belongs to the connection, not to the calls that wait for it: when it is over, the connection is
-given up. It then gets no calls, and is closed with the last that it has in work.
+A connection on which a call was cancelled is suspect: a liveness probe is sent, and it gets no
+calls until the probe is answered. So is a new connection until its first SETTINGS are received.
+The time for the answer belongs to the connection, not to the calls that wait for it. When it is
+over, the connection is given up: it gets no calls, and is closed when its last call ends.
 """
 
 from __future__ import annotations
@@ -213,34 +213,34 @@ class GrpcConnection(BaseConnection):
 
     @property
     def has_room(self) -> bool:
-        """Whether another call can be made."""
+        """True if another call can be made."""
         engine = self.engine
         has_room = engine.reusable and len(engine.streams) < engine.max_streams
         return has_room and not engine.unverified
 
     @property
     def suspect(self) -> bool:
-        """Whether it owes us an answer: its first settings, or that to a probe."""
+        """True if the server's first SETTINGS, or its answer to a liveness probe, are awaited."""
         return self.engine.unverified or not self._spoke
 
     @property
     def discard_when_idle(self) -> bool:
-        """Whether it is better closed when it is idle."""
+        """True if it should be closed once it is idle."""
         return self.given_up or (self._spoke and not self._max_streams)
 
     @property
     def will_take(self) -> bool:
-        """Whether it would have room for a call if it were not suspect."""
+        """True if it would have room for a call, were it not suspect."""
         engine = self.engine
         full = self._spoke and len(engine.streams) >= engine.max_streams
         return engine.reusable and not full
 
     def heard_since(self, time: float) -> bool:
-        """Whether something has come since a time of the loop."""
+        """True if something was received since a time of the loop."""
         return self._heard >= time
 
     def has_input(self) -> bool:
-        """Whether something came to the idle connection that the loop has not read yet."""
+        """True if the socket has input that the loop has not read yet."""
         return not self.lost.done() and bool(self._readable())
 
     @property

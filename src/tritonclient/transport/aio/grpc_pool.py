@@ -1,4 +1,4 @@
-"""gRPC's connections on asyncio.
+"""Pool of gRPC connections, on asyncio only: its calls share connections.
 
 A call takes a connection that has room for another stream. When none has, a further one is opened,
 and when there are as many as may be, it waits. Suspect connections are waited for, but not longer
@@ -22,7 +22,7 @@ from .pool import BasePool
 
 
 def _to_be_read(connection: GrpcConnection) -> bool:
-    """Whether it is free but for something unread, which is the end if it has been read by now.
+    """True if it is idle with unread input, which may be the end of the connection.
 
     It ends no call, so that nobody who waits would be told of it.
     """
@@ -41,7 +41,7 @@ class GrpcPool(BasePool[GrpcConnection]):
         self.streams: weakref.WeakSet[AsyncGrpcStream] = weakref.WeakSet()
 
     def take(self) -> GrpcConnection | None:
-        """A connection that has room for another call, if there is one at hand."""
+        """Return a connection that has room for another call, or None."""
         for connection in self._connections:
             # What came unasked may be the end, which the loop has not come round to reading.
             if connection.has_room and not (connection.idle and connection.has_input()):
@@ -49,7 +49,7 @@ class GrpcPool(BasePool[GrpcConnection]):
         return None
 
     async def acquire(self, deadline: float) -> GrpcConnection:
-        """A connection ready for a call: one with room, a new one, or one waited for."""
+        """Return a connection for a call: one with room, a new one, or one waited for."""
         await self._read_input()
         loop = asyncio.get_running_loop()
         # Half of the time is left for another connection.
@@ -81,7 +81,7 @@ class GrpcPool(BasePool[GrpcConnection]):
                     raise all_busy(self._max_connections)
 
     async def _read_input(self) -> None:
-        """Let the loop read what has come to idle connections."""
+        """Wait until the loop has read the input of idle connections."""
         for connection in list(self._connections):
             for _ in range(3):
                 if not (connection.idle and connection.has_input()):
@@ -166,7 +166,7 @@ class GrpcPool(BasePool[GrpcConnection]):
             self.wake()
 
     def _end_connecting(self, connecting: Future[None]) -> None:
-        """Let the calls that wait for a connection to be opened look again."""
+        """Wake the calls that wait for a connection being opened."""
         if not connecting.done():
             connecting.set_result(None)
         if self._connecting is connecting:

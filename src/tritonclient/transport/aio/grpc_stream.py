@@ -59,7 +59,7 @@ class AsyncGrpcStream:
 
     @property
     def ended(self) -> bool:
-        """Whether the server has ended the stream, or it was cancelled."""
+        """True if the server has ended the stream, or it was cancelled."""
         result = self._stream.result
         return result is not None and not self._replay.refused(result)
 
@@ -72,13 +72,13 @@ class AsyncGrpcStream:
         await self._connection.drained(self._stream)
 
     async def end(self) -> None:
-        """Tell the server that no more messages will come."""
+        """Half-close the stream: no more messages will be sent."""
         self._replay.end()
         self._connection.engine.send(self._stream, (), end=True)
         self._connection.schedule()
 
     async def receive(self, timeout: float | None = None) -> Buffer | None:
-        """The next message, or None when the server has ended the stream well.
+        """Return the next message, or None when the server has ended the stream with status OK.
 
         Args:
             timeout: seconds that it may take; when they are over the stream is cancelled.

@@ -57,7 +57,7 @@ class BasePool(Generic[C]):
         self.watch(min((connection.next_deadline for connection in self._all), default=math.inf))
 
     async def open(self, deadline: float) -> C:
-        """A new connection."""
+        """Open a connection."""
         if self._keeper is None:
             self._keeper = self._until_the_loop_ends()
             await self._keeper.asend(None)
@@ -101,7 +101,7 @@ class BasePool(Generic[C]):
             self._waiters.pop(waiter, None)
 
     def wake(self) -> None:
-        """Let the call that has waited longest look for a connection."""
+        """Wake the call that has waited longest for a connection."""
         while self._waiters:
             waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():
@@ -143,7 +143,7 @@ class Pool(BasePool[Connection]):
         self._idle: dict[Connection, None] = {}
 
     def take(self) -> Connection | None:
-        """An idle connection that can be used, if there is one."""
+        """Return an idle connection that can be used, or None."""
         while self._idle:
             connection, _ = self._idle.popitem()
             if connection.engine.reusable and not connection.is_stale():
@@ -153,7 +153,7 @@ class Pool(BasePool[Connection]):
         return None
 
     async def acquire(self, deadline: float) -> Connection:
-        """A connection ready for a call: an idle one, a new one, or one waited for."""
+        """Return a connection for a call: an idle one, a new one, or one waited for."""
         while True:
             connection = self.take()
             if connection is not None:

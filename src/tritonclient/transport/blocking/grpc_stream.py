@@ -1,7 +1,7 @@
-"""A gRPC stream on blocking sockets, in which one thread may send while another receives.
+"""Stream of inferences over gRPC on blocking sockets, for one sending and one receiving thread.
 
 A stream has a connection of its own. Whoever needs something from the server waits for it and
-reads for both; there is no thread but the callers'. All that touches engine and socket happens
+reads for both; there is no other thread. All that touches engine and socket happens
 under one lock, except waiting.
 """
 
@@ -95,7 +95,7 @@ class GrpcStream:
 
     @property
     def ended(self) -> bool:
-        """Whether the server has ended the stream, or it was cancelled."""
+        """True if the server has ended the stream, or it was cancelled."""
         result = self._stream.result
         return result is not None and not self._replay.refused(result)
 
@@ -123,7 +123,7 @@ class GrpcStream:
         return self.sent()
 
     def sent(self) -> bool:
-        """Whether what was posted is on its way and there is room for more, or the stream over."""
+        """True if posted messages are sent and there is room for more, or the stream has ended."""
         with self._changed:
             if self._stream.result is not None:
                 return True
@@ -144,7 +144,7 @@ class GrpcStream:
                 raise
 
     def end(self) -> None:
-        """Tell the server that no more messages will come."""
+        """Half-close the stream: no more messages will be sent."""
         with self._changed:
             self._replay.end()
             if self._stream.result is None:
@@ -152,7 +152,7 @@ class GrpcStream:
                 self._flush()
 
     def receive(self, timeout: float | None = None) -> Buffer | None:
-        """The next message, or None when the server has ended the stream well.
+        """Return the next message, or None when the server has ended the stream with status OK.
 
         Args:
             timeout: seconds that it may take; when they are over the stream is cancelled.

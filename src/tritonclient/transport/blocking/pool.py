@@ -79,7 +79,7 @@ class Pool:
             return None
 
     def acquire(self, deadline: float) -> Connection:
-        """A connection ready for a call: an idle one, a new one, or one waited for."""
+        """Return a connection for a call: an idle one, a new one, or one waited for."""
         while True:
             connection = self.take()
             if connection is not None:
@@ -127,7 +127,7 @@ class Pool:
             return place
 
     def _leave(self, place: Place) -> None:
-        """Let another connection take a place."""
+        """Free a place for another connection."""
         with self._lock:
             self._places.discard(place)
         self._wake()
@@ -159,7 +159,7 @@ class Pool:
             self._waiters.pop(waiter, None)
 
     def _wake(self) -> None:
-        """Let the call that has waited longest look for a connection."""
+        """Wake the call that has waited longest for a connection."""
         with contextlib.suppress(KeyError):
             self._waiters.popitem(last=False)[0].wake()
 

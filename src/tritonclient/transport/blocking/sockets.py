@@ -1,8 +1,8 @@
-"""Connected sockets whose every wait has a deadline.
+"""Connected sockets whose every wait has a deadline; asyncio has its own.
 
-Three things are asked of them that blocking sockets with a timeout don't give: one deadline for
-all operations of a call, a look at what has come while something large is still being sent, and
-as few system calls as can be, since they are most of what a small call costs.
+They do three things that blocking sockets with a timeout can't: keep one deadline for all
+operations of a call, receive while something large is still being sent, and use few system calls,
+which are most of the cost of a small call.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TLS on a non-blocking socket."""
+"""TLS on a non-blocking socket; asyncio has its own."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class AsyncGrpcStream:
 
     @property
     def ended(self) -> bool:
-        """Whether the server has ended the stream, or it was cancelled."""
+        """True if the server has ended the stream, or it was cancelled."""
         return bool(self._call.done())
 
     async def send(self, message: Sequence[Buffer]) -> None:
@@ -116,7 +116,7 @@ class AsyncGrpcStream:
             await self._unless_over(self._call.write(b"".join(message)))
 
     async def end(self) -> None:
-        """Tell the server that no more messages will come."""
+        """Half-close the stream: no more messages will be sent."""
         if not self.ended:
             await self._unless_over(self._call.done_writing())
 
@@ -130,7 +130,7 @@ class AsyncGrpcStream:
                 raise
 
     async def receive(self, timeout: float | None = None) -> Buffer | None:
-        """The next message, or None when the server has ended the stream well."""
+        """Return the next message, or None when the server has ended the stream with status OK."""
         timer = None
         if timeout is not None:
             late = no_response(timeout)

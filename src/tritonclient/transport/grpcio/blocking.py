@@ -124,7 +124,7 @@ class GrpcStream:
 
     @property
     def ended(self) -> bool:
-        """Whether the server has ended the stream, or it was cancelled."""
+        """True if the server has ended the stream, or it was cancelled."""
         return self._over.is_set()
 
     def send(self, message: Sequence[Buffer]) -> None:
@@ -138,7 +138,7 @@ class GrpcStream:
         return self.sent()
 
     def sent(self) -> bool:
-        """Whether there is room for another message, or the stream is over."""
+        """True if there is room for another message, or the stream has ended."""
         return self._over.is_set() or self._requests.qsize() <= _ROOM
 
     def drain(self) -> None:
@@ -149,11 +149,11 @@ class GrpcStream:
                 self._taken.wait(0.1)
 
     def end(self) -> None:
-        """Tell the server that no more messages will come."""
+        """Half-close the stream: no more messages will be sent."""
         self._requests.put(None)
 
     def receive(self, timeout: float | None = None) -> Buffer | None:
-        """The next message, or None when the server has ended the stream well."""
+        """Return the next message, or None when the server has ended the stream with status OK."""
         timer = None
         if timeout is not None:
             late = no_response(timeout)
