@@ -221,6 +221,7 @@ LIKELY = st.tuples(
 @example(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", [])
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", [])
 @example(b"HTTP/1.1 200 OK\r\n\r\nuntil the end", [])
+@example(b"HTTP/1.1 204 No Content\r\nContent-Length: 5, 6\r\n\r\n", [])
 def test_agrees_with_h11(wire, positions):
     whole, split = play([wire]), play(cut(wire, positions))
     single = play(bytewise(wire))

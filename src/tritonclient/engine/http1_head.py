@@ -123,6 +123,8 @@ head_template = lru_cache(maxsize=256)(parse_head)
 
 def _framing(status: int, headers: Mapping[str, str], old: bool) -> tuple[int | None, bool]:
     """Return the body's length if known, and whether it is chunked (RFC 9112, section 6.3)."""
+    text = headers.get("content-length")
+    length = None if text is None else _content_length(text)
     if status < 200 or status in (204, 304):
         return 0, False
     encoding = headers.get("transfer-encoding")
@@ -130,14 +132,15 @@ def _framing(status: int, headers: Mapping[str, str], old: bool) -> tuple[int | 
         if encoding.lower() != "chunked" or old:
             raise ProtocolError(f"the answer has an unknown transfer coding {encoding!r:.40}")
         return None, True
-    text = headers.get("content-length")
-    if text is None:
-        return None, False
+    return length, False
+
+
+def _content_length(text: str) -> int:
     lengths = {part.strip() for part in text.split(",")}
     length = lengths.pop()
     if lengths or not re.fullmatch(r"[0-9]{1,18}", length):
         raise ProtocolError(f"the answer has an invalid Content-Length {text!r:.40}")
-    return int(length), False
+    return int(length)
 
 
 def _keep_alive(headers: Mapping[str, str], old: bool) -> bool:
