@@ -53,7 +53,9 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="only what has a budget, and sooner")
+    parser.add_argument(
+        "--quick", action="store_true", help="measure only the budgeted cases, for a shorter time"
+    )
     parser.add_argument("--base", metavar="COMMIT", help="compare with this commit")
     parser.add_argument("--seconds", type=float, help=f"per case and client ({SECONDS:g})")
     for name in ("case", "side"):

@@ -1,4 +1,4 @@
-"""What is measured: the cases, the clients that take part in each, and their budgets."""
+"""The cases to measure, with their clients and budgets."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Failed(RuntimeError):
 
 @dataclass(slots=True)
 class Outcome:
-    """What the sides of a case took: a window of each per round, or bytes of memory."""
+    """Measurements of the sides of a case: a window of each per round, or bytes of memory."""
 
     case: Case
     windows: dict[str, list[Window]] = field(default_factory=dict)

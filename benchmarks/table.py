@@ -87,7 +87,7 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the budget is kept; None without one."""
+        """True if the budget is kept; None without one."""
         if self.budget is None:
             return None
         if self.case.kind.is_memory:

@@ -73,7 +73,7 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the calls of a window took: CPU (user and system) of the process, and their latencies,
+    """Measurements of a window: CPU (user and system) of the process, and latencies of its calls,
     in seconds.
     """
 
@@ -253,7 +253,7 @@ def _status(field: str) -> int:
 
 
 def _restart_peak() -> int:
-    """Let the peak of resident memory begin anew; returns where it begins."""
+    """Reset the peak of resident memory; return its current value."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmHWM")

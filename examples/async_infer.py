@@ -6,6 +6,7 @@ import asyncio
 import numpy as np
 
 import tritonclient
+from tritonclient.cli.arguments import server_url
 
 
 async def main(url: str) -> None:
@@ -23,5 +24,5 @@ async def main(url: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-u", "--url", default="http://localhost:8000")
+    parser.add_argument("-u", "--url", type=server_url, default="http://localhost:8000")
     asyncio.run(main(parser.parse_args().url))

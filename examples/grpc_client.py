@@ -27,7 +27,13 @@ def make_request(metadata):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show what is sent")
-    parser.add_argument("-u", "--url", default="localhost:8001", help="the server's address")
+    parser.add_argument(
+        "-u",
+        "--url",
+        type=lambda url: url.split("://")[-1],
+        default="localhost:8001",
+        help="the server's address",
+    )
     # The official program always asks for densenet_onnx.
     parser.add_argument("-m", "--model-name", default="digits", help="a model that takes numbers")
     arguments = parser.parse_args()

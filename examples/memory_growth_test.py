@@ -12,7 +12,9 @@ import tritonclient.http as httpclient
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show what is sent")
-    parser.add_argument("-u", "--url", help="the server's address")
+    parser.add_argument(
+        "-u", "--url", type=lambda url: url.split("://")[-1], help="the server's address"
+    )
     parser.add_argument(
         "-i", "--protocol", type=str.lower, choices=("http", "grpc"), default="http"
     )

@@ -5,9 +5,10 @@ import argparse
 import numpy as np
 
 import tritonclient
+from tritonclient.cli.arguments import server_url
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("-u", "--url", default="http://localhost:8000")
+parser.add_argument("-u", "--url", type=server_url, default="http://localhost:8000")
 url = parser.parse_args().url
 
 with tritonclient.Client(url) as client:

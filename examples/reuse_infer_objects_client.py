@@ -59,7 +59,13 @@ def infer_without_memory(client, inputs, outputs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show what is sent")
-    parser.add_argument("-u", "--url", default="localhost:8000", help="the server's address")
+    parser.add_argument(
+        "-u",
+        "--url",
+        type=lambda url: url.split("://")[-1],
+        default="localhost:8000",
+        help="the server's address",
+    )
     parser.add_argument(
         "-i", "--protocol", type=str.lower, choices=("http", "grpc"), default="http"
     )

@@ -29,7 +29,13 @@ def keep(answers, result, error):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show what is sent")
-    parser.add_argument("-u", "--url", default="localhost:8001", help="the server's address")
+    parser.add_argument(
+        "-u",
+        "--url",
+        type=lambda url: url.split("://")[-1],
+        default="localhost:8001",
+        help="the server's address",
+    )
     parser.add_argument("-t", "--client-timeout", type=float, help="seconds for the request")
     arguments = parser.parse_args()
 

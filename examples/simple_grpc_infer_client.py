@@ -21,7 +21,13 @@ def show(first, second, sums, differences):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show what is sent")
-    parser.add_argument("-u", "--url", default="localhost:8001", help="the server's address")
+    parser.add_argument(
+        "-u",
+        "--url",
+        type=lambda url: url.split("://")[-1],
+        default="localhost:8001",
+        help="the server's address",
+    )
     parser.add_argument("-s", "--ssl", action="store_true", help="use TLS")
     parser.add_argument("-t", "--client-timeout", type=float, help="seconds for a request")
     parser.add_argument("-r", "--root-certificates", help="authorities to trust (PEM)")

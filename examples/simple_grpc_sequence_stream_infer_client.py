@@ -15,7 +15,7 @@ VALUES = [11, 7, 5, 3, 2, 0, 1]
 
 
 def expected(first, values, id, dyna):
-    """What the models for ids that are numbers answer to a sequence."""
+    """Return the outputs of the models with numeric ids for a sequence."""
     answers = [first + 1, *values]
     if dyna:
         answers[-1] += id
@@ -23,7 +23,7 @@ def expected(first, values, id, dyna):
 
 
 def expected_text(first, values, id, dyna):
-    """What the model for ids that are texts answers: with --dyna the sums so far."""
+    """Return the outputs of the model with text ids; with --dyna the sums so far."""
     if not dyna:
         return [first + 1, *values]
     answers = list(accumulate([first, *values]))
@@ -86,7 +86,13 @@ def keep(answers, result, error):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show what is sent")
-    parser.add_argument("-u", "--url", default="localhost:8001", help="the server's address")
+    parser.add_argument(
+        "-u",
+        "--url",
+        type=lambda url: url.split("://")[-1],
+        default="localhost:8001",
+        help="the server's address",
+    )
     parser.add_argument("-t", "--stream-timeout", type=float, help="seconds for the stream")
     parser.add_argument("-d", "--dyna", action="store_true", help="use the dynamic models")
     parser.add_argument("-o", "--offset", type=int, default=0, help="added to the sequences' ids")

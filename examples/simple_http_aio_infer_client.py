@@ -87,7 +87,13 @@ async def run(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show what is sent")
-    parser.add_argument("-u", "--url", default="localhost:8000", help="the server's address")
+    parser.add_argument(
+        "-u",
+        "--url",
+        type=lambda url: url.split("://")[-1],
+        default="localhost:8000",
+        help="the server's address",
+    )
     parser.add_argument("-s", "--ssl", action="store_true", help="use TLS")
     parser.add_argument("--key-file", help="key of the client's certificate (PEM)")
     parser.add_argument("--cert-file", help="the client's certificate (PEM)")

@@ -52,7 +52,7 @@ class Choices:
         self._position = 0
 
     def __bool__(self) -> bool:
-        """Whether anything is left."""
+        """True if input is left."""
         return self._position < len(self._data)
 
     def take(self, size: int) -> bytes:

@@ -49,7 +49,9 @@ def fuzz(name: str, seconds: int) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="fuzzing", description="Fuzz what reads a peer's bytes.")
+    parser = argparse.ArgumentParser(
+        prog="fuzzing", description="Fuzz the parsers of network data."
+    )
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="all, if none is named")
     parser.add_argument("--time", type=int, default=60, help="seconds for each target (60)")
     arguments = parser.parse_args()

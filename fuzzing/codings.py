@@ -100,7 +100,7 @@ def _check_server(body: bytes, coding: str, limit: int) -> None:
 
 
 def _content(body: bytes, readers: list[Callable[[bytes], bytes]]) -> bytes | None:
-    """What the first of the readers that can makes of a body."""
+    """Return the content according to the first reader that accepts the body."""
     for read in readers:
         try:
             return read(body)

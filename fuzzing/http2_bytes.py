@@ -55,7 +55,7 @@ class Connection:
         self._seen: list[object] = []
 
     def play(self, steps: list[Step]) -> list[object]:
-        """What came of it, which must not depend on the pieces."""
+        """Return the outcome, which must not depend on how the bytes were split."""
         for step in steps:
             if isinstance(step, bytes):
                 self._receive(step)

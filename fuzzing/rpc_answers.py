@@ -15,7 +15,7 @@ from fuzzing import Choices, plain
 from fuzzing.rest_answers import read_arrays
 from tritonclient import grpc
 from tritonclient import messages as m
-from tritonclient.codec import rpc, rpc_infer, rpc_layout
+from tritonclient.codec import response_template, rpc, rpc_infer
 from tritonclient.datatypes import DATATYPES, NUMPY, Buffer
 from tritonclient.errors import InferenceServerException, ProtocolError, ServerError
 
@@ -45,7 +45,7 @@ def check(data: bytes) -> None:
     if method == "ModelStreamInfer":
         _check_stream(message)
     elif isinstance(request, m.Infer):
-        rpc_layout.layouts.clear()
+        response_template.templates.clear()
         # Again, and with a byte changed, for the sake of what is remembered.
         first = _check_infer(request, message)
         assert plain(_check_infer(request, message)) == plain(first)

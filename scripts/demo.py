@@ -1,4 +1,4 @@
-"""Starts the embedded server, has `image_client` read the example digits, and checks the answers.
+"""Start the embedded server, read the example digits with `image_client`, and check the results.
 
 Both are started as commands, the way people start them.
 """
@@ -23,7 +23,7 @@ PATIENCE = 60.0  # seconds that any one step may take
 
 @contextmanager
 def embedded_server() -> Iterator[dict[str, str]]:
-    """A server's URLs by protocol; it ends when the block does, however that ends."""
+    """Start a server; give its URLs by protocol, and end it with the block."""
     flags = ["--model-repository", "models", "--http-port", "0", "--grpc-port", "0"]
     flags += ["--http-address", "127.0.0.1", "--grpc-address", "127.0.0.1"]
     command = [sys.executable, "-m", "tritonclient", "serve", *flags]
@@ -40,7 +40,7 @@ def embedded_server() -> Iterator[dict[str, str]]:
 
 
 def wait_for(process: subprocess.Popen[str]) -> dict[str, str]:
-    """The URLs that a starting server tells, which it does once it is ready."""
+    """Return the URLs that a server prints when it is ready."""
     assert process.stdout is not None
     give_up = threading.Timer(PATIENCE, process.kill)
     give_up.start()
@@ -61,7 +61,7 @@ def wait_for(process: subprocess.Popen[str]) -> dict[str, str]:
 
 
 def image_client(url: str, *arguments: str) -> str:
-    """What `image_client` prints."""
+    """Return the output of `image_client`."""
     scheme, _, address = url.partition("://")
     flags = ["-u", address, "-m", "digits", "-s", "INCEPTION", *arguments]
     if scheme == "grpc":

@@ -30,7 +30,7 @@ def enlarge(pixels: np.ndarray) -> Image.Image:
 
 
 def shrink(image: Image.Image) -> np.ndarray:
-    """What an image client makes of an example image, before scaling."""
+    """Return the pixels that an image client gets from an example image, before scaling."""
     return np.asarray(image.resize((8, 8), Image.Resampling.BILINEAR))
 
 

@@ -1,4 +1,4 @@
-"""What all tests share: the servers that they run against."""
+"""Fixtures of all tests: the servers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy
 import pytest
 
 from tests import markers
-from tests.support.servers import official
+from tests.support.servers import fetching, official
 from tests.support.servers import triton as real_triton
 from tritonclient import TLS, Client
 from tritonclient.transport.aio import grpc_connection, grpc_pool
@@ -25,6 +25,17 @@ if TYPE_CHECKING:
     from tritonclient.server import Server
 
 MODELS = Path(__file__).parent.parent / "models"
+
+
+def pytest_configure() -> None:
+    # Nothing is captured yet, so this is the terminal.
+    fetching.terminal = os.dup(2)
+
+
+def pytest_unconfigure() -> None:
+    if fetching.terminal is not None:
+        os.close(fetching.terminal)
+        fetching.terminal = None
 
 
 def pytest_report_header() -> list[str]:
@@ -57,10 +68,27 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real_triton.Run
 
     repository = tmp_path_factory.mktemp("triton") / "models"
     build_repository(MODELS, repository)
-    with real_triton.start(
+    with real_triton.KeptServer(
         repository, control_mode="explicit", extra_args=real_triton.CONTROLLED
-    ) as server:
-        yield server
+    ) as kept:
+        _kept.append(kept)
+        try:
+            yield kept.server
+        finally:
+            _kept.remove(kept)
+
+
+_kept: list[real_triton.KeptServer] = []
+
+
+@pytest.fixture(autouse=True)
+def _triton_is_up() -> None:
+    """Start the session's Triton again if it ended: its Python backend aborts under overload.
+
+    Only the test that was running then fails.
+    """
+    for kept in _kept:
+        kept.restart_if_ended()
 
 
 @pytest.fixture(scope="session")

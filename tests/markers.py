@@ -17,9 +17,14 @@ UNIT = {
     *("transport/test_endpoint.py", "transport/test_happy_eyeballs.py"),
 }
 #: Of these folders, files that do need one.
-SERVER = {"client/test_placement.py", "client/test_secrets.py", "client/test_ignored_arguments.py"}
+SERVER = {
+    *("client/test_placement.py", "client/test_secrets.py", "client/test_ignored_arguments.py"),
+    *("client/test_mistakes.py", "client/test_call_log.py"),
+}
 #: Those that start nginx, HAProxy or nghttpx.
 PROXY = {"proxies", "examples/test_security.py"}
+#: Those that install other servers and programs.
+PEERS = {"peers"}
 
 
 def mark(item: pytest.Function) -> None:
@@ -30,6 +35,8 @@ def mark(item: pytest.Function) -> None:
         item.add_marker("unit" if places & UNIT and not places & SERVER else "server")
     if places & PROXY:
         item.add_marker("proxy")
+    if places & PEERS:
+        item.add_marker("peers")
     if "triton" in item.fixturenames or _parameter(item, "server") == "triton":
         item.add_marker("triton")
 

@@ -58,6 +58,6 @@ class Ours:
 
 
 class ThroughGrpcio(Ours):
-    """The same, with gRPC carried by grpcio."""
+    """The modern client with gRPC through grpcio."""
 
     grpcio = tritonclient.Grpcio()

@@ -1,4 +1,4 @@
-"""What concerns the server, its models and its memory, rather than tensors."""
+"""Requests about the server, its models and its memory."""
 
 from __future__ import annotations
 

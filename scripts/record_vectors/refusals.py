@@ -1,4 +1,4 @@
-"""What is refused: by the inference endpoint, and by the server at large."""
+"""Requests that the inference endpoint, and other endpoints, reject."""
 
 from __future__ import annotations
 

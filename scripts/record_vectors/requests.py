@@ -39,7 +39,7 @@ def simple(**more: object) -> Json:
 
 
 def simple_but(**changes: object) -> Json:
-    """The same with its first input changed."""
+    """Return a request with its first input changed."""
     request = simple()
     request["inputs"][0] |= changes
     return request

@@ -1,4 +1,4 @@
-"""What concerns the server, its models and its memory, over gRPC."""
+"""gRPC requests about the server, its models and its memory."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def simple(**more: object) -> Json:
 
 
 def typed(**more: object) -> Json:
-    """The same with its elements as typed contents."""
+    """Return a request with its elements as typed contents."""
     request: Json = simple(**more)
     del request["raw_input_contents"]
     for each, values in zip(request["inputs"], (A, B), strict=True):

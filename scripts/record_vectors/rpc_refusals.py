@@ -1,4 +1,4 @@
-"""What inference over gRPC refuses, and what the server at large does."""
+"""gRPC requests that inference, and other operations, reject."""
 
 from __future__ import annotations
 

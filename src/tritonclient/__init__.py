@@ -5,10 +5,11 @@ from os.path import isdir
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client.aio import AsyncClient, AsyncModel
+    from .client.aio import AsyncClient
     from .client.aio_stream import AsyncInferStream
-    from .client.blocking import Client, Model
+    from .client.blocking import Client
     from .client.blocking_stream import InferStream
+    from .client.models import AsyncModel, Model
     from .client.requests import Tensor, request
     from .client.results import Classification, InferResult
     from .client.shared_memory import AsyncSharedMemory, SharedMemory
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     )
     from .messages import RequestedOutput
     from .transport.endpoint import TLS
-    from .transport.settings import Grpcio, KeepAlive
+    from .transport.settings import Grpcio, KeepAlive, RequestTooLarge
 
     __version__: str
 
@@ -70,6 +71,7 @@ __all__ = [
     "OutOfRange",
     "PermissionDenied",
     "ProtocolError",
+    "RequestTooLarge",
     "RequestedOutput",
     "ResourceExhausted",
     "ServerError",
@@ -95,7 +97,7 @@ for _name in ("shared_memory", "cuda_shared_memory"):
 _HOMES = {
     "AsyncClient": "client.aio",
     "AsyncInferStream": "client.aio_stream",
-    "AsyncModel": "client.aio",
+    "AsyncModel": "client.models",
     "AsyncSharedMemory": "client.shared_memory",
     "Classification": "client.results",
     "Client": "client.blocking",
@@ -103,7 +105,8 @@ _HOMES = {
     "InferResult": "client.results",
     "InferStream": "client.blocking_stream",
     "KeepAlive": "transport.settings",
-    "Model": "client.blocking",
+    "Model": "client.models",
+    "RequestTooLarge": "transport.settings",
     "RequestedOutput": "messages",
     "SharedMemory": "client.shared_memory",
     "SharedTensor": "client.shared_tensor",

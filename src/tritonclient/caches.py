@@ -8,18 +8,18 @@ from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: What the arguments of a remembered call may take together, in characters.
+#: Largest size of the arguments of a cached call together, in characters.
 LARGEST = 1024
 
 
 def small_cache(count: int) -> Callable[[F], F]:
-    """Return a decorator that remembers results of a function of texts.
+    """Return a decorator that caches results of a function of texts.
 
-    Only calls whose arguments are small are remembered, because names come from programs and
-    peers, which may make them as long as they like.
+    Only calls with small arguments are cached, because names come from programs and peers, and can
+    have any length.
 
     Args:
-        count: how many results to remember.
+        count: largest number of results.
     """
 
     def decorate(function: F) -> F:

@@ -54,7 +54,28 @@ def bfloat16() -> np.dtype[Any] | None:
 def check(datatype: str) -> None:
     """Raise ValueError unless `datatype` is one of the v2 protocol's."""
     if datatype not in DATATYPES:
-        raise ValueError(f"datatype {datatype!r} is not one of {', '.join(sorted(DATATYPES))}")
+        meant = meant_datatype(datatype)
+        hint = f"; did you mean {meant!r}?" if meant else ""
+        raise ValueError(
+            f"datatype {datatype!r:.60} is not one of {', '.join(sorted(DATATYPES))}{hint}"
+        )
+
+
+def meant_datatype(datatype: object) -> str:
+    """Return the datatype that another name of it means, or "".
+
+    Such as "TYPE_FP32" of a model's configuration, "float32" and "<f4" of numpy, "fp32".
+    """
+    name = str(datatype).removeprefix("TYPE_").upper()
+    if name in DATATYPES:
+        return name
+    if name in ("STRING", "STR", "TEXT"):
+        return "BYTES"
+    try:
+        dtype = np.dtype(datatype)  # type: ignore[call-overload]
+    except (TypeError, ValueError, SyntaxError):
+        return {"BFLOAT16": "BF16", "HALF": "FP16", "FLOAT": "FP32", "DOUBLE": "FP64"}.get(name, "")
+    return datatype_for(dtype) or ""
 
 
 def byte_size(datatype: str, count: int) -> int | None:
@@ -117,7 +138,7 @@ def pack(array: Array, datatype: str) -> Buffer:
 
 
 def is_wire(array: Any) -> bool:
-    """Whether an array's own memory is its wire bytes, so that `pack` gives a view of it."""
+    """True if an array's own memory is its wire bytes, so that `pack` returns a view of it."""
     plain = type(array) is np.ndarray and array.dtype in _BY_DTYPE
     return plain and array.flags.c_contiguous and array.size > 0 and array.ndim > 0
 

@@ -36,7 +36,10 @@ class InferenceServerException(Exception):
         endpoint: the server's URL, or "" when no server was involved.
         model: the name of the model asked for, or "".
         request_id: the id of the request, or "".
+        hint: what to do next, or which name was meant, or "". `message()` is without it.
     """
+
+    hint = ""
 
     __module__ = "tritonclient.utils"  # where programs import it from, and tracebacks place it
 
@@ -63,7 +66,7 @@ class InferenceServerException(Exception):
         self.request_id = request_id
 
     def message(self) -> str | None:
-        """What went wrong, in words; for a ServerError in the server's own words."""
+        """Return the text of the error; for a ServerError the server's own."""
         return self._msg
 
     def status(self) -> str | None:
@@ -76,7 +79,8 @@ class InferenceServerException(Exception):
 
     def __str__(self) -> str:
         text = "" if self._msg is None else str(self._msg)
-        return text if self._status is None else f"[{self._status}] {text}"
+        text = text if self._status is None else f"[{self._status}] {text}"
+        return f"{text} ({self.hint})" if self.hint else text
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own __reduce__ would pass `args` only; errors cross process borders in pools.
@@ -85,6 +89,8 @@ class InferenceServerException(Exception):
             "model": self.model,
             "request_id": self.request_id,
         }
+        if self.hint:
+            state["hint"] = self.hint
         if isinstance(self, OSError):
             state["errno"] = self.errno
         return (type(self), (self._msg, self._status, self._debug_details), state)
@@ -127,6 +133,11 @@ class StreamUnprocessed(StreamRefused):
 
 class DeadlineExceeded(_LocalError, TimeoutError):
     """The call's deadline passed before its answer came."""
+
+    def reword(self, text: str) -> None:
+        """Say the same in other words."""
+        self._msg = text
+        self.args = (text, *self.args[1:])
 
 
 class Cancelled(_LocalError):

@@ -13,6 +13,8 @@ PACKAGES = {
     "grpcio": ("grpcio", "hpack", "protobuf"),
     "server": ("grpcio", "httptools", "onnxruntime", "protobuf", "uvicorn"),
     "images": ("pillow",),
+    "cli": ("rich", "shtab"),
+    "perf": ("hpack", "protobuf", "rich"),
 }
 
 

@@ -1,8 +1,8 @@
-"""Every operation of the v2 protocol as a value: a `Request[T]` whose answer is a T.
+"""Operations of the v2 protocol as values: a `Request[T]` has a response of type T.
 
 Field names are the protocol's own, so that the codecs can fill most of these from JSON or
-protobuf by name. Requests are frozen dataclasses; answers are named tuples, which do the same and
-are quicker to define and to make.
+protobuf by name. Requests are frozen dataclasses. Responses are named tuples, which are faster
+to define and to make.
 
 Sources: KServe v2 REST and gRPC specification; Triton's extensions (model repository, model
 configuration, statistics, trace, logging, system and CUDA shared memory).
@@ -18,7 +18,7 @@ from .datatypes import Buffer
 
 T = TypeVar("T")
 
-#: What a request parameter may be; gRPC knows no others.
+#: Types of request parameters; gRPC has no others.
 Parameter: TypeAlias = "bool | int | float | str"
 #: Parameters that have an argument of their own and so can't be given by name.
 RESERVED_PARAMETERS = (
@@ -34,10 +34,10 @@ RESERVED_PREFIX = "triton_"
 
 
 class Request(Generic[T]):
-    """Something that can be asked of a server and is answered with a T.
+    """An operation of the server whose response is a T.
 
-    What is the same for all requests is here once: a dataclass would compile it for each of them,
-    which takes half the time of importing this package.
+    Methods of all requests are here once. Dataclasses would compile them for each request, which
+    takes half the time of importing this package.
     """
 
     __slots__ = ()
@@ -64,17 +64,17 @@ class Request(Generic[T]):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IsServerLive(Request[bool]):
-    """Whether the server process is up."""
+    """Ask if the server process is live."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IsServerReady(Request[bool]):
-    """Whether the server takes inference requests."""
+    """Ask if the server accepts inference requests."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IsModelReady(Request[bool]):
-    """Whether a model takes inference requests."""
+    """Ask if a model accepts inference requests."""
 
     model: str
     version: str = ""
@@ -84,10 +84,10 @@ class IsModelReady(Request[bool]):
 
 
 class ServerMetadata(NamedTuple):
-    """Who the server is.
+    """Name, version and extensions of the server.
 
     Attributes:
-        extensions: names of the protocol extensions it speaks.
+        extensions: names of the protocol extensions it supports.
     """
 
     name: str = ""
@@ -158,7 +158,7 @@ class InferStatistics(NamedTuple):
 
 
 class InferBatchStatistics(NamedTuple):
-    """The same for executions of one batch size."""
+    """Statistics of executions with one batch size."""
 
     batch_size: int = 0
     compute_input: StatisticDuration = StatisticDuration()
@@ -167,7 +167,7 @@ class InferBatchStatistics(NamedTuple):
 
 
 class InferResponseStatistics(NamedTuple):
-    """The same for the n-th response of a decoupled model."""
+    """Statistics of the n-th response of a decoupled model."""
 
     compute_infer: StatisticDuration = StatisticDuration()
     compute_output: StatisticDuration = StatisticDuration()
@@ -186,7 +186,7 @@ class MemoryUsage(NamedTuple):
 
 
 class ModelStatistics(NamedTuple):
-    """What one version of a model has done since it was loaded.
+    """Statistics of one version of a model since it was loaded.
 
     Attributes:
         last_inference: time of the last request, milliseconds since the epoch.
@@ -315,7 +315,7 @@ class GetSystemSharedMemoryStatus(Request[tuple[SystemSharedMemoryRegion, ...]])
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RegisterSystemSharedMemory(Request[None]):
-    """Let the server map a POSIX shared memory object."""
+    """Register a POSIX shared memory object."""
 
     name: str
     key: str
@@ -347,7 +347,7 @@ class GetCudaSharedMemoryStatus(Request[tuple[CudaSharedMemoryRegion, ...]]):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RegisterCudaSharedMemory(Request[None]):
-    """Let the server open device memory by its 64-byte CUDA IPC handle."""
+    """Register GPU memory by its 64-byte CUDA IPC handle."""
 
     name: str
     raw_handle: bytes
@@ -369,12 +369,12 @@ NO_PARAMETERS: Mapping[str, Parameter] = {}
 
 
 class InferTensor(NamedTuple):
-    """A tensor on its way: an input of a request or an output of an answer.
+    """A tensor of a message: an input of a request or an output of a response.
 
     Attributes:
-        data: wire bytes (see `datatypes`), or None when the tensor lies in shared memory, which
-            `parameters` then names.
-        binary: whether HTTP carries it as binary data, or as JSON.
+        data: wire bytes (see `datatypes`), or None if the tensor is in the shared memory that
+            `parameters` name.
+        binary: True to send it over HTTP as binary data, False as JSON.
     """
 
     name: str

@@ -127,7 +127,7 @@ class _StandIn(types.ModuleType):
 
 
 def _stand_in_for_cuda() -> None:
-    """Let modules be imported that import the CUDA bindings, but don't use them yet."""
+    """Make modules importable that import the CUDA bindings without using them."""
     for name in ("cuda", "cuda.bindings", "cuda.bindings.driver", "cuda.bindings.runtime"):
         parent, _, child = name.rpartition(".")
         module = sys.modules[name] = _StandIn(name)

@@ -233,7 +233,7 @@ def test_closing_cancels(stuck, told):
 
 
 def test_every_callback_is_called_when_another_thread_closes_the_client(stuck):
-    """Whatever was accepted is told, be it by a hair's breadth."""
+    """Every accepted request gets a callback, also if the client closes at that moment."""
     for _ in range(20):
         told = Told()
         client = InferenceServerClient(stuck.address)

@@ -360,7 +360,7 @@ def test_negative_numbers(server, runtime):
         for options in ({"sequence_id": 1.5}, {"priority": "1"}, {"timeout": "1"}):
             with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
                 infer(client, **options)
-        with pytest.raises(TypeError, match="request_id is 5, expected a text"):
+        with pytest.raises(TypeError, match="request_id is 5, expected str"):
             infer(client, request_id=5)
     (call,) = server.calls
     assert call.request.parameters["sequence_id"].int64_param == -5
@@ -379,7 +379,7 @@ def test_inputs_and_outputs_from_generators(server, runtime):
 
 
 @both_grpc_runtimes
-@pytest.mark.parametrize("headers", [{"a b": "x"}, {"te": "x"}, {"a": "\u00e4"}, {"grpc-x": "1"}])
+@pytest.mark.parametrize("headers", [{"a b": "x"}, {"a": "\u00e4"}, {"grpc-x": "1"}])
 def test_headers_that_can_not_be_sent(server, runtime, headers):
     with runtime(server.url) as client:
         for ask in (infer, lambda c, **options: c.is_server_live(**options)):
@@ -429,7 +429,7 @@ def test_basic_auth(server, runtime):
 
 
 def is_plain(error):
-    """Whether programs that ask for `InferenceServerException` itself find it."""
+    """True if `type(error) == InferenceServerException` holds."""
     same = type(error) == InferenceServerException and InferenceServerException == type(error)  # noqa: E721
     text = f"<class 'tritonclient.utils.InferenceServerException'> {error!r}"
     again = pickle.loads(pickle.dumps(error))

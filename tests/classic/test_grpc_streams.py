@@ -594,7 +594,7 @@ def test_a_sender_never_waits(told):
 
 
 def test_a_callback_that_waits_for_the_sender(client):
-    """What programs do with a queue that has little room."""
+    """A callback that waits for room in a bounded queue."""
     room = queue.Queue(2)
     client.start_stream(lambda result, error: room.put((result, error)))
     array = np.zeros((1, 200_000), np.int32)

@@ -1,4 +1,4 @@
-"""What the awaited HTTP client raises when the network fails, for programs that expect aiohttp's.
+"""Network errors of the asyncio HTTP client, for programs that expect aiohttp's errors.
 
 Such programs import aiohttp, which the official client's environment has; ours runs there as well.
 """

@@ -358,7 +358,7 @@ def test_ports_are_those_of_http():
 
 @pytest.mark.parametrize("url", [None, 8000, b"localhost:8000"])
 def test_urls_are_texts(url):
-    with pytest.raises(TypeError, match="expected a text"):
+    with pytest.raises(TypeError, match="expected str"):
         InferenceServerClient(url)
 
 

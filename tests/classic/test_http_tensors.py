@@ -68,7 +68,14 @@ def test_an_input_is_what_it_was_made_of():
         ([2], "FP32", np.zeros(2, "c8"), "datatype None from numpy array, expected FP32."),
         ([2], "BF16", np.zeros(2, "u2"), "datatype UINT16 from numpy array, expected BF16."),
         ([2], "INT32", np.zeros(2, "U1"), "datatype BYTES from numpy array, expected INT32."),
-        ([2], "TYPE_X", np.zeros(2, "f4"), "datatype FP32 from numpy array, expected TYPE_X."),
+        (
+            [2],
+            "TYPE_X",
+            np.zeros(2, "f4"),
+            "datatype FP32 from numpy array, expected TYPE_X. 'TYPE_X' is not one of "
+            "BF16, BOOL, BYTES, FP16, FP32, FP64, INT16, INT32, INT64, INT8, UINT16, UINT32, "
+            "UINT64, UINT8",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit(shape, datatype, array, text):

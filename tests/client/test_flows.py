@@ -23,13 +23,21 @@ from tritonclient.errors import (
 class World:
     """Plays answers and errors, one per request, and keeps a clock that only pauses advance."""
 
-    def __init__(self, *answers):
+    def __init__(self, *answers, index=None):
         self.now = 0.0
+        self.index = index
+        self.index_asked = 0
         self.asked = []
         self.pauses = []
         self._answers = list(answers)
 
     def send(self, request, timeout):
+        if isinstance(request, m.GetRepositoryIndex):
+            self.index_asked += 1
+            assert 0 < timeout <= 5
+            if self.index is None:
+                raise Unimplemented("there is no index")
+            return self.index
         self.asked.append((request, timeout))
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
@@ -94,6 +102,26 @@ def test_not_ready_in_time(drive, answer, words):
     assert world.now == pytest.approx(2)
     assert max(world.pauses) <= 0.5
     assert all(0 < timeout <= 2 for _, timeout in world.asked)
+
+
+@both
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        ([m.ModelIndex("n", "1", "READY")], "the server has no model 'm'; its models are 'n'"),
+        ([m.ModelIndex("mm", "1", "READY")], "the server has no model 'm'; did you mean 'mm'?"),
+        ([], "the server has no model 'm'; its repository is empty"),
+        ([m.ModelIndex("m", "1", "UNAVAILABLE", "no file")], "it is UNAVAILABLE: no file"),
+        ([m.ModelIndex("m", "1", "READY")], "it answered that it is not ready"),
+    ],
+)
+def test_why_a_model_is_not_ready(drive, index, words):
+    """The repository is asked, once."""
+    world = World(False, index=index)
+    with pytest.raises(DeadlineExceeded, match="model 'm' was not ready after 2 s") as caught:
+        drive(world, wait_until_ready("http://x", "m", "", 2, lambda: world.now))
+    assert words in caught.value.message()
+    assert world.index_asked == 1
 
 
 @both

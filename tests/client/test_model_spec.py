@@ -1,4 +1,4 @@
-"""What a model handle refuses before anything is sent, and what it makes of odd descriptions."""
+"""Checks of a model handle before anything is sent, and unusual descriptions of models."""
 
 from __future__ import annotations
 

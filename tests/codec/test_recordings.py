@@ -1,4 +1,4 @@
-"""What a real Triton said, read and written by our codec."""
+"""Recordings of a real Triton over HTTP, decoded and encoded by our codec."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def response_of(exchange: Exchange) -> rest.HttpResponse:
 
 
 def feed(engine: Http1, data: bytes) -> None:
-    """Let an engine receive bytes."""
+    """Pass received bytes to an engine."""
     view = memoryview(data)
     while view:
         buffer = engine.get_buffer()
@@ -69,7 +69,7 @@ def chosen(condition):
 
 
 def readable(exchange: Exchange) -> bool:
-    """Whether the request is one of the protocol's; some are wrong on purpose, some compressed."""
+    """True if the request is valid; some are invalid on purpose, some compressed."""
     request = request_of(exchange)
     try:
         rest.decode_request(request)
@@ -79,7 +79,7 @@ def readable(exchange: Exchange) -> bool:
 
 
 def answered(exchange: Exchange) -> bool:
-    """Whether the answer is no refusal, and JSON that others than Triton write as well."""
+    """True if the response is a success, in JSON that other servers write as well."""
     response = response_of(exchange)
     body = bytes(response.body[0])
     is_json = b"NaN" not in body and "no text" not in exchange.name

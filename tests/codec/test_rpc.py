@@ -168,8 +168,8 @@ def test_cuda_memory_in_full():
     ("request_", "error", "text"),
     [
         (m.GetModelMetadata(""), ValueError, "model is '', expected a name"),
-        (m.GetModelMetadata(5), TypeError, "model is 5, expected a text"),
-        (m.IsModelReady("m", 1), TypeError, "version is 1, expected a text"),
+        (m.GetModelMetadata(5), TypeError, "model is 5, expected str"),
+        (m.IsModelReady("m", 1), TypeError, "version is 1, expected str"),
         (m.RegisterSystemSharedMemory("", "k", 1), ValueError, "name is '', expected a name"),
         (m.RegisterSystemSharedMemory("n", "k", -1), ValueError, "byte_size"),
         (m.RegisterSystemSharedMemory("n", 5, 1), ValueError, "key"),

@@ -178,8 +178,8 @@ def test_parameters_of_no_kind(value):
     ("model", "version", "error", "text"),
     [
         ("", "", ValueError, "model is '', expected a name"),
-        (None, "", TypeError, "model is None, expected a text"),
-        ("m", 1, TypeError, "version is 1, expected a text"),
+        (None, "", TypeError, "model is None, expected str"),
+        ("m", 1, TypeError, "version is 1, expected str"),
     ],
 )
 def test_names_of_no_kind(model, version, error, text):

@@ -1,4 +1,4 @@
-"""What a real Triton said over gRPC, read and written by our codec."""
+"""Recordings of a real Triton over gRPC, decoded and encoded by our codec."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def is_stream(call: Call) -> bool:
 
 
 def readable(call: Call) -> bool:
-    """Whether our codec takes the request; some are wrong on purpose."""
+    """True if our codec accepts the request; some are invalid on purpose."""
     try:
         rpc.decode_request(call.method, call.requests[0])
     except errors.InferenceServerException:

@@ -23,7 +23,7 @@ from tests.support.rpc_meaning import (
 from tests.support.strategies import TEXT
 from tritonclient import messages as m
 from tritonclient.client.results import InferResult
-from tritonclient.codec import messages_pb, rpc_infer, rpc_layout, rpc_request, wire
+from tritonclient.codec import messages_pb, response_template, rpc_infer, rpc_request, wire
 from tritonclient.errors import InvalidArgument, ProtocolError
 
 
@@ -44,7 +44,7 @@ def test_answers_mean_what_protobuf_says(message):
 @MANY
 @given(pb_strategies.answers(), st.data())
 def test_answers_like_earlier_ones_mean_what_protobuf_says(message, data):
-    """What is remembered is only where things are, and not the things."""
+    """A response template holds offsets, and not the data."""
     for _ in range(6):
         size = len(message.id.encode())
         message.id = "".join(data.draw(st.sampled_from("abc")) for _ in range(size))
@@ -74,7 +74,7 @@ def test_answers_of_many_lengths():
             answer = m.InferResponse("m", outputs=(output,))
             message = joined(rpc_infer.encode_response(answer))
             assert rpc_infer.decode_response(message) == answer
-            assert len(rpc_layout.layouts) <= 256
+            assert len(response_template.templates) <= 256
 
 
 def test_an_id_that_is_no_text_is_found_in_any_answer():

@@ -1,1 +1,1 @@
-"""What holds for every transport, runtime and server: one test body for each behaviour."""
+"""Behaviour of every transport, runtime and server: one test body for each."""

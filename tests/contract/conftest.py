@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.secrets import HEADERS, no_secrets
+from tests.support.canary import HEADERS, no_secrets
 from tests.support.unchanged import Unchanged
 from tritonclient import AsyncClient, AsyncModel, AsyncSharedMemory, Client, Grpcio
 
@@ -79,7 +79,7 @@ def server(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="session", params=["http", "grpc", "grpcio"])
 def carrier(request: pytest.FixtureRequest) -> str:
-    """What carries the calls: HTTP, gRPC on our own engine, or gRPC through grpcio."""
+    """The transport: HTTP, gRPC on our own engine, or gRPC through grpcio."""
     return str(request.param)
 
 

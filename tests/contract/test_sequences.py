@@ -28,7 +28,7 @@ def ask(client, model, value, id, **flags):
 
 
 def run(client, model, first, values, id):
-    """What the model answers to a whole sequence."""
+    """Return the model's outputs for a whole sequence."""
     answers = [ask(client, model, first, id, sequence_start=True)]
     for place, value in enumerate(values, 1):
         answers.append(ask(client, model, value, id, sequence_end=place == len(values)))

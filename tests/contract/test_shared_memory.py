@@ -52,7 +52,7 @@ def registered(client, size=8192, offset=0):
 
 
 def unregister(client, name):
-    """Let the server forget a region; Triton holds on to it a moment longer than it answers."""
+    """Unregister a region; Triton keeps it a moment longer than its response."""
     deadline = monotonic() + 10
     while True:
         try:

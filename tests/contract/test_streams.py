@@ -167,7 +167,8 @@ def test_bad_arguments_are_refused_before_anything_is_sent(client):
     with pytest.raises(TypeError, match="model is Infer, expected a model's name or an iterable"):
         client.stream(tritonclient.request(**add(1)))
     with pytest.raises(
-        TypeError, match=r"'timout' is not an argument; expected .* timeout, version"
+        TypeError,
+        match=r"'timout' is not an argument; did you mean 'timeout'\?; expected .*, version",
     ):
         client.stream("simple", {"INPUT0": A, "INPUT1": A}, timout=1)
     with pytest.raises(ValueError, match="no query"):

@@ -25,7 +25,7 @@ class Driver:
         self.directory = directory
 
     def ask(self, name: str) -> int:
-        """What the compiled driver tells about itself."""
+        """Call a function of the compiled driver that returns one of its counters."""
         return int(getattr(ctypes.CDLL(self.library), name)())
 
 

@@ -31,7 +31,7 @@ def run(name: str, server: Any, variables: Mapping[str, str] = {}) -> Any:
 
 @pytest.fixture
 def variables(compiled: Driver) -> dict[str, str]:
-    """What lets a program find the compiled driver instead of the real one."""
+    """Environment in which a program finds the compiled driver instead of the real one."""
     return {"LD_LIBRARY_PATH": str(compiled.directory), "FAKE_CUDA_DIRECTORY": str(MEMORY)}
 
 

@@ -186,7 +186,7 @@ def test_invalid_blocks(wire):
 
 
 def test_an_announced_table_of_no_size():
-    """What a server's first block begins with, since we asked for it."""
+    """A server's first block begins with a table size of 0, which our settings require."""
     assert decode(b"\x20\x88").http_status == 200
     assert decode(b"\x20\x20\x88").http_status == 200
 

@@ -31,7 +31,7 @@ def feed(engine, data):
 
 
 def play(pieces, *, end=True, **options):
-    """What an engine makes of received pieces: its answer or its error, and whether it goes on."""
+    """Return the response or error of an engine for received pieces, and if it is reusable."""
     engine = Http1(**options)
     engine.start(b"")
     try:

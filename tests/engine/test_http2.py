@@ -66,7 +66,7 @@ WINDOWS = (0, 1, 1000, 65_535, 300_000, 1 << 20)
 
 
 class Call:
-    """What the test knows of a call.
+    """The expected state of a call.
 
     Attributes:
         outcome: what must come of it: a status, or ("reset", code); None while it is not decided.
@@ -249,7 +249,7 @@ class Conversation:
     # The end
 
     def _finish(self):
-        """Let everything arrive, and compare."""
+        """Deliver everything, and compare."""
         self.peer.change_settings({4: 20_000})
         while True:
             for call in self.calls:

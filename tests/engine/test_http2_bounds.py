@@ -1,4 +1,4 @@
-"""What no peer may do to the HTTP/2 engine: break its rules, or make it grow or toil for ever."""
+"""Limits of the HTTP/2 engine against peers that break its rules or waste memory and CPU."""
 
 from __future__ import annotations
 
@@ -307,7 +307,7 @@ def test_small_messages_that_nobody_takes(size, flags):
 
 
 def test_data_on_a_call_that_was_given_up():
-    """What may have been under way is put up with, and not a byte more."""
+    """Data that was in flight is accepted, and not a byte more."""
     engine, (stream,) = begin()
     feed(engine, head())
     engine.cancel(stream, Cancelled("by the test"))

@@ -45,7 +45,7 @@ REQUEST = b"\x83\x86"
 
 
 def play(pieces, *, single=True, **options):
-    """What comes of received pieces: outcome or error and messages; the connection must live."""
+    """Return outcome or error, and messages, for received pieces; the connection stays open."""
     engine = Http2(**options)
     feed(engine, HELLO)
     stream = engine.start(REQUEST, frame_message([b"question"]), single=single)
@@ -226,7 +226,7 @@ def test_status_behind_messages():
 
 
 def test_status_inside_a_message():
-    """What went wrong says more than that the message is not whole."""
+    """An error status from the server is reported instead of the incomplete message."""
     fields = block(("grpc-status", "13"), ("grpc-message", "broke"))
     result, messages = play([head() + data(message(b"part")[:7]) + trailers(fields=fields)])
     assert (result.code, result.message, messages) == (13, "broke", [])
@@ -354,7 +354,7 @@ def test_broken_answers_are_no_trouble_for_other_calls(wire):
        st.lists(st.integers(0, 5000), max_size=5))  # fmt: skip
 @example([answer(b"one"), answer(b"two")], [])
 def test_answers_upon_answers(wires, positions):
-    """What follows the end of a call is ignored or ends the connection, and changes nothing."""
+    """Frames after the end of a call are ignored or end the connection."""
     wire = b"".join(wires)
     results = []
     for pieces in ([wire], bytewise(wire), cut(wire, positions)):

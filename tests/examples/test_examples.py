@@ -19,7 +19,7 @@ from tritonclient.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
-DOCUMENTS = ["README.md", "docs/migrating.md", "docs/shared_memory.md"]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 # What each script prints, in this order; other lines may stand between.
 EXPECTED = {
@@ -101,6 +101,20 @@ def test_example(name: str, request: pytest.FixtureRequest) -> None:
         assert any(re.match(pattern, line) for line in lines), f"no {pattern!r} in {done.stdout}"
 
 
+@pytest.mark.parametrize("name", ["simple_infer", "simple_http_string_infer_client"])
+@pytest.mark.parametrize("form", ["http_url", "http_address"])
+def test_one_flag_takes_host_and_port_and_any_url(name: str, form: str, embedded: Server) -> None:
+    command = [sys.executable, f"{name}.py", "-u", getattr(embedded, form)]
+    done = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_example_reads_its_url() -> None:
+    for path in EXAMPLES.glob("*.py"):
+        found = re.search(r'"--url",?(.{0,80})', path.read_text(), re.DOTALL)
+        assert found is None or "type=" in found[1], path
+
+
 def test_no_example_is_left_out() -> None:
     official = {program.name for program in PROGRAMS} | set(NEEDS_GPU)
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(EXPECTED) | official
@@ -141,14 +155,46 @@ def test_demo() -> None:
     assert done.stdout.splitlines()[-1].startswith("20 of 20 right")
 
 
+def documents(pattern: str) -> list[str]:
+    """Return the pages in which a pattern is found, relative to the root."""
+    found = (page for page in PAGES if re.search(pattern, page.read_text(), re.MULTILINE))
+    return [page.relative_to(ROOT).as_posix() for page in found]
+
+
 def code_blocks(document: str, language: str) -> Iterator[str]:
-    """The fenced blocks of a language, on the lines where the document has them."""
+    """Yield the fenced blocks of a language, on the lines where the document has them."""
     text = (ROOT / document).read_text()
     for block in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         yield "\n" * text.count("\n", 0, block.start(1)) + block[1]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+def own_server(names: dict[str, Any]) -> Server | None:
+    """Return the running server that a page has started, or None."""
+    try:
+        return names["server"] if names["server"].http_url else None
+    except (KeyError, RuntimeError):
+        return None
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "examples/README.md"])
+def test_links(page: str) -> None:
+    """Pages outside of the documentation site, which checks its own links, link to real files."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text())
+    assert links
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+
+
+def write_certificates(directory: Path) -> None:
+    """Write the files that pages name: an authority, and certificates that it signed."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(directory / "ca.pem")
+    for name in ("server", "client"):
+        certificate = authority.issue_cert("localhost", "127.0.0.1")
+        certificate.private_key_and_cert_chain_pem.write_to_path(directory / f"{name}.pem")
+        certificate.private_key_pem.write_to_path(directory / f"{name}.key")
+
+
+@pytest.mark.parametrize("document", documents("^```python$"))
 def test_document_code(
     document: str,
     embedded: Server,
@@ -156,29 +202,44 @@ def test_document_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The blocks of a page run one after the other, as if they were one program."""
-    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    """Run the blocks of a page one after the other, as one program."""
+    write_certificates(tmp_path)
     (tmp_path / "models").symlink_to(ROOT / "models")
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {"__name__": "document"}
     blocks = list(code_blocks(document, "python"))
-    assert blocks
-    for block in blocks:
-        code = block.replace("localhost:8000", embedded.http_address)
-        code = code.replace("localhost:8001", embedded.grpc_address)
-        exec(compile(code, str(ROOT / document), "exec", dont_inherit=True), names)
-    for name, value in names.items():
-        if name.startswith("test_"):  # written for pytest, with its fixture
-            value(triton_server=embedded)
-        elif hasattr(value, "close"):
-            value.close()
     promised = re.findall(r"print\(.*\)  # (.*)", "".join(blocks))
-    printed = capsys.readouterr().out
+    addresses = {"localhost:8000": embedded.http_address, "localhost:8001": embedded.grpc_address}
+    for shown, address in addresses.items():
+        blocks = [block.replace(shown, address) for block in blocks]
+    if any('__name__ == "__main__"' in block for block in blocks):
+        printed = run_program("".join(blocks))
+    else:
+        run_blocks(blocks, document, embedded)
+        printed = capsys.readouterr().out
     for text in promised:
         assert text.removesuffix(" ...") in printed
 
 
-@pytest.mark.parametrize("document", ["README.md"])
+def run_program(code: str) -> str:
+    """Run a page that starts processes, which import it; return what it prints."""
+    Path("page.py").write_text(code)
+    command = [sys.executable, "-W", "error", "page.py"]
+    return subprocess.run(command, check=True, timeout=60, stdout=subprocess.PIPE, text=True).stdout
+
+
+def run_blocks(blocks: list[str], document: str, embedded: Server) -> None:
+    """Run blocks in one namespace, and each test function right after its block."""
+    names: dict[str, Any] = {"__name__": "document"}
+    for code in blocks:
+        exec(compile(code, str(ROOT / document), "exec", dont_inherit=True), names)
+        for name in [name for name in names if name.startswith("test_")]:
+            names.pop(name)(triton_server=own_server(names) or embedded)
+    for value in names.values():
+        if hasattr(value, "close"):
+            value.close()
+
+
+@pytest.mark.parametrize("document", documents(r"^\$ image_client "))
 def test_document_console(
     document: str,
     embedded: Server,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,11 +17,13 @@ import pytest
 from PIL import Image
 
 from tritonclient.cli import ensemble_image_client, grpc_image_client, image_client
-from tritonclient.cli.image_client import Batch, Classifier, Job, UsageError
+from tritonclient.cli.image_jobs import Batch, Classifier, Job, UsageError
 from tritonclient.cli.images import PixelFormat
 from tritonclient.client.results import InferResult
+from tritonclient.errors import Unavailable
 from tritonclient.messages import InferResponse, InferTensor, ModelMetadata, TensorMetadata
 from tritonclient.server import Server
+from tritonclient.testing import FaultServer
 
 DIGITS = Path(__file__).parents[2] / "examples/images/digits"
 ZERO = str(DIGITS / "0_0386.png")
@@ -285,7 +288,7 @@ def test_an_ensemble_takes_the_files(url: str, capsys: pytest.CaptureFixture[str
         assert re.match(r"    0\.\d{6} \(\d\) = [A-Z]+$", second)
 
 
-def test_an_ensemble_takes_no_more_than_its_batch(
+def test_an_ensemble_gets_as_many_requests_as_its_images_need(
     embedded: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(66):
@@ -293,7 +296,12 @@ def test_an_ensemble_takes_no_more_than_its_batch(
     flags = ["-m", "ensemble_digits", str(tmp_path)]
     assert ensemble_image_client.main(["-u", embedded.http_url, *flags]) == 0
     output = capsys.readouterr()
-    assert "only the first 64 images" in output.err
+    assert output.err == ""
+    assert output.out.count("ZERO") == 66
+    (tmp_path / "065.png").write_bytes(b"no image")
+    assert ensemble_image_client.main(["-u", embedded.http_url, *flags]) == 1
+    output = capsys.readouterr()
+    assert re.search(r"error: \[400\] '\S+065\.png': .*cannot identify image", output.err)
     assert output.out.count("ZERO") == 64
 
 
@@ -314,6 +322,52 @@ def test_an_unreadable_image_ends_the_stream(
     output = capsys.readouterr()
     assert output.out == f"Image '{tmp_path}/a.png':\n    1.000000 (0) = ZERO\n"
     assert "b.png' can't be read" in output.err
+
+
+@pytest.mark.parametrize("flags", [[], ["-a"], ["--streaming"], ["-b", "2"]])
+def test_keep_going(
+    embedded: Any, tmp_path: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(ZERO, tmp_path / "c.png")
+    (tmp_path / "b.png").write_bytes(Path(ZERO).read_bytes()[:60])
+    given = [*flags, "--keep-going", ZERO, str(tmp_path)]
+    assert classify(embedded.grpc_url, *given) == 1
+    output = capsys.readouterr()
+    assert output.out.count("ZERO") == 2
+    assert output.out.endswith("FAIL\n")
+    assert re.search(r"error: image '\S+b\.png' can't be read", output.err)
+    assert output.err.endswith("image_client: 2 of 3 images classified\n")
+    assert classify(embedded.grpc_url, *given, "--json") == 1
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["image"] for each in found] == [f"{tmp_path}/b.png", ZERO, f"{tmp_path}/c.png"]
+    assert "can't be read" in found[0]["error"]
+    assert found[1]["classes"] == [{"value": 1.0, "index": 0, "label": "ZERO"}]
+
+
+@pytest.mark.parametrize("flags", [[], ["-a"], ["--streaming"]])
+def test_keep_going_after_the_server_refuses(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FaultServer(models={"digits": DIGITS.parents[2] / "models/digits"}) as server:
+        server.fail_next("digits", Unavailable("busy"))
+        assert classify(server.grpc_url, *flags, "--keep-going", ZERO, ZERO, ZERO) == 1
+        output = capsys.readouterr()
+        assert output.out.count("ZERO") == 2
+        assert f"error: '{ZERO}': " in output.err
+        assert "busy" in output.err
+        assert output.err.endswith("image_client: 2 of 3 images classified\n")
+        server.fail_next("digits", Unavailable("busy"))
+        assert classify(server.grpc_url, *flags, ZERO, ZERO) == 1
+        assert "2 of 3" not in capsys.readouterr().err
+
+
+def test_json_leaves_out_what_fills_the_batch_up(
+    embedded: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert classify(embedded.http_url, "--json", "-b", "4", "-c", "2", ZERO) == 0
+    output = capsys.readouterr()
+    (found,) = map(json.loads, output.out.splitlines())
+    assert (found["image"], len(found["classes"]), output.err) == (ZERO, 2, "")
 
 
 MEASURES = """

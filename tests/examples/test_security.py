@@ -336,7 +336,7 @@ def text_of(headers: Any) -> dict[str, str]:
 
 
 def grpc_messages(data: bytes) -> dict[int, Message]:
-    """What one side of an HTTP/2 connection sent, by stream; trailers are headers as well."""
+    """Return the headers, trailers included, and data that one side sent, by HTTP/2 stream."""
     decoder = hpack.Decoder()
     messages: dict[int, Message] = {}
     rest = memoryview(bytes(data).removeprefix(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))

@@ -34,7 +34,7 @@ targets = pytest.mark.parametrize("name", fuzzing.TARGETS)
 
 @pytest.fixture(autouse=True)
 def guard() -> Iterator[None]:
-    """Let a test that hangs fail, where the platform has alarms."""
+    """Make a test that hangs fail, on platforms with alarms."""
     if not hasattr(signal, "SIGALRM"):
         yield
         return

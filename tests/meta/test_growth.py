@@ -240,7 +240,7 @@ def test_room_among_holes():
 
 
 def test_room_with_much_abandoned():
-    """What is given back late costs nothing until it is due."""
+    """A block that is returned late costs nothing until it is due."""
 
     def abandoned(n):
         room = Room((n + 1) * ALIGNMENT, clock=lambda: 0.0)
@@ -301,9 +301,9 @@ CACHES = {
             "codec.rest_infer:_plain_output",
             "codec.rpc_infer:_plain_requested",
             "codec.rpc_infer:_plain_tensor",
-            "codec.rest_infer:_read_answer",
-            "codec.rpc_infer:_remembered",
-            "codec.rpc_request:_remembered",
+            "codec.rest_infer:_response_head",
+            "codec.rpc_infer:_response_head",
+            "codec.rpc_request:_request_head",
             "engine.header_block:_remembered",
             "engine.http1_head:head_template",
             "engine.rpc_outcome:plain_outcome",
@@ -338,6 +338,12 @@ def test_every_cache_is_bounded():
         bound = CACHES[name]
         assert text.startswith("small_cache(") == (bound == "small"), name
         assert (text == "cache") == (bound == "few"), name
+
+
+def test_the_documentation_names_every_template():
+    page = (Path(__file__).parents[2] / "docs/templates.md").read_text(encoding="utf-8")
+    templates = {name for name, bound in CACHES.items() if bound in ("small", "checked", "numbers")}
+    assert [name for name in templates if f"`{name.partition(':')[2]}`" not in page] == []
 
 
 def test_small_caches():

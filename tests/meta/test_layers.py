@@ -16,7 +16,7 @@ from tritonclient.codec import rest, rpc
 
 #: A module may import its own layer and those above it in this list; longest name counts.
 LAYERS = [
-    {"errors", "extras", "caches"},
+    {"errors", "extras", "caches", "call_log"},
     {"datatypes"},
     {"messages"},
     {"shm"},
@@ -36,7 +36,7 @@ LAYERS = [
         "server",
         "perf",
     },
-    {"cli", "__main__"},
+    {"cli", "testing", "__main__"},
 ]
 IO = {
     "socket", "ssl", "asyncio", "select", "selectors", "threading", "time", "grpc", "http.client",
@@ -44,8 +44,8 @@ IO = {
 }  # fmt: skip
 #: What has parts that may be missing, beyond numpy; they are imported when first needed.
 EXTRAS = {
-    "grpc", "server", "perf", "cli", "shm", "codec.messages_pb", "codec.rpc", "engine.header_block",
-
+    "grpc", "server", "perf", "cli", "testing", "shm", "codec.messages_pb", "codec.rpc",
+    "engine.header_block", "client.notebook",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What real proxies do to the connections of gRPC clients: nothing fails, nothing is sent twice."""
+"""Real proxies that end connections of gRPC clients: no call fails, and none is sent twice."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_proxy_that_is_reloaded(program, kind, embedded, authority, tmp_path, ex
 @pytest.mark.parametrize("program", ["nginx", "haproxy"])
 @each_kind
 def test_proxy_that_is_stopped(program, kind, embedded, authority, tmp_path, executed):
-    """What it began, it ends; then nobody is there."""
+    """The proxy completes its calls and then stops."""
     with serve(tmp_path, program, "plain", embedded.grpc_address, authority) as proxy:
         with Loop(proxy.url, kind) as loop:
             loop.wait_for(50)

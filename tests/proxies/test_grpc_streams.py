@@ -190,7 +190,7 @@ def test_cancelled_tasks(program, grpc_proxy):
 @each_program
 @pytest.mark.parametrize("name", ["plain", "tight"])
 def test_slow_reader(program, name, grpc_proxy):
-    """What nobody reads stays where it is, and others on the connection go on."""
+    """An unread stream is held back, and other streams of the connection continue."""
     url, _ = grpc_proxy(f"{program} {name}")
     tensor = LARGE[: 1 << 18]
     # Haproxy before 3.1 lets one stream hold up all of its connection, to the server as well.

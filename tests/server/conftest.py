@@ -105,11 +105,11 @@ class Gate:
         assert self._entered.acquire(timeout=30)
 
     def release(self) -> None:
-        """Let one execution end."""
+        """Release one execution."""
         self._released.release()
 
     def open(self) -> None:
-        """Let all executions end, also those to come."""
+        """Release all executions, also later ones."""
         self._released.release(1000)
 
 

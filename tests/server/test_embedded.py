@@ -84,6 +84,7 @@ def test_several_at_once(repository: RepositoryMaker) -> None:
 
 
 def test_open_connections_do_not_keep_it(repository: RepositoryMaker) -> None:
+    repository.python("a")
     with Server(repository.directory) as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.http_port)
         connection.request("GET", "/v2/health/ready")
@@ -92,6 +93,7 @@ def test_open_connections_do_not_keep_it(repository: RepositoryMaker) -> None:
 
 
 def test_a_request_that_never_ends_does_not_keep_it(repository: RepositoryMaker) -> None:
+    repository.python("a")
     with Server(repository.directory, exit_timeout=0) as server:
         half = socket.create_connection(("127.0.0.1", server.http_port))
         half.sendall(b"POST /v2/repository/index HTTP/1.1\r\nContent-Length: 5\r\n\r\n")
@@ -100,6 +102,7 @@ def test_a_request_that_never_ends_does_not_keep_it(repository: RepositoryMaker)
 
 
 def test_started_twice(repository: RepositoryMaker) -> None:
+    repository.python("a")
     with Server(repository.directory) as server, pytest.raises(RuntimeError, match="already"):
         server.start()
 
@@ -120,6 +123,7 @@ def test_start_that_fails_leaves_nothing(repository: RepositoryMaker) -> None:
 
 
 def test_port_that_is_taken(repository: RepositoryMaker) -> None:
+    repository.python("a")
     with (
         Server(repository.directory) as server,
         pytest.raises(OSError, match=rf"can't listen at 127\.0\.0\.1:{server.http_port}: .*in use"),
@@ -170,13 +174,20 @@ def test_arguments_that_make_no_sense(
 def test_directory_that_is_no_repository(
     repository: RepositoryMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Server(repository.directory):
-        assert f"there are no models in '{repository.directory}'" in caplog.text
+    message = f"there are no models in '{repository.directory}'"
+    with pytest.raises(ValueError, match=message):
+        Server(repository.directory).start()
+    for options in ({"exit_on_error": False}, {"load_models": ["*"]}):
+        mode = "explicit" if "load_models" in options else "none"
+        caplog.clear()
+        with Server(repository.directory, model_control_mode=mode, **options):  # type: ignore[arg-type]
+            assert message in caplog.text
     with pytest.raises(ValueError, match=f"give its parent: '{repository.directory}'"):
         Server(repository.python("a")).start()
 
 
 def test_repr(repository: RepositoryMaker) -> None:
+    repository.python("a")
     server = Server(repository.directory)
     assert repr(server) == f"<Server of {repository.directory}, not running>"
     with server:
@@ -214,6 +225,7 @@ print("through")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_serving_in_a_forked_child(repository: RepositoryMaker) -> None:
     """The child of a server has HTTP alone, and children of its parent's later life have both."""
+    repository.python("a")
     code = f"""
 import os, urllib.request
 from tritonclient.server import Server
@@ -243,7 +255,7 @@ serve("after")
 
 
 def run_forking(code: str) -> str:
-    """What a program prints that forks; it and its children are killed if they hang."""
+    """Return the output of a program that forks; kill it and its children if they hang."""
     command = [sys.executable, "-W", "ignore", "-c", code]
     # A session of its own, so that a child that hangs is killed as well.
     with subprocess.Popen(

@@ -21,6 +21,9 @@ def test_served(triton_server):
     with grpc.insecure_channel(triton_server.grpc_address) as channel:
         assert channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"")
 
+def test_client(triton_client):
+    assert triton_client.is_model_ready("a")
+
 def test_factory(triton_server_factory, triton_server, triton_model_repository):
     other = triton_server_factory(triton_model_repository, model_control_mode="explicit")
     assert other.http_port != triton_server.http_port
@@ -47,4 +50,4 @@ def test_fixtures(tmp_path: Path, how: str) -> None:
     if how == "missing":
         assert "give --triton-model-repository" in done.stdout
     else:
-        assert "2 passed" in done.stdout, done.stdout
+        assert "3 passed" in done.stdout, done.stdout

@@ -1,4 +1,4 @@
-"""What the embedded server answers, against what a real Triton answered to the same bytes."""
+"""Responses of the embedded server, compared with those of a real Triton to the same bytes."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def exchange(port: int, request: bytes) -> bytes:
 
 
 def meaning(answer: bytes) -> tuple[Any, ...]:
-    """What of an answer must be alike: status, coding, JSON and binary data."""
+    """Return the parts of a response to compare: status, coding, JSON and binary data."""
     first, headers, body = parse_head(answer)
     if " 100 " in first:
         return meaning(body)

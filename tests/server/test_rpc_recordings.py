@@ -1,4 +1,4 @@
-"""What the embedded server answers over gRPC, against what a real Triton answered to the same."""
+"""gRPC responses of the embedded server, compared with those of a real Triton."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ DIFFERENCES: dict[str, dict[str, str]] = {
 
 
 def repeat(channel: grpc.Channel, call: Call) -> Call:
-    """The same call once more."""
+    """Replay the call."""
     responses: list[bytes] = []
     code, text = 0, ""
     try:
@@ -99,7 +99,7 @@ def repeat(channel: grpc.Channel, call: Call) -> Call:
 
 
 def meaning(call: Call) -> tuple[Any, ...]:
-    """What of a call must be alike: its messages by their fields, and its status."""
+    """Return the parts of a call to compare: messages by their fields, and status."""
     name = f"{call.method}Response"
     responses = [
         messages_pb.to_dict(messages_pb.message(name).FromString(data)) for data in call.responses

@@ -293,6 +293,7 @@ def health_over_grpc(url: str, credentials: grpc.ChannelCredentials | None = Non
 
 
 def test_grpc_beside_http(repository: RepositoryMaker) -> None:
+    repository.python("a")
     flags = (f"--model-repository={repository.directory}", "--log-verbose=1")
     with running(*flags) as (process, _, printed):
         found = re.search(r"^Started GRPCInferenceService at (127\.0\.0\.1:\d+)$", printed, re.M)
@@ -353,6 +354,7 @@ def test_grpc_alone_with_certificates_on_both_sides(
 @pytest.mark.parametrize("flags", [(), ("--allow-grpc",), ("--allow-http=false",)])
 def test_without_grpcio(repository: RepositoryMaker, flags: tuple[str, ...]) -> None:
     """HTTP is served with a note, unless gRPC was asked for."""
+    repository.python("a")
     code = (
         "import sys; sys.modules['grpc'] = None; from tritonclient.cli import main; "
         "sys.exit(main(sys.argv[1:]))"

@@ -45,7 +45,7 @@ class TritonPythonModel:
 
 
 class Seen:
-    """What the models of these tests, which run in this process, tell and await."""
+    """Events that the models of these tests set and wait for, in this process."""
 
     texts: list[str]
     cancelled: threading.Event

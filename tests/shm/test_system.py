@@ -156,7 +156,7 @@ def test_keys_that_are_none(key):
     for act in (lambda: create_region(64, key), lambda: attach_region(key)):
         with pytest.raises(ValueError, match="is no name of a shared memory object"):
             act()
-    with pytest.raises(TypeError, match="key is 7, expected a text"):
+    with pytest.raises(TypeError, match="key is 7, expected str"):
         attach_region(7)
 
 

@@ -127,7 +127,7 @@ def test_objects_of_other_users_are_refused(squatted):
 
 
 def test_objects_of_other_users_by_their_owner(region, monkeypatch):
-    """The same wherever processes can't be started as others: this one takes itself for another."""
+    """Without a second user: this process pretends to be another user."""
     user = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: user + 1)
     with pytest.raises(shm.SharedMemoryException, match=f"belongs to the user with id {user},"):

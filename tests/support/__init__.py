@@ -1,1 +1,1 @@
-"""What the tests share: servers, peers, strategies and waiting."""
+"""Helpers of the tests: servers, peers, strategies and waiting."""

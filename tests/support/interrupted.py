@@ -23,7 +23,7 @@ INPUTS = {"IN": np.arange(3)}
 
 
 class Alarm(BaseException):
-    """What the handler raises; like KeyboardInterrupt, it is no Exception."""
+    """Raised by the handler; like KeyboardInterrupt, it is no Exception."""
 
 
 def ring(*arguments: object) -> None:

@@ -39,7 +39,7 @@ def check_call(call: recordings.Call) -> None:
 
 
 def check_classes() -> None:
-    """What the classic modules are made of."""
+    """Check the protobuf classes of the classic modules."""
     names = messages_pb.public_names("model_config.proto")
     assert names["TYPE_BF16"] == names["DataType"].Value("TYPE_BF16") == 14
     kind = messages_pb.message("ModelInferRequest")

@@ -1,4 +1,4 @@
-"""What messages of inference over gRPC mean, as protobuf understands them."""
+"""The meaning of gRPC inference messages according to protobuf."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def typed_data(datatype, contents):
 
 
 def answer_of(message) -> m.InferResponse:
-    """What a right answer means, as protobuf has it."""
+    """Return the meaning of a valid response according to protobuf."""
     raw = iter(message.raw_output_contents)
     outputs = []
     for each in message.outputs:

@@ -126,6 +126,7 @@ def test_connections_are_logged(server, caplog):
     with caplog.at_level("DEBUG", "tritonclient"), Client(server.url, timeout=PATIENCE) as client:
         check(infer(client))
     messages = [record.getMessage() for record in caplog.records]
+    assert messages.pop(1).startswith(f"{server.url} Infer model")
     assert messages == [f"{server.url}: connected", f"{server.url}: connection closed"]
 
 

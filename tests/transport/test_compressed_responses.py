@@ -70,7 +70,7 @@ def serve(protocol):
 
 @pytest.fixture
 def slowly(monkeypatch):
-    """Let each step of decompression take a while; gives a list of the steps."""
+    """Slow each step of decompression down; return the list of steps."""
     steps = []
 
     def inflate(self, window_bits):
@@ -179,7 +179,7 @@ CLASSIC = ["http", "http.aio", "grpc", "grpc.aio"]
 
 
 def ask_classic(name, address, **options):
-    """What a classic client's `infer` gives for LARGE."""
+    """Return the result of a classic client's `infer` for LARGE."""
     from importlib import import_module
 
     module = import_module(f"tritonclient.{name}")

@@ -164,7 +164,7 @@ def test_a_cancelled_task_leaves_nothing(protocol, silent_names, monkeypatch):
 
 
 class Interrupted(Exception):
-    """What a signal handler raises."""
+    """Raised by a signal handler."""
 
 
 @needs_proc

@@ -1,4 +1,4 @@
-"""What servers and proxies do wrong over gRPC: one error each, no hang, and life goes on."""
+"""Faults of gRPC servers and proxies: each gives one error, no hang, and a usable client."""
 
 from __future__ import annotations
 

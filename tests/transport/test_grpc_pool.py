@@ -205,7 +205,7 @@ def _until_closed(event):
 
 
 def test_a_blocking_client_looks_at_what_was_idle_for_long():
-    """What lies between may have forgotten the connection without telling."""
+    """A middlebox may have dropped the connection silently."""
     settings = KeepAlive(time=0.05, timeout=0.1)
     script = [greet, read_call, answer(), ignore]
     with GrpcServer(script, [greet, answer_calls()]) as server:

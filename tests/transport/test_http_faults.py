@@ -1,4 +1,4 @@
-"""What servers and proxies do wrong over HTTP: one error each, no hang, and life goes on."""
+"""Faults of HTTP servers and proxies: each gives one error, no hang, and a usable client."""
 
 from __future__ import annotations
 
@@ -173,7 +173,8 @@ def test_html_error_page(runtime, status, kind):
             assert caught.value.status() == status[:3]
             assert (caught.value.endpoint, caught.value.model) == (server.url, "simple")
             check(infer(client))
-        assert server.asked_on == [0, 1]
+        # One that fails may lack an extension: it is asked which it has.
+        assert server.asked_on == ([0, 1, 2] if kind is Internal else [0, 1])
 
 
 @both_runtimes
@@ -187,7 +188,7 @@ def test_garbage_behind_answer(runtime):
 
 @both_runtimes
 def test_late_garbage_is_no_answer(runtime):
-    """What arrives on an idle connection does not answer the next request."""
+    """Data on an idle connection is not taken as the next response."""
     poison = http(b'{"model_name":"poison"}')
     late = threading.Event()
     sent = threading.Event()

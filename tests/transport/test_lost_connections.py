@@ -242,7 +242,7 @@ class Work:
                 await asyncio.sleep(0.001)
 
     def come_and_go(self):
-        """Let the server come and go, and see each time that calls fail and succeed again."""
+        """Stop and start the server repeatedly; calls fail and succeed accordingly."""
         try:
             for _ in range(4):
                 _grow(self.failures, 50)

@@ -107,7 +107,7 @@ def requests(count, size=3):
 
 
 def collect(kind, url, sent, **options):
-    """What a stream answers to requests, as a list of (id, first number)."""
+    """Return the responses of a stream as a list of (id, first number)."""
 
     async def collect_awaited():
         async with AsyncClient(url, timeout=PATIENCE / 2) as client:
@@ -139,7 +139,7 @@ def test_refused_and_begun_again(kind, coding, times):
 
 @each_kind
 def test_refused_before_its_requests(kind):
-    """What is sent after a refusal that nobody has looked at yet is sent again as well."""
+    """Messages sent after an unnoticed refusal are sent again as well."""
     with GrpcServer([greet, read_headers, refuse_headers, serve_streams]) as server:
         assert collect(kind, server.url, iter(requests(40))) == expected(40)
 

@@ -1,1 +1,1 @@
-"""What the classic clients share, whatever their protocol."""
+"""Code that the classic clients of both protocols share."""

@@ -1,4 +1,4 @@
-"""Arguments that the classic clients share: what they mean, and what of them is refused."""
+"""Arguments that the classic clients share: conversion and checks."""
 
 from __future__ import annotations
 

@@ -59,8 +59,8 @@ def plain(
 ) -> InferenceServerException:
     """An error whose type is `InferenceServerException` to all that programs ask of it.
 
-    It says the same as the one given, or this text with this status and these details. When it
-    tells of a lost connection or a deadline, it is a `ConnectionError` or `TimeoutError` as well.
+    It has the text of the given error, or this text, status and details. For a lost connection or
+    a deadline it is also a `ConnectionError` or `TimeoutError`.
     """
     if text is None:
         text, status, details = error.message(), error.status(), error.debug_details()

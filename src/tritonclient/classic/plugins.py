@@ -40,6 +40,12 @@ class InferenceServerClientBase:
     def __init__(self) -> None:
         self._plugin: Plugin | None = None
 
+    def __getstate__(self) -> Any:
+        raise TypeError(
+            f"an {type(self).__name__} can't be pickled or copied, as it holds connections; "
+            "make one in each process"
+        )
+
     def register_plugin(self, plugin: Plugin) -> None:
         """Call a plugin with every request from now on.
 

@@ -1,4 +1,4 @@
-"""Packages of old names, which stand for those of today."""
+"""Packages with old names, which forward to the current ones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 def renamed(old: str, new: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a module of an old name, whose import is warned of here.
+    """Return the `__getattr__` of a module with an old name, and warn of its import.
 
-    What it has is looked up when it is used, so that the old name of a module can be imported
-    without what the module needs.
+    Names are looked up when they are used, so the old module can be imported without the optional
+    packages of the new one.
     """
     warnings.warn(
         f"The package `{old}` is deprecated and will be removed in a future version. Please use "

@@ -1,4 +1,4 @@
-"""What `verbose` shows of headers and URLs: all but the values of those that may be secrets.
+"""Masking of secrets in the headers and URLs that `verbose` prints.
 
 `verbose=True` masks them. A collection of names instead of True, such as
 `verbose=["authorization"]`, shows the values of these as well.

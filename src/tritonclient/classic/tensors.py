@@ -1,4 +1,4 @@
-"""What inputs and requested outputs of the classic clients have in common over all protocols."""
+"""Inputs and requested outputs of the classic clients, for both protocols."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datatypes import NUMPY, datatype_for, pack
+from ..datatypes import DATATYPES, NUMPY, datatype_for, meant_datatype, pack
 from ..messages import NO_PARAMETERS, InferTensor, Parameter, RequestedOutput
 from ..utils import raise_error, serialize_byte_tensor
 
@@ -51,7 +51,7 @@ class Input:
         return self
 
     def set_shared_memory(self, region_name: str, byte_size: int, offset: int = 0) -> Self:
-        """Let the server read the input from shared memory; returns the input itself.
+        """Make the server read the input from shared memory; return the input itself.
 
         Args:
             region_name: the name under which the region is registered.
@@ -105,7 +105,7 @@ class Output:
         return self._name
 
     def set_shared_memory(self, region_name: str, byte_size: int, offset: int = 0) -> None:
-        """Let the server write the output into shared memory.
+        """Make the server write the output to shared memory.
 
         Args:
             region_name: the name under which the region is registered.
@@ -151,7 +151,12 @@ def check_array(array: Any, shape: Sequence[int], datatype: str) -> None:
         raise_error("input_tensor must be a numpy array")
     given = datatype_for(array.dtype)
     if given != datatype and not (datatype == "BF16" and given == "FP32"):
-        raise_error(f"got unexpected datatype {given} from numpy array, expected {datatype}.")
+        text = f"got unexpected datatype {given} from numpy array, expected {datatype}."
+        if datatype not in DATATYPES:
+            meant = meant_datatype(datatype)
+            hint = f"; did you mean {meant!r}?" if meant else ""
+            text += f" {datatype!r:.60} is not one of {', '.join(sorted(DATATYPES))}{hint}"
+        raise_error(text)
     if array.shape != tuple(shape):
         raise_error(
             f"got unexpected numpy array shape [{_listed(array.shape)}], "

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from .. import errors as _errors  # noqa: F401  # checks that no other distribution is mixed in
-from . import serve
+from . import bench, completion, health, models, repository, serve
 
 #: Modules with `NAME`, `HELP`, `DESCRIPTION`, `add_arguments(parser)` and `run(arguments)`, which
 #: returns the exit status.
-_COMMANDS = (serve,)
+_COMMANDS: tuple[Any, ...] = (
+    bench,
+    serve,
+    models,
+    health,
+    repository.LOAD,
+    repository.UNLOAD,
+    repository.CONFIG,
+    completion,
+)
 
 
 class _Version(argparse.Action):
@@ -23,8 +33,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; its exit status."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command."""
     parser = argparse.ArgumentParser(
         prog="tritonclient",
         description="Tools for the v2 inference protocol.",
@@ -42,6 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         command.add_arguments(child)
         child.set_defaults(run=command.run)
-    arguments = parser.parse_args(argv)
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; its exit status."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == [bench.NAME]:
+        # Its options are read as getopt does, which argparse can't.
+        return bench.main(given[1:])
+    arguments = make_parser().parse_args(given)
     status: int = arguments.run(arguments)
     return status

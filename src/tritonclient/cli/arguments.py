@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
+
+#: The address that only clients on this machine can connect to.
+LOCAL = "127.0.0.1"
+
+
+def pattern(text: str) -> str:
+    """A regular expression."""
+    try:
+        re.compile(text.removeprefix("(?-i)"))
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {error}") from None
+    return text
 
 
 def positive(text: str) -> int:
@@ -51,3 +64,19 @@ def _boolean(text: str) -> bool:
         return values[text.lower()]
     except KeyError:
         raise argparse.ArgumentTypeError(f"invalid boolean {text!r}") from None
+
+
+def server_url(text: str, scheme: str = "http") -> str:
+    """A server's URL; host:port gets a scheme: gRPC's for port 8001, which is Triton's for it."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' is not a URL; expected one such as localhost:8000")
+    if "://" in text or text.startswith(("unix:", "grpc+unix:")):
+        return text
+    if re.search(r":8001(/|$)", text):
+        scheme = "grpc"
+    return f"{scheme}://{text}"
+
+
+def grpc_url(text: str) -> str:
+    """The same for what speaks gRPC only: host:port is gRPC."""
+    return server_url(text, "grpc")

@@ -18,13 +18,14 @@ from ..datatypes import pack
 from ..errors import ConnectionFailed, InferenceServerException, ProtocolError, ServerError
 from ..extras import optional_import
 from . import images
-from .image_client import IN_FLIGHT, Batch, Job, add_arguments, execute, make_job, note
+from .image_client import IN_FLIGHT, add_arguments, execute, make_job, note
+from .image_jobs import Batch, Job, UsageError
 
 NAME = "grpc_image_client"
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do what the flags ask for.
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the flags ask for; the exit status.
 
     Raises:
         UsageError, ImageError, OSError, InferenceServerException: it can't be done.
@@ -35,9 +36,9 @@ def run(arguments: argparse.Namespace) -> None:
     from ..grpc import service_pb2_grpc
 
     images.require_pillow()
-    files = images.find(arguments.image_filename, lambda file: note(f"skipped {file!r}", NAME))
+    files = images.find_all(arguments.image_filename, lambda file: note(f"skipped {file!r}", NAME))
     try:
-        with grpc.insecure_channel(arguments.url) as channel:
+        with grpc.insecure_channel(_target(arguments.url)) as channel:
             stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
             job = _job(stub, arguments, files)
             responses = _responses(stub, job, arguments)
@@ -52,6 +53,17 @@ def run(arguments: argparse.Namespace) -> None:
         kind = ConnectionFailed if error.code() is grpc.StatusCode.UNAVAILABLE else ServerError
         raise kind(text, str(error.code())) from failure
     print("PASS")
+    return 0
+
+
+def _target(url: str) -> str:
+    """The server's address as grpcio takes it."""
+    scheme, separator, address = url.partition("://")
+    if not separator:
+        return url.removeprefix("grpc+")
+    if scheme != "grpc":
+        raise UsageError(f"-u {url}: {NAME} speaks gRPC without TLS; expected grpc://host:port")
+    return address
 
 
 def _job(stub: Any, arguments: argparse.Namespace, files: Sequence[str]) -> Job:
@@ -132,7 +144,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog=NAME, description="Classify images over the generated gRPC API."
     )
     add_arguments(parser)
-    parser.add_argument("-u", "--url", default="localhost:8001", help="the server (localhost:8001)")
+    parser.add_argument(
+        "-u", "--url", default="localhost:8001", help="URL of the server (localhost:8001)"
+    )
     return execute(run, parser.parse_args(argv), NAME)
 
 

@@ -14,239 +14,64 @@ import os
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from .. import AsyncClient, Classification, Client, InferResult, Tensor, request
+from ..client.aio import AsyncClient
+from ..client.blocking import Client
 from ..client.model_spec import ModelSpec
-from ..errors import InferenceServerException, ProtocolError
-from ..messages import ModelMetadata, RequestedOutput, TensorMetadata
+from ..client.requests import request
+from ..client.results import InferResult
+from ..errors import InferenceServerException, ProtocolError, ServerError
+from ..messages import ModelMetadata
 from . import images
 from .arguments import positive
-from .images import ImageError, PixelFormat
+from .image_jobs import Batch, Classifier, Job, UsageError
+from .image_report import Report
+from .images import ImageError
 
 #: Requests under way at once with --async.
 IN_FLIGHT = 20
 
 
-class UsageError(Exception):
-    """The model or the server can't do what the flags ask for; the message says why."""
-
-
-# What is asked for
-
-
-@dataclass(frozen=True, slots=True)
-class Classifier:
-    """A model that takes images and answers a score for each class.
-
-    Attributes:
-        pixels: the form of one image.
-        max_batch_size: the largest batch; 0 for a model that takes one image and no batch.
-    """
-
-    name: str
-    version: str
-    input: str
-    output: str
-    pixels: PixelFormat
-    max_batch_size: int
-
-    @classmethod
-    def of(
-        cls, name: str, version: str, metadata: ModelMetadata, config: Mapping[str, Any]
-    ) -> Classifier:
-        """The classifier that metadata and configuration describe.
-
-        Raises:
-            UsageError: they describe some other kind of model.
-        """
-        spec = ModelSpec.of(name, version, metadata, config)
-        max_batch_size = spec.max_batch_size or 0
-        try:
-            image = _only(spec.inputs, "input")
-            scores = _only(spec.outputs, "output")
-            pixels = _pixel_format(image, bool(max_batch_size), config)
-            _check_scores(scores, bool(max_batch_size))
-        except UsageError as error:
-            raise UsageError(f"{error}, so it is no image classifier: {spec}") from None
-        return cls(name, version, image.name, scores.name, pixels, max_batch_size)
-
-
-def _only(tensors: Mapping[str, TensorMetadata], what: str) -> TensorMetadata:
-    if len(tensors) != 1:
-        raise UsageError(f"the model has {len(tensors)} {what}s, not 1")
-    return next(iter(tensors.values()))
-
-
-def _pixel_format(image: TensorMetadata, batched: bool, config: Mapping[str, Any]) -> PixelFormat:
-    shape = image.shape[1:] if batched else image.shape
-    if image.datatype in ("BYTES", "BOOL"):
-        raise UsageError(f"the model's input is {image.datatype}, not pixels")
-    if len(shape) != 3:
-        raise UsageError(f"the model's input has {len(shape)} dimensions, not 3, for an image")
-    declared = config["input"][0] if config.get("input") else {}
-    layout = str(declared.get("format", "FORMAT_NONE"))
-    if layout == "FORMAT_NCHW":
-        channels, height, width = shape
-    elif layout == "FORMAT_NHWC":
-        height, width, channels = shape
-    else:
-        raise UsageError(
-            f"the model's configuration gives its input the format {layout}, "
-            "not FORMAT_NCHW or FORMAT_NHWC"
-        )
-    if height < 1 or width < 1:
-        raise UsageError("the model takes images of any size, and so names none to resize to")
-    if channels not in (1, 3):
-        raise UsageError(f"the model's images have {channels} channels, not 1 or 3")
-    return PixelFormat(height, width, channels, layout == "FORMAT_NCHW", image.datatype)
-
-
-def _check_scores(scores: TensorMetadata, batched: bool) -> None:
-    shape = scores.shape[1:] if batched else scores.shape
-    if scores.datatype in ("BYTES", "BOOL"):
-        raise UsageError(f"the model's output is {scores.datatype}, not numbers")
-    if sum(size != 1 for size in shape) > 1:
-        raise UsageError("the model's output is not a list of scores, one per class")
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The images of one request."""
-
-    number: int
-    files: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Images to classify, and how.
-
-    Attributes:
-        batch_size: images per request; the last request is filled up with the first images.
-        classes: how many of the best classes to show for each image.
-    """
-
-    model: Classifier
-    files: Sequence[str]
-    batch_size: int = 1
-    classes: int = 1
-    scaling: str = "NONE"
-
-    def check(self) -> None:
-        """Make sure that the model can do it.
-
-        Raises:
-            UsageError, ImageError: it can't.
-        """
-        limit = self.model.max_batch_size
-        if not limit and self.batch_size > 1:
-            raise UsageError(
-                f"model {self.model.name!r} does not support batching, so -b {self.batch_size} "
-                "can't be had; leave it out"
-            )
-        if limit and self.batch_size > limit:
-            raise UsageError(
-                f"model {self.model.name!r} takes at most {limit} images in a batch, "
-                f"not {self.batch_size} (-b)"
-            )
-        images.check_scaling(self.model.pixels, self.scaling)
-
-    def batches(self) -> Iterator[Batch]:
-        """The requests, in their order."""
-        count = len(self.files)
-        for number, first in enumerate(range(0, count, self.batch_size)):
-            positions = range(first, first + self.batch_size)
-            yield Batch(number, tuple(self.files[position % count] for position in positions))
-
-    def inputs(self, batch: Batch) -> dict[str, Tensor]:
-        """The input of a request, with its images read.
-
-        Raises:
-            ImageError: an image can't be read.
-        """
-        model = self.model
-        tensors = {file: images.read(file, model.pixels, self.scaling) for file in set(batch.files)}
-        stack = [tensors[file] for file in batch.files]
-        array = np.stack(stack) if model.max_batch_size else stack[0]
-        return {model.input: Tensor(array, model.pixels.datatype)}
-
-    def options(self, batch: Batch) -> dict[str, Any]:
-        """What to ask for: the best classes."""
-        return {
-            "version": self.model.version,
-            "outputs": [RequestedOutput(self.model.output, classes=self.classes)],
-            "id": str(batch.number),
-        }
-
-    def report(self, batch: Batch, result: InferResult) -> str:
-        """An answer as people read it; raises what `shown` does."""
-        return f"Request {batch.number}, batch size {len(batch.files)}\n{self.shown(batch, result)}"
-
-    def shown(self, batch: Batch, result: InferResult) -> str:
-        """The images of a request with their classes.
-
-        Raises:
-            ProtocolError: it has classes for more or fewer images than were asked about.
-        """
-        classes = result.classes(self.model.output)
-        rows = classes if self.model.max_batch_size else classes[np.newaxis]
-        if rows.ndim != 2 or len(rows) != len(batch.files):
-            raise ProtocolError(
-                f"expected classes of {len(batch.files)} images, got an answer of shape "
-                f"{list(classes.shape)}",
-                model=self.model.name,
-                request_id=result.id,
-            )
-        lines = []
-        for file, row in zip(batch.files, rows, strict=True):
-            lines += [f"Image '{file}':", *map(class_line, row)]
-        return "\n".join(lines)
-
-
-def class_line(best: Classification) -> str:
-    """A class as people read it."""
-    label = f" = {best.label}" if best.label else ""
-    return f"    {best.value:f} ({best.index}){label}"
-
-
 # Doing it
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do what the flags ask for.
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the flags ask for; the exit status.
 
     Raises:
         UsageError, ImageError, OSError, InferenceServerException: it can't be done.
     """
     url = _url(arguments)
     images.require_pillow()
-    files = images.find(arguments.image_filename, lambda file: note(f"skipped {file!r}: no image"))
+    skipped = "skipped {!r}: no image"
+    files = images.find_all(arguments.image_filename, lambda file: note(skipped.format(file)))
+    report = Report(arguments.as_json, arguments.keep_going, "image_client")
     if arguments.streaming:
-        _classify_streaming(url, arguments, files)
+        _classify_streaming(url, arguments, files, report)
     elif arguments.asynchronous:
-        asyncio.run(_classify_async(url, arguments, files))
+        asyncio.run(_classify_async(url, arguments, files, report))
     else:
-        _classify(url, arguments, files)
-    print("PASS")
+        _classify(url, arguments, files, report)
+    return report.finish()
 
 
-def _classify(url: str, arguments: argparse.Namespace, files: Sequence[str]) -> None:
-    with Client(url) as client:
-        job = _ask_for_job(client, arguments, files)
+def _classify(
+    url: str, arguments: argparse.Namespace, files: Sequence[str], report: Report
+) -> None:
+    with Client(url) as client, report.begin(_ask_for_job(client, arguments, files)) as job:
         for batch in job.batches():
-            result = client.infer(arguments.model_name, job.inputs(batch), **job.options(batch))
-            print(job.report(batch, result))
+            with report.failures(batch):
+                result = client.infer(arguments.model_name, job.inputs(batch), **job.options(batch))
+                report.show(batch, result)
 
 
-def _classify_streaming(url: str, arguments: argparse.Namespace, files: Sequence[str]) -> None:
+def _classify_streaming(
+    url: str, arguments: argparse.Namespace, files: Sequence[str], report: Report
+) -> None:
     """Send all requests on one stream; answers are shown in the order of the requests."""
-    with Client(url) as client:
-        job = _ask_for_job(client, arguments, files)
+    with Client(url) as client, report.begin(_ask_for_job(client, arguments, files)) as job:
         under_way = {str(batch.number): batch for batch in job.batches()}
         requests = (
             request(arguments.model_name, job.inputs(batch), **job.options(batch))
@@ -254,10 +79,21 @@ def _classify_streaming(url: str, arguments: argparse.Namespace, files: Sequence
         )
         results: dict[str, InferResult] = {}
         with client.stream(requests) as responses:
-            for result in responses:
-                results[result.id] = result
+            while under_way:
+                try:
+                    result = next(responses)
+                except StopIteration:
+                    break
+                except ServerError as error:
+                    with report.failures(under_way.get(error.request_id)):
+                        raise
+                    del under_way[error.request_id]
+                else:
+                    results[result.id] = result
                 while under_way and (number := next(iter(under_way))) in results:
-                    print(job.report(under_way.pop(number), results.pop(number)))
+                    batch = under_way.pop(number)
+                    with report.failures(batch):
+                        report.show(batch, results.pop(number))
         if under_way:
             raise ProtocolError(f"{len(under_way)} requests were not answered", endpoint=url)
 
@@ -268,32 +104,37 @@ def _ask_for_job(client: Client, arguments: argparse.Namespace, files: Sequence[
     return make_job(arguments, files, metadata, client.model_config(name, version))
 
 
-async def _classify_async(url: str, arguments: argparse.Namespace, files: Sequence[str]) -> None:
+async def _classify_async(
+    url: str, arguments: argparse.Namespace, files: Sequence[str], report: Report
+) -> None:
     name, version = arguments.model_name, arguments.model_version
     async with AsyncClient(url) as client:
         metadata = await client.model_metadata(name, version)
         config = await client.model_config(name, version)
-        job = make_job(arguments, files, metadata, config)
         under_way: deque[tuple[Batch, asyncio.Task[InferResult]]] = deque()
-        try:
-            for batch in job.batches():
-                if len(under_way) == IN_FLIGHT:
-                    await _report_next(job, under_way)
-                inputs = await asyncio.to_thread(job.inputs, batch)
-                task = client.submit(name, inputs, **job.options(batch))
-                under_way.append((batch, task))
-            while under_way:
-                await _report_next(job, under_way)
-        finally:
-            tasks = [task for _, task in under_way]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        with report.begin(make_job(arguments, files, metadata, config)) as job:
+            try:
+                for batch in job.batches():
+                    if len(under_way) == IN_FLIGHT:
+                        await _report_next(report, under_way)
+                    inputs = await asyncio.to_thread(job.inputs, batch)
+                    task = client.submit(name, inputs, **job.options(batch))
+                    under_way.append((batch, task))
+                while under_way:
+                    await _report_next(report, under_way)
+            finally:
+                tasks = [task for _, task in under_way]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _report_next(job: Job, under_way: deque[tuple[Batch, asyncio.Task[InferResult]]]) -> None:
+async def _report_next(
+    report: Report, under_way: deque[tuple[Batch, asyncio.Task[InferResult]]]
+) -> None:
     batch, task = under_way[0]
-    print(job.report(batch, await task))
+    with report.failures(batch):
+        report.show(batch, await task)
     under_way.popleft()
 
 
@@ -303,7 +144,7 @@ def make_job(
     metadata: ModelMetadata,
     config: Mapping[str, Any],
 ) -> Job:
-    """What the flags ask for, of the model that metadata and configuration describe."""
+    """Return the run that the flags request, for the model with this metadata and configuration."""
     name, version = arguments.model_name, arguments.model_version
     model = Classifier.of(name, version, metadata, config)
     job = Job(model, files, arguments.batch_size, arguments.classes, arguments.scaling)
@@ -343,14 +184,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def execute(
-    work: Callable[[argparse.Namespace], None], arguments: argparse.Namespace, name: str
+    work: Callable[[argparse.Namespace], int], arguments: argparse.Namespace, name: str
 ) -> int:
-    """Do a program's work, and tell what went wrong; returns the exit status."""
+    """Run a program, and print its errors; return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names and labels may hold anything
             stream.reconfigure(errors="backslashreplace")
     try:
-        work(arguments)
+        status = work(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -370,11 +211,11 @@ def execute(
             traceback.print_exc()
         note(f"error: {' '.join(str(error).split())}", name)
         return 1
-    return 0
+    return status
 
 
 def note(text: str, name: str = "image_client") -> None:
-    """Tell something beside the output."""
+    """Print a note to stderr."""
     print(f"{name}: {text}", file=sys.stderr)
 
 
@@ -386,16 +227,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-u",
         "--url",
-        help="the server (localhost:8000 for HTTP, localhost:8001 for gRPC)",
+        help="URL of the server (localhost:8000 for HTTP, localhost:8001 for gRPC)",
     )
     parser.add_argument("-i", "--protocol", default="HTTP", help="HTTP or gRPC (HTTP)")
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="go on after images that can't be read or classified; the exit status is 1 then too",
+    )
+    parser.add_argument(
+        "--json",
+        dest="as_json",
+        action="store_true",
+        help="print a JSON object per image, a line each",
+    )
     return parser
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `image_client` and `grpc_image_client` have in common."""
     add = parser.add_argument
-    add("image_filename", help="an image file, or a folder whose images to classify")
+    add("image_filename", nargs="+", help="image files, and folders whose images to classify")
     add("-v", "--verbose", action="store_true", help="tell more, and show where an error arose")
     add(
         "-a",
@@ -407,10 +259,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--streaming",
         action="store_true",
-        help="send all on one stream (gRPC only), with or without -a",
+        help="send all requests on one stream (gRPC only)",
     )
     add("-m", "--model-name", required=True, help="name of the model")
-    add("-x", "--model-version", default="", help="its version; the server's choice by default")
+    add("-x", "--model-version", default="", help="version of the model (chosen by the server)")
     add("-b", "--batch-size", type=positive, default=1, help="images per request (1)")
     add("-c", "--classes", type=positive, default=1, help="classes to show for each image (1)")
     add(
@@ -419,8 +271,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=str.upper,
         choices=images.SCALINGS,
         default="NONE",
-        help="what to do to pixel values: nothing, map them to -1 to 1, or subtract the mean "
-        "colour (NONE)",
+        help="scaling of pixel values: none, to -1 to 1, or minus the mean colour (NONE)",
     )
 
 

@@ -6,7 +6,7 @@ Pillow is imported where it is needed, because only those who read images have i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,11 @@ def require_pillow() -> None:
     except ImportError as error:
         command = install_command("images")
         raise ImageError(f"reading images needs Pillow ({error}): {command}") from None
+
+
+def find_all(paths: Sequence[str], skipped: Callable[[str], object]) -> list[str]:
+    """The image files that several paths name; see `find`."""
+    return [file for path in paths for file in find(path, skipped)]
 
 
 def find(path: str, skipped: Callable[[str], object]) -> list[str]:

@@ -10,69 +10,47 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from textwrap import fill
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from . import serve_grpc, serve_trace
-from .arguments import port, positive, switch
+from . import output, serve_flags, serve_grpc, serve_models, serve_trace
+from .arguments import LOCAL, pattern, port, positive, switch
+from .output import say
 
 if TYPE_CHECKING:
     from ..server import Server
     from ..server.repository.repository import ModelStatus
 
 NAME = "serve"
-HELP = "serve a model repository"
+HELP = "serve models"
 DESCRIPTION = """\
-Serve a model repository: ONNX models and Python-backend models, on the CPU.
+Serve ONNX models and Python-backend models on the CPU, to clients on this machine.
 
+  tritonclient serve model.onnx
+  tritonclient serve iris=model.onnx --http-address 0.0.0.0
+  tritonclient serve --demo
   tritonclient serve --model-repository models
   tritonclient serve --model-repository=models --model-control-mode=explicit --load-model=simple
 
-Flags have the names, meanings and defaults of tritonserver's own."""
+Flags have the names, meanings and defaults of tritonserver's own, but for the addresses: without
+--http-address and --grpc-address only this machine can connect (127.0.0.1). Exit status: 0 after
+SIGINT or SIGTERM, 1 if the server cannot start, 2 for a mistake in the command line."""
 
 #: Seconds that models have to notice that their requests were cancelled.
 _GRACE = 2.0
-# What tritonserver has and this does not; taken, so that scripts need not be changed.
-_WITHOUT_EFFECT = (
-    "--grpc-infer-allocation-pool-size",
-    "--metrics-port",
-    "--metrics-address",
-    "--allow-metrics",
-    "--allow-gpu-metrics",
-    "--backend-directory",
-    "--backend-config",
-    "--cache-config",
-    "--cache-directory",
-    "--http-thread-count",
-    "--pinned-memory-pool-byte-size",
-    "--cuda-memory-pool-byte-size",
-    "--log-info",
-    "--log-warning",
-    "--log-error",
-    "--log-format",
-    "--strict-model-config",
-    "--disable-auto-complete-config",
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
+    parser.set_defaults(usage_error=parser.error)
     models = parser.add_argument_group("models")
-    models.add_argument(
-        "--model-repository",
-        "--model-store",
-        action="append",
-        required=True,
-        metavar="DIR",
-        help="directory with a directory per model; may be given several times",
-    )
+    serve_models.add_arguments(models)
     models.add_argument(
         "--model-control-mode",
         choices=("none", "explicit", "poll"),
         default="none",
         help="none: load all models at the start; explicit: load --load-model and what clients "
-        "ask for; poll: not supported yet (default: %(default)s)",
+        "request; poll: not supported yet (default: %(default)s)",
     )
     models.add_argument(
         "--load-model",
@@ -94,7 +72,10 @@ def _add_http(parser: argparse.ArgumentParser) -> None:
     http = parser.add_argument_group("HTTP")
     switch(http, "--allow-http", True, "serve HTTP")
     http.add_argument(
-        "--http-address", default="0.0.0.0", metavar="ADDRESS", help="default: %(default)s"
+        "--http-address",
+        default=LOCAL,
+        metavar="ADDRESS",
+        help="0.0.0.0 for clients on other machines (default: %(default)s)",
     )
     http.add_argument(
         "--http-port",
@@ -110,6 +91,12 @@ def _add_http(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="largest request body (default: %(default)s)",
     )
+    http.add_argument(
+        "--http-header-forward-pattern",
+        type=pattern,
+        metavar="REGEX",
+        help="requests have each header that this matches as a parameter",
+    )
     http.add_argument("--http-certificate", metavar="FILE", help="serve https with this (PEM)")
     http.add_argument("--http-key", metavar="FILE", help="key of the certificate (PEM)")
 
@@ -121,7 +108,7 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=30,
         metavar="SECONDS",
-        help="how long requests in work may take when the server ends (default: %(default)s)",
+        help="seconds to wait for running requests at shutdown (default: %(default)s)",
     )
     others.add_argument(
         "--log-verbose",
@@ -130,16 +117,15 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
         metavar="LEVEL",
         help="1 logs every request (default: 0)",
     )
-    ignored = parser.add_argument_group(
-        "flags of tritonserver that are taken and have no effect",
-        fill(", ".join(_WITHOUT_EFFECT), 76, break_on_hyphens=False),
-    )
-    for flag in _WITHOUT_EFFECT:
-        ignored.add_argument(flag, action="append", nargs="?", help=argparse.SUPPRESS)
+    serve_flags.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM; 0 after these, 1 when the server can't start."""
+    if not serve_models.are_named(arguments):
+        arguments.usage_error(
+            "there is nothing to serve: name a model.onnx, a --model-repository DIR, or --demo"
+        )
     if arguments.allow_grpc is None:
         arguments.allow_grpc = serve_grpc.is_installed()
     if problem := _problem(arguments):
@@ -151,15 +137,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     with _signals() as stopped:
         try:
-            server = _server(arguments).start()
-        except (InferenceServerException, ImportError, OSError, ValueError) as error:
+            with output.waiting("loading models"):
+                server = _server(arguments).start()
+        except (InferenceServerException, ImportError, OSError, TypeError, ValueError) as error:
             return _fail(f"creating server: {error}")
         try:
-            _say(table(server.models()))
+            say(table(server.models()))
             for service in _services(server, arguments):
-                _say(f"Started {service}")
+                say(f"Started {service}")
             stopped.wait()
-            _say("Signal received, shutting down.")
+            say("Signal received, shutting down.")
         finally:
             _stop(server, arguments.exit_timeout_secs)
     return 0
@@ -180,6 +167,9 @@ def _exit_at_once() -> None:
 
 def _problem(arguments: argparse.Namespace) -> str | None:
     """Why this server can't do what was asked, or None."""
+    found = serve_flags.problem(arguments) or serve_models.problem(arguments)
+    if found:
+        return found
     if not (arguments.allow_http or arguments.allow_grpc):
         return "there is nothing to serve without HTTP and gRPC"
     if arguments.model_control_mode == "poll":
@@ -191,20 +181,15 @@ def _problem(arguments: argparse.Namespace) -> str | None:
 
 def _ignored(arguments: argparse.Namespace) -> list[str]:
     """The flags that were given and have no effect."""
-    values = vars(arguments)
-    flags = [
-        flag
-        for flag in _WITHOUT_EFFECT
-        if values[flag.removeprefix("--").replace("-", "_")] is not None
-    ]
-    return [*flags, *serve_trace.ignored(arguments)]
+    return [*serve_flags.ignored(arguments), *serve_trace.ignored(arguments)]
 
 
 def _server(arguments: argparse.Namespace) -> Server:
     from ..server import Server
 
     return Server(
-        arguments.model_repository,
+        serve_models.repositories(arguments),
+        models=serve_models.single(arguments),
         host=arguments.http_address,
         http_port=arguments.http_port if arguments.allow_http else None,
         grpc_port=arguments.grpc_port if arguments.allow_grpc else None,
@@ -214,6 +199,7 @@ def _server(arguments: argparse.Namespace) -> Server:
         exit_on_error=arguments.exit_on_error,
         trace_settings=serve_trace.settings(arguments),
         max_input_size=arguments.http_max_input_size,
+        forwarded_headers=arguments.http_header_forward_pattern or "",
         certfile=arguments.http_certificate,
         keyfile=arguments.http_key,
         grpc=serve_grpc.options(arguments),
@@ -222,7 +208,7 @@ def _server(arguments: argparse.Namespace) -> Server:
 
 
 def _services(server: Server, arguments: argparse.Namespace) -> Iterator[str]:
-    """What is served and where, in the words of tritonserver."""
+    """Yield each service and its address, as tritonserver prints them."""
     if arguments.allow_grpc:
         yield f"GRPCInferenceService at {arguments.grpc_address}:{server.grpc_port}"
     if arguments.allow_http:
@@ -262,26 +248,8 @@ def table(models: Sequence[ModelStatus]) -> str:
     """The table of models that tritonserver prints when it has started."""
     rows = [("Model", "Version", "Status")]
     for model in models:
-        first, *rest = model.status.splitlines() or [""]
-        rows.append((model.name, model.version, first))
-        rows += [("", "", line) for line in rest]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = "+".join(["", *["-" * (width + 2) for width in widths], ""])
-    lines = [
-        "|".join(["", *[f" {cell:<{width}} " for cell, width in zip(row, widths, strict=True)], ""])
-        for row in rows
-    ]
-    return "\n".join([rule, lines[0], rule, *lines[1:], *([rule] if models else [])])
-
-
-def _say(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # Nobody reads any more, as in `| head -1`. The clients need not suffer from it.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        rows.append((model.name, model.version, model.status))
+    return output.table(rows)
 
 
 def _fail(text: str) -> int:

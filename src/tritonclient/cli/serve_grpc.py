@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..extras import install_command
-from .arguments import port, switch, unsigned
+from .arguments import LOCAL, pattern, port, switch, unsigned
 
 if TYPE_CHECKING:
     from ..server.frontends.grpc.options import GrpcOptions
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 _NUMBERS = (
     (
         *("--grpc-keepalive-time", "grpc.keepalive_time_ms", "7200000"),
-        "milliseconds without traffic after which a client is pinged",
+        "milliseconds without traffic before a keepalive ping",
     ),
     (
         *("--grpc-keepalive-timeout", "grpc.keepalive_timeout_ms", "20000"),
-        "milliseconds that the answer to a ping may take before the connection is closed",
+        "milliseconds to wait for the answer to a ping before the connection is closed",
     ),
     (
         *("--grpc-http2-max-pings-without-data", "grpc.http2.max_pings_without_data", "2"),
-        "pings that are sent while there is no traffic; 0 for any number",
+        "largest number of pings without traffic; 0: no limit",
     ),
     (
         "--grpc-http2-min-recv-ping-interval-without-data",
         *("grpc.http2.min_ping_interval_without_data_ms", "300000"),
-        "milliseconds between pings of a client without traffic; those that come earlier are bad",
+        "least milliseconds between pings of a client without traffic; earlier pings are strikes",
     ),
     (
         *("--grpc-http2-max-ping-strikes", "grpc.http2.max_ping_strikes", "2"),
-        "bad pings after which a connection is closed; 0 for any number",
+        "ping strikes before the connection is closed; 0: no limit",
     ),
     (
-        *("--grpc-max-connection-age", "grpc.max_connection_age_ms", "any"),
-        "milliseconds that a connection may last",
+        *("--grpc-max-connection-age", "grpc.max_connection_age_ms", "no limit"),
+        "milliseconds before a connection is closed with GOAWAY",
     ),
     (
-        *("--grpc-max-connection-age-grace", "grpc.max_connection_age_grace_ms", "any"),
-        "milliseconds that the calls on a connection which has reached its age have to end",
+        *("--grpc-max-connection-age-grace", "grpc.max_connection_age_grace_ms", "no limit"),
+        "milliseconds to wait for running calls after this GOAWAY",
     ),
 )
 
@@ -52,7 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     grpc = parser.add_argument_group("gRPC")
     switch(grpc, "--allow-grpc", None, "serve gRPC (default: true, if grpcio is installed)")
     grpc.add_argument(
-        "--grpc-address", default="0.0.0.0", metavar="ADDRESS", help="default: %(default)s"
+        "--grpc-address",
+        default=LOCAL,
+        metavar="ADDRESS",
+        help="0.0.0.0 for clients on other machines (default: %(default)s)",
     )
     grpc.add_argument(
         "--grpc-port",
@@ -62,18 +65,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="0 takes a free one (default: %(default)s)",
     )
     switch(grpc, "--reuse-grpc-port", False, "let servers that have this share the port")
+    grpc.add_argument(
+        "--grpc-header-forward-pattern",
+        type=pattern,
+        metavar="REGEX",
+        help="requests have each header that this matches as a parameter",
+    )
     switch(grpc, "--grpc-use-ssl", False, "serve over TLS, with the certificate and key below")
-    switch(grpc, "--grpc-use-ssl-mutual", False, "the same, and let clients show certificates")
+    switch(
+        grpc,
+        "--grpc-use-ssl-mutual",
+        False,
+        "serve over mutual TLS: clients must have certificates",
+    )
     grpc.add_argument("--grpc-server-cert", metavar="FILE", help="certificate (PEM)")
     grpc.add_argument("--grpc-server-key", metavar="FILE", help="key of the certificate (PEM)")
     grpc.add_argument(
-        "--grpc-root-cert", metavar="FILE", help="certificates that sign those of clients (PEM)"
+        "--grpc-root-cert", metavar="FILE", help="certificate authorities of clients (PEM)"
     )
     grpc.add_argument(
         "--grpc-infer-response-compression-level",
         choices=("none", "low", "medium", "high"),
         default="none",
-        help="how much to compress answers for clients that take it (default: %(default)s)",
+        help="compression of responses, for clients that accept it (default: %(default)s)",
     )
     for flag, _, default, meaning in _NUMBERS:
         text = f"{meaning} (default: {default})"
@@ -82,12 +96,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         grpc,
         "--grpc-keepalive-permit-without-calls",
         None,
-        "ping clients also when no call is under way (default: false)",
+        "send keepalive pings without running calls (default: false)",
     )
 
 
 def is_installed() -> bool:
-    """Whether gRPC can be served; if not, a note says why."""
+    """True if gRPC can be served; otherwise print a note with the reason."""
     if importlib.util.find_spec("grpc") is not None:
         return True
     command = install_command("server")
@@ -122,6 +136,7 @@ def options(arguments: argparse.Namespace) -> GrpcOptions:
         client_ca_file=arguments.grpc_root_cert if mutual else None,
         compression_level=arguments.grpc_infer_response_compression_level,
         reuse_port=arguments.reuse_grpc_port,
+        forwarded_headers=arguments.grpc_header_forward_pattern or "",
         channel_arguments={k: v for k, v in numbers.items() if v is not None},
     )
 

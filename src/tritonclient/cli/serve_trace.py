@@ -40,7 +40,7 @@ class _Option(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     group = parser.add_argument_group(
-        "traces", "Clients can read these settings and change them. Nothing is traced yet."
+        "traces", "Clients can read and change these settings. Nothing is traced yet."
     )
     group.add_argument(
         "--trace-config",
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default=[],
             type=_older(name),
             metavar="VALUE",
-            help=f"older spelling of --trace-config {prefix}{name}=VALUE",
+            help=f"deprecated form of --trace-config {prefix}{name}=VALUE",
         )
 
 

@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .aio import AsyncClient, AsyncModel
-    from .blocking import Client, Model
+    from .aio import AsyncClient
+    from .blocking import Client
+    from .models import AsyncModel, Model
 
 __all__ = ["AsyncClient", "AsyncModel", "Client", "Model"]
 
-_HOMES = {"AsyncClient": "aio", "AsyncModel": "aio", "Client": "blocking", "Model": "blocking"}
+_HOMES = {"AsyncClient": "aio", "AsyncModel": "models", "Client": "blocking", "Model": "models"}
 
 
 def _get(name: str) -> Any:

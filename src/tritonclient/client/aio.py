@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from asyncio import Task
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .. import messages as m
-from ..errors import ConnectionFailed, DeadlineExceeded, Unavailable
-from ..transport.aio.transport import Transport
+from ..call_log import record, recording
+from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, Unavailable
 from ..transport.call import NO_OPTIONS, Call, Options
-from ..transport.endpoint import Security, security
-from ..transport.settings import Grpcio, KeepAlive, Settings, check_timeout
+from ..transport.endpoint import Security
+from ..transport.settings import Grpcio, KeepAlive, check_timeout
 from . import flows
-from .infer_calls import InferCalls
-from .model_spec import ModelSpec
+from .base import BaseClient
+from .infer_calls import InferArguments
+from .models import AsyncModel
 from .options import (
     CLIENT_DEFAULT,
     MAX_CONNECTIONS,
@@ -23,20 +25,28 @@ from .options import (
     InferOptions,
     StreamOptions,
     Timeout,
-    check_grpc,
-    check_grpcio,
+    carrying_of,
+    check_arguments,
+    check_call,
+    check_model_name,
     check_streams,
+    explains_missing,
     load_request,
     make_transport_options,
     settings,
+    settle,
     split,
     stream_requests,
+    trace_request,
 )
+from .recovery import recover, time_left
+from .refusals import explain
 from .requests import TensorLike
 from .results import InferResult
+from .transports import aio_transport
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Never, Self, Unpack
 
     from .aio_stream import AsyncInferStream, Requests
     from .shared_memory import AsyncSharedMemory
@@ -44,19 +54,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _transport(
-    settings: Settings, tls: Security, max_connections: int, grpcio: Grpcio | None
-) -> Any:
-    secured = security(tls, settings.endpoint)
-    if grpcio is not None:
-        check_grpcio(grpcio, tls, max_connections)
-        from ..transport.grpcio.aio import AsyncGrpcioTransport
-
-        return AsyncGrpcioTransport(check_grpc(settings), grpcio, tls=secured)
-    return Transport(settings, tls=secured, max_connections=max_connections)
-
-
-class AsyncClient:
+class AsyncClient(BaseClient):
     """The client for coroutines, with the methods and arguments of `Client`.
 
     It can be made anywhere, also outside a running event loop, and used on several loops, each of
@@ -85,12 +83,13 @@ class AsyncClient:
         max_response_size: int | None = None,
         keep_alive: KeepAlive | None = None,
         grpcio: Grpcio | None = None,
+        binary: bool | None = None,
+        **unknown: Never,
     ) -> None:
+        check_arguments(unknown, AsyncClient.__init__)
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
-        self._url = url
-        self._timeout = timeout
-        self._transport = _transport(chosen, tls, max_connections, grpcio)
-        self._calls = InferCalls(self._transport.prepare)
+        self._transport = aio_transport(chosen, tls, max_connections, grpcio)
+        self._set_up(chosen, timeout, binary)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._url}>"
@@ -109,7 +108,8 @@ class AsyncClient:
 
     async def send(self, call: Call[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
         """Send a prepared request; see `prepare`."""
-        return await self._transport.send(call, self._seconds(timeout))  # type: ignore[no-any-return]
+        check_call(call, self._protocol)
+        return await self._send(call, self._seconds(timeout))
 
     async def ask(
         self,
@@ -118,22 +118,63 @@ class AsyncClient:
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
+        **unknown: object,
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
-        call = self._transport.prepare(request, make_transport_options(headers, query))
-        return await self._transport.send(call, self._seconds(timeout))  # type: ignore[no-any-return]
+        if unknown:
+            check_arguments(unknown, AsyncClient.ask)
+        options = make_transport_options(headers, query)
+        call = self._transport.prepare(request, options)
+        return await self._send(call, self._seconds(timeout), carrying=options)
 
-    def _seconds(self, timeout: Timeout) -> float | None:
-        return self._timeout if timeout is CLIENT_DEFAULT else timeout
+    async def _send(
+        self,
+        call: Call[T],
+        seconds: float | None,
+        arguments: InferArguments | None = None,
+        carrying: Options | None = None,
+    ) -> T:
+        started = monotonic()
+        try:
+            return await self._carry(call, seconds, started)
+        except InferenceServerException as error:
+            end = None if seconds is None else started + seconds
+            if carrying is None:
+                carrying = carrying_of(call, arguments)
+            flow = recover(error, call, arguments, self._calls, self._hints, end)
+            return await self._drive(flow, carrying)
+
+    async def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
+        """Send a call and write its record."""
+        try:
+            answer: T = await self._transport.send(call, seconds)
+        except InferenceServerException as error:
+            settle(error, call, seconds, self._url, started)
+            raise
+        if (logger := recording()) is not None:
+            record(logger, self._url, call.request, "OK", monotonic() - started)
+        return answer
 
     async def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:
+        """Drive a flow; an error that it ends with gets a hint."""
+        started = monotonic()
+        try:
+            return await self._drive(flow, options)
+        except InferenceServerException as error:
+            left = time_left(error, self._timeout, started)
+            await self._drive(explain(error, left, self._hints), options)
+            raise
+
+    async def _drive(self, flow: flows.Flow[T], options: Options) -> T:
         async def send(request: m.Request[Any], timeout: float | None) -> Any:
-            return await self._transport.send(self._transport.prepare(request, options), timeout)
+            call = self._transport.prepare(request, options)
+            return await self._carry(call, timeout, monotonic())
 
         return await flows.run_async(flow, send, asyncio.sleep)
 
     # Inference
 
+    @explains_missing
     async def infer(
         self,
         model: str,
@@ -145,16 +186,14 @@ class AsyncClient:
         **options: Unpack[InferOptions],
     ) -> InferResult:
         """Run a model; see `Client.infer`."""
-        if options and (memory := options.pop("shared_memory", None)) is not None:
-            seconds = self._seconds(timeout)
-            flow, transport_options = memory.inference(
-                self._url, model, inputs, version, outputs, options, seconds
-            )
-            return await self._run(flow, transport_options)
-        call = self._calls.build(model, inputs, version, outputs, options)
-        answer = await self._transport.send(call, self._seconds(timeout))
+        arguments = (model, inputs, version, outputs, options)
+        if options and (placed := self._placed(arguments, timeout)) is not None:
+            return await self._run(*placed)
+        call = self._calls.build(*arguments)
+        answer = await self._send(call, self._seconds(timeout), arguments)
         return InferResult(answer, self._url, call.request)
 
+    @explains_missing
     def prepare(
         self,
         model: str,
@@ -173,6 +212,13 @@ class AsyncClient:
         """Run a model with a request made by `prepare`."""
         return InferResult(await self.send(call, timeout=timeout), self._url, call.request)
 
+    async def _infer(
+        self, call: Call[m.InferResponse], seconds: float | None, arguments: InferArguments
+    ) -> InferResult:
+        answer = await self._send(call, seconds, arguments)
+        return InferResult(answer, self._url, call.request)
+
+    @explains_missing
     def submit(
         self,
         model: str,
@@ -187,14 +233,13 @@ class AsyncClient:
 
         Arguments are checked before this returns.
         """
-        if options and (memory := options.pop("shared_memory", None)) is not None:
-            seconds = self._seconds(timeout)
-            flow, transport_options = memory.inference(
-                self._url, model, inputs, version, outputs, options, seconds
-            )
-            return asyncio.get_running_loop().create_task(self._run(flow, transport_options))
-        call = self._calls.build(model, inputs, version, outputs, options)
-        return asyncio.get_running_loop().create_task(self.infer_prepared(call, timeout=timeout))
+        arguments = (model, inputs, version, outputs, options)
+        if options and (placed := self._placed(arguments, timeout)) is not None:
+            return asyncio.get_running_loop().create_task(self._run(*placed))
+        call = self._calls.build(*arguments)
+        seconds = self._seconds(timeout)
+        loop = asyncio.get_running_loop()
+        return loop.create_task(self._infer(call, seconds, arguments))
 
     @overload
     def stream(
@@ -237,9 +282,9 @@ class AsyncClient:
         See `Client.stream`. Requests may also come from an asynchronous iterable; they are taken
         by a task.
         """
-        arguments, transport_options = split(options)
+        arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
-        return self._open_stream(transport_options, timeout, response_timeout, requests)
+        return self._open_stream(carrying, timeout, response_timeout, requests)
 
     def open_stream(
         self,
@@ -250,8 +295,8 @@ class AsyncClient:
         request_compression: str | None = None,
     ) -> AsyncInferStream:
         """A stream on which requests are sent one by one; see `Client.open_stream`."""
-        transport_options = make_transport_options(headers, request_compression=request_compression)
-        return self._open_stream(transport_options, timeout, response_timeout)
+        carrying = make_transport_options(headers, request_compression=request_compression)
+        return self._open_stream(carrying, timeout, response_timeout)
 
     def _open_stream(
         self,
@@ -278,25 +323,29 @@ class AsyncClient:
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
+        cast: bool = False,
+        **unknown: Never,
     ) -> AsyncModel:
-        """A handle on a model, which knows and checks its inputs and outputs."""
+        """A handle on a model; see `Client.model`."""
+        check_arguments(unknown, AsyncClient.model)
+        check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
-        return AsyncModel(self, await self._run(flow, make_transport_options(headers, query)))
+        return AsyncModel(self, await self._run(flow, make_transport_options(headers, query)), cast)
 
     # Health
 
     async def is_server_live(self, **call: Unpack[CallOptions]) -> bool:
-        """True if the server is live; False also if it can't be reached."""
+        """Return True if the server is live; False also if it is unreachable."""
         return await self._health(m.IsServerLive(), call)
 
     async def is_server_ready(self, **call: Unpack[CallOptions]) -> bool:
-        """True if the server is ready for inference; False also if it can't be reached."""
+        """Return True if the server accepts requests; False also if it is unreachable."""
         return await self._health(m.IsServerReady(), call)
 
     async def is_model_ready(
         self, model: str, version: str = "", **call: Unpack[CallOptions]
     ) -> bool:
-        """True if a model is ready for inference; False also if the server can't be reached."""
+        """Return True if a model is ready; False also if the server is unreachable."""
         return await self._health(m.IsModelReady(model, version), call)
 
     async def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
@@ -313,12 +362,10 @@ class AsyncClient:
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
+        **unknown: Never,
     ) -> None:
-        """Wait until the server, or a model, is ready.
-
-        Raises:
-            DeadlineExceeded: it was not ready in time; the message tells why.
-        """
+        """Wait until the server, or a model, is ready; see `Client.wait_until_ready`."""
+        check_arguments(unknown, AsyncClient.wait_until_ready)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         flow = flows.wait_until_ready(self._url, model, version, seconds)
@@ -386,7 +433,7 @@ class AsyncClient:
         **call: Unpack[CallOptions],
     ) -> dict[str, Any]:
         """Change trace settings; None as a value resets one. Returns all that are in force."""
-        return await self.ask(m.UpdateTraceSettings(settings, model), **call)
+        return await self.ask(trace_request(settings, model), **call)
 
     async def log_settings(self, **call: Unpack[CallOptions]) -> dict[str, Any]:
         """The server's log settings."""
@@ -417,13 +464,13 @@ class AsyncClient:
     async def register_system_shared_memory(
         self, name: str, key: str, byte_size: int, offset: int = 0, **call: Unpack[CallOptions]
     ) -> None:
-        """Register a region: `byte_size` bytes at `offset` of the POSIX object `key`."""
+        """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
         await self.ask(m.RegisterSystemSharedMemory(name, key, byte_size, offset), **call)
 
     async def unregister_system_shared_memory(
         self, name: str = "", **call: Unpack[CallOptions]
     ) -> None:
-        """Unregister a region, or all."""
+        """Unregister a region, or all regions."""
         await self.ask(m.UnregisterSystemSharedMemory(name), **call)
 
     async def cuda_shared_memory_status(
@@ -440,72 +487,11 @@ class AsyncClient:
         byte_size: int,
         **call: Unpack[CallOptions],
     ) -> None:
-        """Register device memory by its 64-byte CUDA IPC handle."""
+        """Register GPU memory by its 64-byte CUDA IPC handle."""
         await self.ask(m.RegisterCudaSharedMemory(name, raw_handle, device_id, byte_size), **call)
 
     async def unregister_cuda_shared_memory(
         self, name: str = "", **call: Unpack[CallOptions]
     ) -> None:
-        """Unregister a CUDA region, or all."""
+        """Unregister a CUDA region, or all CUDA regions."""
         await self.ask(m.UnregisterCudaSharedMemory(name), **call)
-
-
-class AsyncModel:
-    """A model of a server: `(await model(INPUT0=a, INPUT1=b))["OUTPUT0"]`.
-
-    Attributes:
-        name: the model's name.
-        spec: the model's inputs and outputs, against which a call is checked before it is sent.
-    """
-
-    def __init__(self, client: AsyncClient, spec: ModelSpec) -> None:
-        self._client = client
-        self.spec = spec
-        self.name = spec.name
-
-    async def __call__(self, **inputs: TensorLike) -> InferResult:
-        """Run the model; inputs are given by name."""
-        return await self.infer(inputs)
-
-    async def infer(
-        self,
-        inputs: Mapping[str, TensorLike],
-        *,
-        outputs: Sequence[str | m.RequestedOutput] | None = None,
-        timeout: Timeout = CLIENT_DEFAULT,
-        **options: Unpack[InferOptions],
-    ) -> InferResult:
-        """Run the model; takes the arguments of `AsyncClient.infer`.
-
-        Raises:
-            ValueError: an input or output is not the model's; nothing was sent.
-        """
-        return await self._client.infer(
-            self.spec.name,
-            self.spec.check(inputs, outputs),
-            version=self.spec.version,
-            outputs=outputs,
-            timeout=timeout,
-            **options,
-        )
-
-    def submit(
-        self,
-        inputs: Mapping[str, TensorLike],
-        *,
-        outputs: Sequence[str | m.RequestedOutput] | None = None,
-        timeout: Timeout = CLIENT_DEFAULT,
-        **options: Unpack[InferOptions],
-    ) -> Task[InferResult]:
-        """Run the model in a task; takes the arguments of `AsyncClient.infer`."""
-        return self._client.submit(
-            self.spec.name,
-            self.spec.check(inputs, outputs),
-            version=self.spec.version,
-            outputs=outputs,
-            timeout=timeout,
-            **options,
-        )
-
-    def __repr__(self) -> str:
-        return f"<AsyncModel {self.spec}>"

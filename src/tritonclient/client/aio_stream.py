@@ -121,7 +121,7 @@ async def _feed(stream: AsyncGrpcStream, requests: Requests, failures: list[Base
                     return
         await stream.end()
     except InferenceServerException:
-        pass  # the receiver is told as well
+        pass  # the receiver gets the error as well
     except Exception as error:
         failures.append(error)
         stream.cancel()

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .. import messages as m
-from ..errors import ConnectionFailed, DeadlineExceeded, Unavailable
+from ..call_log import record, recording
+from ..errors import (
+    ConnectionFailed,
+    DeadlineExceeded,
+    InferenceServerException,
+    Unavailable,
+)
 from ..transport.blocking.transport import Transport
 from ..transport.call import NO_OPTIONS, Call, Options
-from ..transport.endpoint import Security, security
-from ..transport.settings import Grpcio, KeepAlive, Settings, check_limit, check_timeout
+from ..transport.endpoint import Security
+from ..transport.settings import Grpcio, KeepAlive, check_limit, check_timeout
 from . import flows
+from .base import BaseClient
 from .executor import Workers
-from .infer_calls import InferCalls
-from .model_spec import ModelSpec
+from .infer_calls import InferArguments
+from .models import Model
 from .options import (
     CLIENT_DEFAULT,
     MAX_CONNECTIONS,
@@ -23,43 +30,39 @@ from .options import (
     InferOptions,
     StreamOptions,
     Timeout,
-    check_grpc,
-    check_grpcio,
+    carrying_of,
+    check_arguments,
+    check_call,
+    check_model_name,
     check_streams,
+    explains_missing,
     load_request,
     make_transport_options,
     settings,
+    settle,
     split,
     stream_requests,
+    trace_request,
 )
+from .recovery import recover, time_left
+from .refusals import explain
 from .requests import TensorLike
 from .results import InferResult
+from .transports import blocking_transport
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Never, Self, Unpack
 
+    from ..transport.blocking.transport import Transport
     from .blocking_stream import InferStream, Requests
     from .shared_memory import SharedMemory
 
 T = TypeVar("T")
 
 
-def _transport(
-    settings: Settings, tls: Security, max_connections: int, grpcio: Grpcio | None
-) -> Transport:
-    secured = security(tls, settings.endpoint)
-    if grpcio is None:
-        return Transport(settings, tls=secured, max_connections=max_connections)
-    check_grpcio(grpcio, tls, max_connections)
-    from ..transport.grpcio.blocking import GrpcioTransport
-
-    # It has the same methods, for calls of its own protocol.
-    return GrpcioTransport(check_grpc(settings), grpcio, tls=secured)  # type: ignore[return-value]
-
-
-class Client:
+class Client(BaseClient):
     """A client of an inference server. Any number of threads may share one.
 
     Connections are opened when needed and kept; closing the client closes them:
@@ -86,6 +89,8 @@ class Client:
             deadline waits for a server that is gone until the system tells.
         grpcio: carry gRPC through a channel of grpcio, with these arguments.
         workers: threads that carry what is given to `submit`.
+        binary: False for tensors as JSON over HTTP, True for binary data. By default they are
+            binary, and JSON once the server has refused one and lacks the extension for it.
     """
 
     def __init__(
@@ -101,12 +106,13 @@ class Client:
         keep_alive: KeepAlive | None = None,
         grpcio: Grpcio | None = None,
         workers: int = 16,
+        binary: bool | None = None,
+        **unknown: Never,
     ) -> None:
+        check_arguments(unknown, Client.__init__)
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
-        self._url = url
-        self._timeout = timeout
-        self._transport = _transport(chosen, tls, max_connections, grpcio)
-        self._calls = InferCalls(self._transport.prepare)
+        self._transport: Transport = blocking_transport(chosen, tls, max_connections, grpcio)
+        self._set_up(chosen, timeout, binary)
         check_limit("workers", workers)
         self._workers = Workers(workers)
 
@@ -142,7 +148,8 @@ class Client:
 
     def send(self, call: Call[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
         """Send a prepared request; see `prepare`."""
-        return self._transport.send(call, self._seconds(timeout))
+        check_call(call, self._protocol)
+        return self._send(call, self._seconds(timeout))
 
     def ask(
         self,
@@ -151,22 +158,63 @@ class Client:
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
+        **unknown: object,
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
-        call = self._transport.prepare(request, make_transport_options(headers, query))
-        return self._transport.send(call, self._seconds(timeout))
+        if unknown:
+            check_arguments(unknown, Client.ask)
+        options = make_transport_options(headers, query)
+        call = self._transport.prepare(request, options)
+        return self._send(call, self._seconds(timeout), carrying=options)
 
-    def _seconds(self, timeout: Timeout) -> float | None:
-        return self._timeout if timeout is CLIENT_DEFAULT else timeout
+    def _send(
+        self,
+        call: Call[T],
+        seconds: float | None,
+        arguments: InferArguments | None = None,
+        carrying: Options | None = None,
+    ) -> T:
+        started = monotonic()
+        try:
+            return self._carry(call, seconds, started)
+        except InferenceServerException as error:
+            end = None if seconds is None else started + seconds
+            if carrying is None:
+                carrying = carrying_of(call, arguments)
+            flow = recover(error, call, arguments, self._calls, self._hints, end)
+            return self._drive(flow, carrying)  # type: ignore[no-any-return]
+
+    def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
+        """Send a call and write its record."""
+        try:
+            answer: T = self._transport.send(call, seconds)
+        except InferenceServerException as error:
+            settle(error, call, seconds, self._url, started)
+            raise
+        if (logger := recording()) is not None:
+            record(logger, self._url, call.request, "OK", monotonic() - started)
+        return answer
 
     def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:
-        def send(request: m.Request[Any], timeout: float | None) -> Any:
-            return self._transport.send(self._transport.prepare(request, options), timeout)
+        """Drive a flow; an error that it ends with gets a hint."""
+        started = monotonic()
+        try:
+            return self._drive(flow, options)
+        except InferenceServerException as error:
+            left = time_left(error, self._timeout, started)
+            self._drive(explain(error, left, self._hints), options)
+            raise
 
-        return flows.run(flow, send, time.sleep)
+    def _drive(self, flow: flows.Flow[T], options: Options) -> T:
+        def send(request: m.Request[Any], timeout: float | None) -> Any:
+            call = self._transport.prepare(request, options)
+            return self._carry(call, timeout, monotonic())
+
+        return flows.run(flow, send, sleep)
 
     # Inference
 
+    @explains_missing
     def infer(
         self,
         model: str,
@@ -194,8 +242,8 @@ class Client:
             priority: 1 is the highest, 0 the model's default.
             server_timeout: seconds that the request may wait in the server's queue.
             parameters: further parameters for the model.
-            binary: False for tensors as JSON, for HTTP servers without the binary extension; gRPC
-                has one form.
+            binary: False for tensors as JSON over HTTP, True for binary data; the client's own
+                choice by default. gRPC has one form.
             timeout: seconds for the whole call, None for no limit; the client's own by default.
             headers: further HTTP headers; they win over the client's.
             query: query parameters of the URL.
@@ -207,16 +255,14 @@ class Client:
             TypeError, ValueError: an argument is not what it should be; nothing was sent.
             InferenceServerException: see `tritonclient.errors`.
         """
-        if options and (memory := options.pop("shared_memory", None)) is not None:
-            seconds = self._seconds(timeout)
-            flow, transport_options = memory.inference(
-                self._url, model, inputs, version, outputs, options, seconds
-            )
-            return self._run(flow, transport_options)
-        call = self._calls.build(model, inputs, version, outputs, options)
-        answer = self._transport.send(call, self._seconds(timeout))
+        arguments = (model, inputs, version, outputs, options)
+        if options and (placed := self._placed(arguments, timeout)) is not None:
+            return self._run(*placed)  # type: ignore[no-any-return]
+        call = self._calls.build(*arguments)
+        answer = self._send(call, self._seconds(timeout), arguments)
         return InferResult(answer, self._url, call.request)
 
+    @explains_missing
     def prepare(
         self,
         model: str,
@@ -239,6 +285,13 @@ class Client:
         """Run a model with a request made by `prepare`; any thread may, at any time."""
         return InferResult(self.send(call, timeout=timeout), self._url, call.request)
 
+    def _infer(
+        self, call: Call[m.InferResponse], seconds: float | None, arguments: InferArguments
+    ) -> InferResult:
+        answer = self._send(call, seconds, arguments)
+        return InferResult(answer, self._url, call.request)
+
+    @explains_missing
     def submit(
         self,
         model: str,
@@ -257,13 +310,11 @@ class Client:
         """
         seconds = self._seconds(timeout)
         check_timeout(seconds)
-        if options and (memory := options.pop("shared_memory", None)) is not None:
-            flow, transport_options = memory.inference(
-                self._url, model, inputs, version, outputs, options, seconds
-            )
-            return self._workers.submit(self._run, flow, transport_options)
-        call = self._calls.build(model, inputs, version, outputs, options)
-        return self._workers.submit(self.infer_prepared, call, timeout=timeout)
+        arguments = (model, inputs, version, outputs, options)
+        if options and (placed := self._placed(arguments, timeout)) is not None:
+            return self._workers.submit(self._run, *placed)
+        call = self._calls.build(*arguments)
+        return self._workers.submit(self._infer, call, seconds, arguments)
 
     @overload
     def stream(
@@ -323,9 +374,9 @@ class Client:
                 its `request_id` and without a status, which streams do not tell; the iteration can
                 go on. All else ends the stream.
         """
-        arguments, transport_options = split(options)
+        arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
-        return self._open_stream(transport_options, timeout, response_timeout).feed(requests)
+        return self._open_stream(carrying, timeout, response_timeout).feed(requests)
 
     def open_stream(
         self,
@@ -339,8 +390,8 @@ class Client:
 
         Takes the arguments of `stream` that concern the whole stream.
         """
-        transport_options = make_transport_options(headers, request_compression=request_compression)
-        return self._open_stream(transport_options, timeout, response_timeout)
+        carrying = make_transport_options(headers, request_compression=request_compression)
+        return self._open_stream(carrying, timeout, response_timeout)
 
     def _open_stream(
         self, options: Options, timeout: float | None, response_timeout: Timeout
@@ -360,23 +411,32 @@ class Client:
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
+        cast: bool = False,
+        **unknown: Never,
     ) -> Model:
-        """A handle on a model, which knows and checks its inputs and outputs."""
+        """A handle on a model, which knows and checks its inputs and outputs.
+
+        Args:
+            cast: convert arrays of other datatypes than the model's where their numbers fit:
+                float64 to float32, for instance, which rounds.
+        """
+        check_arguments(unknown, Client.model)
+        check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
-        return Model(self, self._run(flow, make_transport_options(headers, query)))
+        return Model(self, self._run(flow, make_transport_options(headers, query)), cast)
 
     # Health
 
     def is_server_live(self, **call: Unpack[CallOptions]) -> bool:
-        """True if the server is live; False also if it can't be reached."""
+        """Return True if the server is live; False also if it is unreachable."""
         return self._health(m.IsServerLive(), call)
 
     def is_server_ready(self, **call: Unpack[CallOptions]) -> bool:
-        """True if the server is ready for inference; False also if it can't be reached."""
+        """Return True if the server accepts requests; False also if it is unreachable."""
         return self._health(m.IsServerReady(), call)
 
     def is_model_ready(self, model: str, version: str = "", **call: Unpack[CallOptions]) -> bool:
-        """True if a model is ready for inference; False also if the server can't be reached."""
+        """Return True if a model is ready; False also if the server is unreachable."""
         return self._health(m.IsModelReady(model, version), call)
 
     def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
@@ -393,12 +453,14 @@ class Client:
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
+        **unknown: Never,
     ) -> None:
         """Wait until the server, or a model, is ready.
 
         Raises:
             DeadlineExceeded: it was not ready in time; the message tells why.
         """
+        check_arguments(unknown, Client.wait_until_ready)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         flow = flows.wait_until_ready(self._url, model, version, seconds)
@@ -472,7 +534,7 @@ class Client:
         **call: Unpack[CallOptions],
     ) -> dict[str, Any]:
         """Change trace settings; None as a value resets one. Returns all that are in force."""
-        return self.ask(m.UpdateTraceSettings(settings, model), **call)
+        return self.ask(trace_request(settings, model), **call)
 
     def log_settings(self, **call: Unpack[CallOptions]) -> dict[str, Any]:
         """The server's log settings."""
@@ -510,11 +572,11 @@ class Client:
     def register_system_shared_memory(
         self, name: str, key: str, byte_size: int, offset: int = 0, **call: Unpack[CallOptions]
     ) -> None:
-        """Register a region: `byte_size` bytes at `offset` of the POSIX object `key`."""
+        """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
         self.ask(m.RegisterSystemSharedMemory(name, key, byte_size, offset), **call)
 
     def unregister_system_shared_memory(self, name: str = "", **call: Unpack[CallOptions]) -> None:
-        """Unregister a region, or all."""
+        """Unregister a region, or all regions."""
         self.ask(m.UnregisterSystemSharedMemory(name), **call)
 
     def cuda_shared_memory_status(
@@ -531,70 +593,9 @@ class Client:
         byte_size: int,
         **call: Unpack[CallOptions],
     ) -> None:
-        """Register device memory by its 64-byte CUDA IPC handle."""
+        """Register GPU memory by its 64-byte CUDA IPC handle."""
         self.ask(m.RegisterCudaSharedMemory(name, raw_handle, device_id, byte_size), **call)
 
     def unregister_cuda_shared_memory(self, name: str = "", **call: Unpack[CallOptions]) -> None:
-        """Unregister a CUDA region, or all."""
+        """Unregister a CUDA region, or all CUDA regions."""
         self.ask(m.UnregisterCudaSharedMemory(name), **call)
-
-
-class Model:
-    """A model of a server, called like a function: `model(INPUT0=a, INPUT1=b)["OUTPUT0"]`.
-
-    Attributes:
-        name: the model's name.
-        spec: the model's inputs and outputs, against which a call is checked before it is sent.
-    """
-
-    def __init__(self, client: Client, spec: ModelSpec) -> None:
-        self._client = client
-        self.spec = spec
-        self.name = spec.name
-
-    def __call__(self, **inputs: TensorLike) -> InferResult:
-        """Run the model; inputs are given by name."""
-        return self.infer(inputs)
-
-    def infer(
-        self,
-        inputs: Mapping[str, TensorLike],
-        *,
-        outputs: Sequence[str | m.RequestedOutput] | None = None,
-        timeout: Timeout = CLIENT_DEFAULT,
-        **options: Unpack[InferOptions],
-    ) -> InferResult:
-        """Run the model; takes the arguments of `Client.infer`.
-
-        Raises:
-            ValueError: an input or output is not the model's; nothing was sent.
-        """
-        return self._client.infer(
-            self.spec.name,
-            self.spec.check(inputs, outputs),
-            version=self.spec.version,
-            outputs=outputs,
-            timeout=timeout,
-            **options,
-        )
-
-    def submit(
-        self,
-        inputs: Mapping[str, TensorLike],
-        *,
-        outputs: Sequence[str | m.RequestedOutput] | None = None,
-        timeout: Timeout = CLIENT_DEFAULT,
-        **options: Unpack[InferOptions],
-    ) -> Future[InferResult]:
-        """Run the model on another thread; takes the arguments of `Client.infer`."""
-        return self._client.submit(
-            self.spec.name,
-            self.spec.check(inputs, outputs),
-            version=self.spec.version,
-            outputs=outputs,
-            timeout=timeout,
-            **options,
-        )
-
-    def __repr__(self) -> str:
-        return f"<Model {self.spec}>"

@@ -1,16 +1,15 @@
-"""Streams of inferences over gRPC: what both runtimes do with requests and responses."""
+"""Streams of inferences over gRPC: `InferStream`, and what both runtimes share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ..codec import rpc_infer
 from ..datatypes import Buffer
 from ..errors import InferenceServerException, ProtocolError, ServerError
 from ..messages import Infer, InferResponse
-from ..transport.call import GrpcStream
 from .requests import request as make_request
 from .results import InferResult
 
@@ -45,7 +44,7 @@ def result_of(message: Buffer, url: str) -> InferResult | InferenceServerExcepti
 
 
 def answer_of(message: Buffer, url: str) -> InferResponse | InferenceServerException:
-    """Return the response in a message as the codec's value, or the error of one request.
+    """Return the response in a message, or the error of one request, as the codec decodes it.
 
     Raises:
         ProtocolError: the message is none of a stream's.
@@ -62,8 +61,20 @@ def answer_of(message: Buffer, url: str) -> InferResponse | InferenceServerExcep
     )
 
 
+class Duplex(Protocol):
+    """A stream as a blocking transport gives it."""
+
+    @property
+    def ended(self) -> bool: ...
+
+    def send(self, message: tuple[Buffer, ...]) -> None: ...
+    def end(self) -> None: ...
+    def receive(self, timeout: float | None = None) -> Buffer | None: ...
+    def cancel(self, error: InferenceServerException | None = None) -> None: ...
+
+
 class InferStream(Iterator[InferResult]):
-    """The responses of a stream as they come; it ends when the server has sent the last one.
+    """An iterator of the responses of a stream; it ends after the last response.
 
     When the server refuses one request of several, that error is raised with its `request_id`, and
     the iteration can go on. Leaving a `with` block, or dropping the stream, cancels what is left:
@@ -74,8 +85,8 @@ class InferStream(Iterator[InferResult]):
     One thread may send while another iterates.
     """
 
-    def __init__(self, stream: GrpcStream, url: str, response_timeout: float | None) -> None:
-        self._grpc_stream = stream
+    def __init__(self, duplex: Duplex, url: str, response_timeout: float | None) -> None:
+        self._duplex = duplex
         self._url = url
         self._timeout = response_timeout
         self._failures: list[BaseException] = []  # of taking the next request
@@ -87,13 +98,13 @@ class InferStream(Iterator[InferResult]):
         self.cancel()
 
     def __del__(self) -> None:
-        stream = getattr(self, "_grpc_stream", None)
-        if stream is not None:
-            stream.cancel()  # gives its connection back when the stream has ended
+        duplex = getattr(self, "_duplex", None)
+        if duplex is not None:
+            duplex.cancel()  # gives its connection back when the stream has ended
 
     def __next__(self) -> InferResult:
         try:
-            message = self._grpc_stream.receive(self._timeout)
+            message = self._duplex.receive(self._timeout)
         except InferenceServerException as error:
             error.endpoint = self._url
             if self._failures:
@@ -111,15 +122,15 @@ class InferStream(Iterator[InferResult]):
 
         Returns when the request is on its way; waits while the server takes no more.
         """
-        self._grpc_stream.send(message_of(make_request(model, inputs, **options)))
+        self._duplex.send(message_of(make_request(model, inputs, **options)))
 
     def end(self) -> None:
-        """Half-close the stream; it ends with the last response."""
-        self._grpc_stream.end()
+        """Tell the server that no more requests will come; the stream ends with its last answer."""
+        self._duplex.end()
 
     def cancel(self) -> None:
         """End the stream at once, from any thread; harmless when it has ended."""
-        self._grpc_stream.cancel()
+        self._duplex.cancel()
 
     def feed(self, requests: Requests) -> Self:
         """Send all requests, from a thread of their own, and then end.
@@ -130,20 +141,20 @@ class InferStream(Iterator[InferResult]):
             for request in requests:
                 message_of(request)  # refused before anything is sent
         # It holds what it needs rather than the stream, which may be dropped meanwhile.
-        arguments = (self._grpc_stream, requests, self._failures)
+        arguments = (self._duplex, requests, self._failures)
         Thread(target=_feed, args=arguments, name="tritonclient-stream", daemon=True).start()
         return self
 
 
-def _feed(stream: GrpcStream, requests: Requests, failures: list[BaseException]) -> None:
+def _feed(duplex: Duplex, requests: Requests, failures: list[BaseException]) -> None:
     try:
         for request in requests:
-            if stream.ended:
+            if duplex.ended:
                 return
-            stream.send(message_of(request))
-        stream.end()
+            duplex.send(message_of(request))
+        duplex.end()
     except InferenceServerException:
-        pass  # the receiver is told as well
+        pass  # the receiver gets the error as well
     except BaseException as error:
         failures.append(error)
-        stream.cancel()
+        duplex.cancel()

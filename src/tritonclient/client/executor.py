@@ -1,4 +1,4 @@
-"""Threads that carry what is not waited for."""
+"""Thread pool of `Client.submit`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Workers:
-    """A pool of threads, started when first needed, and anew in a forked child.
+    """A thread pool, started when first needed, and again in a forked child.
 
     Args:
         count: how many threads there may be; further work waits for one.

@@ -19,8 +19,16 @@ from ..errors import (
     ServerError,
     Unimplemented,
 )
-from ..messages import GetModelConfig, GetModelMetadata, IsModelReady, IsServerReady, Request
+from ..messages import (
+    GetModelConfig,
+    GetModelMetadata,
+    GetRepositoryIndex,
+    IsModelReady,
+    IsServerReady,
+    Request,
+)
 from .model_spec import ModelSpec
+from .refusals import of_models
 
 T = TypeVar("T")
 #: What a flow yields: a request with the seconds it may take, or a pause in seconds.
@@ -81,7 +89,8 @@ def wait_until_ready(
     request: Request[bool] = IsModelReady(model, version) if model else IsServerReady()
     end = None if timeout is None else clock() + timeout
     pause = 0.01
-    last = "it answered that it is not ready"
+    not_ready = last = "it answered that it is not ready"
+    asked = not model
     while True:
         left = None if end is None else end - clock()
         if left is not None and left <= 0:
@@ -92,13 +101,25 @@ def wait_until_ready(
             # A server that accepts and then hangs should not use up all the time at once.
             if (yield request, 5.0 if left is None else min(left, 5.0, max(left / 2, 1.0))):
                 return
-            last = "it answered that it is not ready"
+            last = not_ready
+            if not asked:
+                asked = True
+                last = not_ready = yield from _why_not_ready(model, left, not_ready)
         except (ConnectionFailed, DeadlineExceeded, ServerError) as error:
             if isinstance(error, ServerError) and error.status() in ("401", "403"):
                 raise
             last = str(error.message())
         yield pause if left is None else min(pause, left)
         pause = min(pause * 1.5, 0.5)
+
+
+def _why_not_ready(model: str, left: float | None, otherwise: str) -> Flow[str]:
+    """Ask once what the repository says of a model that is not ready."""
+    try:
+        index = yield GetRepositoryIndex(), min(5.0, 5.0 if left is None else max(left / 2, 1e-6))
+    except InferenceServerException:  # some servers have none
+        return otherwise
+    return of_models(model, index) or otherwise
 
 
 def describe_model(

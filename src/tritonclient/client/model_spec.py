@@ -1,4 +1,4 @@
-"""Interface of a model, and the check of inputs against it before anything is sent."""
+"""A model's inputs and outputs, and checks of given inputs before anything is sent."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from ..datatypes import NUMPY, Array
 from ..errors import ProtocolError
 from ..messages import InferTensor, ModelMetadata, RequestedOutput, TensorMetadata
+from .notebook import html_table
 from .requests import Tensor, TensorLike, as_array, convert, make_input
+from .suggestions import meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +55,32 @@ class ModelSpec:
         self,
         inputs: Mapping[str, TensorLike],
         outputs: Sequence[str | RequestedOutput] | None = None,
+        cast: bool = False,
     ) -> dict[str, TensorLike]:
         """The inputs, lists and scalars among them made arrays of the expected datatypes.
 
+        Args:
+            cast: convert arrays of other datatypes too, float64 to float32 for instance.
+
         Raises:
-            ValueError: a name, datatype or shape does not fit, or an input is missing.
+            TypeError, ValueError: a name, datatype or shape does not fit, or an input is missing.
         """
+        if not isinstance(inputs, Mapping):
+            example = next(iter(self.inputs), "INPUT")
+            raise TypeError(
+                f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays, "
+                f"such as {{{example!r}: array}}"
+            )
+        if isinstance(outputs, str):
+            raise TypeError(
+                f"outputs is {outputs!r:.60}, expected a sequence of names: [{outputs!r:.60}]"
+            )
         for output in outputs or ():
             name = output if isinstance(output, str) else output.name
             if self.outputs and name not in self.outputs:
                 raise ValueError(
                     f"model {self.name!r} has no output {name!r}; "
-                    f"its outputs are {_list(self.outputs)}"
+                    f"its outputs are {list_tensors(self.outputs)}{meant(str(name), self.outputs)}"
                 )
         if not self.inputs:
             return dict(inputs)  # some servers tell nothing of a model
@@ -69,25 +88,54 @@ class ModelSpec:
             if name not in self.inputs:
                 raise ValueError(
                     f"model {self.name!r} has no input {name!r}; "
-                    f"its inputs are {_list(self.inputs)}"
+                    f"its inputs are {list_tensors(self.inputs)}{meant(str(name), self.inputs)}"
                 )
         for name in self.inputs:
             if name not in inputs and name not in self.optional:
                 raise ValueError(
                     f"input {name!r} of model {self.name!r} is missing; "
-                    f"its inputs are {_list(self.inputs)}"
+                    f"its inputs are {list_tensors(self.inputs)}"
                 )
-        return {name: self._fit(self.inputs[name], value) for name, value in inputs.items()}
+        return {name: self._fit(self.inputs[name], value, cast) for name, value in inputs.items()}
 
-    def _fit(self, expected: TensorMetadata, value: TensorLike) -> TensorLike:
+    def only_input(self, given: tuple[TensorLike, ...]) -> dict[str, TensorLike]:
+        """The inputs that a model called with arguments without names is given.
+
+        Raises:
+            TypeError: it takes more inputs than one, or an argument names its inputs itself.
+        """
+        required = [name for name in self.inputs if name not in self.optional]
+        names = required if required else list(self.inputs)
+        if len(given) != 1 or len(names) != 1:
+            named = ", ".join(f"{name}=..." for name in self.inputs)
+            raise TypeError(
+                f"model {self.name!r} got {len(given)} inputs without names; "
+                f"its inputs are {list_tensors(self.inputs)}; name them: model({named})"
+            )
+        if isinstance(given[0], Mapping):
+            raise TypeError(
+                "a mapping of names to arrays is given without a name; "
+                "use model.infer(inputs), or model(**inputs)"
+            )
+        return {names[0]: given[0]}
+
+    def _fit(self, expected: TensorMetadata, value: TensorLike, cast: bool) -> TensorLike:
+        given = value
         try:
             if not hasattr(value, "as_input"):  # one in shared memory is what it is
-                stated = value.datatype if isinstance(value, Tensor) else expected.datatype
-                array = convert(value.array if isinstance(value, Tensor) else value, stated)
-                value = Tensor(array, stated)
+                if isinstance(value, Tensor):
+                    value = Tensor(
+                        convert(value.array, value.datatype), value.datatype, value.binary
+                    )
+                else:
+                    if cast:
+                        value = _cast(as_array(value), expected.datatype)
+                    value = Tensor(convert(value, expected.datatype), expected.datatype)
             tensor = make_input(expected.name, value)
-        except ValueError as error:
-            raise self._misfit(expected, f"got {_describe_value(value)}: {error}") from None
+        except (TypeError, ValueError) as error:
+            fault = str(error).removeprefix(f"input {expected.name!r}: ")
+            got = f"got {_describe_value(given)}: {fault}{_cast_hint(given, expected)}"
+            raise self._misfit(expected, got, type(error)) from None
         if tensor.datatype != expected.datatype:
             raise self._misfit(expected, f"got {tensor.datatype}")
         if not self._shape_fits(expected, tensor):
@@ -110,14 +158,29 @@ class ModelSpec:
             return f"; its largest batch is {self.max_batch_size}"
         return ""
 
-    def _misfit(self, expected: TensorMetadata, got: str) -> ValueError:
-        return ValueError(
+    def _misfit(
+        self,
+        expected: TensorMetadata,
+        got: str,
+        kind: type[TypeError] | type[ValueError] = ValueError,
+    ) -> TypeError | ValueError:
+        return kind(
             f"input {expected.name!r} of model {self.name!r} is {describe(expected)}; {got}"
         )
 
     def __str__(self) -> str:
         name = f"{self.name} version {self.version}" if self.version else self.name
-        return f"{name}: {_list(self.inputs)} -> {_list(self.outputs)}"
+        return f"{name}: {list_tensors(self.inputs)} -> {list_tensors(self.outputs)}"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (kind, each.name, each.datatype, str(list(each.shape)))
+            for kind, tensors in (("input", self.inputs), ("output", self.outputs))
+            for each in tensors.values()
+        ]
+        version = f" version {self.version}" if self.version else ""
+        batch = f", largest batch {self.max_batch_size}" if self.max_batch_size else ""
+        return html_table(f"{self.name}{version}{batch}", ("", "Name", "Datatype", "Shape"), rows)
 
 
 def describe(tensor: TensorMetadata | InferTensor) -> str:
@@ -125,7 +188,13 @@ def describe(tensor: TensorMetadata | InferTensor) -> str:
     return f"{tensor.datatype} {list(tensor.shape)}"
 
 
-def _list(tensors: Mapping[str, TensorMetadata]) -> str:
+def numpy_name(datatype: str) -> str:
+    """Return how programs write the dtype of a datatype, such as "np.float32"."""
+    dtype = NUMPY.get(datatype)
+    return "object" if dtype is None else "bool" if dtype.kind == "b" else f"np.{dtype.name}"
+
+
+def list_tensors(tensors: Mapping[str, TensorMetadata]) -> str:
     return ", ".join(f"{name} {describe(tensor)}" for name, tensor in tensors.items()) or "none"
 
 
@@ -133,6 +202,49 @@ def _describe_value(value: Any) -> str:
     value = value.array if isinstance(value, Tensor) else value
     try:
         array = as_array(value)
-    except ValueError:
+    except (TypeError, ValueError):
         return type(value).__name__
     return f"{array.dtype} {list(array.shape)}"
+
+
+def _cast_hint(value: Any, expected: TensorMetadata) -> str:
+    """What to do about an array of another datatype that can be converted."""
+    wanted = NUMPY.get(expected.datatype)
+    if isinstance(value, Tensor) or wanted is None:
+        return ""
+    try:
+        array = as_array(value)
+    except (TypeError, ValueError):
+        return ""
+    if array.dtype.kind not in "biuf" or array.dtype == wanted:
+        return ""
+    return (
+        f"; array.astype({numpy_name(expected.datatype)}) converts it, or cast=True for the model"
+    )
+
+
+def _cast(array: Array, datatype: str) -> Array:
+    """Return an array as one of a datatype, rounded where numbers of it are less exact.
+
+    Raises:
+        ValueError: a number does not fit, or would become another number.
+    """
+    expected = NUMPY.get(datatype)
+    if expected is None or datatype == "BF16" or array.dtype == expected:
+        return array
+    if array.dtype == object:
+        try:
+            array = array.astype(np.float64 if expected.kind == "f" else expected)
+        except (TypeError, ValueError, OverflowError):
+            return array
+    if array.dtype.kind not in {"b": "b", "i": "biu", "u": "biu"}.get(expected.kind, "biuf"):
+        return array
+    with np.errstate(over="ignore"):
+        converted = array.astype(expected)
+    if expected.kind == "f":
+        fits = np.isfinite(converted) == np.isfinite(array)
+    else:
+        fits = (converted == array) & ((converted < 0) == (array < 0))
+    if not fits.all():
+        raise ValueError(f"{array[~fits].flat[0]} does not fit {datatype}")
+    return converted

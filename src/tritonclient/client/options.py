@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, Iterable, Mapping
+import math
+import warnings
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
 
-from ..messages import Infer, LoadModel, Parameter
-from ..transport.call import NO_OPTIONS, Options
+from ..call_log import record, recording
+from ..errors import DeadlineExceeded, InferenceServerException
+from ..messages import Infer, LoadModel, Parameter, TraceValue, UpdateTraceSettings
+from ..transport.call import NO_OPTIONS, Call, Options
+from ..transport.deadline import name_seconds
 from ..transport.endpoint import Security, parse_url
 from ..transport.http_call import HttpSettings
 from ..transport.settings import (
@@ -20,11 +26,17 @@ from ..transport.settings import (
     response_limits,
 )
 from .requests import request as make_request
+from .suggestions import unknown_argument
 
 if TYPE_CHECKING:
     from ..transport.grpc_call import GrpcSettings
     from .flows import Flow
     from .results import InferResult
+
+
+C = TypeVar("C", bound="Callable[..., Any]")
+
+_A_DAY = 86400.0
 
 
 class _ClientDefault(Enum):
@@ -60,7 +72,7 @@ class TensorPlacement(Protocol):
 
 
 class CallOptions(TypedDict, total=False):
-    """Options of every method that sends a request.
+    """Options of every method that calls the server.
 
     timeout: seconds for the whole call, None for no limit; the client's own by default.
     headers: further HTTP headers or gRPC metadata; they win over the client's.
@@ -102,11 +114,10 @@ TRANSPORT_OPTIONS = ("headers", "query", "request_compression", "response_compre
 
 
 def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
-    """Return the options of a request, and those of its transport."""
+    """The options of a request, and those of its transport."""
     for name in options:
         if name not in _KNOWN:
-            expected = ", ".join(sorted({"version", "outputs", "timeout", *_KNOWN}))
-            raise TypeError(f"{name!r} is not an argument; expected {expected}")
+            raise unknown_argument(name, {"version", "outputs", "timeout", *_KNOWN})
     arguments = dict(options)
     if arguments.pop("shared_memory", None) is not None:
         raise ValueError("shared_memory is for infer and submit; other requests take SharedTensors")
@@ -121,14 +132,14 @@ def stream_requests(
     outputs: Any,
     arguments: dict[str, Any],
 ) -> Any:
-    """Return the requests of the arguments of `Client.stream`.
+    """The requests that the arguments of `Client.stream` make.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.
     """
     if isinstance(model, str):
         if inputs is None:
-            raise TypeError("inputs is missing")
+            raise TypeError("inputs is missing, expected a mapping of names to arrays")
         return (make_request(model, inputs, version=version, outputs=outputs, **arguments),)
     if isinstance(model, Infer) or not isinstance(model, (Iterable, AsyncIterable)):
         raise TypeError(
@@ -139,20 +150,119 @@ def stream_requests(
     return model
 
 
+def check_arguments(unknown: Mapping[str, Any], function: Callable[..., Any]) -> None:
+    """Raise TypeError for keyword arguments that a function does not have."""
+    if unknown:
+        code = function.__code__
+        names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        raise unknown_argument(next(iter(unknown)), names)
+
+
+def explains_missing(method: C) -> C:
+    """Let a method find out itself that its first two arguments are missing.
+
+    Python's own error would come first, and not speak of the name that they were given instead.
+    """
+    method.__defaults__ = (None, None)
+    return method
+
+
+def check_seconds(timeout: float, name: str = "timeout") -> None:
+    """Warn of a timeout that is longer than anybody waits."""
+    if isinstance(timeout, (int, float)) and _A_DAY < timeout < math.inf:
+        warnings.warn(
+            f"{name} is {timeout:g} s, which is {timeout / _A_DAY:.1f} days; it counts seconds, "
+            "not microseconds; None means no limit",
+            stacklevel=4,
+        )
+
+
+def check_pool(memory: Any) -> None:
+    """Raise TypeError for what is no memory to place tensors in."""
+    if not hasattr(memory, "inference"):
+        raise TypeError(
+            f"shared_memory is {memory!r:.60}, expected what client.shared_memory() returns: "
+            "with client.shared_memory() as memory: ..."
+        )
+
+
+def check_call(call: Any, protocol: str) -> None:
+    """Raise TypeError for what is no prepared call of a client's protocol."""
+    made = getattr(call, "protocol", None)
+    if made is None:
+        raise TypeError(
+            f"call is {type(call).__name__}, expected what client.prepare() returns; "
+            "client.ask(request) sends a request of tritonclient.messages"
+        )
+    if made != protocol:
+        raise TypeError(
+            f"the call was prepared by a client for {made}, and this one is for {protocol}; "
+            "prepare it by the client that sends it"
+        )
+
+
+def trace_request(settings: Mapping[str, TraceValue], model: str) -> UpdateTraceSettings:
+    """The request that the arguments of `Client.update_trace_settings` make.
+
+    Raises:
+        TypeError: the settings are no mapping.
+    """
+    if not isinstance(settings, Mapping):
+        raise TypeError(
+            f"settings is {type(settings).__name__}, expected a mapping, "
+            'such as {"trace_level": ["TIMESTAMPS"]}'
+        )
+    level = settings.get("trace_level")
+    if isinstance(level, str):  # HTTP servers take a list only
+        settings = {**settings, "trace_level": (level,)}
+    return UpdateTraceSettings(settings, model)
+
+
+def check_model_name(name: Any) -> None:
+    """Raise for what is no name of a model."""
+    if not isinstance(name, str):
+        raise TypeError(f"name is {name!r:.60}, expected str, the name of a model")
+    if not name:
+        raise ValueError("name is '', expected the name of a model")
+
+
+def carrying_of(call: Any, arguments: tuple[Any, ...] | None) -> Options:
+    """The options that a call of inference is carried with."""
+    if arguments is not None:
+        return split(arguments[-1])[1]
+    options: Options = getattr(call, "options", NO_OPTIONS)
+    return options
+
+
+def settle(
+    error: InferenceServerException,
+    call: Call[Any],
+    seconds: float | None,
+    url: str,
+    started: float,
+) -> None:
+    """Let the error of a call say how many seconds it had, and write the call's record."""
+    if isinstance(error, DeadlineExceeded):
+        name_seconds(error, seconds)
+    if (logger := recording()) is not None:
+        status = error.status() or type(error).__name__
+        record(logger, url, call.request, status, monotonic() - started)
+
+
 def make_transport_options(
     headers: Mapping[str, str | bytes] | None = None,
     query: Mapping[str, Any] | None = None,
     request_compression: str | None = None,
     response_compression: str | None = None,
 ) -> Options:
-    """Return the transport's options of these arguments."""
+    """The transport's options that these arguments make."""
     if not (headers or query or request_compression or response_compression):
         return NO_OPTIONS
     return Options(headers or {}, query or {}, request_compression, response_compression)
 
 
 def check_grpc(settings: Settings) -> GrpcSettings:
-    """Return the settings of a client that uses grpcio; raise if they are not gRPC's."""
+    """The settings of a client that is to use grpcio; raises when they are not gRPC's."""
     from ..transport.grpc_call import GrpcSettings
 
     if not isinstance(settings, GrpcSettings):
@@ -183,7 +293,10 @@ def check_grpcio(grpcio: Grpcio, tls: Security, max_connections: int) -> None:
 def check_streams(url: str) -> None:
     """Raise for a client whose protocol has no streams."""
     if parse_url(url).protocol != "grpc":
-        raise ValueError(f"streams need gRPC, but the client's url is {url!r}")
+        raise ValueError(
+            f"streams need gRPC, but the client's url is {url!r}; "
+            "use one that begins with grpc://, Triton's port for it is 8001"
+        )
 
 
 def load_request(
@@ -191,7 +304,7 @@ def load_request(
     config: str | Mapping[str, Any] | None,
     files: Mapping[str, bytes] | None,
 ) -> LoadModel:
-    """Return the request of the arguments of `Client.load_model`.
+    """The request that the arguments of `Client.load_model` make.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.
@@ -201,6 +314,8 @@ def load_request(
     for path, content in (files or {}).items():
         if not isinstance(content, (bytes, bytearray, memoryview)):
             raise TypeError(f"file {path!r} is {type(content).__name__}, expected bytes")
+    if config is not None and not isinstance(config, (str, Mapping)):
+        raise TypeError(f"config is {type(config).__name__}, expected JSON text or a mapping")
     if config is not None and not isinstance(config, str):
         config = json.dumps(config)
     return LoadModel(model, config, files or {})
@@ -214,13 +329,18 @@ def settings(
     max_response_size: int | None,
     keep_alive: KeepAlive | None,
 ) -> Settings:
-    """Return the settings of a client's transport.
+    """The settings of a client's transport.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.
     """
     endpoint = parse_url(url)
+    if endpoint.base_path.endswith("/v2"):
+        root = url.rstrip("/").removesuffix("/v2")
+        raise ValueError(f"url {url!r} ends in /v2, which the client adds itself; use {root!r}")
     check_timeout(timeout)
+    if timeout is not None:
+        check_seconds(timeout)
     largest, content = response_limits(max_response_size)
     given = dict(Options({} if headers is None else headers).headers)  # checks what it is
     if keep_alive is not None and not isinstance(keep_alive, KeepAlive):

@@ -1,8 +1,8 @@
-"""Placing the tensors of calls in memory that the server shares: what both runtimes do.
+"""Placement of tensors in registered shared memory, for both runtimes.
 
-The memory is regions that the server has registered. Calls place their tensors in blocks of it,
-which are used again when nothing refers to them any more; when there is no room, one more region
-is made and registered. What takes requests is a flow.
+Calls place their tensors in blocks of regions that are registered with the server. A block is used
+again when nothing refers to it. If no block is free, one more region is created and registered.
+Operations that send requests are flows.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class BasePlacement:
     def output(
         self, name: str, size: int | Sequence[int], datatype: npt.DTypeLike | None = None
     ) -> RequestedOutput:
-        """Asks for an output whose size the model's metadata do not tell.
+        """Return a requested output whose size is not known from the model's metadata.
 
         Args:
             size: bytes that it takes at most, or its shape.
@@ -122,7 +122,7 @@ class BasePlacement:
         """Return the flow of the arguments of `Client.infer`, and the options of its transport.
 
         Raises:
-            TypeError, ValueError: an argument is not what it should be.
+            TypeError, ValueError: an argument has a wrong type or value.
         """
         if url != self._url:
             raise ValueError(f"shared_memory is shared with {self._url}, not with {url}")
@@ -164,7 +164,7 @@ class BasePlacement:
         return InferResult(response, self._url, request)
 
     def _ask(self, request: Infer, left: _Left) -> Flow[InferResponse]:
-        """Ask, and once more when the server knows the regions no more, as it was started anew."""
+        """Send the request; register the regions again if the server has lost them."""
         response: InferResponse
         try:
             response = yield request, left()
@@ -229,7 +229,7 @@ class BasePlacement:
         return tuple(outputs)
 
     def _spec(self, model: str, version: str, left: _Left) -> Flow[ModelSpec | None]:
-        """A model's interface, None when the server does not tell it."""
+        """Return the interface of a model; None if the server does not provide it."""
         key = model, version
         if key in self._specs:
             return self._specs[key]
@@ -330,7 +330,7 @@ def _wanted(output: RequestedOutput) -> int | None:
 
 
 def _sizes(spec: ModelSpec, inputs: Sequence[InferTensor]) -> dict[str, int]:
-    """Bytes of those outputs whose sizes the model's interface tells."""
+    """Return the sizes in bytes of outputs, where the model's interface determines them."""
     batch = inputs[0].shape[:1] if spec.max_batch_size and inputs else ()
     sizes = {}
     for output in spec.outputs.values():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,13 +10,13 @@ import numpy as np
 
 from ..datatypes import NUMPY, Array, check, datatype_of, pack
 from ..messages import (
-    RESERVED_PARAMETERS,
-    RESERVED_PREFIX,
     Infer,
     InferTensor,
     Parameter,
     RequestedOutput,
 )
+from .request_checks import check_texts, request_parameters, requested_outputs
+from .strange_values import excerpt, pack_objects, warn_of_cut_zeros, way_to_array
 
 #: What can stand for a tensor: an array, or something numpy makes one of.
 TensorLike: TypeAlias = Any
@@ -60,7 +59,7 @@ def request(
     binary: bool = True,
     empty_final_response: bool = False,
 ) -> Infer:
-    """Return the request of these arguments, which are those of `Client.infer`.
+    """The request that these arguments make; they are those of `Client.infer`.
 
     Its type, for annotations, is `tritonclient.messages.Infer`.
 
@@ -71,12 +70,15 @@ def request(
     Raises:
         TypeError, ValueError: an argument is not what it should be.
     """
-    _check_text(model=model, version=version, id=id)
+    check_texts(model=model, version=version, id=id)
     if not model:
         raise ValueError("model is '', expected the name of a model")
     if not isinstance(inputs, Mapping):
-        raise TypeError(f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays")
-    given = _parameters(
+        raise TypeError(
+            f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays, "
+            'such as {"INPUT": array}'
+        )
+    given = request_parameters(
         parameters, sequence_id, sequence_start, sequence_end, priority, server_timeout
     )
     if empty_final_response:
@@ -85,97 +87,21 @@ def request(
         model,
         tuple([make_input(name, value, binary) for name, value in inputs.items()]),
         version,
-        _requested(outputs, binary) if outputs else (),
+        requested_outputs(outputs, binary) if outputs else (),
         id,
         given,
         binary,
     )
 
 
-def _check_text(**arguments: Any) -> None:
-    for name, value in arguments.items():
-        if not isinstance(value, str):
-            raise TypeError(f"{name} is {value!r:.60}, expected a text")
-
-
-def _requested(
-    outputs: Sequence[str | RequestedOutput], binary: bool
-) -> tuple[RequestedOutput, ...]:
-    if isinstance(outputs, str) or not isinstance(outputs, Iterable):
-        raise TypeError(f"outputs is {outputs!r:.60}, expected a sequence of names")
-    requested = []
-    for output in outputs:
-        if isinstance(output, str):
-            output = RequestedOutput(output, binary=binary)
-        elif not isinstance(output, RequestedOutput):
-            raise TypeError(
-                f"outputs holds {output!r:.60}, expected names or RequestedOutput objects"
-            )
-        _check_text(output=output.name)
-        if type(output.classes) is not int or output.classes < 0:
-            raise ValueError(
-                f"classes of output {output.name!r} is {output.classes!r:.60}, "
-                "expected a number from 0"
-            )
-        requested.append(output)
-    return tuple(requested)
-
-
-def _parameters(
-    custom: Mapping[str, Parameter] | None,
-    sequence_id: int | str,
-    sequence_start: bool,
-    sequence_end: bool,
-    priority: int,
-    server_timeout: float | None,
-) -> dict[str, Parameter]:
-    parameters: dict[str, Parameter] = {}
-    if sequence_id:
-        if isinstance(sequence_id, bool) or not isinstance(sequence_id, (int, str)):
-            raise TypeError(f"sequence_id is {sequence_id!r:.60}, expected a number or text")
-        if isinstance(sequence_id, int) and sequence_id < 0:
-            raise ValueError(f"sequence_id is {sequence_id}, expected a number from 0")
-        parameters["sequence_id"] = sequence_id
-        parameters["sequence_start"] = bool(sequence_start)
-        parameters["sequence_end"] = bool(sequence_end)
-    elif sequence_start or sequence_end:
-        raise ValueError("sequence_start and sequence_end need a sequence_id")
-    if priority:
-        if isinstance(priority, bool) or not isinstance(priority, int) or priority < 0:
-            raise ValueError(f"priority is {priority!r:.60}, expected a number from 0")
-        parameters["priority"] = priority
-    if server_timeout is not None:
-        if not isinstance(server_timeout, (int, float)) or not 0 <= server_timeout < 2**43:
-            raise ValueError(f"server_timeout is {server_timeout!r:.60}, expected seconds from 0")
-        parameters["timeout"] = round(server_timeout * 1e6)
-    if custom is not None and not isinstance(custom, Mapping):
-        raise TypeError(f"parameters is {type(custom).__name__}, expected a mapping")
-    for name, value in (custom or {}).items():
-        _check_parameter(name, value)
-        parameters[name] = value
-    return parameters
-
-
-def _check_parameter(name: str, value: Parameter) -> None:
-    if not isinstance(name, str):
-        raise TypeError(f"parameters has the key {name!r:.60}, expected a text")
-    if name in RESERVED_PARAMETERS or name.startswith(RESERVED_PREFIX):
-        raise ValueError(f"parameter {name!r} is reserved and can't be given in parameters")
-    if not isinstance(value, (bool, int, float, str)):
-        kind = type(value).__name__  # the value may be secret
-        raise TypeError(f"parameter {name!r} is {kind}, expected bool, int, float or str")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"parameter {name!r} is {value}, which has no JSON form")
-
-
 # Inputs
 
 
 def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor:
-    """Return the tensor of a value given for an input.
+    """The tensor that a value given for an input makes.
 
     Raises:
-        TypeError, ValueError: the value can't be a tensor; the message names the input.
+        TypeError, ValueError: the value makes no tensor; the message names the input.
     """
     if not isinstance(name, str):
         raise TypeError(f"inputs has the key {name!r:.60}, expected the name of an input")
@@ -184,21 +110,30 @@ def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor
             placed: InferTensor = value.as_input(name)
             return placed
         if isinstance(value, Tensor):
-            datatype, binary = value.datatype, value.binary
+            datatype, binary = value.datatype, value.binary and binary
             array = convert(value.array, datatype)
         else:
             array = as_array(value)
             datatype = datatype_of(array)
-        if datatype == "FP16" and not binary:
-            # Triton refuses it; what sends it nevertheless are classic programs, for other servers.
-            raise ValueError("FP16 has no JSON form; send it as binary data")
-        return InferTensor(name, datatype, array.shape, pack(array, datatype), binary=binary)
-    except ValueError as error:
-        raise ValueError(f"input {name!r}: {error}") from None
+        if array.dtype.kind == "S":
+            warn_of_cut_zeros(name, array)
+        if array.dtype == object and not isinstance(value, Tensor):
+            data = pack_objects(value, array)
+        else:
+            data = pack(array, datatype)
+        return InferTensor(name, datatype, array.shape, data, binary=binary)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"input {name!r}: {error}") from None
 
 
 def as_array(value: TensorLike) -> Array:
-    """Return the array of an array-like value, with all bytes; ragged lists are refused."""
+    """An array of an array-like value, without losing bytes or guessing at ragged lists.
+
+    Raises:
+        TypeError: numpy knows nothing of such values.
+        ValueError: it holds what makes no array.
+    """
     if isinstance(value, np.ndarray):
         return value
     if isinstance(value, (str, bytes)):
@@ -210,7 +145,9 @@ def as_array(value: TensorLike) -> Array:
     except UnicodeDecodeError:
         return np.array(value, object)  # texts and bytes mixed, which numpy tries to unify
     except ValueError as error:
-        raise ValueError(f"{_excerpt(value)} makes no array: {error}") from None
+        raise ValueError(f"{excerpt(value)} is not a rectangular array: {error}") from None
+    if array.dtype == object and array.ndim == 0 and array.item() is value:
+        raise TypeError(f"{excerpt(value)} is not an array{way_to_array(value)}")
     if array.dtype.kind in "SU":
         # numpy drops the trailing NUL bytes of these, so start again from the objects.
         array = np.array(value, object)
@@ -225,7 +162,7 @@ def _from_dlpack(value: Any) -> Array:
 
 
 def convert(value: TensorLike, datatype: str) -> Array:
-    """Return an array that can be sent as a datatype.
+    """An array that can be sent as a datatype.
 
     Arrays must have a fitting dtype. Lists and scalars are converted when no value changes.
 
@@ -245,7 +182,7 @@ def convert(value: TensorLike, datatype: str) -> Array:
             converted = array.astype(expected)
         if expected.kind == "f" or (converted == array).all():
             return converted
-    raise ValueError(f"{_excerpt(value)} does not fit {datatype}")
+    raise ValueError(f"{excerpt(value)} does not fit {datatype}")
 
 
 def _floats(array: Array) -> Array:
@@ -255,8 +192,3 @@ def _floats(array: Array) -> Array:
 
 def _is_plain_float(value: TensorLike, array: Array, datatype: str) -> bool:
     return datatype == "BF16" and not isinstance(value, np.ndarray) and array.dtype.kind in "fi"
-
-
-def _excerpt(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

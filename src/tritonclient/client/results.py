@@ -4,29 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..datatypes import Array, pack, unpack
 from ..errors import ProtocolError
-from ..messages import InferResponse, InferTensor, Parameter, Request, RequestedOutput
+from ..messages import (
+    InferResponse,
+    InferTensor,
+    Parameter,
+    Request,
+    RequestedOutput,
+)
+from .notebook import NotebookResult
+from .suggestions import RESULT_NAMES, meant, no_attribute
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """One of the best classes of a classification; `label` is "" if the model has no labels."""
+    """One of the best classes of a classification; `label` is "" when the model has none."""
 
     value: float
     index: int
     label: str
 
 
-class InferResult(Mapping[str, Array]):
-    """A model's response: a mapping from the names of outputs to arrays.
+class InferResult(NotebookResult, Mapping[str, Array]):
+    """A model's answer: a mapping from the names of outputs to arrays.
 
-    Arrays are writable views of the memory that the response was received into. BYTES are object
-    arrays of `bytes`. Arrays are made when first asked for.
+    Arrays are views of the memory that the answer was received into, and may be written to.
+    BYTES come as object arrays of `bytes`. They are made when first asked for.
     """
 
     __slots__ = ("_arrays", "_endpoint", "_requested", "_response", "_tensors")
@@ -45,6 +53,11 @@ class InferResult(Mapping[str, Array]):
         for tensor in response.outputs:
             self._tensors[tensor.name] = tensor
         self._arrays: dict[str, Array] = {}
+
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, RESULT_NAMES)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Views of memory can't be pickled; a copy goes along in their place.
@@ -68,17 +81,17 @@ class InferResult(Mapping[str, Array]):
 
     @property
     def model_name(self) -> str:
-        """The name of the model."""
+        """The model that answered."""
         return self._response.model_name
 
     @property
     def model_version(self) -> str:
-        """The version of the model."""
+        """The version of the model that answered."""
         return self._response.model_version
 
     @property
     def id(self) -> str:
-        """The request's id, as the server returned it."""
+        """The request's id, as the server gave it back."""
         return self._response.id
 
     @property
@@ -101,7 +114,8 @@ class InferResult(Mapping[str, Array]):
             return self._tensors[name]
         except KeyError:
             names = ", ".join(map(repr, self._tensors)) or "none"
-            raise KeyError(f"no output {name!r}; the outputs are {names}") from None
+            hint = meant(str(name), self._tensors)
+            raise KeyError(f"no output {name!r}{hint}; the outputs are {names}") from None
 
     def __getitem__(self, name: str) -> Array:
         array = self._arrays.get(name)
@@ -122,14 +136,14 @@ class InferResult(Mapping[str, Array]):
         return array
 
     def _place(self, name: str) -> Any:
-        """Return the shared memory of an output, if the request placed it there."""
+        """The shared memory that an output was put into, if the request said so."""
         for output in self._requested:
             if output.name == name:
                 return getattr(output, "place", None)
         return None
 
     def dlpack(self, name: str) -> Any:
-        """Return an output in shared memory, without a copy, for `torch.from_dlpack` and its like.
+        """An output where it lies in shared memory, for `torch.from_dlpack` and its like.
 
         Raises:
             KeyError: there is no such output.
@@ -155,7 +169,7 @@ class InferResult(Mapping[str, Array]):
         return name in self._tensors
 
     def classes(self, name: str) -> Array:
-        """Return the classes of an output requested with `RequestedOutput(name, classes=k)`.
+        """The classes of an output that was requested with `RequestedOutput(name, classes=k)`.
 
         Returns:
             An object array of `Classification`, best first, of shape [k], or [batch, k] from a
@@ -166,7 +180,10 @@ class InferResult(Mapping[str, Array]):
         """
         texts = self[name]
         if texts.dtype != object:
-            raise self._error(f"output {name!r} is no classification: it holds {texts.dtype}")
+            raise self._error(
+                f"output {name!r} is not a classification result: it holds {texts.dtype}; "
+                f"ask for one by outputs=[RequestedOutput({name!r}, classes=3)]"
+            )
         classes: Array = np.empty(texts.shape, object)
         for position, text in np.ndenumerate(texts):
             classes[position] = self._classification(name, text)
@@ -179,12 +196,6 @@ class InferResult(Mapping[str, Array]):
             return Classification(float(value), int(index), label[0] if label else "")
         except (AttributeError, ValueError) as error:
             raise self._error(
-                f"output {name!r} is no classification: it holds {text!r:.60}"
+                f"output {name!r} is not a classification result: it holds {text!r:.60}; "
+                f"ask for one by outputs=[RequestedOutput({name!r}, classes=3)]"
             ) from error
-
-    def __repr__(self) -> str:
-        outputs = ", ".join(
-            f"{t.name}: {t.datatype}{list(t.shape)}" for t in self._tensors.values()
-        )
-        model = self.model_name + (f" version {self.model_version}" if self.model_version else "")
-        return f"<InferResult of {model}: {outputs or 'no outputs'}>"

@@ -23,13 +23,12 @@ class SharedMemory(BasePlacement):
             result = client.infer("simple", {"INPUT0": a, "INPUT1": b}, shared_memory=memory)
             result["OUTPUT0"]
 
-    Inputs are copied into it. So are outputs whose sizes the model's metadata or `output` tell;
-    others travel. What a result gives are views of it, valid for as long as they are referred to.
-    `put` and `empty` make tensors that stay, to be given for inputs and outputs of many calls.
+    Inputs are copied into it. Outputs are placed in it if the model's metadata or `output` give
+    their sizes; other outputs are sent. Arrays of a result are views of it and stay valid.
+    `put` and `empty` create tensors for inputs and outputs of many calls.
 
     Threads may share it. It grows when there is no room; leaving `with` unregisters and frees it.
-    If the server refuses it, because it runs on another machine say, tensors travel and a warning
-    says so.
+    If the server rejects it, for instance on another machine, tensors are sent with a warning.
     """
 
     def __init__(

@@ -33,9 +33,9 @@ class SharedTensor:
         self._byte_size = block.byte_size if block else 0
 
     def read(self) -> Array:
-        """Its elements as an array.
+        """Return its elements as an array.
 
-        In system shared memory that is a view: what is written to it is in the tensor. BYTES, and
+        In system shared memory the array is a view: writing to it changes the tensor. BYTES, and
         tensors on a GPU, are copied.
         """
         if self._block is None:
@@ -117,7 +117,7 @@ class OnGpu:
 
 
 def is_on_gpu(value: Any) -> bool:
-    """True if a value is a tensor of another library on a GPU."""
+    """True if a value is a GPU tensor of another library."""
     if isinstance(value, SharedTensor) or not hasattr(value, "__dlpack_device__"):
         return False
     return device_of(value)[0] in (CUDA, CUDA_MANAGED)

@@ -1,4 +1,4 @@
-"""What must hold for names and tensors, however their message is written."""
+"""Checks of names and tensors, for both protocols."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_DIMENSIONS = 64  # numpy's own limit
 def check_name(field: str, value: object, *, required: bool) -> None:
     """Raise TypeError for what is no text, and ValueError where a name is left out."""
     if not isinstance(value, str):
-        raise TypeError(f"{field} is {value!r:.60}, expected a text")
+        raise TypeError(f"{field} is {value!r:.60}, expected str")
     if required and not value:
         raise ValueError(f"{field} is '', expected a name")
 

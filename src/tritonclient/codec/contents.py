@@ -1,8 +1,8 @@
 """Typed contents of a tensor over gRPC, turned into wire bytes.
 
 The message InferTensorContents has a repeated field for each kind of number. Elements of such a
-field may come packed, one by one or both, which is all the same: their payloads joined are the
-packed form of all elements.
+field may be packed, single or both. In each case their payloads joined are the packed form of all
+elements.
 """
 
 from __future__ import annotations

@@ -56,10 +56,10 @@ class Route:
     Attributes:
         path: template; a part in brackets is left out when its field is empty.
         body: JSON value of the request, or None for an empty body.
-        arguments: the other way: fields of the request from that JSON value.
-        answer: what the answer's JSON is read as (see `records.load`); None for no answer.
-        dump: JSON value of the answer, where it is not simply the record's.
-        load: the other way.
+        arguments: decodes the fields of the request from that JSON value.
+        answer: type of the response's JSON (see `records.load`); None for no response.
+        dump: encodes the response as a JSON value, if it is not simply the record's.
+        load: decodes that JSON value.
     """
 
     request: type[m.Request[Any]]
@@ -298,7 +298,7 @@ _FIELDS_OF = {route.request: re.findall(r"{(\w+)}", route.path) for route in ROU
 
 
 def encode_request(request: m.Request[Any]) -> HttpRequest:
-    """What to send for a request.
+    """Return the HTTP request that encodes a request.
 
     Raises:
         ValueError: a value of the request has no form over HTTP.
@@ -319,7 +319,7 @@ def decode_response(request: m.Request[T], response: HttpResponse) -> T:
 
     Raises:
         ServerError: the server refused it.
-        ProtocolError: what came is not an answer of the protocol.
+        ProtocolError: the response is invalid.
     """
     status = response.status
     if isinstance(request, _HEALTH) and status not in (401, 403):
@@ -341,7 +341,7 @@ def decode_response(request: m.Request[T], response: HttpResponse) -> T:
         ) from error
 
 
-#: What each status means. Where several mean the same, the first is what a server sends for it.
+#: Errors by status. Of several statuses for one error, a server sends the first.
 _STATUS_ERRORS: dict[int, type[errors.InferenceServerException]] = {
     400: errors.InvalidArgument,
     422: errors.InvalidArgument,
@@ -364,12 +364,12 @@ _STATUS_ERRORS: dict[int, type[errors.InferenceServerException]] = {
 }
 
 
-#: What the official client says of an answer without a body, word by word.
+#: Text of the official client for a response without a body.
 _NO_TEXT = "client received an empty response from the server."
 
 
 def error_of(response: HttpResponse) -> errors.InferenceServerException:
-    """The error that an answer with an error status stands for."""
+    """Return the error of a response with an error status."""
     kind = _STATUS_ERRORS.get(response.status, errors.ServerError)
     text = excerpt(response.body)
     message = _error_text(response) or text or _NO_TEXT
@@ -409,12 +409,12 @@ def describe(error: Exception) -> str:
 
 
 def decode_request(request: HttpRequest) -> m.Request[Any]:
-    """The request that HTTP carries; header names must be in lower case.
+    """Return the request in an HTTP request; header names must be in lower case.
 
     Raises:
         NotFound: no operation has this path.
         Unimplemented: the path has other methods.
-        Internal, InvalidArgument: the body is not what the operation takes.
+        Internal, InvalidArgument: the body is invalid for the operation.
     """
     known = False
     for pattern, route in _patterns():
@@ -448,7 +448,7 @@ def _decode(route: Route, fields: dict[str, str], request: HttpRequest) -> m.Req
 
 
 def encode_response(request: m.Request[T], answer: T) -> HttpResponse:
-    """What to send as the answer to a request."""
+    """Return the HTTP response that encodes a response."""
     if answer is True:
         return HttpResponse(200, _NO_HEADERS, ())
     if answer is False:
@@ -468,7 +468,7 @@ _ERROR_STATUS = {kind: status for status, kind in reversed([*_STATUS_ERRORS.item
 
 
 def encode_error(error: errors.InferenceServerException) -> HttpResponse:
-    """What to send for a failed request."""
+    """Return the HTTP response that encodes an error."""
     status = error.status() or ""
     code = int(status) if status.isdecimal() else _ERROR_STATUS.get(type(error), 500)
     body = rest_infer.dumps({"error": error.message()})

@@ -4,8 +4,8 @@ Source: KServe v2 REST specification, "Inference"; Triton's binary tensor extens
 Inference-Header-Content-Length gives the length of the JSON, after which the data of each binary
 tensor follows, in order and without padding.
 
-Describing the same tensors again is the common case, so the pieces of JSON that are written and
-the heads that are read are remembered.
+Programs use the same tensors again and again, so encoded JSON and decoded heads are kept as
+templates.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def decode_response(headers: Mapping[str, str], body: Buffer) -> InferResponse:
         ValueError: the body is not an inference answer.
     """
     head_bytes, view, position = _split(headers, body)
-    head = _read_answer(head_bytes) if len(head_bytes) <= 2048 else _parse_answer(head_bytes)
+    head = _response_head(head_bytes) if len(head_bytes) <= 2048 else _parse_answer(head_bytes)
     tensors = _tensors(head.tensors, view, position)
     name, version, id, parameters = head.members.values()
     # A copy, since the head is remembered.
@@ -255,13 +255,13 @@ def _parse_answer(head: bytes) -> _Head:
 
 
 def _without_nulls(value: Any) -> Any:
-    """A value without the members that are null, as KServe's servers write what they leave out."""
+    """Return a value without null members, which KServe's servers write for missing ones."""
     if not isinstance(value, dict):
         return value
     return {name: member for name, member in value.items() if member is not None}
 
 
-_read_answer = lru_cache(maxsize=256)(_parse_answer)
+_response_head = lru_cache(maxsize=256)(_parse_answer)
 
 
 def _describe(value: dict[str, Any], kind: str) -> tuple[_Described, ...]:

@@ -55,7 +55,7 @@ class Rpc(NamedTuple):
         body: the request message, where it is more.
         arguments: the other way: the request's fields from the message, whose bytes are bytes.
         answer: the one field of the response message that is the answer, or "" for all of it.
-        kind: what the answer is read as (see `records.load`); None for no answer.
+        kind: type of the response (see `records.load`); None for no response.
         dump: JSON form of the answer, where it is not simply the record's.
         load: the other way.
     """
@@ -313,7 +313,7 @@ _RPC_OF = {rpc.request: rpc for rpc in RPCS}
 
 
 def idempotent(request: m.Request[Any]) -> bool:
-    """Whether a request changes nothing, so that it may be sent again when an answer is lost."""
+    """True if a request is read-only, so that it may be retried when its response is lost."""
     return _RPC_OF[type(request)].reads
 
 
@@ -321,7 +321,7 @@ def idempotent(request: m.Request[Any]) -> bool:
 
 
 def encode_request(request: m.Request[Any]) -> RpcRequest:
-    """What to send for a request.
+    """Return the message that encodes a request.
 
     Raises:
         ValueError, TypeError: a value of the request has no form over gRPC.
@@ -384,7 +384,7 @@ def decode_request(method: str, message: Buffer) -> m.Request[Any]:
 
     Raises:
         Unimplemented: there is no such procedure, or not all of it.
-        Internal: the message is not what the procedure takes.
+        Internal: the message is invalid for the procedure.
         InvalidArgument: it is, but asks for what can't be.
         ImportError: protobuf is not installed.
     """

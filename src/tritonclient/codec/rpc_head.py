@@ -1,8 +1,8 @@
-"""The head of an inference message over gRPC, read: all but its id and its raw contents.
+"""Decoding of the head of a gRPC inference message: everything except id and raw contents.
 
 The same fields have the same numbers in ModelInferRequest and ModelInferResponse, and so have
 those of their tensors. Only the requested outputs of the one share theirs with the raw contents of
-the other, which are not part of a head. What the fields must hold is for others to check.
+the other, which are not part of a head. Values of the fields are checked elsewhere.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ..datatypes import Buffer
 from ..messages import NO_PARAMETERS, Parameter
 from . import wire
 
-#: Heads up to this size are worth remembering.
-MAX_REMEMBERED = 2048
+#: Heads up to this size are kept as templates.
+MAX_TEMPLATE = 2048
 _DOUBLE = struct.Struct("<d")
 _ID = 3
 
@@ -28,7 +28,7 @@ UNSIGNED = frozenset(["sequence_id", "timeout"])
 
 
 class Choice(NamedTuple):
-    """A parameter's value, and the field that it stands in."""
+    """The value of a parameter, and the field that contains it."""
 
     field: int = NOTHING
     value: Parameter = False
@@ -69,14 +69,14 @@ class Head(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """A message taken apart.
+    """The parts of a message.
 
-    The id is taken out of the head, since it differs between messages that are else the same.
+    The head is without the id, which differs between messages that are otherwise equal.
 
     Attributes:
-        end: where the head and the id end and the raw contents begin, which then stand one behind
-            the other up to the message's end; 0 when the fields stand in another order.
-        id_start, id_end: where the text of the id stands; both 0 when there is none.
+        end: offset of the raw contents, which follow each other to the end of the message; 0 if the
+            fields are in another order.
+        id_start, id_end: offsets of the text of the id; both 0 without an id.
     """
 
     head: bytes
@@ -88,7 +88,7 @@ class Parts(NamedTuple):
 
 
 def split(view: memoryview, raw: int) -> Parts:
-    """Take a message apart; its raw contents stand in the field `raw`.
+    """Split a message into its parts; its raw contents are in the field `raw`.
 
     Raises:
         ValueError: it is not a message, or its id is not UTF-8.
@@ -117,7 +117,7 @@ def split(view: memoryview, raw: int) -> Parts:
 
 
 def _split_unordered(view: memoryview, raw: int) -> Parts:
-    """The same when other fields stand between or behind, which protobuf allows."""
+    """Split a message whose fields are in another order, which protobuf allows."""
     head: list[Buffer] = []
     contents: list[Buffer] = []
     id = ""

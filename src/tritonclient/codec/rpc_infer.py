@@ -5,8 +5,8 @@ A message is written as a head, which describes the tensors, followed by their r
 protobuf classes would copy these twice each way, so the messages are written and read here: what
 is sent refers to the tensors' own memory, and the tensors of an answer are views of its message.
 
-Describing the same tensors again is the common case, so the fields that are written and the heads
-that are read are remembered. A head is remembered without its id, which differs between calls.
+Programs use the same tensors again and again, so encoded fields and decoded heads are kept as
+templates. A head is kept without its id, which differs between calls.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ..messages import (
 )
 from . import contents, rpc_head, wire
 from .checks import check_elements, check_name, check_shape, check_size
-from .rpc_layout import MAX_SIZE, layouts, remember_layout
+from .response_template import MAX_SIZE, store_template, templates
 
 #: Fields of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse.
 _RAW_INPUT, _RAW_OUTPUT, _ANSWER = 7, 6, 2
@@ -182,7 +182,7 @@ def _integer(name: str, value: int) -> tuple[int, int, int]:
 
 
 class _Output(NamedTuple):
-    """An output without what its raw contents tell.
+    """An output without its raw contents.
 
     Attributes:
         size: bytes of its data; None for elements of BYTES, which vary.
@@ -225,8 +225,8 @@ def decode_response(message: Buffer) -> InferResponse:
     if len(message) <= MAX_SIZE:
         if type(message) is not bytearray:
             message = bytearray(message)
-        for layout in layouts.get(len(message), ()):
-            response = layout.read(message)
+        for template in templates.get(len(message), ()):
+            response = template.read(message)
             if response is not None:
                 return response
     view = memoryview(message)
@@ -234,13 +234,13 @@ def decode_response(message: Buffer) -> InferResponse:
         view = memoryview(bytearray(message))
     parts = rpc_head.split(view, _RAW_OUTPUT)
     head = parts.head
-    answer = _remembered(head) if len(head) <= rpc_head.MAX_REMEMBERED else _read(head)
+    answer = _response_head(head) if len(head) <= rpc_head.MAX_TEMPLATE else _read(head)
     # A copy, since the head is remembered.
     given = dict(answer.parameters) if answer.parameters else NO_PARAMETERS
     outputs = _outputs(answer, parts.raw)
     response = InferResponse(answer.name, answer.version, parts.id, given, outputs)
     if answer.is_raw:
-        remember_layout(view, parts, response)
+        store_template(view, parts, response)
     return response
 
 
@@ -267,14 +267,14 @@ def decode_stream_response(message: Buffer) -> InferStreamResponse:
 
 
 def data_offset(prefix: Buffer, *, stream: bool = False) -> int:
-    """Where the first raw contents of an answer begin, told by the message's first bytes.
+    """Return the offset of the first raw contents of a response, from its first bytes.
 
     Args:
         prefix: any number of them.
         stream: whether the message is a stream's response, in which the answer is wrapped.
 
     Returns:
-        The offset from the message's beginning, or 0 when these bytes do not tell it.
+        The offset from the message's beginning, or 0 if these bytes are not enough.
     """
     view = memoryview(prefix)
     position, size = 0, len(view)
@@ -302,7 +302,7 @@ def _read(message: bytes) -> _Answer:
     return _Answer(head.name, head.version, rpc_head.values(head.parameters), outputs, is_raw)
 
 
-_remembered = lru_cache(maxsize=256)(_read)
+_response_head = lru_cache(maxsize=256)(_read)
 
 
 def _output(tensor: rpc_head.Tensor) -> _Output:

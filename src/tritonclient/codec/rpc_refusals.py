@@ -1,4 +1,4 @@
-"""What a server refuses in an inference request over gRPC, in Triton's words.
+"""Errors for inference requests over gRPC that a server rejects, with Triton's texts.
 
 These are the checks that need no model, and that need to know in which fields of the message the
 values stood.
@@ -45,7 +45,7 @@ def check_parameters(parameters: Choices) -> None:
 
 
 def check_memory(name: str, parameters: Choices) -> bool:
-    """Whether a tensor lies in shared memory; InvalidArgument when that can't be told."""
+    """True if a tensor is in shared memory; raise InvalidArgument for wrong parameters."""
     region = parameters.get(_REGION, Choice())
     if _REGION in parameters and region.field != STRING:
         raise refused(

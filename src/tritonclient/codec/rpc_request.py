@@ -20,7 +20,7 @@ _INVALID = "<invalid>"
 
 
 class _Input(NamedTuple):
-    """An input without what its raw contents tell.
+    """An input without its raw contents.
 
     Attributes:
         elsewhere: whether it lies in shared memory.
@@ -49,7 +49,7 @@ def decode_request(message: Buffer) -> Infer:
     """
     head, id, raw, *_ = rpc_head.split(memoryview(message), _RAW_CONTENTS)
     try:
-        request = _remembered(head) if len(head) <= rpc_head.MAX_REMEMBERED else _read(head)
+        request = _request_head(head) if len(head) <= rpc_head.MAX_TEMPLATE else _read(head)
         inputs = _inputs(request, raw)
     except InferenceServerException as error:
         error.request_id = id
@@ -80,7 +80,7 @@ def _parameters(parameters: rpc_head.Choices) -> dict[str, Parameter]:
     return found
 
 
-_remembered = lru_cache(maxsize=256)(_read)
+_request_head = lru_cache(maxsize=256)(_read)
 
 
 def _input(tensor: rpc_head.Tensor, model: str) -> _Input:

@@ -1,4 +1,4 @@
-"""The status codes of gRPC, and the errors that they stand for.
+"""Status codes of gRPC and the errors of this package.
 
 Source: gRPC documentation, "Status codes and their use in gRPC".
 """
@@ -35,13 +35,13 @@ _CODE_OF: dict[type[errors.InferenceServerException], int] = {
 
 
 def error_of(code: int, message: str, details: Any = None) -> errors.InferenceServerException:
-    """The error that a status of gRPC stands for; codes that are not assigned mean UNKNOWN."""
+    """Return the error for a gRPC status; unassigned codes mean UNKNOWN."""
     name, kind = _CODES[(code if 0 < code <= len(_CODES) else _UNKNOWN) - 1]
     return kind(message, f"StatusCode.{name}", details)
 
 
 def code_of(error: errors.InferenceServerException) -> int:
-    """The code to send for a failed request, told by the error's class."""
+    """Return the status code for an error, by its class."""
     return _CODE_OF.get(type(error), _UNKNOWN)
 
 

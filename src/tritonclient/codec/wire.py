@@ -49,7 +49,7 @@ _SMALL = [bytes([value]) for value in range(0x80)]
 
 
 def tag(number: int, kind: int) -> bytes:
-    """What stands before a field's payload."""
+    """Return the tag that precedes a field's payload."""
     return varint(number << 3 | kind)
 
 
@@ -114,7 +114,7 @@ def fields(data: Buffer) -> Iterator[tuple[int, int, Buffer]]:
 
 
 def merged(messages: Sequence[Buffer]) -> Buffer:
-    """What a field means that stands several times in a message: its messages are one message.
+    """Merge the occurrences of a message field into one message.
 
     Raises:
         ValueError: one of them is not a message, although all of them joined might be one.
@@ -133,7 +133,7 @@ def unsigned(payload: Buffer) -> int:
 
 
 def signed(payload: Buffer) -> int:
-    """The same for a field of type int64."""
+    """Return the value of a field of type int64."""
     value = unsigned(payload)
     return value - (1 << 64) if value >> 63 else value
 

@@ -173,6 +173,12 @@ def require_hpack() -> Any:
     """The `hpack` package."""
     with optional_import("hpack", "gRPC", "grpc"):
         import hpack
+    import logging  # which hpack has imported anyway
+
+    # It writes some ten records for each call at debug level, headers with secrets among them.
+    logger = logging.getLogger("hpack")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
     return hpack
 
 

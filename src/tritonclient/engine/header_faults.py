@@ -45,5 +45,5 @@ def not_valid(name: str, value: str, *, name_fits: bool, charset: str) -> ValueE
 def wrong_type(name: object, value: object, expected: str) -> TypeError:
     """Return the error for a header whose name or value is of a wrong type."""
     if not isinstance(name, str):
-        return TypeError(f"headers has a name of type {type(name).__name__}, expected a text")
+        return TypeError(f"headers has a name of type {type(name).__name__}, expected str")
     return TypeError(f"header {shown_name(name)} is {type(value).__name__}, expected {expected}")

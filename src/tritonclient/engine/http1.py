@@ -139,9 +139,24 @@ class Http1:
         return out
 
     @property
+    def unsent(self) -> bool:
+        """False: drivers take all of an exchange at once."""
+        return False
+
+    @property
+    def answering(self) -> bool:
+        """True if the head of the response was received."""
+        return self._state in (_LENGTH, _CHUNKED, _UNTIL_EOF)
+
+    @property
     def length_known(self) -> bool:
         """True if the peer will fill all of what `get_buffer` returns."""
         return self._state is _LENGTH
+
+    @property
+    def collected(self) -> bytearray:
+        """The received part of a body of unknown length, for those who read events in it."""
+        return self._parts
 
     def start(self, head: bytes, body: Iterable[Buffer] = ()) -> None:
         """Begin an exchange: queue a head (of `encode_head`) and the body's buffers."""

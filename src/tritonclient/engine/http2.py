@@ -110,6 +110,16 @@ class Http2(FastResponses):
         """True if the peer's first SETTINGS were received."""
         return not self._first
 
+    @property
+    def answering(self) -> bool:
+        """Whether the answer to a call has begun to come."""
+        return any(stream.fields is not None for stream in self.streams.values())
+
+    @property
+    def unsent(self) -> bool:
+        """Whether a part of a call waits for the peer to take more."""
+        return any(stream.out_size for stream in self.streams.values())
+
     def get_buffer(self, sizehint: int = -1) -> memoryview:
         """Return the memory for the next received bytes."""
         self.length_known = False

@@ -1,4 +1,4 @@
-"""What the classic blocking client asks a server besides inference."""
+"""Operations of the classic blocking client besides inference."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from .. import messages as m
 from ..classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
+from ..classic.loading import load_request
 from ..transport.grpc_call import GrpcCall
 from ._base import GrpcClientBase, log_settings, trace_settings
 from ._infer_result import as_dict
@@ -46,11 +47,11 @@ class AdminClient(GrpcClientBase):
     # Health
 
     def is_server_live(self, headers: Headers = None, client_timeout: float | None = None) -> bool:
-        """Whether the server is up; it raises when it can't be reached."""
+        """Return True if the server is live; raise if it is unreachable."""
         return bool(self._ask(m.IsServerLive(), headers, client_timeout).live)
 
     def is_server_ready(self, headers: Headers = None, client_timeout: float | None = None) -> bool:
-        """Whether the server takes inference requests; it raises when it can't be reached."""
+        """Return True if the server accepts requests; raise if it is unreachable."""
         return bool(self._ask(m.IsServerReady(), headers, client_timeout).ready)
 
     def is_model_ready(
@@ -60,7 +61,7 @@ class AdminClient(GrpcClientBase):
         headers: Headers = None,
         client_timeout: float | None = None,
     ) -> bool:
-        """Whether a model takes requests; it raises when the server can't be reached."""
+        """Return True if a model is ready; raise if the server is unreachable."""
         check_version(model_version)
         request = m.IsModelReady(model_name, model_version)
         return bool(self._ask(request, headers, client_timeout).ready)
@@ -124,18 +125,18 @@ class AdminClient(GrpcClientBase):
         self,
         model_name: str,
         headers: Headers = None,
-        config: str | None = None,
+        config: str | Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
         client_timeout: float | None = None,
     ) -> None:
         """Load or reload a model.
 
         Args:
-            config: a model configuration as JSON, instead of the repository's.
+            config: a model configuration as JSON text or mapping, instead of the repository's.
             files: contents by path, such as "file:1/model.onnx", instead of the repository's
                 files; they need a `config`.
         """
-        request = m.LoadModel(model_name, config, files or {})
+        request = load_request(model_name, config, files)
         self._do(f"Loaded model '{model_name}'", request, headers, client_timeout)
 
     def unload_model(
@@ -216,7 +217,7 @@ class AdminClient(GrpcClientBase):
         headers: Headers = None,
         client_timeout: float | None = None,
     ) -> None:
-        """Let the server map `byte_size` bytes at `offset` of the POSIX object `key`."""
+        """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
         request = m.RegisterSystemSharedMemory(name, key, byte_size, offset)
         done = f"Registered system shared memory with name '{name}'"
         self._do(done, request, headers, client_timeout)
@@ -224,7 +225,7 @@ class AdminClient(GrpcClientBase):
     def unregister_system_shared_memory(
         self, name: str = "", headers: Headers = None, client_timeout: float | None = None
     ) -> None:
-        """Let the server forget a region, or all."""
+        """Unregister a region, or all regions."""
         request = m.UnregisterSystemSharedMemory(name)
         done = f"Unregistered system shared memory with name '{name}'"
         if not name:
@@ -251,7 +252,7 @@ class AdminClient(GrpcClientBase):
         headers: Headers = None,
         client_timeout: float | None = None,
     ) -> None:
-        """Let the server open device memory by its CUDA IPC handle, which is given in base64."""
+        """Register GPU memory by its CUDA IPC handle in base64."""
         request = cuda_region(name, raw_handle, device_id, byte_size)
         done = f"Registered cuda shared memory with name '{name}'"
         self._do(done, request, headers, client_timeout)
@@ -259,7 +260,7 @@ class AdminClient(GrpcClientBase):
     def unregister_cuda_shared_memory(
         self, name: str = "", headers: Headers = None, client_timeout: float | None = None
     ) -> None:
-        """Let the server forget a CUDA region, or all."""
+        """Unregister a CUDA region, or all CUDA regions."""
         request = m.UnregisterCudaSharedMemory(name)
         done = f"Unregistered cuda shared memory with name '{name}'"
         if not name:

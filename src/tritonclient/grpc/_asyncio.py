@@ -1,4 +1,4 @@
-"""The transport on asyncio, for the awaiting client and for calls that are not waited for."""
+"""The transport on asyncio, for the asyncio client and for `async_infer`."""
 
 from __future__ import annotations
 

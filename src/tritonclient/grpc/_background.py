@@ -1,10 +1,10 @@
-"""Calls that are not waited for: an event loop on a thread carries them, another thread tells.
+"""Calls of `async_infer`: an event loop in a thread sends them, another thread runs callbacks.
 
-One loop carries any number of calls at the same time on few connections, as programs expect that
-send hundreds of requests to a model that batches them. A thread for each call could not.
+One loop runs any number of calls at the same time on few connections. Programs send hundreds of
+requests to a model that batches them; a thread for each call would not do.
 
-Callbacks run one after the other on a thread of their own, never on the caller's, whose locks they
-may want, and never on the loop's, which they would hold up.
+Callbacks run one after the other on their own thread. On the caller's thread they could wait for a
+lock that it holds, and on the loop's thread they would block the loop.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from ._errors import get_cancelled_error
 from ._infer_result import InferResult
 from ._infer_stream import Callback, call_back
 
-#: What is to be called on the thread of callbacks; None ends it.
-Told: TypeAlias = "queue.SimpleQueue[Callable[[], None] | None]"
+#: Callbacks to run on their thread; None ends it.
+Callbacks: TypeAlias = "queue.SimpleQueue[Callable[[], None] | None]"
 
 #: Seconds for a callback that runs when the program ends.
 _ENDING = 1.0
-_callers: weakref.WeakKeyDictionary[threading.Thread, Told] = weakref.WeakKeyDictionary()
+_callers: weakref.WeakKeyDictionary[threading.Thread, Callbacks] = weakref.WeakKeyDictionary()
 _ended = threading.Event()
 
 
 class Background:
-    """Carries calls in the background; its threads are started when first needed."""
+    """Runs calls in the background; its threads are started when first needed."""
 
     def __init__(self, route: Route) -> None:
         self._transport = make_transport(route)
         self._lock = threading.Lock()
         self._loop: AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._told: Told = queue.SimpleQueue()
+        self._told: Callbacks = queue.SimpleQueue()
         self._pid = os.getpid()
         self._closed = False
 
@@ -88,7 +88,7 @@ class Background:
         return self._loop
 
     def close(self, *, wait: bool = True) -> None:
-        """Cancel what is under way, and end the threads.
+        """Cancel running calls, and end the threads.
 
         Args:
             wait: until all is closed; callbacks may run later still.
@@ -114,7 +114,7 @@ def _start(function: Callable[..., None], *arguments: Any) -> threading.Thread:
     return thread
 
 
-def _run_loop(loop: AbstractEventLoop, transport: Any, told: Told) -> None:
+def _run_loop(loop: AbstractEventLoop, transport: Any, told: Callbacks) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
@@ -129,7 +129,7 @@ def _run_loop(loop: AbstractEventLoop, transport: Any, told: Told) -> None:
         told.put(None)
 
 
-def _run_callbacks(told: Told) -> None:
+def _run_callbacks(told: Callbacks) -> None:
     while (function := told.get()) is not None and not _ended.is_set():
         function()
         del function  # it refers to the client

@@ -1,4 +1,4 @@
-"""What the blocking and the awaiting client have in common: all but the sending."""
+"""Base of the blocking and the asyncio client: everything except sending."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class GrpcClientBase(InferenceServerClientBase):
 
     @cached_property
     def _settings(self) -> GrpcSettings:
-        """What calls need of a client without a URL of its own."""
+        """Settings of calls for a client without a URL of its own."""
         return GrpcSettings(parse_url("grpc://channel"))
 
     @cached_property
@@ -179,7 +179,7 @@ class GrpcClientBase(InferenceServerClientBase):
         parameters: Mapping[str, Any] | None,
         name: str = "infer",
     ) -> InferCall:
-        """The call that the arguments of `infer` make.
+        """Return the call for the arguments of `infer`.
 
         A call of nothing but tensors is made of a template, if there was one of its form before.
         """
@@ -307,7 +307,7 @@ def closed(*, waited_for: bool = True) -> ValueError:
 
 
 def seconds(timeout: float | None) -> float | None:
-    """A time limit as transports take it; one of 0 or less is over at once."""
+    """Return a timeout for transports; 0 or less times out at once."""
     if timeout is None or timeout == math.inf:
         return None
     return max(float(timeout), 1e-6)

@@ -1,7 +1,7 @@
-"""What the arguments of the classic clients make: where the server is, and how to talk to it.
+"""Endpoint and transport settings from the arguments of the classic clients.
 
-The names of channel arguments are grpcio's. Those that programs use are done by this package's own
-transport; where one is not, or credentials are an object of grpcio, its channel carries the calls.
+Channel arguments have grpcio's names. This package implements those that programs use. For other
+arguments, and for credentials of grpcio, a channel of grpcio is used.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ _DONE = {
     _SEND, _RECEIVE, _KEEP_ALIVE_TIME, _KEEP_ALIVE_TIMEOUT, _WITHOUT_CALLS, _MAX_PINGS,
     _TARGET_NAME, _AUTHORITY, *_USER_AGENT,
 }  # fmt: skip
-#: Those that tune what is done in another way here: each client has connections of its own, which
-#: are opened anew as soon as they are needed.
+#: Arguments without effect: each client has its own connections, which are opened when needed.
 _MEANINGLESS = {
     "grpc.use_local_subchannel_pool",
     "grpc.initial_reconnect_backoff_ms",
@@ -50,7 +49,7 @@ _MEANINGLESS = {
     "grpc.http2.min_ping_interval_without_data_ms",
     "grpc.optimization_target",
 }
-#: Values that ask for what is done anyway.
+#: Values that match this package's behaviour.
 _DEFAULTS = {("grpc.enable_retries", 0), ("grpc.enable_http_proxy", 0)} | {
     ("grpc.lb_policy_name", "pick_first")
 }
@@ -106,11 +105,11 @@ def make_route(
     """The route that a client's arguments make; see `InferenceServerClient`.
 
     Args:
-        through_grpcio: let grpcio carry the calls, whatever the arguments are.
+        through_grpcio: use a channel of grpcio, whatever the arguments are.
 
     Raises:
         InferenceServerException: the URL has a scheme that is none of gRPC's.
-        OSError: a file can't be read; `ssl.SSLError` when it is not what it should be.
+        OSError: a file can't be read; `ssl.SSLError` if it is invalid.
     """
     given = _arguments(keepalive_options) if channel_args is None else list(channel_args)
     arguments = dict(given)

@@ -63,17 +63,17 @@ class InferenceServerClient(AdminClient):
 
     Args:
         url: `host:port`, or another target of gRPC such as `unix:/path/of/socket`.
-        verbose: print what is sent and what comes back. The values of headers and query parameters
+        verbose: print requests and responses. The values of headers and query parameters
             that may be secrets are masked; a collection of names shows those, and all else.
         ssl: use TLS; without it the three arguments that follow have no effect, and are warned of.
         root_certificates: a file of certificate authorities to trust; the system's by default.
         private_key: a file with the client's own key.
         certificate_chain: a file with the client's own certificate.
-        creds: a `grpc.ChannelCredentials`, which is used instead; grpcio then carries the calls.
-        keepalive_options: when to look whether a silent server still lives; never by default.
+        creds: a `grpc.ChannelCredentials`, used instead of the files; calls then go through grpcio.
+        keepalive_options: when to send keepalive pings; never by default.
         channel_args: channel arguments of grpcio, such as
-            `[("grpc.max_receive_message_length", 2**20)]`, which replace `keepalive_options`. Where
-            one is given that this package does not know, grpcio carries the calls.
+            `[("grpc.max_receive_message_length", 2**20)]`, which replace `keepalive_options`. With
+            arguments that this package does not implement, calls go through grpcio.
         max_response_size: refuse larger answers, in bytes, also after decompression; it wins over
             "grpc.max_receive_message_length". Unless one of them is given, 2 GiB may be received,
             and a compressed answer may grow to 256 MiB.
@@ -135,7 +135,7 @@ class InferenceServerClient(AdminClient):
             pass
 
     def close(self) -> None:
-        """Wait for the stream's responses, see `stop_stream`, then cancel what is under way.
+        """Wait for the stream's responses, see `stop_stream`, then cancel running calls.
 
         Later calls fail.
         """
@@ -199,12 +199,12 @@ class InferenceServerClient(AdminClient):
             timeout: microseconds that the request may wait in the server's queue.
             client_timeout: seconds that the call may take.
             headers: metadata.
-            compression_algorithm: "gzip" or "deflate", to compress what is sent.
+            compression_algorithm: "gzip" or "deflate", to compress the request.
             parameters: further parameters for the model.
 
         Raises:
-            InferenceServerException: the server refused or can't be reached, or an argument is
-                not what it should be.
+            InferenceServerException: the server refused or can't be reached, or an argument
+                has a wrong type or value.
         """
         call = self._infer_call(
             model_name,
@@ -296,7 +296,7 @@ class InferenceServerClient(AdminClient):
     ) -> None:
         """Open the client's stream.
 
-        A stream that can't be opened is told to the callback.
+        If the stream cannot be opened, the callback gets the error.
 
         Args:
             callback: called with `result` and `error` by name, one of which is None, for each
@@ -333,11 +333,11 @@ class InferenceServerClient(AdminClient):
     def stop_stream(self, cancel_requests: bool = False) -> None:
         """Close the client's stream, when all responses have come; harmless when there is none.
 
-        In the callback it does not wait for them. A server that is silent for five minutes is not
-        waited for any longer, and what is left is cancelled.
+        In the callback it does not wait for them. After five minutes without data the
+        remaining requests are cancelled.
 
         Args:
-            cancel_requests: do not wait for responses; the callback is told that.
+            cancel_requests: do not wait for responses; the callback gets an error.
         """
         stream, self._stream = self._stream, None
         if stream is not None:
@@ -361,13 +361,12 @@ class InferenceServerClient(AdminClient):
         """Run a model on the stream; takes the arguments of `infer` that concern the request.
 
         Args:
-            enable_empty_final_response: let the callback also have the response without outputs
-                that only says that it was a request's last, by its parameter
-                `triton_final_response`.
+            enable_empty_final_response: also pass the final response without outputs to the
+                callback; it has the parameter `triton_final_response`.
 
         Raises:
-            InferenceServerException: there is no stream or it has ended, or an argument is not
-                what it should be.
+            InferenceServerException: there is no stream or it has ended, or an argument has a
+                wrong type or value.
         """
         stream = self._stream
         if stream is None:

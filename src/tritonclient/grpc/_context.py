@@ -21,11 +21,11 @@ class CallContext:
         self._future = grpc_future
 
     def cancel(self) -> None:
-        """End the call, of which the server is told; harmless when it is over."""
+        """Cancel the call, also on the server; no effect after its end."""
         self._future.cancel()
 
     def done(self) -> bool:
-        """Whether the call is over, well or not."""
+        """True if the call has ended, with a result or an error."""
         return bool(self._future.done())
 
     def result(self, timeout: float | None = None) -> InferResult:

@@ -1,4 +1,4 @@
-"""Errors as grpcio tells them, which programs know: each has a status of gRPC, in its words."""
+"""Errors with the gRPC status and texts of grpcio, which programs know."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..errors import (
 )
 from ..transport.endpoint import parse_url
 
-#: The statuses of what goes wrong without a word from the server.
+#: Statuses of errors that are not the server's.
 _STATUSES: tuple[tuple[type[InferenceServerException], str], ...] = (
     (ConnectionFailed, "UNAVAILABLE"),
     (DeadlineExceeded, "DEADLINE_EXCEEDED"),
@@ -26,7 +26,7 @@ _STATUSES: tuple[tuple[type[InferenceServerException], str], ...] = (
 
 
 def get_error_grpc(rpc_error: Any) -> InferenceServerException:
-    """The exception that stands for a `grpc.RpcError`."""
+    """Return the exception for a `grpc.RpcError`."""
     if hasattr(rpc_error, "cancelled") and rpc_error.cancelled():
         # Of a call that was cancelled here grpcio knows no more, and would wait for it for ever.
         return get_cancelled_error(rpc_error.details())
@@ -35,12 +35,12 @@ def get_error_grpc(rpc_error: Any) -> InferenceServerException:
 
 
 def raise_error_grpc(rpc_error: Any) -> NoReturn:
-    """Raise the exception that stands for a `grpc.RpcError`."""
+    """Raise the exception for a `grpc.RpcError`."""
     raise get_error_grpc(rpc_error) from None
 
 
 def in_grpcs_words(error: InferenceServerException) -> InferenceServerException:
-    """The same error with a status and a text as grpcio gives them."""
+    """Return a copy of an error with the status and text of grpcio."""
     text, status = error.message() or "", error.status()
     if isinstance(error, ServerError) or status is not None:
         # The error of one request on a stream has no status.
@@ -59,7 +59,7 @@ def in_grpcs_words(error: InferenceServerException) -> InferenceServerException:
 
 
 def _refusal(error: InferenceServerException) -> str | None:
-    """What grpcio says when nobody listens at an address; None where only its name is known."""
+    """Return grpcio's text for a refused connection; None if only the host name is known."""
     if not (isinstance(error, ConnectionRefused) and error.endpoint):
         return None
     endpoint = parse_url(error.endpoint)

@@ -36,11 +36,11 @@ _streams: weakref.WeakSet[_InferStream] = weakref.WeakSet()
 
 
 class _InferStream:
-    """Requests go out in the order in which they are sent, and responses to the callback.
+    """A stream that sends requests in order and passes responses to the callback.
 
     Args:
         callback: called on the reader's thread with `result` and `error` by name.
-        verbose: print what comes.
+        verbose: print responses.
     """
 
     def __init__(self, callback: Callback, verbose: bool) -> None:
@@ -133,13 +133,13 @@ class _InferStream:
     # The end
 
     def close(self, cancel_requests: bool = False, timeout: float | None = SILENCE) -> None:
-        """Send no more, and wait until all responses have come and the callback has had them.
+        """Send no more, and wait until the callback has got all responses.
 
-        In the callback it does not wait; the responses go on coming.
+        In the callback it does not wait; responses continue.
 
         Args:
-            cancel_requests: do not wait for responses; the callback is told that.
-            timeout: seconds that the server may be silent before what is left is cancelled.
+            cancel_requests: do not wait for responses; the callback gets an error.
+            timeout: seconds without data before remaining requests are cancelled.
         """
         stream, reader = self._grpc_stream, self._reader
         if stream is not None:
@@ -175,7 +175,7 @@ class _InferStream:
         self.start(lambda: _StubStream(response_iterator, self._request_queue))
 
     def _enqueue_request(self, request: Any) -> None:
-        """Let `_RequestIterator` give a message ModelInferRequest; None ends it."""
+        """Queue a ModelInferRequest for `_RequestIterator`; None ends it."""
         self._request_queue.put(request)
 
     def _get_request(self) -> Any:
@@ -261,7 +261,7 @@ def _abandon_all() -> None:
 
 
 def call_back(callback: Callback, result: InferResult | None, error: BaseException | None) -> None:
-    """Tell a program what has come. What it does wrong then is logged, and harms nothing else."""
+    """Call the program's callback; log what it raises."""
     try:
         callback(result=result, error=error)
     except Exception:

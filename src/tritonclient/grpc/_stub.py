@@ -27,13 +27,13 @@ T = TypeVar("T")
 
 
 class _StubTransport:
-    """What both transports have in common."""
+    """Interface of both transports."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
 
     def _begin(self, call: GrpcCall[Any], timeout: float | None, future: bool = False) -> Any:
-        """Call the procedure; returns the response, or what is awaited for it."""
+        """Call the procedure; return the response, or an awaitable of it."""
         method = call.path.rpartition("/")[2]
         message = rpc.parse(f"{method}Request", call.message())
         options = {
@@ -85,7 +85,7 @@ class StubTransport(_StubTransport):
             raise get_error_grpc(error) from None
 
     def open(self, options: Options, timeout: float | None = None) -> Any:
-        """Begin a stream of inferences."""
+        """Open a stream of inferences (ModelStreamInfer)."""
         requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         responses = self._begin_stream(_requests(requests), options, timeout)
         return _StubStream(responses, requests)
@@ -138,7 +138,7 @@ class AsyncStubTransport(_StubTransport):
             raise get_error_grpc(error) from None
 
     async def open(self, options: Options, timeout: float | None = None) -> _AsyncStubStream:
-        """Begin a stream of inferences."""
+        """Open a stream of inferences (ModelStreamInfer)."""
         requests: asyncio.Queue[Any] = asyncio.Queue()
         responses = self._begin_stream(_async_requests(requests), options, timeout)
         return _AsyncStubStream(responses, requests)

@@ -45,7 +45,7 @@ def infer_request(
     """The request that the arguments of `infer` make.
 
     Raises:
-        InferenceServerException: one of them is not what it should be.
+        InferenceServerException: one of them has a wrong type or value.
     """
     check_version(model_version)
     check_name("request_id", request_id or "", required=False)
@@ -72,13 +72,13 @@ def infer_request(
 
 
 def _number(value: Any) -> int:
-    """A number for a field of 64 bits, where a negative one stands for its two's complement."""
+    """Return a number for a 64-bit field; a negative one becomes its two's complement."""
     number = index(value)
     return number + (1 << 64) if -(1 << 63) <= number < 0 else number
 
 
 def coding_of(compression_algorithm: str | None) -> str | None:
-    """The coding that a name stands for in any case; None, and a line to the user, for others."""
+    """Return the coding with this name, in any case; print a line and return None for others."""
     name = None if compression_algorithm is None else compression_algorithm.lower()
     if name is None or name in CODINGS:
         return name

@@ -37,7 +37,7 @@ class _Method(NamedTuple):
 
     @property
     def path(self) -> str:
-        """What HTTP/2 calls it."""
+        """Path of the method in HTTP/2."""
         return f"/{SERVICE}/{self.name}"
 
 
@@ -92,7 +92,7 @@ class GRPCInferenceServiceServicer:
 def add_GRPCInferenceServiceServicer_to_server(
     servicer: GRPCInferenceServiceServicer, server: grpc.Server
 ) -> None:
-    """Let a `grpc.Server` or `grpc.aio.Server` serve what a servicer has."""
+    """Register a servicer with a `grpc.Server` or `grpc.aio.Server`."""
     grpc = _grpcio()
     handlers = {}
     for method in _METHODS:

@@ -1,4 +1,4 @@
-"""What the blocking and the awaiting client have in common: all but the sending."""
+"""Base of the blocking and the asyncio client: everything except sending."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FRAMING = frozenset(["connection", "content-length", "inference-header-content-
 
 
 class Post(NamedTuple):
-    """What `_post` is given."""
+    """Arguments of `_post`."""
 
     request_uri: str
     request_body: bytes
@@ -56,9 +56,9 @@ class HttpClientBase(InferenceServerClientBase):
         max_response_size: largest answer to accept, in bytes, also after decompression.
     """
 
-    #: What is said of calls when the client is closed.
+    #: Error text for calls of a closed client.
     _CLOSED: ClassVar[str]
-    #: A client's method to post something, and again, to tell whether a program replaced it.
+    #: The client's method `_post`, and its original, to see if a program replaced it.
     _post: Any
     _own_post: ClassVar[Any]
 
@@ -121,7 +121,7 @@ class HttpClientBase(InferenceServerClientBase):
         response_compression_algorithm: str | None,
         parameters: Mapping[str, Any] | None,
     ) -> InferCall | Post:
-        """The call that the arguments of `infer` make, or what to give to `_post` instead.
+        """Return the call for the arguments of `infer`, or the arguments of `_post`.
 
         A call of nothing but tensors is made of a template, if there was one of its form before.
         """
@@ -189,7 +189,7 @@ class HttpClientBase(InferenceServerClientBase):
             raise RuntimeError(self._CLOSED)
 
     def _is_seen(self) -> bool:
-        """Whether inferences go by way of `_post`: to be shown, or to a program's own."""
+        """True if inferences are sent by `_post`: for `verbose`, or for a program's own `_post`."""
         if self._verbose or "_post" in self.__dict__:
             return True
         kind = type(self)
@@ -234,7 +234,7 @@ class HttpClientBase(InferenceServerClientBase):
         timeout: int | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> tuple[bytes, int | None]:
-        """The body that `infer` sends for these arguments, to be sent by other means.
+        """Return the body that `infer` sends for these arguments, for other HTTP clients.
 
         Returns:
             The body, and the length of the JSON at its beginning, which is the value of the header
@@ -259,13 +259,13 @@ class HttpClientBase(InferenceServerClientBase):
         header_length: int | None = None,
         content_encoding: str | None = None,
     ) -> InferResult:
-        """The answer in a body that was received by other means; see `InferResult`."""
+        """Return the result in a body that another HTTP client received; see `InferResult`."""
         return InferResult.from_response_body(
             response_body, verbose, header_length, content_encoding
         )
 
     def _show(self, *shown: Any) -> None:
-        """Print something if `verbose` asks for it."""
+        """Print a text if `verbose` is set."""
         if self._verbose:
             print(
                 *[
@@ -282,7 +282,7 @@ def _as_post(
     request_compression: str | None,
     response_compression: str | None,
 ) -> Post:
-    """An inference in the words of `_post`."""
+    """Return the arguments of `_post` for an inference."""
     _check_compression(request_compression, response_compression)
     encoded = encode_request(request)
     body = b"".join(encoded.body)
@@ -309,7 +309,7 @@ def _text(value: Any) -> str:
 
 def _endpoint(url: str, secure: bool) -> Endpoint:
     if not isinstance(url, str):
-        raise TypeError(f"url is {type(url).__name__}, expected a text")
+        raise TypeError(f"url is {type(url).__name__}, expected str")
     if "://" in url:
         raise_error("url should not include the scheme")
     # HTTP's own ports, as programs for the classic client expect.

@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 from .. import messages as m
 from ..classic.arguments import check_version
 from ..classic.errors import plain
+from ..classic.loading import load_request as load_request
 from ..classic.secrets import Verbose, masked, masked_target
 from ..codec import rest
 from ..datatypes import Buffer
 from ..engine.http1 import Response
 from ..engine.http1_head import Headers
-from ..errors import InferenceServerException, ProtocolError
+from ..errors import DeadlineExceeded, InferenceServerException, ProtocolError
 from ..transport.http_call import HttpCall
 from ..utils import raise_error
 from ._infer_result import InferResult
@@ -62,7 +63,7 @@ class Answer:
         return f"<HTTPSocketPoolResponse status={self.status_code} headers={headers}>"
 
     def get(self, header: str, default: Any = None) -> Any:
-        """The value of a header, or `default`; as if there were none that tells a coding."""
+        """Return the value of a header, or `default`; Content-Encoding is hidden."""
         if header.lower() == "content-encoding":
             return default
         return self.headers.get(header, default)
@@ -80,7 +81,7 @@ _TITLED = frozenset(
 
 
 class AwaitedAnswer:
-    """An answer as the awaited client gives it.
+    """A response as the asyncio client returns it.
 
     Attributes:
         status: HTTP's status.
@@ -164,13 +165,23 @@ class InferCall(HttpCall[Any]):
 
 
 def raise_if_error(status: int, body: Buffer) -> None:
-    """Raise what an answer with an error status stands for.
+    """Raise the error of a response with an error status.
 
     Raises:
         InferenceServerException: the status is no success.
     """
     if not 200 <= status < 300:
         raise refused(rest.error_of(rest.HttpResponse(status, {}, (body,))))
+
+
+def say_timed_out(error: DeadlineExceeded) -> None:
+    """Let an error say what programs look for in texts.
+
+    "timed out" is in that of `socket.timeout`, which the official client raises, and "Deadline
+    Exceeded" in that of its client over gRPC.
+    """
+    if error.status() is None:
+        error.reword(f"timed out, Deadline Exceeded: {error.message()}")
 
 
 def refused(error: InferenceServerException) -> InferenceServerException:
@@ -202,7 +213,7 @@ def json_of(body: bytes, kind: type[K]) -> K:
 
 
 def encode_request(request: m.Request[Any]) -> rest.HttpRequest:
-    """A request in the words of HTTP, or the classic exception that tells what is wrong with it."""
+    """Return a request as an HTTP request; raise the classic exception if it is wrong."""
     try:
         return rest.encode_request(request)
     except ValueError as error:
@@ -219,7 +230,7 @@ def encode(request: m.Request[Any]) -> tuple[str, str, str]:
 
 
 def done(request: m.Request[None]) -> str:
-    """What `verbose` tells of a request that was carried out."""
+    """Return the text that `verbose` prints for a completed request."""
     match request:
         case m.LoadModel(model=model):
             return f"Loaded model '{model}'"

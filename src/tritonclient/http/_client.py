@@ -13,13 +13,13 @@ from ..classic.secrets import Verbose
 from ..client.executor import Workers
 from ..datatypes import Buffer
 from ..errors import ServerError
-from ..transport.blocking.transport import Transport
 from . import _calls
 from ._base import HttpClientBase, Post, Query
 from ._calls import Answer, InferCall
 from ._infer_input import InferInput
 from ._infer_result import InferAsyncRequest, InferResult
 from ._requested_output import InferRequestedOutput
+from ._transport import Transport
 from ._utils import _raise_if_error
 
 if TYPE_CHECKING:
@@ -41,14 +41,12 @@ class InferenceServerClient(HttpClientBase):
 
     Args:
         url: `host[:port][/base/path]`, without a scheme.
-        verbose: print what is sent and what comes back. The values of headers and query parameters
+        verbose: print requests and responses. The values of headers and query parameters
             that may be secrets are masked; a collection of names shows those, and all else.
-        concurrency: how many connections there may be, and so how many requests of `async_infer`
-            are on their way at the same time.
+        concurrency: largest number of connections, and of requests of `async_infer` in flight.
         connection_timeout: seconds that connecting may take, None for no limit.
-        network_timeout: seconds that the server may be silent, None for no limit.
-        max_greenlets: how many threads carry the requests of `async_infer`; by default as many as
-            there may be connections.
+        network_timeout: seconds to wait without receiving data, None for no limit.
+        max_greenlets: number of threads for `async_infer`; `concurrency` by default.
         ssl: use TLS; without it the arguments that follow have no effect, and are warned of.
         ssl_options: `ca_certs` is a file of certificate authorities to trust, `certfile` and
             `keyfile` are the client's own certificate and key, `server_hostname` is the name to
@@ -174,11 +172,11 @@ class InferenceServerClient(HttpClientBase):
     # Health
 
     def is_server_live(self, headers: Headers = None, query_params: Query = None) -> bool:
-        """Whether the server is up; it raises when it can't be reached."""
+        """Return True if the server is live; raise if it is unreachable."""
         return self._is(m.IsServerLive(), headers, query_params)
 
     def is_server_ready(self, headers: Headers = None, query_params: Query = None) -> bool:
-        """Whether the server takes inference requests; it raises when it can't be reached."""
+        """Return True if the server accepts requests; raise if it is unreachable."""
         return self._is(m.IsServerReady(), headers, query_params)
 
     def is_model_ready(
@@ -188,7 +186,7 @@ class InferenceServerClient(HttpClientBase):
         headers: Headers = None,
         query_params: Query = None,
     ) -> bool:
-        """Whether a model takes requests; it raises when the server can't be reached."""
+        """Return True if a model is ready; raise if the server is unreachable."""
         check_version(model_version)
         return self._is(m.IsModelReady(model_name, model_version), headers, query_params)
 
@@ -248,17 +246,17 @@ class InferenceServerClient(HttpClientBase):
         model_name: str,
         headers: Headers = None,
         query_params: Query = None,
-        config: str | None = None,
+        config: str | Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
     ) -> None:
         """Load or reload a model.
 
         Args:
-            config: a model configuration as JSON, instead of the repository's.
+            config: a model configuration as JSON text or mapping, instead of the repository's.
             files: contents by path, such as "file:1/model.onnx", instead of the repository's
                 files; they need a `config`.
         """
-        self._do(m.LoadModel(model_name, config, files or {}), headers, query_params)
+        self._do(_calls.load_request(model_name, config, files), headers, query_params)
 
     def unload_model(
         self,
@@ -328,14 +326,14 @@ class InferenceServerClient(HttpClientBase):
         headers: Headers = None,
         query_params: Query = None,
     ) -> None:
-        """Let the server map `byte_size` bytes at `offset` of the POSIX object `key`."""
+        """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
         request = m.RegisterSystemSharedMemory(name, key, byte_size, offset)
         self._do(request, headers, query_params)
 
     def unregister_system_shared_memory(
         self, name: str = "", headers: Headers = None, query_params: Query = None
     ) -> None:
-        """Let the server forget a region, or all."""
+        """Unregister a region, or all regions."""
         self._do(m.UnregisterSystemSharedMemory(name), headers, query_params)
 
     def get_cuda_shared_memory_status(
@@ -354,14 +352,14 @@ class InferenceServerClient(HttpClientBase):
         headers: Headers = None,
         query_params: Query = None,
     ) -> None:
-        """Let the server open device memory by its CUDA IPC handle, which is given in base64."""
+        """Register GPU memory by its CUDA IPC handle in base64."""
         request = cuda_region(name, raw_handle, device_id, byte_size)
         self._do(request, headers, query_params)
 
     def unregister_cuda_shared_memory(
         self, name: str = "", headers: Headers = None, query_params: Query = None
     ) -> None:
-        """Let the server forget a CUDA region, or all."""
+        """Unregister a CUDA region, or all CUDA regions."""
         self._do(m.UnregisterCudaSharedMemory(name), headers, query_params)
 
     # Inference
@@ -398,13 +396,13 @@ class InferenceServerClient(HttpClientBase):
             timeout: microseconds that the request may wait in the server's queue.
             headers: further HTTP headers.
             query_params: query parameters of the URL.
-            request_compression_algorithm: "gzip" or "deflate", to compress what is sent.
-            response_compression_algorithm: the same, asked of the server.
+            request_compression_algorithm: "gzip" or "deflate", to compress the request.
+            response_compression_algorithm: "gzip" or "deflate", requested from the server.
             parameters: further parameters for the model.
 
         Raises:
-            InferenceServerException: the server refused or can't be reached, or an argument is
-                not what it should be.
+            InferenceServerException: the server refused or can't be reached, or an argument
+                has a wrong type or value.
         """
         call = self._infer_call(
             model_name,
@@ -465,7 +463,7 @@ class InferenceServerClient(HttpClientBase):
             response_compression_algorithm,
             parameters,
         )
-        # By way of a method, so that the client outlives what it is to send.
+        # A bound method keeps the client alive until the request is sent.
         future = self._workers.submit(self._send, call)
         if self._verbose:
             from concurrent.futures import wait

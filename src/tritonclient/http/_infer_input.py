@@ -51,11 +51,11 @@ class InferInput(Input):
         return self
 
     def _get_tensor(self) -> dict[str, Any]:
-        """The input as it stands in the request's JSON."""
+        """Return the input as JSON of the request."""
         return {**json_of(Infer("", (self._tensor(),)), "inputs"), "shape": self._shape}
 
     def _get_binary_data(self) -> bytes | None:
-        """What follows the request's JSON for the input, or None when nothing does."""
+        """Return the binary data of the input, or None if there is none."""
         return self._data if self._binary else None
 
     @property
@@ -94,7 +94,7 @@ def _text(item: Any) -> str:
 
 
 def json_of(request: Infer, kind: str) -> dict[str, Any]:
-    """The first of the inputs or outputs of a request, as it stands in its JSON."""
+    """Return the first input or output of a request as JSON."""
     _, body = rest_infer.encode_request(request)
     return json.loads(bytes(body[0]))[kind][0]  # type: ignore[no-any-return]
 

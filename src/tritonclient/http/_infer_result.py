@@ -85,7 +85,7 @@ class InferResult:
 
     @classmethod
     def _loosely(cls, headers: Mapping[str, str], body: Buffer) -> InferResult | None:
-        """What can be made of an answer that breaks the protocol, or None."""
+        """Return the readable part of an invalid response, or None."""
         result: InferResult = object.__new__(cls)
         return result if result._take_loosely(headers, body) else None
 
@@ -115,12 +115,12 @@ class InferResult:
         for tensor in answer.outputs:
             if not tensor.binary and tensor.datatype == "BYTES" and tensor.data is not None:
                 try:
-                    _texts(tensor)  # tells at once when they are none
+                    _texts(tensor)  # raises at once for invalid texts
                 except UnicodeDecodeError as error:
                     _refuse(self._head(), error)
 
     def _take_loosely(self, headers: Mapping[str, str], body: Buffer) -> bool:
-        """Take what numpy can read in an answer of nothing but JSON; tell whether that is all.
+        """Read the outputs of a JSON response as numpy does; return True if all can be read.
 
         Servers other than Triton write 1.0 for an integer, null for a float that is no number, and
         names of datatypes of their own. Programs know these as numpy makes arrays of them.
@@ -161,7 +161,7 @@ class InferResult:
             raise ProtocolError(f"output '{name}' can't be read: {error}") from error
 
     def get_output(self, name: str) -> dict[str, Any] | None:
-        """An output as it stands in the answer's JSON, or None when there is no such output."""
+        """Return an output as JSON of the response, or None if there is no such output."""
         outputs: list[dict[str, Any]] = self.get_response().get("outputs", [])
         return next((output for output in outputs if output["name"] == name), None)
 

@@ -23,7 +23,7 @@ class InferRequestedOutput(Output):
         super().__init__(name, class_count, binary_data)
 
     def _get_tensor(self) -> dict[str, Any]:
-        """The output as it stands in the request's JSON."""
+        """Return the output as JSON of the request."""
         return json_of(Infer("", (), outputs=(self._requested(),)), "outputs")
 
 

@@ -23,10 +23,10 @@ def make_tls(
     ssl_context_factory: Callable[..., ssl.SSLContext] | None,
     insecure: bool,
 ) -> TLS:
-    """The TLS settings that these arguments make; see `InferenceServerClient`.
+    """Return the TLS settings for these arguments; see `InferenceServerClient`.
 
     Raises:
-        OSError: a file can't be read; `ssl.SSLError` when it is not what it should be.
+        OSError: a file can't be read; `ssl.SSLError` if it is invalid.
     """
     import ssl  # takes longer to import than a client without TLS
 

@@ -1,4 +1,4 @@
-"""What programs that speak HTTP by other means import, by the names that they know."""
+"""Functions of the official module that programs with their own HTTP client import."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def _get_inference_request(
 
 
 def _get_query_string(query_params: Mapping[str, Any]) -> str:
-    """What follows the question mark of a URL."""
+    """Return the query string of a URL."""
     return encode_query(query_params)[1:]
 
 
 def _get_error(response: Any) -> InferenceServerException | None:
-    """The error that an answer stands for, or None.
+    """Return the error of a response, or None.
 
     Args:
         response: something with a `status_code` and `read()`.
@@ -64,7 +64,7 @@ def _get_error(response: Any) -> InferenceServerException | None:
 
 
 def _raise_if_error(response: Any) -> None:
-    """Raise what an answer with an error status stands for.
+    """Raise the error of a response with an error status.
 
     Args:
         response: something with a `status_code` and `read()`.

@@ -6,7 +6,9 @@
         ...         # server.http_url is "http://127.0.0.1:<a free port>", server.grpc_url likewise
 
 It serves ONNX models and Python-backend models on the CPU, needs no container and starts in
-milliseconds. From a shell: `tritonclient serve --model-repository models`.
+milliseconds. A single model needs no repository: `Server(models={"iris": "iris.onnx"})`, and the
+model may be a function: `Server(models={"double": lambda X: {"Y": 2 * X}})`. From a shell:
+`tritonclient serve iris.onnx`, or `tritonclient serve --model-repository models`.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from .. import errors as _errors  # noqa: F401  # checks that no other distribution is mixed in
 
 if TYPE_CHECKING:
+    from .backends.function.model import FunctionModel
     from .embedded import Server
     from .frontends.grpc.options import GrpcOptions
 
-__all__ = ["GrpcOptions", "Server"]
+__all__ = ["FunctionModel", "GrpcOptions", "Server"]
 
 
 def __getattr__(name: str) -> Any:
@@ -33,4 +36,8 @@ def __getattr__(name: str) -> Any:
         from .frontends.grpc.options import GrpcOptions
 
         return GrpcOptions
+    if name == "FunctionModel":
+        from .backends.function.model import FunctionModel
+
+        return FunctionModel
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from .. import messages as m
@@ -28,6 +29,8 @@ from .jobs.job import Job, JobOptions
 from .jobs.model_info import ModelInfo
 from .jobs.response import CancelFlag, ResponseSink
 from .jobs.tensor import Tensor
+from .repository.given import Functions
+from .repository.layout import empty
 from .repository.model import Model
 from .repository.repository import ModelStatus, Repository, check_version
 from .telemetry.log_settings import LogSettings
@@ -67,9 +70,10 @@ class InferenceServer:
         strict_readiness: True to be ready only while all models that should be loaded are.
         exit_on_error: True to fail if a model cannot be loaded at the start.
         trace_settings: initial trace settings, see `TraceSettings`; nothing is traced yet.
+        functions: the models of the repository that are functions, by name.
 
     Raises:
-        ValueError: an argument is invalid.
+        ValueError: an argument is invalid, or a directory is not a model repository.
         ServerError: a model cannot be loaded, with `exit_on_error`.
     """
 
@@ -82,6 +86,7 @@ class InferenceServer:
         strict_readiness: bool = True,
         exit_on_error: bool = True,
         trace_settings: Mapping[str, Any] = NO_SETTINGS,
+        functions: Functions = MappingProxyType({}),
     ) -> None:
         if control_mode not in CONTROL_MODES:
             raise ValueError(
@@ -97,16 +102,16 @@ class InferenceServer:
             )
         self._strict = strict_readiness
         self._closed = False
-        self._repository = Repository(directories, self)
+        self._repository = Repository(directories, self, functions)
         self._regions = Regions()
         self._trace = TraceSettings(trace_settings)
         self._logging = LogSettings()
         if not self._explicit or "*" in chosen:
             chosen = self._repository.names()
             if not chosen:
-                _log.warning(
-                    "there are no models in %s", ", ".join(f"'{each}'" for each in directories)
-                )
+                if exit_on_error and not self._explicit:
+                    raise ValueError(empty(directories))
+                _log.warning("%s", empty(directories))
         try:
             self._load_all(chosen, exit_on_error)
         except BaseException:
@@ -119,7 +124,9 @@ class InferenceServer:
             try:
                 self._repository.start(name)
             except ServerError as error:
-                failures[name] = (error.message() or "").strip()
+                text = (error.message() or "").strip()
+                cause = self._repository.failure(name)
+                failures[name] = f"{text} ({cause})" if cause and cause not in text else text
         if not failures or not exit_on_error:
             return
         # A missing package is named once, with all models that need it.
@@ -140,11 +147,14 @@ class InferenceServer:
         """Return the status of each version of each model."""
         return self._repository.status()
 
-    def handle(self, request: m.Request[T], cancelled: CancelFlag | None = None) -> T:
+    def handle(
+        self, request: m.Request[T], cancelled: CancelFlag | None = None, peer: str = ""
+    ) -> T:
         """Return the response to a request.
 
         Args:
             cancelled: set by the caller to cancel the request.
+            peer: the client's address; of use to subclasses only.
 
         Raises:
             ServerError: the request is refused, or failed.
@@ -214,7 +224,9 @@ class InferenceServer:
 
     # Inference
 
-    def stream(self, request: m.Infer, cancelled: CancelFlag | None = None) -> Responses:
+    def stream(
+        self, request: m.Infer, cancelled: CancelFlag | None = None, peer: str = ""
+    ) -> Responses:
         """Start a request and return its responses; a model that is not decoupled sends one.
 
         Each response has the parameter `triton_final_response`, True for the last. If a decoupled
@@ -225,6 +237,7 @@ class InferenceServer:
 
         Args:
             cancelled: set by the caller to cancel the request and end the responses.
+            peer: the client's address; of use to subclasses only.
         """
         return Responses(
             partial(self._find, request),

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..messages import Request
 from .core import InferenceServer, T
+from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
 from .frontends.http.application import MAX_INPUT_SIZE
+from .repository.given import GivenModel, GivenModels
 from .repository.repository import ModelStatus
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ class Server:
 
     Args:
         model_repository: one or more directories.
+        models: further models by name: the path of an ONNX file, of a Python-backend file or of
+            the directory of a model, a function of this process, or a `FunctionModel`. They are
+            loaded at the start in each control mode.
         host: address to listen on.
         http_port: port of HTTP; 0 for a free port, None for no HTTP.
         grpc_port: port of gRPC; 0 for a free port, None for no gRPC. "auto" is a free port, or
@@ -48,6 +53,8 @@ class Server:
         trace_settings: initial trace settings by their names in the trace endpoint, such as
             {"trace_level": ["TIMESTAMPS"], "trace_rate": "5"}. Nothing is traced yet.
         max_input_size: largest HTTP request body in bytes.
+        forwarded_headers: a regular expression; inference requests over HTTP have each header in
+            whose name it is found as a parameter. "" to forward none. `grpc` has the same option.
         certfile: certificate (PEM); with `keyfile`, serve https and grpcs.
         keyfile: key of the certificate (PEM).
         grpc: options of gRPC.
@@ -56,8 +63,9 @@ class Server:
 
     def __init__(
         self,
-        model_repository: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        model_repository: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
         *,
+        models: Mapping[str, GivenModel] | None = None,
         host: str = "127.0.0.1",
         http_port: int | None = 0,
         grpc_port: int | Literal["auto"] | None = "auto",
@@ -68,6 +76,7 @@ class Server:
         trace_file: str = "",
         trace_settings: Mapping[str, Any] | None = None,
         max_input_size: int = MAX_INPUT_SIZE,
+        forwarded_headers: str = "",
         certfile: str | os.PathLike[str] | None = None,
         keyfile: str | os.PathLike[str] | None = None,
         grpc: GrpcOptions | None = None,
@@ -80,6 +89,15 @@ class Server:
         if isinstance(model_repository, (str, os.PathLike)):
             model_repository = [model_repository]
         self._directories = [Path(each) for each in model_repository]
+        if models is not None and not isinstance(models, Mapping):
+            raise TypeError(
+                f"models is {type(models).__name__}, expected a mapping of names to files, "
+                'directories or functions, such as {"iris": "model.onnx"}'
+            )
+        if not self._directories and models is None:
+            raise TypeError("there is nothing to serve: give model_repository or models")
+        self._models = dict(models or {})
+        self._given: GivenModels | None = None
         self._host = host
         self._ports = http_port, grpc_port
         self._core_options: dict[str, Any] = {
@@ -93,6 +111,7 @@ class Server:
             },
         }
         self._max_input_size = max_input_size
+        self._forwarding = HeaderForwarding(forwarded_headers)
         self._certificate = (certfile, keyfile)
         self._grpc_options = (grpc or GrpcOptions()).completed(host, certfile, keyfile)
         self._exit_timeout = exit_timeout
@@ -103,7 +122,8 @@ class Server:
 
     def __repr__(self) -> str:
         if self._core is None:
-            return f"<Server of {', '.join(map(str, self._directories))}, not running>"
+            served = [*map(str, self._directories), *self._models]
+            return f"<Server of {', '.join(served)}, not running>"
         urls = [self.http_url] if self._http else []
         urls += [self.grpc_url] if self._grpc else []
         return f"<Server at {' and '.join(urls)}, running>"
@@ -114,7 +134,8 @@ class Server:
         """Load the models and listen; return when requests are served.
 
         Raises:
-            ServerError: a model cannot be loaded.
+            ServerError: a model cannot be loaded; the message has the cause.
+            ValueError: a directory is not a model repository, or is empty.
             OSError: the address is not available, or a certificate cannot be read.
             RuntimeError: gRPC is requested in a process forked from one that serves it.
             ImportError: an optional package is missing; the message names the extra.
@@ -136,7 +157,12 @@ class Server:
             from .frontends.http.listener import HttpListener
 
             self._http = HttpListener(
-                self._host, http_port, self._certificate, self._max_input_size, timeout
+                self._host,
+                http_port,
+                self._certificate,
+                self._max_input_size,
+                timeout,
+                self._forwarding,
             )
         if grpc_port == "auto":
             grpc_port = 0 if _can_serve_grpc() else None
@@ -144,9 +170,24 @@ class Server:
             from .frontends.grpc.listener import GrpcListener
 
             self._grpc = GrpcListener(grpc_port, self._grpc_options, timeout)
-        self._core = InferenceServer(self._directories, **self._core_options)
+        self._core = self._make_core()
         for listener in self._listeners():
             listener.start(self._core)
+
+    def _make_core(self) -> InferenceServer:
+        options = dict(self._core_options)
+        directories = self._directories
+        if self._models:
+            self._given = GivenModels(self._models)
+            options["functions"] = self._given.functions
+            # The first directory that has a model counts.
+            directories = [self._given.directory, *directories]
+            if options["control_mode"] == "explicit":
+                options["load_models"] = (*options["load_models"], *self._models)
+        return self._new_core(directories, **options)
+
+    def _new_core(self, directories: list[Path], **options: Any) -> InferenceServer:
+        return InferenceServer(directories, **options)
 
     def stop(self) -> None:
         """Finish running requests, stop listening and finalize the models; idempotent.
@@ -168,6 +209,9 @@ class Server:
             listener.stop()
         if core is not None:
             core.close()
+        given, self._given = self._given, None
+        if given is not None:
+            given.close()
 
     def _listeners(self) -> list[HttpListener | GrpcListener]:
         return [listener for listener in (self._http, self._grpc) if listener is not None]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tritonclient import Client
     from tritonclient.server import Server
 
 _OPTION = "triton_model_repository"
@@ -62,3 +63,12 @@ def triton_server(
 ) -> Server:
     """Return a running server for `triton_model_repository`, shared by the session."""
     return triton_server_factory(triton_model_repository)
+
+
+@pytest.fixture
+def triton_client(triton_server: Server) -> Iterator[Client]:
+    """Return a client of `triton_server` over HTTP."""
+    from tritonclient import Client
+
+    with Client(triton_server.http_url) as client:
+        yield client

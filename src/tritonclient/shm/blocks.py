@@ -75,7 +75,7 @@ class Room:
             return offset
 
     def give_back(self, offset: int, due: list[float]) -> None:
-        """Free what was taken, once the moment has come that `due` holds.
+        """Free a block after the time in `due`.
 
         It may be called at any moment, also from within `take`, as garbage may be collected
         anywhere. So it takes no lock.
@@ -218,7 +218,7 @@ def take(segment: Segment, byte_size: int) -> Block | None:
 
 
 class SystemSegment:
-    """A region of system shared memory; what is read from it are views."""
+    """A region of system shared memory; reading returns views."""
 
     def __init__(self, region: SystemRegion) -> None:
         self.name = region.key.lstrip("/")
@@ -252,7 +252,7 @@ class SystemSegment:
 
 
 class CudaSegment:
-    """A region on a GPU; what is read from it are copies."""
+    """A region on a GPU; reading returns copies."""
 
     def __init__(self, region: CudaRegion, name: str) -> None:
         self.name = name

@@ -39,7 +39,7 @@ class _Memory:
 
 def _release(on: Device, address: int, give_back: str, pid: int) -> None:
     if pid == os.getpid():
-        with suppress(CudaError):  # nobody is left to be told
+        with suppress(CudaError):  # no caller is left to get it
             on.call(give_back, address)
 
 
@@ -58,7 +58,7 @@ class CudaRegion:
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called."""
+        """True after `close`."""
         return self._memory is None
 
     @property
@@ -116,12 +116,12 @@ class CudaRegion:
         return target.data
 
     def write_tensor(self, producer: Any, offset: int = 0) -> int:
-        """Copy a tensor of another library into it, and tell how many bytes that were.
+        """Copy a tensor of another library into the region; return its size in bytes.
 
-        The tensor speaks DLPack and lies, in row-major order, in memory of a GPU or the CPU.
+        The tensor supports DLPack and is in row-major order, in memory of a GPU or the CPU.
 
         Raises:
-            TypeError: it does not speak DLPack.
+            TypeError: it does not support DLPack.
             ValueError: it is not in row-major order or on another kind of device, or does not fit.
             CudaError: the driver refuses.
         """
@@ -157,7 +157,7 @@ class CudaRegion:
         )
 
     def close(self) -> None:
-        """Let go of the memory; the last tensor of it that is in use frees it."""
+        """Release the memory; it is freed with its last tensor in use."""
         self._memory = None
 
     def __enter__(self) -> Self:
@@ -177,10 +177,10 @@ def _has_streams(producer: Any) -> bool:
 
 
 def create_region(byte_size: int, device_id: int = 0) -> CudaRegion:
-    """Allocate a region on a GPU. What it holds at first is undefined.
+    """Allocate a region on a GPU. Its contents are undefined.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument has a wrong type or value.
         CudaError: there is no driver, no such GPU, or not so much memory.
     """
     byte_size = check_size(byte_size)
@@ -194,7 +194,7 @@ def attach_region(raw_handle: bytes, byte_size: int, device_id: int = 0) -> Cuda
     """Open a region that another process created.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument has a wrong type or value.
         CudaError: there is no driver or no such GPU, or the handle is none of another process.
     """
     byte_size = check_size(byte_size)

@@ -114,14 +114,14 @@ def device_of(producer: Any) -> tuple[int, int]:
 
 
 def borrow(producer: Any, stream: int | None = None) -> Borrowed:
-    """The tensor of an object that speaks DLPack, or of a capsule.
+    """Return the tensor of an object that supports DLPack, or of a capsule.
 
     Args:
         stream: address of the CUDA stream on which the tensor is going to be read; its producer
             makes that stream wait until the tensor is complete.
 
     Raises:
-        TypeError: the object does not speak DLPack.
+        TypeError: the object does not support DLPack.
         BufferError: its producer can't export it.
     """
     capsule = producer if type(producer).__name__ == "PyCapsule" else _export(producer, stream)
@@ -135,7 +135,7 @@ def borrow(producer: Any, stream: int | None = None) -> Borrowed:
 def _export(producer: Any, stream: int | None) -> object:
     if not hasattr(producer, "__dlpack__"):
         raise TypeError(f"{type(producer).__name__} does not speak DLPack")
-    # To be told of a stream, a producer must have work that can be waited for.
+    # Only a producer on a GPU has work that a stream can wait for.
     given = {} if stream is None else {"stream": stream}
     try:
         return producer.__dlpack__(**given, max_version=(1, 0))
@@ -161,7 +161,7 @@ def _describe(tensor: _Tensor, capsule: object) -> Borrowed:
 
 
 def is_contiguous(shape: Sequence[int], strides: Sequence[int] | None) -> bool:
-    """Whether elements lie in row-major order without gaps; strides count elements."""
+    """True if elements are in row-major order without gaps; strides are in elements."""
     if strides is None or 0 in shape:
         return True
     expected = 1

@@ -1,9 +1,9 @@
-"""What crashed programs left behind: regions whose owner is gone.
+"""Orphaned regions: regions of programs that crashed.
 
-Beside each region that a process creates lies a small record, a file that names it. The process
-holds a lock on that file, which the kernel takes away when the process ends, in whatever way. So a
-record without a lock tells of a region that nobody will remove. Unlike numbers of processes, locks
-mean the same in every container that shares the memory.
+Next to each region is a record, a small file with its name. The process that created the region
+holds a lock on that file. The kernel releases the lock when the process ends, in whatever way. So
+a record without a lock belongs to an orphaned region. Unlike process ids, locks are valid in every
+container that shares the memory.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Leftover(NamedTuple):
     Attributes:
         key: the name of the shared memory object.
         byte_size: its size.
-        pid: the number that its owner had as a process.
-        inode: what tells it from a later object of the same name.
+        pid: process id of its former owner.
+        inode: distinguishes it from a later object of the same name.
     """
 
     key: str
@@ -70,7 +70,7 @@ def leftovers() -> list[Leftover]:
 
 
 def remove_leftovers() -> list[Leftover]:
-    """Remove them, and tell which they were.
+    """Remove orphaned regions, and return them.
 
     A server that has one registered keeps its memory until it is unregistered.
     """
@@ -92,7 +92,7 @@ def _abandoned() -> Iterator[tuple[Leftover | None, Path]]:
         except OSError:
             continue  # removed meanwhile, or another user's
         try:
-            # Anyone may put a file there, and it must not make us remove what is ours.
+            # Other users can put files there, which must not make us remove our own regions.
             if os.fstat(descriptor).st_uid == os.geteuid() and _lock(descriptor):
                 yield _region_of(descriptor), path
         except (OSError, ValueError):

@@ -25,7 +25,7 @@ def name_of(key: str) -> str:
         TypeError, ValueError: the key is no name of a shared memory object.
     """
     if not isinstance(key, str):
-        raise TypeError(f"key is {key!r:.60}, expected a text")
+        raise TypeError(f"key is {key!r:.60}, expected str")
     name = key.lstrip("/")
     if not name or "/" in name or "\0" in name or name in (".", ".."):
         raise ValueError(f"key {key!r:.60} is no name of a shared memory object")
@@ -33,7 +33,7 @@ def name_of(key: str) -> str:
 
 
 def open_object(key: str, flags: int = os.O_RDWR) -> int:
-    """A file descriptor of an object; others can't use what is created until it is shared.
+    """Return a file descriptor of an object; a new one is private until it is shared.
 
     Raises:
         OSError: it can't be opened.
@@ -43,7 +43,7 @@ def open_object(key: str, flags: int = os.O_RDWR) -> int:
 
 
 def remove_object(key: str, inode: int) -> bool:
-    """Remove an object's name, and tell whether it was there; processes that use it keep it.
+    """Remove an object's name; return False if there was none. Processes that use it keep it.
 
     Nothing happens to another object that has got the name meanwhile.
 
@@ -108,8 +108,8 @@ def size_of(descriptor: int) -> int:
 
 
 def map_object(descriptor: int, byte_size: int, offset: int = 0) -> npt.NDArray[np.uint8]:
-    """The memory of an object, which stays mapped for as long as anything refers to it.
+    """Return the memory of an object, which stays mapped while anything refers to it.
 
-    It is an array, because arrays that are made of a memory map itself do not keep the map open.
+    It is an array, because arrays made of a memory map itself do not keep the map open.
     """
     return np.frombuffer(mmap.mmap(descriptor, byte_size, offset=offset), np.uint8)

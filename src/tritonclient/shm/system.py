@@ -3,8 +3,7 @@
 A region belongs to the process that created it: when that process closes it, drops it or ends, the
 object's name is removed. Processes that attach never remove it, nor do forked children.
 
-Memory that arrays refer to is not unmapped under them. Closing a region removes its name and lets
-go of the memory, and the last array that is a view of it ends the mapping.
+Closing a region removes its name. The memory is unmapped with the last array that is a view of it.
 """
 
 from __future__ import annotations
@@ -46,11 +45,11 @@ class SystemRegion:
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called."""
+        """True after `close`."""
         return self._memory is None
 
     def view(self, offset: int = 0, byte_size: int | None = None) -> memoryview:
-        """The bytes from `offset`, all or as many as asked for; what is written is shared.
+        """Return a writable view of `byte_size` bytes from `offset`; None for all.
 
         Raises:
             ValueError: the region is closed, or not so large.
@@ -63,7 +62,7 @@ class SystemRegion:
         return memory[offset:end].data
 
     def close(self) -> None:
-        """Let go of the memory, and remove the region if this process created it."""
+        """Release the memory, and remove the region if this process created it."""
         self._memory = None  # which ends the mapping, unless arrays still refer to it
         self._release()
 
@@ -94,7 +93,7 @@ def create_region(byte_size: int, key: str | None = None, mode: int = 0o600) -> 
             server that runs as another user.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument has a wrong type or value.
         FileExistsError: there is an object of this name.
         OSError: there is not so much memory, or the system refuses for another reason.
         NotImplementedError: this platform has no POSIX shared memory.

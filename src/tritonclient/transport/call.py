@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from ..call_log import recording
 from ..datatypes import Buffer
 from ..engine.coding import CODINGS, Compressed
 from ..errors import InferenceServerException
@@ -15,7 +15,6 @@ from ..messages import Request
 T = TypeVar("T")
 
 _JOIN_BELOW = 16 * 1024
-_logger: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,16 @@ class Engine(Protocol):
         ...
 
     @property
+    def unsent(self) -> bool:
+        """True if a part of a call waits until the peer reads more."""
+        ...
+
+    @property
+    def answering(self) -> bool:
+        """True if the response to a call has begun."""
+        ...
+
+    @property
     def length_known(self) -> bool:
         """True if the peer will fill all of what `get_buffer` returned last."""
         ...
@@ -97,6 +106,11 @@ class Call(Protocol[T]):
 
     @property
     def request(self) -> Request[T]: ...
+
+    @property
+    def protocol(self) -> str:
+        """The protocol of the call: "http" or "grpc"."""
+        ...
 
     @property
     def idempotent(self) -> bool:
@@ -191,12 +205,6 @@ def gather(buffers: list[Buffer]) -> list[Buffer]:
 
 def log_debug(text: str, *arguments: object) -> None:
     """Log to the logger "tritonclient" at debug level, if the program has imported logging."""
-    global _logger
-    if _logger is None:
-        # Importing logging takes longer than importing all of `transport`.
-        logging = sys.modules.get("logging")
-        if logging is None:
-            return
-        # Once: an exception of a signal handler in it would leave logging's own lock held.
-        _logger = logging.getLogger("tritonclient")
-    _logger.debug(text, *arguments)
+    logger = recording()
+    if logger is not None:
+        logger.debug(text, *arguments)

@@ -12,13 +12,14 @@ from ..errors import DeadlineExceeded
 # The phases of a call, as errors name them.
 CONNECTING = "while connecting"
 HANDSHAKE = "during the TLS handshake"
-WAITING = "before the answer was there"
+SENDING = "while sending the request"
+WAITING = "while waiting for the answer"
+RECEIVING = "while receiving the answer"
 DECOMPRESSING = "while decompressing the answer"
 
-
-def deadline_after(timeout: float | None, now: float) -> float:
-    """Return the deadline of a call that may take `timeout` seconds from `now`."""
-    return math.inf if timeout is None else now + timeout
+_PASSED = "the deadline passed "
+#: How gRPC implementations say that a call's deadline has passed.
+_GENERIC = ("deadline exceeded", "")
 
 
 def seconds_left(deadline: float, now: float) -> float | None:
@@ -28,7 +29,21 @@ def seconds_left(deadline: float, now: float) -> float | None:
 
 def late(phase: str = WAITING) -> DeadlineExceeded:
     """Return the error for a deadline that passed in this phase of a call."""
-    return DeadlineExceeded(f"the deadline passed {phase}")
+    return DeadlineExceeded(_PASSED + phase)
+
+
+def name_seconds(error: DeadlineExceeded, seconds: float | None) -> None:
+    """Add to the text of an error how many seconds the call had."""
+    text = str(error.message() or "")
+    if seconds is None:
+        return
+    if text.startswith(_PASSED):
+        phase = text.removeprefix(_PASSED)
+    elif text.lower() in _GENERIC:  # the server, or grpcio, reported it first
+        phase = WAITING
+    else:
+        return
+    error.reword(f"the deadline of {seconds:g} s passed {phase}")
 
 
 def looking_up(host: str) -> str:

@@ -84,7 +84,9 @@ def parse_url(url: str, default_port: int = 0) -> Endpoint:
         ValueError: the URL has no host, an unknown scheme, or parts that make no sense here.
     """
     if not isinstance(url, str):
-        raise TypeError(f"url is {type(url).__name__}, expected str")
+        raise TypeError(
+            f"url is {type(url).__name__}, expected str, such as 'http://localhost:8000'"
+        )
     shown = repr(without_secrets(url))
     if _UNSENDABLE.search(url) or url != url.strip():
         raise ValueError(
@@ -116,7 +118,9 @@ def parse_url(url: str, default_port: int = 0) -> Endpoint:
     host, named_port = _host_and_port(netloc, shown, scheme)
     base_path = quote(path.rstrip("/"), safe=_PATH_CHARACTERS)
     if protocol == "grpc" and base_path:
-        raise ValueError(f"url {shown} has a path, which gRPC does not")
+        raise ValueError(
+            f"url {shown} has a path, which gRPC does not; use {f'{scheme}://{netloc}'!r}"
+        )
     port = named_port or default_port or usual_port
     authority = _in_brackets(host.partition("%")[0])
     if port != (443 if secure else 80):
@@ -138,8 +142,8 @@ def _host_and_port(netloc: str, shown: str, scheme: str) -> tuple[str, int]:
     match = _NETLOC.fullmatch(netloc)
     if match is None:
         raise ValueError(
-            f"url {shown} is not valid: expected a host, an IPv6 address in brackets, "
-            "and at most a colon and a port number behind it"
+            f"url {shown} is not valid: expected a host, or an IPv6 address in brackets, "
+            f"and at most a colon and a port number behind it; for example {scheme}://localhost:8000"
         )
     bracketed, name, digits = match.groups()
     if not (bracketed or name):
@@ -148,7 +152,10 @@ def _host_and_port(netloc: str, shown: str, scheme: str) -> tuple[str, int]:
     if digits and not port:
         raise ValueError(f"url {shown} has port 0, which is never a server's")
     if port > 65535:
-        raise ValueError(f"url {shown} is not valid: ports end at 65535")
+        raise ValueError(
+            f"url {shown} is not valid: ports end at 65535; Triton's are 8000 for HTTP and 8001 "
+            "for gRPC"
+        )
     host = _ipv6(bracketed) if bracketed else _name(name)
     if not host:
         what = "IPv6 address" if bracketed else "host name"

@@ -132,17 +132,23 @@ def _begin_block(path: str, scheme: str, authority: str, coding: str) -> bytes:
 def metadata(headers: Mapping[str, str | bytes]) -> tuple[tuple[str, str | bytes], ...]:
     """Headers as gRPC names them, in lower case; those that end in "-bin" are bytes.
 
+    Those that frame the message, or say what it is, are left out: programs give them on, with all
+    other headers of a request that they serve.
+
     Raises:
         TypeError, ValueError: a name or value can't be sent.
     """
-    return tuple([_field(name, value) for name, value in headers.items()])
+    fields = [_field(name, value) for name, value in headers.items()]
+    return tuple([field for field in fields if field[0] not in _OWN_NAMES])
 
 
 def _field(name: str, value: str | bytes) -> tuple[str, str | bytes]:
     if not isinstance(name, str):
-        raise wrong_type(name, value, "a text")
+        raise wrong_type(name, value, "str")
     name = name.lower()
-    if name in _OWN_NAMES or name.startswith(("grpc-", ":")):
+    if name in _OWN_NAMES and isinstance(value, (str, bytes)):
+        return name, value
+    if name.startswith(("grpc-", ":")):
         raise ValueError(f"header {shown_name(name)} can't be set: it says how the call is carried")
     if name.endswith("-bin"):
         if isinstance(value, str):
@@ -151,7 +157,7 @@ def _field(name: str, value: str | bytes) -> tuple[str, str | bytes]:
             raise wrong_type(name, value, "bytes")
         encode([(name, "")])
     elif not isinstance(value, str):
-        raise wrong_type(name, value, "a text")
+        raise wrong_type(name, value, "str")
     else:
         value = value.strip(" ")  # which gRPC lets us do, and HTTP/2 wants
         encode([(name, value)])  # checks the characters
@@ -191,6 +197,7 @@ class GrpcCall(Generic[T]):
     """
 
     __slots__ = ("_head", "_payload", "request")
+    protocol = "grpc"
 
     def __init__(
         self, request: Request[T], settings: GrpcSettings, options: Options = NO_OPTIONS

@@ -17,7 +17,7 @@ from ..codec import rest
 from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
 from ..engine.coding import MAX_CONTENT, Compressed, compress
-from ..engine.header_faults import shown_name, wrong_type
+from ..engine.header_faults import wrong_type
 from ..engine.http1 import Http1, Response
 from ..engine.http1_head import begin_head, encode_fields
 from ..errors import ServerError
@@ -33,9 +33,21 @@ T = TypeVar("T")
 
 #: Templates of heads. They are without callers' headers and queries, which may hold secrets.
 _begin_head = lru_cache(maxsize=512)(begin_head)
-#: Headers that frame the message; letting a caller set them would break it.
+#: Headers that frame the message, or say what it is: a caller's are left out. Programs pass them on
+#: with all other headers of a request that they serve.
 _OWN_HEADERS = frozenset(
-    ["connection", "content-length", "transfer-encoding", "inference-header-content-length"]
+    [
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "inference-header-content-length",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
 )
 
 
@@ -93,12 +105,14 @@ class HttpCall(Generic[T]):
         ValueError: the request has no form over HTTP, or is larger than the settings allow.
     """
 
-    __slots__ = ("_body", "_head", "idempotent", "request")
+    __slots__ = ("_body", "_head", "idempotent", "options", "request")
+    protocol = "http"
 
     def __init__(
         self, request: Request[T], settings: HttpSettings, options: Options = NO_OPTIONS
     ) -> None:
         self.request = request
+        self.options = options  # to make it again in another form
         encoded = self._encode()
         body = encoded.body
         headers = {"Host": settings.endpoint.authority, **encoded.headers}
@@ -173,9 +187,7 @@ class HttpCall(Generic[T]):
 def _check_headers(headers: Mapping[str, str | bytes]) -> None:
     for header, value in headers.items():
         if not isinstance(header, str) or not isinstance(value, str):
-            raise wrong_type(header, value, "a text")
-        if header.lower() in _OWN_HEADERS:
-            raise ValueError(f"header {shown_name(header)} can't be set: it frames the message")
+            raise wrong_type(header, value, "str")
 
 
 def _apply_codings(
@@ -202,6 +214,8 @@ def _apply_headers(
     lines: dict[str, tuple[str, str]] = {}
     for name, value in (*defaults.items(), *given.items()):
         lower = name.lower()
+        if lower in _OWN_HEADERS:
+            continue
         if lower in ours:
             headers.pop(ours[lower], None)
         lines[lower] = (name, str(value))

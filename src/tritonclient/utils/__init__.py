@@ -1,6 +1,6 @@
-"""The classic `tritonclient.utils`: the exception, the datatypes and their packing by old names.
+"""The classic `tritonclient.utils`: the exception, and conversion and packing of datatypes.
 
-Star imports give what they always gave, `np` and `struct` among it.
+Star imports have the official names, `np` and `struct` included.
 """
 
 from __future__ import annotations

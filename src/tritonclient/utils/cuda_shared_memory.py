@@ -88,7 +88,7 @@ def create_shared_memory_region(
 
 
 def get_raw_handle(cuda_shm_handle: CudaSharedMemoryRegion) -> bytes:
-    """What `register_cuda_shared_memory` needs to register a region: its handle, as base64."""
+    """Return the handle of a region in base64, for `register_cuda_shared_memory`."""
     with _failing_with("unable to get the handle of cuda shared memory"):
         return base64.b64encode(cuda_shm_handle._region.raw_handle())
 
@@ -132,7 +132,7 @@ def set_shared_memory_region_from_dlpack(
     """Copy tensors of other libraries into a region, one behind the other.
 
     Args:
-        input_values: tensors that speak DLPack, in row-major order, on a GPU or the CPU.
+        input_values: tensors that support DLPack, in row-major order, on a GPU or the CPU.
         offset: where the first one begins.
 
     Raises:

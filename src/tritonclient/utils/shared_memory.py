@@ -91,8 +91,8 @@ def create_shared_memory_region(
         triton_shm_name: the name by which the region is to be registered with the server.
         shm_key: the name of the shared memory object.
         byte_size: its size. An existing smaller region is used as it is, with a warning.
-            It must be this user's: what others own, they could read, change and cut off. To use
-            such an object on purpose, see `tritonclient.shm.system.attach_region`.
+            It must belong to this user: another owner could read, change or truncate it. For such
+            an object on purpose, see `tritonclient.shm.system.attach_region`.
         create_only: refuse to attach to an existing region.
         mode: who else may use a region that is created, as for files; 0o666 lets in a server
             that runs as another user.
@@ -169,7 +169,7 @@ def set_shared_memory_region(
 
 
 def stored(value: Array) -> Array:
-    """An array whose memory is what is to be stored."""
+    """Return an array whose memory can be stored."""
     if value.dtype.kind != "O":
         return value
     if value.size == 0:

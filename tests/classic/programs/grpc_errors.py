@@ -1,4 +1,4 @@
-"""What goes wrong, and how it is told."""
+"""Errors, and what programs read from them."""
 
 import sys
 

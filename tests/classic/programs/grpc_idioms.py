@@ -1,4 +1,4 @@
-"""What programs do with errors and odd arguments, and where they import things from."""
+"""Idioms of programs: handling of errors, unusual arguments, and imports."""
 
 import asyncio
 import queue

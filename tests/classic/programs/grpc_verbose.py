@@ -1,4 +1,4 @@
-"""What a verbose client prints."""
+"""Output of a client with `verbose`."""
 
 import queue
 import sys

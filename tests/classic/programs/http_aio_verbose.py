@@ -1,4 +1,4 @@
-"""What the awaited client prints when it is verbose."""
+"""Output of the asyncio client with `verbose`."""
 
 import asyncio
 import sys

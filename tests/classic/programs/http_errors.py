@@ -1,4 +1,4 @@
-"""What is refused, here and by the server, and in which words."""
+"""Errors of the client and of the server, and their texts."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What was never documented, and is used all the same: inner parts, subclasses, bare exceptions."""
+"""Undocumented parts that programs use: internals, subclasses, bare exceptions."""
 
 import asyncio
 import copy

@@ -1,4 +1,4 @@
-"""What the blocking client prints when it is verbose."""
+"""Output of the blocking client with `verbose`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What is sent, as a server of its own sees it."""
+"""Requests as a test server receives them."""
 
 import json
 import threading

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from tests.server.conftest import RepositoryMaker, int32
 from tritonclient import messages as m
 from tritonclient.errors import InferenceServerException, Internal, InvalidArgument
+from tritonclient.server.backends import onnx
+from tritonclient.server.config import reading
 from tritonclient.server.core import InferenceServer
 
 Serve = Callable[..., InferenceServer]
@@ -154,3 +157,14 @@ def test_one_request_does_not_spoil_a_batch(repository: RepositoryMaker, serve: 
             assert bytes(answer.outputs[0].data or b"")[4:] == value
     (found,) = core.handle(m.GetStatistics("texts"))
     assert (found.inference_count, found.inference_stats.fail.count) == (5, 1)
+
+
+def test_the_map_of_scikit_learn_is_told_with_its_cure() -> None:
+    config = reading.new()
+    item = config.output.add(name="output_probability")
+    found = SimpleNamespace(name="output_probability", type="seq(map(int64,tensor(float)))")
+    with pytest.raises(ValueError, match=r"no v2 datatype; .* options=\{'zipmap': False\}"):
+        onnx._data_type(item, found)
+    found.type = "sparse_tensor(float)"
+    with pytest.raises(ValueError, match=r"no v2 datatype$"):
+        onnx._data_type(item, found)

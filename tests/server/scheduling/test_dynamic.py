@@ -60,7 +60,7 @@ class Waiting:
         return answer
 
     def proceed(self, batches: int) -> list[list[str]]:
-        """Let the first request end, and then so many batches; these."""
+        """Release the first request and then so many batches; return these."""
         for _ in range(batches):
             self._gate.release()
             self._gate.wait()

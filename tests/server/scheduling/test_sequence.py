@@ -77,7 +77,7 @@ def begin(
 
 
 def told(responses: Responses) -> Any:
-    """What such a request is answered."""
+    """Return the value in OUT of the only response."""
     (answer,) = responses
     assert isinstance(answer, m.InferResponse)
     return eval(InferResult(answer)["OUT"][0])

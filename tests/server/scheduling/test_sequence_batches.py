@@ -1,4 +1,4 @@
-"""What is executed together of several sequences, and where in the batch."""
+"""Batches of several sequences: which requests, and in which slots."""
 
 from __future__ import annotations
 

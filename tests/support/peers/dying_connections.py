@@ -51,7 +51,7 @@ class Relay(Server):
         self.thawed.set()
 
     def arm(self, fault: str, stage: str) -> None:
-        """Let the connections of now fail at this stage of their next call."""
+        """Make the current connections fail at this stage of their next call."""
         self._fault, self._stage, self._ill = fault, stage, self.connections
 
     def thaw(self) -> None:
@@ -83,13 +83,13 @@ class Relay(Server):
                 line.send(source, data)
 
     def _comes(self, line: _Line, source: socket.socket) -> bool:
-        """Whether the fault comes with what is there to be read."""
+        """True if the fault happens together with readable data."""
         if self._stage == "sending" and self._fault != "endless frame":
             return source is line.client
         return source is line.server
 
     def _harm(self, peer: Peer, line: _Line) -> bool:
-        """Let the fault come; whether the connection goes on afterwards."""
+        """Inject the fault; return True if the connection stays open."""
         fault, inside = self._fault, self._stage != "waiting"
         source = line.client if self._stage == "sending" else line.server
         if fault == "endless frame":

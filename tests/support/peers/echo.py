@@ -27,7 +27,7 @@ def check(result: Any, number: int = 7) -> None:
 
 
 def located(error: InferenceServerException, url: str, model: str = "echo") -> bool:
-    """Whether an error says where it comes from and what was asked."""
+    """True if an error names the endpoint and the request."""
     return (error.endpoint, error.model, error.request_id) == (url, model, "7")
 
 

@@ -62,7 +62,7 @@ class GrpcProxy(Proxy):
 
 
 class Session:
-    """What a server knows of one connection."""
+    """The server's state of one connection."""
 
     def __init__(self, peer: Peer, values: dict[int, int] | None = None) -> None:
         self.peer = peer
@@ -128,7 +128,7 @@ def greet(peer: Any) -> None:
 
 
 def greet_with(values: dict[int, int]) -> Action:
-    """The same with settings of ours, by their numbers."""
+    """Return an action that greets with these settings, by their numbers."""
 
     def action(peer: Any) -> None:
         peer.session = Session(peer, values)

@@ -181,7 +181,7 @@ T = TypeVar("T")
 
 
 def _of(name: str, table: Mapping[str, T], default: T) -> T:
-    """What a table says of a name; "tls closing" is both "tls" and "closing"."""
+    """Return the entry of a table for a name; "tls closing" is looked up as "tls" or "closing"."""
     first, _, rest = name.partition(" ")
     return next((table[each] for each in (name, first, rest) if each in table), default)
 

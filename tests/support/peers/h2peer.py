@@ -101,7 +101,7 @@ def feed(engine: Http2, received: bytes | bytearray | memoryview) -> None:
 
 
 def sent(engine: Http2, limit: int = 2**31 - 1) -> bytes:
-    """What the engine has to send now."""
+    """Return the bytes that the engine has to send."""
     return b"".join(engine.data_to_send(limit))
 
 
@@ -212,7 +212,7 @@ class Http2Peer:
                 self.calls[event.stream_id].waiting.clear()
 
     def open_windows(self, most: int = 2**31 - 1) -> None:
-        """Let the client send more in place of what it has sent, up to a number of bytes each."""
+        """Open the client's windows for the data that it has sent, up to a number of bytes each."""
         for stream_id, call in self.calls.items():
             increment = min(call.lacking, most)
             if increment and not call.ended and call.reset is None and self._open(stream_id):
@@ -240,7 +240,7 @@ class Http2Peer:
         self.calls[stream_id].waiting.append(list(fields or [("grpc-status", "0")]))
 
     def to_send(self) -> bytes:
-        """What the windows let through now."""
+        """Send as much of the calls as the windows allow; return the bytes."""
         for stream_id, call in self.calls.items():
             while call.waiting:
                 piece = call.waiting[0]

@@ -85,7 +85,7 @@ class Peer:
         return head, body
 
     def receive(self) -> bytes:
-        """What comes next, nothing when the client has closed the connection."""
+        """Return the next bytes; none if the client has closed the connection."""
         data = self.sock.recv(1 << 20)
         if not data:
             self.gone.set()
@@ -308,7 +308,7 @@ class Blocking:
         self.client.close()
 
     def settle(self) -> None:
-        """Let the client send what it has left to send."""
+        """Wait until the client has sent everything."""
 
 
 class Awaiting(Blocking):

@@ -71,7 +71,7 @@ def check_simple(result: Any) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Protocol:
-    """What tests need of a protocol.
+    """A protocol, as the tests need it.
 
     Attributes:
         name: as URLs begin.

@@ -36,7 +36,7 @@ def silent_listener(family: int = socket.AF_INET, address: Any = ("127.0.0.1", 0
 
 
 def answer_names(monkeypatch: Any, *addresses: Any) -> None:
-    """Let `HOST` have these addresses, with ports of their own."""
+    """Make `HOST` resolve to these addresses, each with its own port."""
     found = [
         (socket.AF_INET6 if len(each) == 4 else socket.AF_INET, socket.SOCK_STREAM, 6, "", each)
         for each in addresses
@@ -51,7 +51,7 @@ def answer_names(monkeypatch: Any, *addresses: Any) -> None:
 
 @contextlib.contextmanager
 def silent_name_server(monkeypatch: Any, *addresses: Any) -> Iterator[threading.Event]:
-    """Let nobody know `HOST` before the event is set; at the end it is, and all threads end."""
+    """Delay the lookup of `HOST` until the event is set; it is set at the end, and threads end."""
     answer_names(monkeypatch, *addresses)
     known = socket.getaddrinfo
     go, here = threading.Event(), os.getpid()

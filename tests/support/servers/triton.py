@@ -15,9 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support.servers import triton_guard
 from tests.support.servers.triton_installation import (
@@ -126,6 +127,48 @@ def start(
         else:
             raise StartFailed(f"{START_ATTEMPTS} attempts failed\n{_tail(log_path)}")
         yield server
+
+
+class KeptServer(AbstractContextManager["KeptServer"]):
+    """A Triton that can be started again on the same ports; takes the arguments of `start`.
+
+    Attributes:
+        server: where it listens. Its process and its log are those of the first start.
+    """
+
+    def __init__(self, repository: Path, **options: Any) -> None:
+        self._repository = repository
+        self._options = options
+        self._running = ExitStack()
+
+    def __enter__(self) -> KeptServer:
+        self.server = self._current = self._running.enter_context(
+            start(self._repository, **self._options)
+        )
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._running.close()
+
+    def restart_if_ended(self) -> None:
+        """Start it again if its process has ended."""
+        if is_running(self._current.pid):
+            return
+        log.warning("Triton ended by itself; starting it again\n%s", self._current.log_tail())
+        self._running.close()
+        ports = (self.server.http_port, self.server.grpc_port, self.server.metrics_port)
+        self._current = self._running.enter_context(
+            start(self._repository, **self._options, ports=ports)
+        )
+
+
+def is_running(pid: int) -> bool:
+    """True while a process exists and has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in ("Z", "X")
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.servers import fetching
+
 WHEEL = "nvidia-pytriton==0.7.0"
 TRITON_VERSION = "2.51.0"
 RECIPE = 1  # part of the cache's key: raise it when what is installed changes
@@ -32,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Unavailable(RuntimeError):
-    """What was asked for can't be had here; the message says why."""
+    """The server cannot be installed here; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def cache_directory() -> Path:
 
 
 def build_once(target: Path, build: Callable[[Path], None]) -> None:
-    """Let `build` fill a directory that then becomes `target`; one process builds, others wait.
+    """Call `build` to fill a directory that becomes `target`; other processes wait.
 
     What is built has a virtual environment in `venv`. The rename at the end means that an existing
     `target` is a complete one, however its builder ended.
@@ -96,12 +98,13 @@ def build_once(target: Path, build: Callable[[Path], None]) -> None:
         partial = target.with_name(target.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)  # of a builder that was killed
         partial.mkdir()
-        build(partial)
+        with fetching.announced(target, partial):
+            build(partial)
         partial.rename(target)
 
 
 def is_built(target: Path) -> bool:
-    """Whether `build_once` has made it, and the Python that it was made with is still there."""
+    """True if `build_once` has made it, and its Python still exists."""
     return (target / "venv" / "bin" / "python").exists()
 
 

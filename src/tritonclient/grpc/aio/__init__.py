@@ -153,8 +153,8 @@ class InferenceServerClient(AsyncAdminClient):
         """Run a model; see the blocking client. Cancelling the task cancels the call.
 
         Raises:
-            InferenceServerException: the server refused or can't be reached, or an argument is
-                not what it should be.
+            InferenceServerException: the server refused or can't be reached, or an argument
+                has a wrong type or value.
         """
         call = self._infer_call(
             model_name,
@@ -187,7 +187,7 @@ class InferenceServerClient(AsyncAdminClient):
                 `async_stream_infer` of the blocking client: `model_name`, `inputs` and others.
             stream_timeout: seconds until the stream must have ended, None for no limit.
             headers: metadata.
-            compression_algorithm: "gzip" or "deflate", to compress what is sent.
+            compression_algorithm: "gzip" or "deflate", to compress the request.
 
         Returns:
             What gives a pair of result and error for each response, one of which is None, and can

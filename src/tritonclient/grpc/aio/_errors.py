@@ -11,7 +11,7 @@ from ...errors import InferenceServerException
 
 
 def with_grpcios(error: InferenceServerException) -> InferenceServerException:
-    """What ended a stream, which is a `grpc.aio.AioRpcError` too where grpcio is imported.
+    """Return the error that ended a stream, also a `grpc.aio.AioRpcError` if grpcio is imported.
 
     Programs that handle such errors import it.
     """

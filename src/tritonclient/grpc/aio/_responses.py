@@ -1,4 +1,4 @@
-"""The responses of a stream of the classic awaiting client."""
+"""The responses of a stream of the classic asyncio client."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class Responses(AsyncIterator["Response"]):
                 self.cancel()
 
     def cancel(self) -> bool:
-        """End the stream at once; whether it had not ended yet.
+        """Cancel the stream; return True if it had not ended.
 
-        What is then asked of it raises an error that is also an `asyncio.CancelledError`.
+        Later calls raise an error that is also an `asyncio.CancelledError`.
         """
         opened = self._opening.done() and not self._opening.cancelled()
         if opened and self._opening.exception() is not None:
@@ -113,7 +113,7 @@ class Responses(AsyncIterator["Response"]):
             self._opening.result().cancel()  # where the server has said what can't be read
 
     def _reason(self, error: InferenceServerException) -> Exception:
-        """What ended the stream, when it seems to be this error."""
+        """Return the error that ended the stream instead of this one, if there is one."""
         if self._failures:
             return self._failures[0]
         if self._cancelled:
@@ -146,7 +146,7 @@ async def _feed(
     try:
         stream = await asyncio.shield(opening)
     except Exception:
-        return  # the reader is told as well
+        return  # the reader gets the error as well
     try:
         async for request in requests:
             message = encode(request)

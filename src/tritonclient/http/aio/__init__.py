@@ -50,7 +50,7 @@ __all__ = [
 
 
 async def _get_error(response: Any) -> InferenceServerException | None:
-    """Return the error that a response stands for, or None.
+    """Return the error of a response, or None.
 
     Args:
         response: something with a `status` and an awaited `read()`, as of aiohttp.
@@ -63,7 +63,7 @@ async def _get_error(response: Any) -> InferenceServerException | None:
 
 
 async def _raise_if_error(response: Any) -> None:
-    """Raise what a response with an error status stands for; see `_get_error`.
+    """Raise the error of a response with an error status; see `_get_error`.
 
     Raises:
         InferenceServerException: the status is no success.
@@ -74,11 +74,11 @@ async def _raise_if_error(response: Any) -> None:
 
 
 class InferenceServerClient(HttpClientBase):
-    """A client of an inference server for coroutines; its methods are those of the blocking one.
+    """A client of an inference server on asyncio, with the methods of the blocking client.
 
     Args:
         url: `host[:port][/base/path]`, without a scheme.
-        verbose: print what is sent and what comes back. The values of headers and query parameters
+        verbose: print requests and responses. The values of headers and query parameters
             that may be secrets are masked; a collection of names shows those, and all else.
         conn_limit: how many connections there may be.
         conn_timeout: seconds that a call may take from its beginning to its end, None for no limit.
@@ -181,11 +181,11 @@ class InferenceServerClient(HttpClientBase):
     # Health
 
     async def is_server_live(self, headers: Headers = None, query_params: Query = None) -> bool:
-        """Whether the server is up; it raises when it can't be reached."""
+        """Return True if the server is live; raise if it is unreachable."""
         return await self._is(m.IsServerLive(), headers, query_params)
 
     async def is_server_ready(self, headers: Headers = None, query_params: Query = None) -> bool:
-        """Whether the server takes inference requests; it raises when it can't be reached."""
+        """Return True if the server accepts requests; raise if it is unreachable."""
         return await self._is(m.IsServerReady(), headers, query_params)
 
     async def is_model_ready(
@@ -195,7 +195,7 @@ class InferenceServerClient(HttpClientBase):
         headers: Headers = None,
         query_params: Query = None,
     ) -> bool:
-        """Whether a model takes requests; it raises when the server can't be reached."""
+        """Return True if a model is ready; raise if the server is unreachable."""
         check_version(model_version)
         return await self._is(m.IsModelReady(model_name, model_version), headers, query_params)
 
@@ -255,17 +255,17 @@ class InferenceServerClient(HttpClientBase):
         model_name: str,
         headers: Headers = None,
         query_params: Query = None,
-        config: str | None = None,
+        config: str | Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
     ) -> None:
         """Load or reload a model.
 
         Args:
-            config: a model configuration as JSON, instead of the repository's.
+            config: a model configuration as JSON text or mapping, instead of the repository's.
             files: contents by path, such as "file:1/model.onnx", instead of the repository's
                 files; they need a `config`.
         """
-        await self._do(m.LoadModel(model_name, config, files or {}), headers, query_params)
+        await self._do(_calls.load_request(model_name, config, files), headers, query_params)
 
     async def unload_model(
         self,
@@ -335,14 +335,14 @@ class InferenceServerClient(HttpClientBase):
         headers: Headers = None,
         query_params: Query = None,
     ) -> None:
-        """Let the server map `byte_size` bytes at `offset` of the POSIX object `key`."""
+        """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
         request = m.RegisterSystemSharedMemory(name, key, byte_size, offset)
         await self._do(request, headers, query_params)
 
     async def unregister_system_shared_memory(
         self, name: str = "", headers: Headers = None, query_params: Query = None
     ) -> None:
-        """Let the server forget a region, or all."""
+        """Unregister a region, or all regions."""
         await self._do(m.UnregisterSystemSharedMemory(name), headers, query_params)
 
     async def get_cuda_shared_memory_status(
@@ -361,14 +361,14 @@ class InferenceServerClient(HttpClientBase):
         headers: Headers = None,
         query_params: Query = None,
     ) -> None:
-        """Let the server open device memory by its CUDA IPC handle, which is given in base64."""
+        """Register GPU memory by its CUDA IPC handle in base64."""
         request = cuda_region(name, raw_handle, device_id, byte_size)
         await self._do(request, headers, query_params)
 
     async def unregister_cuda_shared_memory(
         self, name: str = "", headers: Headers = None, query_params: Query = None
     ) -> None:
-        """Let the server forget a CUDA region, or all."""
+        """Unregister a CUDA region, or all CUDA regions."""
         await self._do(m.UnregisterCudaSharedMemory(name), headers, query_params)
 
     # Inference
@@ -394,8 +394,8 @@ class InferenceServerClient(HttpClientBase):
         """Run a model; see the blocking client.
 
         Raises:
-            InferenceServerException: the server refused or can't be reached, or an argument is
-                not what it should be.
+            InferenceServerException: the server refused or can't be reached, or an argument
+                has a wrong type or value.
         """
         call = self._infer_call(
             model_name,

@@ -11,18 +11,20 @@ from typing import Any
 from ...classic.errors import NOT_CONNECTED, retold
 from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ...transport.endpoint import Endpoint
+from .._calls import say_timed_out
 
 
 def also_known(
     error: ConnectionFailed | DeadlineExceeded, endpoint: Endpoint
 ) -> InferenceServerException:
-    """The same error, which is an `asyncio.TimeoutError` or an `aiohttp.ClientError` as well.
+    """Return a copy of an error that is also an `asyncio.TimeoutError` or `aiohttp.ClientError`.
 
-    Programs that handle aiohttp's errors import it; without it these are what they were.
+    Without an imported aiohttp the error is returned unchanged.
     """
     aiohttp = sys.modules.get("aiohttp")
     kind: Any = type(error)
     if isinstance(error, DeadlineExceeded):
+        say_timed_out(error)
         if issubclass(asyncio.TimeoutError, TimeoutError):  # since Python 3.11
             return error
         kind = _both(kind, asyncio.TimeoutError)
@@ -33,7 +35,7 @@ def also_known(
     else:
         kind = _both(kind, aiohttp.ServerDisconnectedError)
     known: Any = _retold(error, kind)
-    # From where aiohttp's error tells what it could not connect to.
+    # Attributes from which aiohttp's error makes its text.
     known._os_error = error.__cause__ or error
     known._conn_key = SimpleNamespace(host=endpoint.host, port=endpoint.port, ssl=endpoint.secure)
     failed: InferenceServerException = known

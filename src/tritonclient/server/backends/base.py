@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ...errors import InferenceServerException
 from ..config.reading import ModelConfig
@@ -13,6 +13,9 @@ from ..jobs.host import Host
 from ..jobs.job import Job
 from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Stopwatch
+
+if TYPE_CHECKING:
+    from .function.model import FunctionModel
 
 #: The result of one job: its outputs, its error, or None if the responses are sent separately.
 Result: TypeAlias = "Sequence[Tensor] | InferenceServerException | None"
@@ -44,6 +47,7 @@ class ModelSource:
         directory: the model's directory, which holds a directory per version.
         config: the completed configuration; a backend may complete it further.
         host: the server, for models that execute other models.
+        function: the function that the backend "function" executes; None for other models.
     """
 
     name: str
@@ -51,6 +55,7 @@ class ModelSource:
     directory: Path
     config: ModelConfig
     host: Host
+    function: FunctionModel | None = None
 
     @property
     def path(self) -> Path:

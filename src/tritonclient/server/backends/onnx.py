@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from ..jobs.job import Job
 from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Stopwatch
 from .base import InstanceFactory, ModelSource, Result
+from .batches import concatenate, split
 
 _TYPES = {
     "tensor(bool)": "TYPE_BOOL",
@@ -117,7 +117,13 @@ def _fill(tensors: Any, found: Sequence[Any], skip: int) -> None:
 def _data_type(item: Any, tensor: Any) -> int:
     name = _TYPES.get(tensor.type)
     if name is None:
-        raise ValueError(f"tensor '{tensor.name}' is {tensor.type}, which has no v2 datatype")
+        cure = ""
+        if tensor.type.startswith(("seq(map(", "map(")):
+            cure = (
+                "; scikit-learn's classifiers have it unless they are converted with "
+                "options={'zipmap': False}, as in to_onnx(model, X, options={'zipmap': False})"
+            )
+        raise ValueError(f"tensor '{tensor.name}' is {tensor.type}, which has no v2 datatype{cure}")
     number: int = item.DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_name[name].number
     return number
 
@@ -182,7 +188,7 @@ class _OnnxInstance:
     def _execute(self, jobs: Sequence[Job], watch: Stopwatch) -> Sequence[Result]:
         wanted = {name for job in jobs for name in job.options.outputs}
         names = [name for name in self._output_names if name in wanted]
-        feeds = _concatenate([{each.name: _feed(each) for each in job.inputs} for job in jobs])
+        feeds = concatenate([{each.name: _feed(each) for each in job.inputs} for job in jobs])
         watch.lap()
         try:
             arrays = self._session.run(names, feeds)
@@ -190,33 +196,10 @@ class _OnnxInstance:
             raise Internal(f"onnx runtime error: {error}") from error
         watch.lap()
         tensors = [_output(name, array) for name, array in zip(names, arrays, strict=True)]
-        return _split(tensors, [job.batch_size for job in jobs])
+        return split(tensors, [job.batch_size for job in jobs])
 
     def close(self) -> None:
         self._session = None
-
-
-def _concatenate(feeds: list[dict[str, Array]]) -> dict[str, Array]:
-    """Return the inputs of several jobs as one batch."""
-    if len(feeds) == 1:
-        return feeds[0]
-    return {name: np.concatenate([each[name] for each in feeds]) for name in feeds[0]}
-
-
-def _split(tensors: list[Tensor], sizes: list[int]) -> list[list[Tensor]]:
-    """Split the outputs of a batch by job."""
-    if len(sizes) == 1:
-        return [tensors]
-    for tensor in tensors:
-        if tensor.shape[:1] != (sum(sizes),):
-            raise Internal(
-                f"output '{tensor.name}' has shape {list(tensor.shape)} for a batch of {sum(sizes)}"
-            )
-    ends = list(itertools.accumulate(sizes))
-    return [
-        [tensor._replace(array=tensor.array[end - size : end]) for tensor in tensors]
-        for size, end in zip(sizes, ends, strict=True)
-    ]
 
 
 def _feed(tensor: Tensor) -> Array:

@@ -19,6 +19,10 @@ def find(name: str) -> Backend:
         from .python.backend import PythonBackend
 
         return PythonBackend()
+    if name == "function":
+        from .function.backend import FunctionBackend
+
+        return FunctionBackend()
     raise ValueError(
         f"unable to find backend library for backend '{name}', "
         "this server has the backends 'onnxruntime' and 'python'"

@@ -32,6 +32,7 @@ class Specification(NamedTuple):
         shape: dimensions without the batch dimension; -1 is variable.
         reshape: the shape that the model expects instead, or None.
         label_filename: the file with the class names of an output; else "".
+        any_shape: True for an input of any number of dimensions, whatever `shape` says.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Specification(NamedTuple):
     reshape: tuple[int, ...] | None = None
     optional: bool = False
     label_filename: str = ""
+    any_shape: bool = False
 
 
 def enum_name(message: Any, field: str) -> Any:

@@ -40,12 +40,16 @@ class Model:
         scheduler: Scheduler,
         factories: Iterable[InstanceFactory],
     ) -> None:
+        any_shape = source.function.any_shape if source.function else ()
         self.config = values
         self.info = ModelInfo(
             name=source.name,
             version=source.version,
             max_batch_size=values["max_batch_size"],
-            inputs={each.name: each for each in specifications(source.config.input)},
+            inputs={
+                each.name: each._replace(any_shape=each.name in any_shape)
+                for each in specifications(source.config.input)
+            },
             outputs={each.name: each for each in specifications(source.config.output)},
             decoupled=values.get("model_transaction_policy", {}).get("decoupled", False),
             labels=labels,

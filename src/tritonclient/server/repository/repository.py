@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from ...errors import Internal, InvalidArgument, NotFound, ServerError
 from ...messages import ModelIndex
@@ -22,7 +23,9 @@ from ..config.checking import is_ensemble
 from ..config.reading import ModelConfig
 from ..jobs.host import Host
 from ..scheduling.ensemble_steps import check as check_ensemble
-from .directory import chosen_versions, is_model, read_configuration, version_numbers, write
+from . import layout
+from .directory import chosen_versions, read_configuration, version_numbers, write
+from .given import Functions
 from .model import Model
 from .versions import ModelEntry, Version, load_error, load_version
 
@@ -43,22 +46,23 @@ class Repository:
 
     Args:
         host: the server, for models that execute other models.
+        functions: the models that are functions, by name.
 
     Raises:
-        ValueError: a directory is missing, or is a model.
+        ValueError: a directory is missing, or is not a repository.
     """
 
-    def __init__(self, directories: Iterable[Path], host: Host) -> None:
+    def __init__(
+        self,
+        directories: Iterable[Path],
+        host: Host,
+        functions: Functions = MappingProxyType({}),
+    ) -> None:
         self._host = host
+        self._functions = functions
         self._directories = [Path(each).resolve() for each in directories]
         for each in self._directories:
-            if not each.is_dir():
-                raise ValueError(f"failed to stat model repository '{each}': no such directory")
-            if is_model(each):
-                raise ValueError(
-                    f"'{each}' holds config.pbtxt, so it is a model and not a repository of "
-                    f"models; give its parent: '{each.parent}'"
-                )
+            layout.check_repository(each)
         self._reported: set[str] = set()
         self._changing = threading.RLock()
         self._entries: dict[str, ModelEntry] = {}
@@ -134,6 +138,16 @@ class Repository:
             for text in {each.missing for each in entry.versions.values() if each.missing}:
                 models.setdefault(text, []).append(name)
         return models
+
+    def failure(self, name: str) -> str:
+        """Return what Triton's error of a failed load leaves out: the cause, and what is wrong
+        with the model's directory; "" if there is neither.
+        """
+        entry = self._entry(name)
+        directory = self._models().get(name)
+        reasons = [entry.reason, *(each.reason for each in entry.versions.values())]
+        hint = layout.explain(directory, reasons) if directory else ""
+        return "; ".join(filter(None, [entry.reason.strip(), hint]))
 
     def index(self, ready: bool) -> tuple[ModelIndex, ...]:
         """Return the repository index.
@@ -356,7 +370,9 @@ class Repository:
 
     def _load_versions(self, name: str, directory: Path, config: ModelConfig) -> dict[int, Version]:
         versions = {
-            number: load_version(ModelSource(name, number, directory, config, self._host))
+            number: load_version(
+                ModelSource(name, number, directory, config, self._host, self._functions.get(name))
+            )
             for number in chosen_versions(config, version_numbers(directory))
         }
         for text in {each.missing for each in versions.values()} - self._reported - {""}:

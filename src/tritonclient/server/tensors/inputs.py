@@ -133,9 +133,11 @@ def _check_input(model: ModelInfo, expected: Specification, tensor: Given, id: s
             f"'{model.name}' expects '{expected.datatype}'",
         )
     shape = (-1, *expected.shape) if model.batches else expected.shape
-    if len(shape) != len(tensor.shape) or any(
-        size not in (-1, given) for size, given in zip(shape, tensor.shape, strict=True)
-    ):
+    fits = expected.any_shape or (
+        len(shape) == len(tensor.shape)
+        and all(size in (-1, given) for size, given in zip(shape, tensor.shape, strict=True))
+    )
+    if not fits:
         _refuse(
             id,
             f"unexpected shape for input '{tensor.name}' for model '{model.name}'. Expected "

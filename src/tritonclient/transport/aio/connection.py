@@ -14,7 +14,7 @@ from ...datatypes import Buffer
 from ...engine.http1 import Http1, Response
 from ...errors import ConnectionFailed, InferenceServerException
 from ..call import Call, gather
-from ..deadline import late
+from ..deadline import RECEIVING, SENDING, WAITING, late
 from ..errors import lost
 from ..polling import readable_check, unacknowledged_bytes
 from .decompressing import decompress
@@ -207,7 +207,12 @@ class Connection(BaseConnection):
     def time_out(self, now: float) -> None:
         if self.deadline <= now:
             self.deadline = math.inf
-            self._fail(late())
+            self._fail(late(self._phase()))
+
+    def _phase(self) -> str:
+        if self.transport.get_write_buffer_size():
+            return SENDING
+        return RECEIVING if self.engine.answering else WAITING
 
     def _fail(self, error: BaseException) -> None:
         if self._answer is None:

@@ -20,7 +20,7 @@ from ...engine.http2 import Http2
 from ...engine.rpc_stream import RpcStream
 from ...errors import Cancelled, ConnectionFailed, InferenceServerException
 from ..call import Call, gather
-from ..deadline import late
+from ..deadline import RECEIVING, SENDING, WAITING, late
 from ..errors import lost
 from ..settings import KeepAlive
 from .connection import BaseConnection
@@ -250,7 +250,9 @@ class GrpcConnection(BaseConnection):
     def time_out(self, now: float) -> None:
         for stream in list(self.engine.streams.values()):
             if stream.deadline <= now:
-                self.cancel(stream, late())
+                receiving = stream.fields is not None
+                phase = SENDING if stream.out_size else RECEIVING if receiving else WAITING
+                self.cancel(stream, late(phase))
 
     def close(self) -> None:
         self._end(ConnectionFailed("the client was closed"))

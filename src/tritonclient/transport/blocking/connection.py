@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from ...datatypes import Buffer
-from ...errors import ConnectionFailed, InferenceServerException
+from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ..call import Call, Engine, gather
+from ..deadline import RECEIVING, SENDING, WAITING, late
 from ..errors import lost, lost_while_sending
 from ..polling import IN, OUT
 from .decompressing import decompress
@@ -81,6 +83,12 @@ class Connection:
         except ConnectionFailed as error:
             error._unacknowledged = self._request_unsent(error)
             raise
+        except DeadlineExceeded:
+            if monotonic() < deadline:
+                raise  # nothing was received for too long
+            sending = self._incomplete or engine.unsent
+            phase = SENDING if sending else RECEIVING if engine.answering else WAITING
+            raise late(phase) from None
         response = engine.response
         compressed = call.compressed(response)
         if compressed is not None:

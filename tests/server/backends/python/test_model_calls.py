@@ -78,7 +78,7 @@ PREFIX = "Model {} - Error when running inference: "
 
 @pytest.fixture
 def call(repository: RepositoryMaker, serve: Serve) -> Callable[[str], object]:
-    """What an expression gives in a model, beside models to be called."""
+    """Return the value of an expression in a model, with other models to call."""
     repository.python("echo")
     repository.python(
         "decoupled", CODE.format(test=__name__, body=ALL.replace("\n", "\n        ")), DECOUPLED

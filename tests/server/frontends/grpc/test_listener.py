@@ -27,6 +27,7 @@ from tritonclient.server import GrpcOptions, Server
 
 
 def test_where_it_is(repository: RepositoryMaker) -> None:
+    repository.python("a")
     with Server(repository.directory) as server:
         assert server.grpc_url == f"grpc://127.0.0.1:{server.grpc_port}"
         assert server.grpc_address == f"127.0.0.1:{server.grpc_port}"
@@ -45,6 +46,7 @@ def test_where_it_is(repository: RepositoryMaker) -> None:
 
 
 def test_ipv6(repository: RepositoryMaker) -> None:
+    repository.python("a")
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
@@ -92,6 +94,7 @@ def test_several_at_once_on_several_event_loops() -> None:
 
 
 def test_ports_that_are_taken(repository: RepositoryMaker) -> None:
+    repository.python("a")
     with Server(repository.directory) as server:
         for port in (server.grpc_port, server.http_port):
             with pytest.raises(OSError, match=rf"can't listen at 127\.0\.0\.1:{port}: .*in use"):
@@ -99,6 +102,7 @@ def test_ports_that_are_taken(repository: RepositoryMaker) -> None:
 
 
 def test_ports_that_are_shared(repository: RepositoryMaker) -> None:
+    repository.python("a")
     shared = GrpcOptions(reuse_port=True)
     with Server(repository.directory, grpc=shared) as one:
         with Server(repository.directory, grpc=shared, grpc_port=one.grpc_port) as other:
@@ -115,6 +119,7 @@ def test_start_that_fails_lets_go_of_the_port(repository: RepositoryMaker) -> No
 
 
 def test_arguments_of_the_channel(repository: RepositoryMaker) -> None:
+    repository.python("a")
     arguments = {"grpc.max_connection_age_ms": 100, "grpc.max_connection_age_grace_ms": 100}
     with Server(repository.directory, grpc=GrpcOptions(channel_arguments=arguments)) as server:
         with grpc.insecure_channel(server.grpc_address) as channel:

@@ -176,6 +176,7 @@ def test_stopping_cancels_what_takes_too_long(
 
 
 def test_stopping_does_not_wait_for_a_request_that_never_ends(repository: RepositoryMaker) -> None:
+    repository.python("a")
     with Server(repository.directory, exit_timeout=0) as server:
         channel = grpc.insecure_channel(server.grpc_address)
         forever = threading.Event()

@@ -216,7 +216,7 @@ def slow(milliseconds: int, id: str) -> Json:
 
 
 def test_responses_come_in_the_order_of_their_requests(either: grpc.Channel) -> None:
-    """Whatever model they are for, and also those that are refused."""
+    """For every model, and also for rejected requests."""
     requests = [slow(300, "1"), slow(0, "2"), simple(id="3"), simple(id="4", model_name="nope")]
     requests += [simple(id=str(n)) for n in range(5, 200)]
     assert [id_of(each) for each in stream(either, *requests)] == [str(n) for n in range(1, 200)]

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from ...core import InferenceServer
 from ...extras import optional_import
+from ..forwarding import HeaderForwarding
 from ..sockets import listen
 from .options import COMPRESSION_LEVELS, GrpcOptions
 from .service import GrpcService
@@ -70,6 +71,7 @@ class GrpcListener:
         check_usable()
         host = options.host or "0.0.0.0"
         self._exit_timeout = exit_timeout
+        self._forwarding = HeaderForwarding(options.forwarded_headers)
         self._credentials = _credentials(options)
         if port and not options.reuse_port:
             # grpcio's error gives less detail and also appears on stderr.
@@ -139,7 +141,7 @@ class GrpcListener:
             raise OSError(f"can't listen at {where}: {error}") from error
 
     async def _serve(self, server: InferenceServer) -> None:
-        service = GrpcService(server)
+        service = GrpcService(server, self._forwarding)
         self._server.add_generic_rpc_handlers((service,))
         await self._server.start()
         self._service = service

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from ..forwarding import HeaderForwarding
+
 Path: TypeAlias = "str | os.PathLike[str]"
 
 #: Compression levels; the index is grpcio's number.
@@ -26,6 +28,8 @@ class GrpcOptions:
             clients need no certificate.
         compression_level: compression of responses: "none", "low", "medium" or "high".
         reuse_port: True to let other servers listen on the same port and share its connections.
+        forwarded_headers: a regular expression; calls of inference have each header (metadata) in
+            whose name it is found as a parameter. "" to forward none.
         channel_arguments: further arguments of the gRPC core by name, such as
             {"grpc.keepalive_time_ms": 60_000}.
     """
@@ -37,6 +41,7 @@ class GrpcOptions:
     client_ca_file: Path | None = None
     compression_level: str = "none"
     reuse_port: bool = False
+    forwarded_headers: str = ""
     channel_arguments: Mapping[str, int | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -45,6 +50,7 @@ class GrpcOptions:
                 f"compression_level is {self.compression_level!r}, expected one of "
                 f"{', '.join(COMPRESSION_LEVELS)}"
             )
+        HeaderForwarding(self.forwarded_headers)
         if (self.certfile is None) != (self.keyfile is None):
             raise ValueError("certfile and keyfile belong together")
 

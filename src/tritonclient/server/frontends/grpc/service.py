@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -23,8 +23,9 @@ from ...core import InferenceServer
 from ...extras import optional_import
 from ...inference import EMPTY_FINAL
 from ...jobs.errors import DecoupledModel
+from ..forwarding import HeaderForwarding
 from .health import Health
-from .stream import StreamCall, await_send
+from .stream import StreamCall, await_send, peer_address
 
 with optional_import("grpcio"):
     import grpc
@@ -49,10 +50,15 @@ Context: TypeAlias = Any
 
 
 class GrpcService(grpc.GenericRpcHandler):
-    """The handlers of all methods. Everything except `close` runs on the event loop."""
+    """The handlers of all methods. Everything except `close` runs on the event loop.
 
-    def __init__(self, server: InferenceServer) -> None:
+    Args:
+        forwarding: the headers that become parameters of inference requests.
+    """
+
+    def __init__(self, server: InferenceServer, forwarding: HeaderForwarding) -> None:
         self._server = server
+        self._forwarding = forwarding
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="tritonclient-request")
         self._stream_threads = ThreadPoolExecutor(
             _STREAM_THREADS, thread_name_prefix="tritonclient-stream"
@@ -105,7 +111,9 @@ class GrpcService(grpc.GenericRpcHandler):
         async def call(message: bytes, context: Context) -> bytes:
             begin = time.perf_counter()
             cancelled = threading.Event()
-            work = partial(self._respond, method, message, cancelled)
+            headers = context.invocation_metadata() or () if self._forwarding else ()
+            peer = peer_address(context)
+            work = partial(self._respond, method, message, cancelled, headers, peer)
             del message  # only `work` refers to it, as long as necessary
             try:
                 response = work() if quick else await self._in_thread(work, cancelled)
@@ -131,14 +139,23 @@ class GrpcService(grpc.GenericRpcHandler):
         finally:
             self._calls.discard(task)
 
-    def _respond(self, method: str, message: bytes, cancelled: threading.Event) -> bytes:
+    def _respond(
+        self,
+        method: str,
+        message: bytes,
+        cancelled: threading.Event,
+        headers: Iterable[tuple[str, str | bytes]],
+        peer: str,
+    ) -> bytes:
         request = rpc.decode_request(method, message)
+        if isinstance(request, Infer):
+            request = self._forwarding.apply(request, headers)
         if isinstance(request, Infer) and EMPTY_FINAL in request.parameters:
             # As in Triton, a unary call may have this parameter, which only concerns streams.
             others = {k: v for k, v in request.parameters.items() if k != EMPTY_FINAL}
             request = replace(request, parameters=others)
         try:
-            result = self._server.handle(request, cancelled)
+            result = self._server.handle(request, cancelled, peer)
         except DecoupledModel as error:
             raise Unimplemented(f"{method} RPC {error.message()}") from error
         try:
@@ -151,7 +168,7 @@ class GrpcService(grpc.GenericRpcHandler):
         begin = time.perf_counter()
         task = asyncio.current_task()
         assert task is not None
-        stream = StreamCall(self._server, self._stream_threads, requests, context)
+        stream = StreamCall(self._server, self._stream_threads, requests, context, self._forwarding)
         self._calls.add(task)
         self._streams.add(stream)
         if self._closing:

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Awaitable, Iterable
 from concurrent.futures import CancelledError, Executor
 from typing import Any
+from urllib.parse import unquote
 
 from ....codec import rpc_infer, rpc_request
 from ....errors import InferenceServerException, Internal, InvalidArgument
@@ -24,6 +25,7 @@ from ....messages import NO_PARAMETERS, InferResponse, InferStreamResponse
 from ...core import InferenceServer
 from ...extras import optional_import
 from ...inference import Responses, StreamItem
+from ..forwarding import HeaderForwarding
 
 with optional_import("grpcio"):
     import grpc.aio
@@ -55,6 +57,12 @@ async def await_send(operation: Awaitable[None]) -> None:
         raise
 
 
+def peer_address(context: Any) -> str:
+    """Return the address of the client, such as "127.0.0.1:4711"."""
+    kind, _, address = str(context.peer()).partition(":")
+    return unquote(address) if kind in ("ipv4", "ipv6") else ""
+
+
 class _PendingRequest:
     """A running request, in the view of the event loop.
 
@@ -83,18 +91,25 @@ class StreamCall:
         threads: wait for responses.
         messages: grpcio's iterator of request messages.
         context: grpcio's context, which sends response messages.
+        forwarding: the headers that become parameters of each request.
     """
 
     def __init__(
-        self, server: InferenceServer, threads: Executor, messages: Any, context: Any
+        self,
+        server: InferenceServer,
+        threads: Executor,
+        messages: Any,
+        context: Any,
+        forwarding: HeaderForwarding,
     ) -> None:
+        self._forwarding = forwarding
+        self._headers = tuple(context.invocation_metadata() or ())
+        self._peer = peer_address(context)
         self._server = server
         self._threads = threads
         self._messages = messages
         self._context = context
-        self._errors_end_stream = _ERRORS_END_STREAM in map(
-            tuple, context.invocation_metadata() or ()
-        )
+        self._errors_end_stream = _ERRORS_END_STREAM in map(tuple, self._headers)
         self._loop = asyncio.get_running_loop()
         self._writing = asyncio.Lock()
         self._open = asyncio.Event()
@@ -231,7 +246,8 @@ class StreamCall:
         decoupled = False
         try:
             infer = rpc_request.decode_request(message)
-            responses = self._server.stream(infer, request.cancelled)
+            infer = self._forwarding.apply(infer, self._headers)
+            responses = self._server.stream(infer, request.cancelled, self._peer)
             decoupled = responses.decoupled
             return infer.id, responses
         except ValueError as error:

@@ -12,7 +12,7 @@ import logging
 import mmap
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeAlias
@@ -29,6 +29,7 @@ from ....errors import (
 )
 from ...core import InferenceServer
 from ...jobs.errors import DecoupledModel
+from ..forwarding import HeaderForwarding
 from . import compression
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -43,6 +44,9 @@ MAX_INPUT_SIZE = 1 << 30
 _THREADS = 256
 _HEAD_LENGTH = "inference-header-content-length"
 _ALIGNMENT = 64
+#: The ASGI extension with the names of headers as the client sent them: ASGI has them in lower
+#: case, and Triton forwards them as they are.
+NAMES_AS_SENT = "tritonclient.header_names"
 #: Bodies up to this size are joined, because a copy costs less than a system call.
 _JOINED = 1 << 16
 
@@ -56,10 +60,18 @@ class HttpApplication:
 
     Args:
         max_input_size: largest request body, after decompression, in bytes.
+        forwarding: the headers that become parameters of inference requests.
     """
 
-    def __init__(self, server: InferenceServer, *, max_input_size: int = MAX_INPUT_SIZE) -> None:
+    def __init__(
+        self,
+        server: InferenceServer,
+        *,
+        max_input_size: int = MAX_INPUT_SIZE,
+        forwarding: HeaderForwarding | None = None,
+    ) -> None:
         self._server = server
+        self._forwarding = forwarding or HeaderForwarding("")
         self._max_input_size = max_input_size
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="tritonclient-request")
 
@@ -100,7 +112,15 @@ class HttpApplication:
         path = scope["raw_path"].decode("latin-1")
         request = rest.HttpRequest(scope["method"], path, headers, (body,))
         cancelled = threading.Event()
-        work = partial(self._respond_to, request, cancelled)
+        sent = scope.get("extensions", {}).get(NAMES_AS_SENT, {}).get("names", ())
+        values = (value for _, value in scope["headers"])
+        work = partial(
+            self._respond_to,
+            request,
+            cancelled,
+            list(zip(sent, values, strict=False)) if self._forwarding else [],
+            _peer(scope),
+        )
         # No GET takes long, unless it has a body to decompress.
         if request.method == "GET" and not len(body):
             return work()
@@ -129,12 +149,20 @@ class HttpApplication:
         finally:
             disconnected.cancel()
 
-    def _respond_to(self, http: rest.HttpRequest, cancelled: threading.Event) -> rest.HttpResponse:
+    def _respond_to(
+        self,
+        http: rest.HttpRequest,
+        cancelled: threading.Event,
+        headers: Sequence[tuple[str, bytes]],
+        peer: str,
+    ) -> rest.HttpResponse:
         try:
             http = self._decompressed(http)
             request = rest.decode_request(http)
+            if isinstance(request, m.Infer):
+                request = self._forwarding.apply(request, headers)
             try:
-                result = self._server.handle(request, cancelled)
+                result = self._server.handle(request, cancelled, peer)
             except DecoupledModel as error:
                 raise Unimplemented(f"HTTP end point {error.message()}", "501") from error
             try:
@@ -153,6 +181,12 @@ class HttpApplication:
             return http
         body = compression.decompress(http.body[0], encoding, self._max_input_size)
         return rest.HttpRequest(http.method, http.path, http.headers, (body,))
+
+
+def _peer(scope: Scope) -> str:
+    """Return the address of the client, "" if it has none."""
+    host, port = scope.get("client") or ("", 0)
+    return f"{host}:{port}" if host else ""
 
 
 async def _read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> Buffer:

@@ -8,16 +8,18 @@ import os
 import socket
 import threading
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ...core import InferenceServer
 from ...extras import optional_import
+from ..forwarding import HeaderForwarding
 from ..sockets import listen
-from .application import HttpApplication
+from .application import NAMES_AS_SENT, HttpApplication
 
 with optional_import("uvicorn and httptools"):
     import httptools  # noqa: F401  # uvicorn imports it later, with a worse error
     import uvicorn
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _log = logging.getLogger("tritonclient.server.http")
 
@@ -40,6 +42,7 @@ class HttpListener:
         certificate: files with a certificate and its key, to serve https.
         max_input_size: largest request body in bytes.
         exit_timeout: seconds that running requests have to end.
+        forwarding: the headers that become parameters of inference requests.
 
     Raises:
         OSError: the address is not available.
@@ -52,7 +55,9 @@ class HttpListener:
         certificate: tuple[Path | None, Path | None],
         max_input_size: int,
         exit_timeout: int,
+        forwarding: HeaderForwarding,
     ) -> None:
+        self._forwarding = forwarding
         self._socket = listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._certificate = certificate
@@ -71,12 +76,14 @@ class HttpListener:
         Raises:
             OSError: a certificate cannot be read.
         """
-        application = HttpApplication(server, max_input_size=self._max_input_size)
+        application = HttpApplication(
+            server, max_input_size=self._max_input_size, forwarding=self._forwarding
+        )
         self._application = application
         certfile, keyfile = self._certificate
         config = uvicorn.Config(
             application,
-            http="httptools",
+            http=_NamesAsSent if self._forwarding else "httptools",
             ws="none",
             loop="asyncio",
             interface="asgi3",
@@ -124,6 +131,20 @@ class HttpListener:
             self._failure = error
         finally:
             self._server.listening.set()
+
+
+class _NamesAsSent(HttpToolsProtocol):
+    """The protocol, which also keeps the names of headers as they were sent."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {NAMES_AS_SENT: {"names": []}}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        extensions = self.scope.get("extensions") or {}
+        names: Any = extensions[NAMES_AS_SENT]["names"]
+        names.append(name.decode("latin-1"))
 
 
 class _UvicornServer(uvicorn.Server):

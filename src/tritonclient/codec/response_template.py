@@ -1,7 +1,7 @@
-"""Where everything stands in answers over gRPC, remembered for the answers to come.
+"""Response templates: the offsets of the parts of gRPC inference responses.
 
-The answers to calls that are alike differ in their data and ids only. When one has the length of an
-earlier one and the same bytes around data and id, its parts are where they were in that one.
+Responses to similar calls differ in their data and ids only. If a response has the length of an
+earlier one, and the same bytes outside data and id, its parts have the same offsets.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from typing import Any, NamedTuple
 
 from ..messages import NO_PARAMETERS, InferResponse, InferTensor
 from . import wire
-from .rpc_head import MAX_REMEMBERED, Parts
+from .rpc_head import MAX_TEMPLATE, Parts
 
 #: Messages up to this size are small enough for their reading to matter, and for their data to be
 #: copied, which is quicker than to let numpy find that they are not aligned and copy them.
 MAX_SIZE = 16 * 1024
-#: Lengths that are remembered, and layouts for each.
+#: Largest number of lengths, and of templates for each.
 _MAX_LENGTHS, _MAX_EACH = 256, 4
-#: What makes a named tuple, without the call of Python code that its class would add.
+#: Makes a named tuple without the Python call of its class.
 _make: Any = tuple.__new__
 
 
-class Layout(NamedTuple):
-    """Where the parts of a message stand.
+class ResponseTemplate(NamedTuple):
+    """The offsets of the parts of a message.
 
     Attributes:
-        fixed: what is the same in all such messages, and where it begins.
-        id_start, id_end: where the id stands; both 0 when there is none.
-        response: the answer without id and outputs.
+        fixed: bytes that all such messages share, and their offsets.
+        id_start, id_end: offsets of the id; both 0 without an id.
+        response: the response without id and outputs.
         outputs: name, datatype and shape of the outputs, and where their data begin and end.
     """
 
@@ -38,7 +38,7 @@ class Layout(NamedTuple):
     outputs: tuple[tuple[str, str, tuple[int, ...], int, int], ...]
 
     def read(self, message: bytearray) -> InferResponse | None:
-        """The answer in a message of the same length; None if it is not laid out like this.
+        """Return the response in a message of the same length; None if its fixed bytes differ.
 
         Raises:
             ValueError: its id is not UTF-8.
@@ -53,22 +53,22 @@ class Layout(NamedTuple):
         for name, datatype, shape, start, end in placed:
             values = (name, datatype, shape, message[start:end], NO_PARAMETERS, True)
             outputs.append(_make(InferTensor, values))
-        # A copy, since the layout is remembered.
+        # A copy, since the template is remembered.
         given = dict(parameters) if parameters else NO_PARAMETERS
         answer: InferResponse = _make(InferResponse, (model, version, id, given, tuple(outputs)))
         return answer
 
 
 #: By the length of messages.
-layouts: dict[int, tuple[Layout, ...]] = {}
+templates: dict[int, tuple[ResponseTemplate, ...]] = {}
 
 
-def remember_layout(view: memoryview, parts: Parts, response: InferResponse) -> None:
+def store_template(view: memoryview, parts: Parts, response: InferResponse) -> None:
     """Remember a message whose outputs all are raw contents, if that is worthwhile."""
     outputs = response.outputs
     if not parts.end or len(parts.raw) != len(outputs):
         return
-    if len(view) > MAX_SIZE or len(parts.head) > MAX_REMEMBERED:
+    if len(view) > MAX_SIZE or len(parts.head) > MAX_TEMPLATE:
         return
     if any(each.data is None or each.parameters for each in outputs):
         return
@@ -84,7 +84,7 @@ def remember_layout(view: memoryview, parts: Parts, response: InferResponse) -> 
         placed.append((output.name, output.datatype, output.shape, start, end))
     # A copy, since the caller may change what it was given.
     common = response._replace(id="", parameters=dict(response.parameters), outputs=())
-    layout = Layout(tuple(fixed), id_start, id_end, common, tuple(placed))
-    if len(layouts) >= _MAX_LENGTHS:
-        layouts.clear()
-    layouts[len(view)] = (layout, *layouts.get(len(view), ())[: _MAX_EACH - 1])
+    template = ResponseTemplate(tuple(fixed), id_start, id_end, common, tuple(placed))
+    if len(templates) >= _MAX_LENGTHS:
+        templates.clear()
+    templates[len(view)] = (template, *templates.get(len(view), ())[: _MAX_EACH - 1])

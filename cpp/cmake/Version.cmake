@@ -1,0 +1,13 @@
+# The version, which all languages share: the public part of the one in pyproject.toml.
+set(TRITON_CLIENT_VERSION "2.73.0")
+set(_pyproject "${CMAKE_CURRENT_LIST_DIR}/../../pyproject.toml")
+if(EXISTS "${_pyproject}")
+  file(STRINGS "${_pyproject}" _line REGEX "^version = " LIMIT_COUNT 1)
+  if(_line MATCHES "\"([0-9]+\\.[0-9]+\\.[0-9]+)" AND NOT CMAKE_MATCH_1 VERSION_LESS 1)
+    set(TRITON_CLIENT_VERSION "${CMAKE_MATCH_1}")
+  endif()
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${_pyproject}")
+endif()
+if(DEFINED TRITON_VERSION AND TRITON_VERSION MATCHES "^[0-9]+\\.[0-9]+\\.[0-9]+$")
+  set(TRITON_CLIENT_VERSION "${TRITON_VERSION}")
+endif()

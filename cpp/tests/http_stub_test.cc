@@ -1,0 +1,552 @@
+// The HTTP client against a server that misbehaves, from many threads, and in its last moments.
+#include <zlib.h>
+
+#include <set>
+
+#include "http_client.h"
+#include "stub.h"
+
+namespace tc = triton::client;
+using Client = tc::InferenceServerHttpClient;
+using stub::Event;
+using stub::Peer;
+using stub::Server;
+
+namespace {
+
+std::string Answer(const std::string& status, const std::string& headers, const std::string& body) {
+  return "HTTP/1.1 " + status + "\r\n" + headers +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+std::string Identity(const std::string& bytes, const std::string& id = "") {
+  const std::string head =
+      R"({"model_name":"m","model_version":"1","id":")" + id +
+      R"(","outputs":[{"name":"B","datatype":"UINT8","shape":[)" + std::to_string(bytes.size()) +
+      R"(],"parameters":{"binary_data_size":)" + std::to_string(bytes.size()) + "}}]}";
+  return Answer("200 OK",
+                "Inference-Header-Content-Length: " + std::to_string(head.size()) + "\r\n",
+                head + bytes);
+}
+
+// Answers every request in the same way.
+Server Always(const std::string& answer) {
+  return Server([answer](const Peer& peer) {
+    while (!peer.ReceiveRequest().empty() && peer.Send(answer)) {
+    }
+  });
+}
+
+std::unique_ptr<Client> Connect(const std::string& url) {
+  std::unique_ptr<Client> client;
+  const tc::Error err = Client::Create(&client, url);
+  EXPECT_TRUE(err.IsOk()) << err;
+  return client;
+}
+
+// An input of bytes that it owns.
+std::unique_ptr<tc::InferInput> Input(size_t size = 4) {
+  return tc::InferInput::Make("A", {static_cast<int64_t>(size)}, std::vector<uint8_t>(size, 1));
+}
+
+tc::InferOptions Options(uint64_t timeout_us = 0) {
+  tc::InferOptions options("m");
+  options.client_timeout_ = timeout_us;
+  return options;
+}
+
+// Delete a result, whatever it is.
+tc::Error Infer(Client* client, uint64_t timeout_us = 0, size_t size = 4) {
+  const auto input = Input(size);
+  tc::InferResult* result = nullptr;
+  const tc::Error err = client->Infer(&result, Options(timeout_us), {input.get()});
+  delete result;
+  return err;
+}
+
+void ExpectIn(const std::string& part, const tc::Error& err) {
+  EXPECT_NE(err.Message().find(part), std::string::npos) << err;
+}
+
+}  // namespace
+
+TEST(HttpClient, RefusesUrlsThatAreNone) {
+  std::unique_ptr<Client> client;
+  for (const auto* url : {"", "ftp://host:1", "host:port", "host:99999", "a b:1", "http://",
+                          "host:8000?x=1", "http://host:8000#x", "host\r\n:80"}) {
+    EXPECT_EQ(Client::Create(&client, url).Code(), tc::ErrorCode::INVALID_ARGUMENT) << url;
+    EXPECT_EQ(client, nullptr);
+  }
+  for (const auto* url : {"localhost:8000", "http://localhost:8000/base/", "[::1]:8000",
+                          "https://localhost", "user:pass@host:1"}) {
+    EXPECT_TRUE(Client::Create(&client, url).IsOk()) << url;
+  }
+  tc::HttpSslOptions ssl;
+  ssl.ca_info = "/nowhere.pem";
+  ExpectIn("/nowhere.pem", Client::Create(&client, "https://localhost:1", false, ssl));
+  EXPECT_FALSE(Client::Create(nullptr, "localhost:8000").IsOk());
+}
+
+TEST(HttpClient, NamesUrlStatusAndBodyOfWhatIsNoAnswer) {
+  const auto server = std::make_unique<Server>([](const Peer& peer) {
+    while (!peer.ReceiveRequest().empty() &&
+           peer.Send(Answer("502 Bad Gateway", "Content-Type: text/html\r\n",
+                            "<html>no upstream</html>"))) {
+    }
+  });
+  const auto client = Connect(server->Url());
+  const tc::Error err = Infer(client.get());
+  ExpectIn("502", err);
+  ExpectIn("no upstream", err);
+  ExpectIn(server->Url() + "/v2/models/m/infer", err);
+  EXPECT_EQ(err.HttpStatus(), 502);
+  EXPECT_EQ(err.Code(), tc::ErrorCode::UNAVAILABLE);
+  std::string text;
+  ExpectIn("502", client->ServerMetadata(&text));
+  bool live = true;
+  EXPECT_TRUE(client->IsServerLive(&live).IsOk());
+  EXPECT_FALSE(live);
+}
+
+TEST(HttpClient, SaysWhatTheServerSaid) {
+  const auto server = Always(Answer("400 Bad Request", "", R"({"error":"in its \"words\""})"));
+  const auto client = Connect(server.Url());
+  const tc::Error err = Infer(client.get());
+  EXPECT_EQ(err.Message(), "in its \"words\"");
+  EXPECT_EQ(err.Code(), tc::ErrorCode::INVALID_ARGUMENT);
+  EXPECT_NE(err.Url().find(server.Url()), std::string::npos);
+}
+
+TEST(HttpClient, NamesTheReasonOfALostConnection) {
+  std::string url;
+  {
+    const Server server([](const Peer&) {});
+    url = server.Url();
+    const auto client = Connect(url);
+    const tc::Error err = Infer(client.get());
+    EXPECT_EQ(err.Message().rfind("HTTP client failed: ", 0), 0U) << err;
+  }
+  const auto client = Connect(url);
+  ExpectIn("HTTP client failed: ", Infer(client.get()));
+  ExpectIn(url, Infer(client.get()));
+  bool live = true;
+  EXPECT_EQ(client->IsServerLive(&live).Code(), tc::ErrorCode::UNAVAILABLE);
+  EXPECT_FALSE(live);
+}
+
+TEST(HttpClient, ReadsAnswersThatAreCutAnywhere) {
+  const std::string answer = Identity("12345678");
+  std::atomic<size_t> size{0};
+  const Server server([&](const Peer& peer) {
+    if (!peer.ReceiveRequest().empty()) peer.Send(answer.substr(0, size));
+  });
+  const auto client = Connect(server.Url());
+  for (; size < answer.size(); ++size) {
+    EXPECT_FALSE(Infer(client.get()).IsOk()) << size;
+  }
+  EXPECT_TRUE(Infer(client.get()).IsOk());
+}
+
+TEST(HttpClient, RefusesLengthsThatAreNone) {
+  for (const auto* length : {"18446744073709551616", "99999999999", "-1", "x", "", "4294967297"}) {
+    const auto server =
+        Always(Answer("200 OK",
+                      std::string("Inference-Header-Content-Length: ") + length + "\r\n",
+                      R"({"outputs":[]})"));
+    const auto client = Connect(server.Url());
+    EXPECT_FALSE(Infer(client.get()).IsOk()) << length;
+  }
+  // The length of the body is believed only when the bytes are there.
+  const Server server([](const Peer& peer) {
+    if (!peer.ReceiveRequest().empty()) {
+      peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 4611686018427387904\r\n\r\n{}");
+    }
+  });
+  const auto client = Connect(server.Url());
+  EXPECT_FALSE(Infer(client.get()).IsOk());
+}
+
+TEST(HttpClient, KeepsItsTimeoutToOneCall) {
+  std::atomic<bool> slow{true};
+  const Server server([&](const Peer& peer) {
+    while (!peer.ReceiveRequest().empty()) {
+      if (slow) peer.WaitForEnd();
+      peer.Send(Identity("x"));
+    }
+  });
+  const auto client = Connect(server.Url());
+  for (const uint64_t timeout : {1U, 999U, 50000U}) {
+    const tc::Error err = Infer(client.get(), timeout);
+    EXPECT_EQ(err.Code(), tc::ErrorCode::DEADLINE_EXCEEDED);
+    ExpectIn("Deadline Exceeded", err);
+  }
+  slow = false;
+  EXPECT_TRUE(Infer(client.get()).IsOk());
+  slow = true;
+  Event done;
+  std::string message;
+  const auto input = Input();
+  ASSERT_TRUE(client
+                  ->AsyncInfer(
+                      [&](tc::InferResult* result) {
+                        message = result->RequestStatus().Message();
+                        delete result;
+                        done.Set();
+                      },
+                      Options(50000), {input.get()})
+                  .IsOk());
+  ASSERT_TRUE(done.Wait());
+  EXPECT_NE(message.find("Deadline Exceeded"), std::string::npos) << message;
+}
+
+TEST(HttpClient, SendsWhatWasAskedFor) {
+  std::mutex mutex;
+  std::vector<std::string> requests;
+  const Server server([&](const Peer& peer) {
+    for (;;) {
+      const std::string request = peer.ReceiveRequest();
+      if (request.empty()) return;
+      {
+        const std::lock_guard<std::mutex> lock(mutex);
+        requests.push_back(request);
+      }
+      peer.Send(Answer("200 OK", "", "{}"));
+    }
+  });
+  const auto client = Connect(server.Url() + "/base");
+  std::string text;
+  bool ready = false;
+  const auto last = [&] {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return requests.back();
+  };
+  const auto line = [&] {
+    const std::string request = last();
+    return request.substr(0, request.find(" HTTP/1.1"));
+  };
+  const auto body = [&] {
+    const std::string request = last();
+    return request.substr(request.find("\r\n\r\n") + 4);
+  };
+  ASSERT_TRUE(client->IsServerReady(&ready, {{"X-Name", "value"}}, {{"a b", "c&d"}}).IsOk());
+  EXPECT_EQ(line(), "GET /base/v2/health/ready?a%20b=c%26d");
+  EXPECT_NE(last().find("X-Name: value\r\n"), std::string::npos);
+  client->IsModelReady(&ready, "a/b c", "1");
+  EXPECT_EQ(line(), "GET /base/v2/models/a%2Fb%20c/versions/1/ready");
+  client->ModelInferenceStatistics(&text);
+  EXPECT_EQ(line(), "GET /base/v2/models/stats");
+  client->LoadModel("m", {}, {}, "{\"a\":\"b\"}", {{"file:1/m.onnx", {'\0', '\xff', 'a', 'b'}}});
+  EXPECT_EQ(line(), "POST /base/v2/repository/models/m/load");
+  EXPECT_EQ(body(), R"({"parameters":{"config":"{\"a\":\"b\"}","file:1/m.onnx":"AP9hYg=="}})");
+  client->UpdateTraceSettings(
+      &text, "", {{"trace_level", {"A", "B"}}, {"trace_rate", {"5"}}, {"trace_count", {}}});
+  EXPECT_EQ(body(), R"({"trace_count":null,"trace_level":["A","B"],"trace_rate":"5"})");
+  client->RegisterSystemSharedMemory("r", "/k", 8, 4);
+  EXPECT_EQ(body(), R"({"key":"/k","offset":4,"byte_size":8})");
+  client->UnregisterSystemSharedMemory();
+  EXPECT_EQ(line(), "POST /base/v2/systemsharedmemory/unregister");
+  client->RegisterCudaSharedMemory("g", cudaIpcMemHandle_t{}, 2, 8);
+  EXPECT_EQ(body(), R"({"raw_handle":{"b64":")" + std::string(86, 'A') +
+                        R"(=="},"device_id":2,"byte_size":8})");
+  const int before = server.connections();
+  EXPECT_EQ(before, 1);  // all went over one connection
+  for (const auto& headers : std::vector<tc::Headers>{{{"a b", "c"}},
+                                                      {{"", "c"}},
+                                                      {{"a", "b\r\nc: d"}},
+                                                      {{"Content-Length", "1"}},
+                                                      {{"a:", "b"}}}) {
+    EXPECT_EQ(client->IsServerLive(&ready, headers).Code(), tc::ErrorCode::INVALID_ARGUMENT);
+  }
+  EXPECT_FALSE(client->ServerMetadata(nullptr).IsOk());
+  EXPECT_FALSE(client->ModelMetadata(&text, "").IsOk());
+}
+
+TEST(HttpClient, CompressesRequests) {
+  std::mutex mutex;
+  std::string request;
+  const Server server([&](const Peer& peer) {
+    for (;;) {
+      const std::string received = peer.ReceiveRequest();
+      if (received.empty()) return;
+      const std::lock_guard<std::mutex> lock(mutex);
+      request = received;
+      peer.Send(Identity("x"));
+    }
+  });
+  const auto client = Connect(server.Url());
+  const auto input = Input(100000);
+  using Type = Client::CompressionType;
+  std::vector<char> plain;
+  size_t head = 0;
+  Client::GenerateRequestBody(&plain, &head, Options(), {input.get()});
+  for (const auto type : {Type::GZIP, Type::DEFLATE}) {
+    tc::InferResult* result = nullptr;
+    const tc::Error err =
+        client->Infer(&result, Options(), {input.get()}, {}, {}, {}, type, Type::NONE);
+    ASSERT_TRUE(err.IsOk()) << err;
+    delete result;
+    const std::lock_guard<std::mutex> lock(mutex);
+    EXPECT_NE(request.find(std::string("Content-Encoding: ") +
+                           (type == Type::GZIP ? "gzip" : "deflate")),
+              std::string::npos);
+    EXPECT_NE(request.find("Inference-Header-Content-Length: " + std::to_string(head)),
+              std::string::npos);
+    const std::string body = request.substr(request.find("\r\n\r\n") + 4);
+    EXPECT_LT(body.size(), plain.size() / 10);
+    std::vector<char> restored(plain.size());
+    z_stream stream{};
+    ASSERT_EQ(inflateInit2(&stream, type == Type::GZIP ? 15 | 16 : 15), Z_OK);
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(body.data()));
+    stream.avail_in = static_cast<uInt>(body.size());
+    stream.next_out = reinterpret_cast<Bytef*>(restored.data());
+    stream.avail_out = static_cast<uInt>(restored.size());
+    EXPECT_EQ(inflate(&stream, Z_FINISH), Z_STREAM_END);
+    inflateEnd(&stream);
+    EXPECT_EQ(restored, plain);
+  }
+  tc::InferResult* result = nullptr;
+  EXPECT_FALSE(client
+                   ->Infer(&result, Options(), {input.get()}, {}, {}, {}, static_cast<Type>(7),
+                           Type::NONE)
+                   .IsOk());
+  EXPECT_EQ(result, nullptr);
+}
+
+TEST(HttpClient, SendsLargeTensorsWhole) {
+  std::mutex mutex;
+  std::string request;
+  const Server server([&](const Peer& peer) {
+    for (;;) {
+      const std::string received = peer.ReceiveRequest();
+      if (received.empty()) return;
+      const std::lock_guard<std::mutex> lock(mutex);
+      request = received;
+      peer.Send(Identity(received.substr(received.size() - 3000000)));
+    }
+  });
+  const auto client = Connect(server.Url());
+  std::vector<uint8_t> tensor(3000000);
+  for (size_t i = 0; i < tensor.size(); ++i) tensor[i] = static_cast<uint8_t>(i * 7);
+  const auto input = tc::InferInput::Make("A", {3000000}, tensor.data(), tensor.size());
+  for (int i = 0; i < 3; ++i) {
+    auto outcome = tc::InferSync(*client, Options(), {input.get()});
+    ASSERT_TRUE(outcome.error.IsOk()) << outcome.error;
+    tc::TensorView<uint8_t> view;
+    ASSERT_TRUE(outcome.result->As("B", &view).IsOk());
+    EXPECT_TRUE(std::equal(view.begin(), view.end(), tensor.begin(), tensor.end()));
+  }
+}
+
+// A server may close an idle connection at any time; the call is then sent again.
+TEST(HttpClient, SendsAgainWhenAnIdleConnectionIsClosed) {
+  const Server server([](const Peer& peer) {
+    if (!peer.ReceiveRequest().empty()) peer.Send(Identity("x"));
+  });
+  const auto client = Connect(server.Url());
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(Infer(client.get(), 0, 100000).IsOk()) << i;
+}
+
+TEST(HttpClient, IsUsedBySixteenThreadsAtOnce) {
+  const Server server([](const Peer& peer) {
+    for (;;) {
+      const std::string request = peer.ReceiveRequest();
+      if (request.empty()) return;
+      const size_t at = request.find("\"id\":\"") + 6;
+      peer.Send(Identity(request.substr(request.size() - 4),
+                         request.substr(at, request.find('"', at) - at)));
+    }
+  });
+  const auto client = Connect(server.Url());
+  std::atomic<int> wrong{0};
+  std::atomic<int> answered{0};
+  constexpr int kThreads = 16;
+  constexpr int kCalls = 25;
+  const auto input = Input();  // one input for all
+  const auto check = [&](tc::InferResult* result, const std::string& id) {
+    const std::unique_ptr<tc::InferResult> owner(result);
+    std::string received;
+    if (!result->RequestStatus().IsOk() || !result->Id(&received).IsOk() || received != id) {
+      ++wrong;
+    }
+    ++answered;
+  };
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kCalls; ++i) {
+        auto options = Options();
+        options.request_id_ = std::to_string(t * 1000 + i);
+        if (i % 2 == 0) {
+          tc::InferResult* result = nullptr;
+          client->Infer(&result, options, {input.get()});
+          if (result == nullptr) {
+            ++wrong;
+          } else {
+            check(result, options.request_id_);
+          }
+        } else if (!client
+                        ->AsyncInfer(
+                            [&, id = options.request_id_](tc::InferResult* result) {
+                              check(result, id);
+                            },
+                            options, {input.get()})
+                        .IsOk()) {
+          ++wrong;
+        }
+        bool live = false;
+        client->IsServerLive(&live);
+        tc::InferStat stat;
+        client->ClientInferStat(&stat);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  for (int i = 0; i < 6000 && answered < kThreads * kCalls; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(answered, kThreads * kCalls);
+  EXPECT_EQ(wrong, 0);
+  tc::InferStat stat;
+  client->ClientInferStat(&stat);
+  EXPECT_EQ(stat.completed_request_count, static_cast<size_t>(kThreads * kCalls));
+}
+
+TEST(HttpClient, EndsPendingCallsWhenItIsDestroyed) {
+  const Server server([](const Peer& peer) { peer.Stall(); });
+  const auto input = Input();
+  std::atomic<int> cancelled{0};
+  {
+    const auto client = Connect(server.Url());
+    for (int i = 0; i < 10; ++i) {
+      client->AsyncInfer(
+          [&](tc::InferResult* result) {
+            const tc::Error err = result->RequestStatus();
+            if (err.Code() == tc::ErrorCode::CANCELLED &&
+                err.Message().find("client is closed") != std::string::npos) {
+              ++cancelled;
+            }
+            delete result;
+          },
+          Options(), {input.get()});
+    }
+  }
+  EXPECT_EQ(cancelled, 10);
+}
+
+TEST(HttpClient, IsDestroyedInItsOwnCallback) {
+  const Server server([](const Peer& peer) {
+    if (!peer.ReceiveRequest().empty()) peer.Send(Identity("x"));
+    peer.Stall();
+  });
+  const auto input = Input();
+  Event destroyed;
+  Event other;
+  Client* client = Connect(server.Url()).release();
+  client->AsyncInfer(
+      [&, client](tc::InferResult* result) {
+        delete result;
+        // The second call has no answer, and ends with the client.
+        client->AsyncInfer(
+            [&](tc::InferResult* last) {
+              EXPECT_FALSE(last->RequestStatus().IsOk());
+              delete last;
+              other.Set();
+            },
+            Options(), {input.get()});
+        delete client;
+        destroyed.Set();
+      },
+      Options(), {input.get()});
+  EXPECT_TRUE(destroyed.Wait());
+  EXPECT_TRUE(other.Wait());
+}
+
+TEST(HttpClient, CancelsOneCall) {
+  const Server server([](const Peer& peer) { peer.Stall(); });
+  const auto client = Connect(server.Url());
+  const auto input = Input();
+  Event done;
+  std::string message;
+  tc::CallContext* context = nullptr;
+  ASSERT_TRUE(client
+                  ->AsyncInfer(
+                      [&](tc::InferResult* result) {
+                        message = result->RequestStatus().Message();
+                        delete result;
+                        done.Set();
+                      },
+                      Options(), {input.get()}, {}, {}, {}, Client::CompressionType::NONE,
+                      Client::CompressionType::NONE, &context)
+                  .IsOk());
+  ASSERT_NE(context, nullptr);
+  context->Cancel();
+  EXPECT_TRUE(done.Wait());
+  EXPECT_NE(message.find("Locally cancelled by application!"), std::string::npos);
+  context->Cancel();  // harmless
+  delete context;
+}
+
+TEST(HttpClient, InfersSeveralAsOne) {
+  const Server server([](const Peer& peer) {
+    for (;;) {
+      const std::string request = peer.ReceiveRequest();
+      if (request.empty()) return;
+      if (request.find("/models/bad/") != std::string::npos) {
+        peer.Send(Answer("404 Not Found", "", R"({"error":"no such model"})"));
+      } else {
+        peer.Send(Identity("x"));
+      }
+    }
+  });
+  const auto client = Connect(server.Url());
+  const auto input = Input();
+  const std::vector<std::vector<tc::InferInput*>> inputs(3, {input.get()});
+  std::vector<tc::InferResult*> results;
+  const auto clear = [&] {
+    for (auto* result : results) delete result;
+    results.clear();
+  };
+  EXPECT_TRUE(client->InferMulti(&results, {Options()}, inputs).IsOk());
+  EXPECT_EQ(results.size(), 3U);
+  clear();
+  const tc::InferOptions bad("bad");
+  EXPECT_EQ(client->InferMulti(&results, {Options(), bad, Options()}, inputs).Message(),
+            "no such model");
+  clear();
+  EXPECT_EQ(client->InferMulti(&results, {Options(), bad}, inputs).Message(),
+            "'options' must either contain 1 element or match size of 'inputs'");
+  EXPECT_EQ(client->InferMulti(&results, {bad}, inputs, {{}, {}}).Message(),
+            "'outputs' must either contain 0/1 element or match size of 'inputs'");
+  Event done;
+  ASSERT_TRUE(client
+                  ->AsyncInferMulti(
+                      [&](std::vector<tc::InferResult*> received) {
+                        results = std::move(received);
+                        done.Set();
+                      },
+                      {Options(), bad, Options()}, {{input.get()}, {input.get()}, {nullptr}})
+                  .IsOk());
+  ASSERT_TRUE(done.Wait());
+  ASSERT_EQ(results.size(), 3U);
+  EXPECT_TRUE(results[0]->RequestStatus().IsOk());
+  EXPECT_EQ(results[1]->RequestStatus().Message(), "no such model");
+  EXPECT_NE(results[2]->RequestStatus().Message().find("null"), std::string::npos);
+  clear();
+  EXPECT_EQ(client->AsyncInferMulti(nullptr, {bad}, inputs).Message(),
+            "Callback function must be provided along with AsyncInferMulti() call.");
+  EXPECT_EQ(client->AsyncInfer(nullptr, bad, {input.get()}).Message(),
+            "Callback function must be provided along with AsyncInfer() call.");
+}
+
+TEST(HttpClient, GivesFutures) {
+  const auto server = Always(Identity("xyz"));
+  const auto client = Connect(server.Url());
+  const auto input = Input();
+  auto future = tc::InferAsync(*client, Options(), {input.get()});
+  auto outcome = future.get();
+  ASSERT_TRUE(outcome.error.IsOk()) << outcome.error;
+  tc::TensorView<uint8_t> view;
+  ASSERT_TRUE(outcome.result->As("B", &view).IsOk());
+  EXPECT_EQ(std::string(view.begin(), view.end()), "xyz");
+  EXPECT_FALSE(tc::InferAsync(*client, Options(), {nullptr}).get().error.IsOk());
+}

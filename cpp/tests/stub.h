@@ -1,0 +1,154 @@
+// A server whose every byte the test decides.
+#pragma once
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace stub {
+
+/// A connection that was accepted.
+class Peer {
+ public:
+  explicit Peer(int fd, const std::atomic<bool>* stopping) : fd_(fd), stopping_(stopping) {}
+
+  bool Send(const std::string& bytes) const {
+    size_t done = 0;
+    while (done < bytes.size()) {
+      const ssize_t sent = send(fd_, bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      done += static_cast<size_t>(sent);
+    }
+    return true;
+  }
+
+  /// Read at least a byte; empty when the client hung up or the test is over.
+  std::string Receive() const {
+    while (!*stopping_) {
+      pollfd waiting{fd_, POLLIN, 0};
+      if (poll(&waiting, 1, 20) <= 0) continue;
+      char buffer[65536];
+      const ssize_t got = recv(fd_, buffer, sizeof(buffer), 0);
+      return got <= 0 ? std::string() : std::string(buffer, static_cast<size_t>(got));
+    }
+    return {};
+  }
+
+  /// Read a request over HTTP with its body.
+  std::string ReceiveRequest() const {
+    std::string request;
+    for (;;) {
+      const size_t end = request.find("\r\n\r\n");
+      if (end != std::string::npos) {
+        const size_t at = request.find("\r\nContent-Length: ");
+        const size_t length = at == std::string::npos ? 0 : std::stoul(request.substr(at + 18));
+        if (request.size() >= end + 4 + length) return request;
+      }
+      const std::string more = Receive();
+      if (more.empty()) return {};
+      request += more;
+    }
+  }
+
+  /// Do nothing until the test is over.
+  void Stall() const {
+    while (!*stopping_) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  /// Read nothing more, but wait until the client hangs up.
+  void WaitForEnd() const {
+    while (!*stopping_) {
+      pollfd waiting{fd_, POLLRDHUP, 0};
+      if (poll(&waiting, 1, 20) > 0 && (waiting.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0) {
+        return;
+      }
+    }
+  }
+
+ private:
+  int fd_;
+  const std::atomic<bool>* stopping_;
+};
+
+/// Accepts connections and handles each on a thread.
+class Server {
+ public:
+  explicit Server(std::function<void(const Peer&)> handle) : handle_(std::move(handle)) {
+    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(listener_, 64), 0);
+    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+    accepting_ = std::thread([this] { Accept(); });
+  }
+  ~Server() {
+    stopping_ = true;
+    accepting_.join();
+    for (auto& thread : threads_) thread.join();
+    close(listener_);
+  }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  std::string Url() const { return "127.0.0.1:" + std::to_string(port_); }
+  int connections() const { return connections_; }
+
+ private:
+  void Accept() {
+    while (!stopping_) {
+      pollfd waiting{listener_, POLLIN, 0};
+      if (poll(&waiting, 1, 20) <= 0) continue;
+      const int fd = accept(listener_, nullptr, nullptr);
+      if (fd < 0) continue;
+      ++connections_;
+      threads_.emplace_back([this, fd] {
+        handle_(Peer(fd, &stopping_));
+        close(fd);
+      });
+    }
+  }
+
+  const std::function<void(const Peer&)> handle_;
+  int listener_ = -1;
+  int port_ = 0;
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> connections_{0};
+  std::thread accepting_;
+  std::vector<std::thread> threads_;
+};
+
+/// Tells the threads of a test that something happened.
+class Event {
+ public:
+  void Set() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    set_ = true;
+    changed_.notify_all();
+  }
+  /// False when it did not happen in a time in which anything that works would have.
+  bool Wait(std::chrono::seconds patience = std::chrono::seconds(60)) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    return changed_.wait_for(lock, patience, [this] { return set_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool set_ = false;
+};
+
+}  // namespace stub

@@ -1,0 +1,2 @@
+/** Where servers are. */
+package triton.client.endpoint;

@@ -1,0 +1,102 @@
+"""`Report`: what `image_client` prints of results, and what it does about failures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from ..client.results import InferResult
+from ..errors import ServerError
+from . import images
+from .image_jobs import Batch, Job
+from .images import ImageError
+from .output import Progress, note
+
+
+class Report:
+    """Prints results as they come, and counts the images.
+
+    Args:
+        as_json: True to print a JSON object per image instead of text.
+        keep_going: True to go on after images that cannot be read or classified.
+        program: the name of the program, for messages.
+    """
+
+    def __init__(self, as_json: bool, keep_going: bool, program: str) -> None:
+        self._json = as_json
+        self._keep_going = keep_going
+        self._program = program
+        self._classified = 0
+        self._failed = 0
+
+    @contextmanager
+    def begin(self, job: Job) -> Iterator[Job]:
+        """Show progress in the block; yields the job without the images that cannot be read."""
+        if self._keep_going:
+            job = replace(job, files=[file for file in job.files if self._is_readable(job, file)])
+        self._job = job
+        with Progress(f"{self._program}: images", len(job.files)) as self._progress:
+            yield job
+
+    def _is_readable(self, job: Job, file: str) -> bool:
+        try:
+            images.read(file, job.model.pixels, job.scaling)
+        except ImageError as error:
+            self._fail(file, error)
+            return False
+        return True
+
+    def show(self, batch: Batch, result: InferResult) -> None:
+        """Print the classes of the images of a request."""
+        files = self._own(batch)
+        if not self._json:
+            print(self._job.report(batch, result))
+        else:
+            rows = self._job.rows(batch, result)
+            for file, row in zip(
+                files, rows, strict=False
+            ):  # those that fill the batch up are last
+                classes = [
+                    {"value": best.value, "index": best.index, "label": best.label} for best in row
+                ]
+                print(json.dumps({"image": file, "request": batch.number, "classes": classes}))
+        self._classified += len(files)
+        self._progress.advance(len(files))
+
+    @contextmanager
+    def failures(self, batch: Batch | None) -> Iterator[None]:
+        """Go on after an error of the server in the block, if that was asked for."""
+        try:
+            yield
+        except ServerError as error:
+            if not self._keep_going or batch is None:
+                raise
+            files = self._own(batch)
+            for file in files:
+                self._fail(file, error)
+            self._progress.advance(len(files))
+
+    def _own(self, batch: Batch) -> tuple[str, ...]:
+        """Return the files of a request without those that fill up the last one."""
+        left = len(self._job.files) - batch.number * self._job.batch_size
+        return batch.files[:left]
+
+    def _fail(self, file: str, error: Exception) -> None:
+        self._failed += 1
+        text = " ".join(str(error).split())
+        if self._json:
+            print(json.dumps({"image": file, "error": text}))
+        else:
+            named = text if file in text else f"{file!r}: {text}"
+            note(f"{self._program}: error: {named}")
+
+    def finish(self) -> int:
+        """Print the end of the output; the exit status."""
+        if self._keep_going:
+            total = self._classified + self._failed
+            note(f"{self._program}: {self._classified} of {total} images classified")
+        if not self._json:
+            print("FAIL" if self._failed else "PASS")
+        return 1 if self._failed else 0

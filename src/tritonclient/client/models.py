@@ -1,0 +1,161 @@
+"""`Model` and `AsyncModel`: handles on a model, which know and check its inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import messages as m
+from .model_spec import ModelSpec
+from .options import CLIENT_DEFAULT, InferOptions, Timeout
+from .requests import TensorLike
+from .results import InferResult
+from .suggestions import MODEL_NAMES, no_attribute
+
+if TYPE_CHECKING:
+    from asyncio import Task
+    from concurrent.futures import Future
+
+    from typing_extensions import Unpack
+
+
+class Model:
+    """A model of a server, called like a function: `model(INPUT0=a, INPUT1=b)["OUTPUT0"]`.
+
+    Attributes:
+        name: the model's name.
+        spec: the model's inputs and outputs, against which a call is checked before it is sent.
+    """
+
+    def __init__(self, client: Any, spec: ModelSpec, cast: bool = False) -> None:
+        self._client = client
+        self._cast = cast
+        self.spec = spec
+        self.name = spec.name
+
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, MODEL_NAMES)
+
+    def __call__(self, /, *only: TensorLike, **inputs: TensorLike) -> InferResult:
+        """Run the model; inputs are given by name, and an only one also without."""
+        if only:
+            inputs = {**self.spec.only_input(only), **inputs}
+        return self.infer(inputs)
+
+    def infer(
+        self,
+        inputs: Mapping[str, TensorLike],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
+    ) -> InferResult:
+        """Run the model; takes the arguments of `Client.infer`.
+
+        Raises:
+            ValueError: an input or output is not the model's; nothing was sent.
+        """
+        result: InferResult = self._client.infer(
+            self.spec.name,
+            self.spec.check(inputs, outputs, self._cast),
+            version=self.spec.version,
+            outputs=outputs,
+            timeout=timeout,
+            **options,
+        )
+        return result
+
+    def submit(
+        self,
+        inputs: Mapping[str, TensorLike],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
+    ) -> Future[InferResult]:
+        """Run the model on another thread; takes the arguments of `Client.infer`."""
+        future: Future[InferResult] = self._client.submit(
+            self.spec.name,
+            self.spec.check(inputs, outputs, self._cast),
+            version=self.spec.version,
+            outputs=outputs,
+            timeout=timeout,
+            **options,
+        )
+        return future
+
+    def __repr__(self) -> str:
+        return f"<Model {self.spec}>"
+
+
+class AsyncModel:
+    """A model of a server: `(await model(INPUT0=a, INPUT1=b))["OUTPUT0"]`.
+
+    Attributes:
+        name: the model's name.
+        spec: the model's inputs and outputs, against which a call is checked before it is sent.
+    """
+
+    def __init__(self, client: Any, spec: ModelSpec, cast: bool = False) -> None:
+        self._client = client
+        self._cast = cast
+        self.spec = spec
+        self.name = spec.name
+
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, MODEL_NAMES)
+
+    async def __call__(self, /, *only: TensorLike, **inputs: TensorLike) -> InferResult:
+        """Run the model; inputs are given by name, and an only one also without."""
+        if only:
+            inputs = {**self.spec.only_input(only), **inputs}
+        return await self.infer(inputs)
+
+    async def infer(
+        self,
+        inputs: Mapping[str, TensorLike],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
+    ) -> InferResult:
+        """Run the model; takes the arguments of `AsyncClient.infer`.
+
+        Raises:
+            ValueError: an input or output is not the model's; nothing was sent.
+        """
+        result: InferResult = await self._client.infer(
+            self.spec.name,
+            self.spec.check(inputs, outputs, self._cast),
+            version=self.spec.version,
+            outputs=outputs,
+            timeout=timeout,
+            **options,
+        )
+        return result
+
+    def submit(
+        self,
+        inputs: Mapping[str, TensorLike],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[InferOptions],
+    ) -> Task[InferResult]:
+        """Run the model in a task; takes the arguments of `AsyncClient.infer`."""
+        task: Task[InferResult] = self._client.submit(
+            self.spec.name,
+            self.spec.check(inputs, outputs, self._cast),
+            version=self.spec.version,
+            outputs=outputs,
+            timeout=timeout,
+            **options,
+        )
+        return task
+
+    def __repr__(self) -> str:
+        return f"<AsyncModel {self.spec}>"

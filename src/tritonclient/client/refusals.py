@@ -1,0 +1,215 @@
+"""What to do about a failed call: the hints that the modern clients add to errors.
+
+A hint stands behind the server's own text, which stays whole. Where the names of models or tensors
+help, the server is asked for them: once, and within the time that the call has left.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any
+
+from ..errors import (
+    ConnectionFailed,
+    InferenceServerException,
+    PermissionDenied,
+    ProtocolError,
+    ServerError,
+    Unauthenticated,
+)
+from ..messages import GetModelMetadata, GetRepositoryIndex, ModelIndex, Request, TensorMetadata
+from .model_spec import list_tensors, numpy_name
+from .suggestions import meant
+
+#: Seconds that a question may take when the call has no deadline, or much time left.
+_MAX_SECONDS = 5.0
+_MAX_REMEMBERED = 64
+_MAX_NAMES = 8
+
+_UNKNOWN_MODEL = re.compile(
+    r"unknown model|model .*(not found|not exist|not find)|no available versions|no such model|"
+    r"failed to poll from model repository|not loaded",
+    re.IGNORECASE | re.DOTALL,
+)
+_UNKNOWN_TENSOR = re.compile(r"unexpected inference (input|output) '([^']*)'")
+_MISSING_INPUT = re.compile(r"expected \d+ inputs? but got \d+|missing input", re.IGNORECASE)
+#: How a port with TLS takes what is not TLS.
+_HUNG_UP = re.compile("without an answer|onnection reset")
+_WRONG_DATATYPE = re.compile(r"data-type is '(\w+)', but .* expects '(\w+)'")
+
+#: Texts of errors, and what to do about them.
+_CURES = (
+    (
+        ServerError,
+        re.compile("decoupled transaction policy"),
+        "its responses come on a stream: client.stream(model, inputs), with a grpc:// url",
+    ),
+    (
+        ServerError,
+        re.compile(r"batch-size must be <= \d+"),
+        "the first dimension is the batch: send fewer rows at a time, or raise max_batch_size in "
+        "the model's config.pbtxt",
+    ),
+    (
+        ServerError,
+        re.compile("has no shape but model requires batch dimension"),
+        "give an array whose first dimension is the batch, such as [[value]]",
+    ),
+    (
+        ServerError,
+        re.compile(r"unexpected shape for input"),
+        "the first dimension of a model that batches is the batch: array[None] adds it",
+    ),
+    (
+        ServerError,
+        re.compile(r"got 0\b.*|byte size mismatch.*\b0 "),
+        "an input without elements is refused; send at least one row",
+    ),
+    (
+        ConnectionFailed,
+        re.compile(
+            "unable to get local issuer|self.signed certificate|unable to get issuer|"
+            "unable to verify the first"
+        ),
+        "if you trust the server's authority: tls=TLS(ca_file='ca.pem')",
+    ),
+    (
+        ConnectionFailed,
+        re.compile("ostname mismatch|IP address mismatch|certificate is not valid for"),
+        "the name that the certificate is for: tls=TLS(server_name='...')",
+    ),
+    (
+        ConnectionFailed,
+        re.compile("Name or service not known|nodename nor servname|name resolution|getaddrinfo"),
+        "check the host in the url; does it resolve on this machine?",
+    ),
+    (
+        ConnectionFailed,
+        re.compile("No such file or directory"),
+        "is the server running, and does it listen on this socket?",
+    ),
+    (
+        ConnectionFailed,
+        re.compile("Connection refused|Connect call failed"),
+        "is the server running there? Triton's ports are 8000 for HTTP and 8001 for gRPC",
+    ),
+)
+
+Explanation = Generator[tuple[Request[Any], float], Any, None]
+
+
+def explain(
+    error: InferenceServerException, seconds: float | None, remembered: dict[Any, str]
+) -> Explanation:
+    """Set an error's hint.
+
+    Args:
+        seconds: what the call has left; None for no limit.
+        remembered: hints of earlier errors, so that the server is not asked again and again.
+    """
+    error.hint = _without_asking(error)
+    if error.hint or not isinstance(error, ServerError) or not error.model:
+        return
+    text = str(error.message())
+    key = (error.model, text[:200])
+    if key in remembered:
+        error.hint = remembered[key]
+        return
+    question = _question(error, text)
+    seconds = _MAX_SECONDS if seconds is None else min(seconds, _MAX_SECONDS)
+    if question is None or seconds <= 0:
+        return
+    try:
+        answer = yield question, seconds
+    except InferenceServerException:
+        answer = None  # such servers have no index, or can't be asked now
+    if answer is not None:
+        tensors = isinstance(question, GetModelMetadata)
+        error.hint = _of_tensors(text, answer) if tensors else of_models(error.model, answer)
+    if len(remembered) >= _MAX_REMEMBERED:
+        remembered.clear()
+    remembered[key] = error.hint
+
+
+def _without_asking(error: InferenceServerException) -> str:
+    text = str(error.message())
+    for kind, pattern, cure in _CURES:
+        if isinstance(error, kind) and pattern.search(text):
+            return cure
+    if isinstance(error, Unauthenticated):
+        return 'credentials are given as headers={"authorization": "Bearer ..."}'
+    if isinstance(error, PermissionDenied):
+        return 'check what headers={"authorization": ...} may do on this server'
+    if isinstance(error, ConnectionFailed):
+        return _of_connection(error, text)
+    if isinstance(error, ProtocolError):
+        return _of_page(error)
+    if isinstance(error, ServerError) and (found := _WRONG_DATATYPE.search(text)):
+        return cast_hint(found[2])
+    return ""
+
+
+def cast_hint(datatype: str) -> str:
+    """Return how an array becomes one of a datatype."""
+    if datatype == "BYTES":
+        return "BYTES are sent from arrays of str or bytes: array.astype(object)"
+    name = numpy_name(datatype)
+    return f"array.astype({name}) converts it; client.model(name, cast=True) does so for each call"
+
+
+def _of_connection(error: ConnectionFailed, text: str) -> str:
+    if error.endpoint.startswith("http://") and _HUNG_UP.search(text):
+        return "is this a port with TLS? Then the url begins with https://"
+    return ""
+
+
+def _of_page(error: InferenceServerException) -> str:
+    """Return how an answer begins that is not the protocol's."""
+    body = error.debug_details()
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        body = bytes(body[:200]).decode("utf-8", "replace")
+    if not isinstance(body, str) or not body.strip():
+        return ""
+    begin = " ".join(body[:200].split())[:60]
+    return f"it begins with {begin!r}; is this the url of an inference server?"
+
+
+def _question(error: ServerError, text: str) -> Request[Any] | None:
+    """Return what to ask the server for a hint."""
+    if _UNKNOWN_TENSOR.search(text) or _MISSING_INPUT.search(text):
+        return GetModelMetadata(error.model)
+    if _UNKNOWN_MODEL.search(text):
+        return GetRepositoryIndex()
+    return None
+
+
+def of_models(model: str, index: Iterable[ModelIndex]) -> str:
+    """Return which model was meant, or why it is not there."""
+    known = {each.name: each for each in index}
+    found = known.get(model)
+    if found is not None:
+        if found.state == "READY":
+            return ""
+        why = f": {found.reason}" if found.reason else ""
+        state = found.state or "not loaded"
+        return f"the repository has it, but it is {state}{why}; client.load_model({model!r})"
+    close = meant(model, known)
+    return f"the server has no model {model!r}{close or _names(known)}"
+
+
+def _names(known: Mapping[str, Any]) -> str:
+    if not known:
+        return "; its repository is empty"
+    names = ", ".join(map(repr, sorted(known)[:_MAX_NAMES]))
+    more = len(known) - _MAX_NAMES
+    return f"; its models are {names}{f' and {more} others' if more > 0 else ''}"
+
+
+def _of_tensors(text: str, metadata: Any) -> str:
+    found = _UNKNOWN_TENSOR.search(text)
+    kind = found[1] if found else "input"
+    described: Iterable[TensorMetadata] = getattr(metadata, f"{kind}s")
+    tensors = {tensor.name: tensor for tensor in described}
+    hint = meant(found[2], tensors).removeprefix("; ") if found else ""
+    return f"{hint}{' ' if hint else ''}its {kind}s are {list_tensors(tensors)}"

@@ -1,0 +1,103 @@
+"""Checks of what goes along with the tensors of a request: names, outputs and parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..messages import RESERVED_PARAMETERS, RESERVED_PREFIX, Parameter, RequestedOutput
+
+
+def check_texts(**arguments: Any) -> None:
+    """Raise TypeError for an argument that is not str."""
+    for name, value in arguments.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is {value!r:.60}, expected str")
+
+
+def requested_outputs(
+    outputs: Sequence[str | RequestedOutput], binary: bool
+) -> tuple[RequestedOutput, ...]:
+    """Return the outputs to ask for.
+
+    Raises:
+        TypeError, ValueError: they are neither names nor `RequestedOutput` objects.
+    """
+    if isinstance(outputs, str) or not isinstance(outputs, Iterable):
+        raise TypeError(
+            f"outputs is {outputs!r:.60}, expected a sequence of names, such as ['OUTPUT']"
+        )
+    requested = []
+    for output in outputs:
+        if isinstance(output, str):
+            output = RequestedOutput(output, binary=binary)
+        elif not isinstance(output, RequestedOutput):
+            raise TypeError(
+                f"outputs holds {output!r:.60}, expected names or RequestedOutput objects"
+            )
+        check_texts(output=output.name)
+        if type(output.classes) is not int or output.classes < 0:
+            raise ValueError(
+                f"classes of output {output.name!r} is {output.classes!r:.60}, "
+                "expected a number from 0"
+            )
+        requested.append(output)
+    return tuple(requested)
+
+
+def request_parameters(
+    custom: Mapping[str, Parameter] | None,
+    sequence_id: int | str,
+    sequence_start: bool,
+    sequence_end: bool,
+    priority: int,
+    server_timeout: float | None,
+) -> dict[str, Parameter]:
+    """Return a request's parameters: those with arguments of their own, and the caller's.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    parameters: dict[str, Parameter] = {}
+    for name, flag in (("sequence_start", sequence_start), ("sequence_end", sequence_end)):
+        if not isinstance(flag, (bool, np.bool_)):
+            raise TypeError(f"{name} is {flag!r:.60}, expected True or False")
+    if sequence_id:
+        if isinstance(sequence_id, bool) or not isinstance(sequence_id, (int, str)):
+            raise TypeError(f"sequence_id is {sequence_id!r:.60}, expected int or str")
+        if isinstance(sequence_id, int) and sequence_id < 0:
+            raise ValueError(f"sequence_id is {sequence_id}, expected a number from 0")
+        parameters["sequence_id"] = sequence_id
+        parameters["sequence_start"] = bool(sequence_start)
+        parameters["sequence_end"] = bool(sequence_end)
+    elif sequence_start or sequence_end:
+        raise ValueError("sequence_start and sequence_end need a sequence_id")
+    if priority:
+        if isinstance(priority, bool) or not isinstance(priority, int) or priority < 0:
+            raise ValueError(f"priority is {priority!r:.60}, expected a number from 0")
+        parameters["priority"] = priority
+    if server_timeout is not None:
+        if not isinstance(server_timeout, (int, float)) or not 0 <= server_timeout < 2**43:
+            raise ValueError(f"server_timeout is {server_timeout!r:.60}, expected seconds from 0")
+        parameters["timeout"] = round(server_timeout * 1e6)
+    if custom is not None and not isinstance(custom, Mapping):
+        raise TypeError(f"parameters is {type(custom).__name__}, expected a mapping")
+    for name, value in (custom or {}).items():
+        _check_parameter(name, value)
+        parameters[name] = value
+    return parameters
+
+
+def _check_parameter(name: str, value: Parameter) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"parameters has the key {name!r:.60}, expected str")
+    if name in RESERVED_PARAMETERS or name.startswith(RESERVED_PREFIX):
+        raise ValueError(f"parameter {name!r} is reserved and can't be given in parameters")
+    if not isinstance(value, (bool, int, float, str)):
+        kind = type(value).__name__  # the value may be secret
+        raise TypeError(f"parameter {name!r} is {kind}, expected bool, int, float or str")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"parameter {name!r} is {value}, which has no JSON form")

@@ -1,0 +1,140 @@
+"""Names that were meant: close ones, and those that the official client has for the same thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+#: Arguments of the official client, of HTTP libraries and of common habit, and what to use here.
+_ARGUMENTS: Mapping[str, str] = {
+    "model_name": "model, the first argument",
+    "model_version": "version",
+    "request_id": "id",
+    "client_timeout": "timeout, in seconds",
+    "query_params": "query",
+    "request_compression_algorithm": "request_compression",
+    "response_compression_algorithm": "response_compression",
+    "compression_algorithm": "request_compression",
+    "callback": "submit(...).add_done_callback(callback), or stream(...)",
+    "enable_empty_final_response": "empty_final_response",
+    "class_count": "classes",
+    "binary_data": "binary",
+    "network_timeout": "timeout, in seconds",
+    "connection_timeout": "timeout, in seconds",
+    "conn_timeout": "timeout, in seconds",
+    "stream_timeout": "timeout, in seconds",
+    "concurrency": "max_connections",
+    "conn_limit": "max_connections",
+    "max_greenlets": "workers",
+    "ssl": "an https:// or grpcs:// url",
+    "ssl_options": "tls=TLS(...)",
+    "ssl_context": "tls",
+    "ssl_context_factory": "tls, with an ssl.SSLContext",
+    "insecure": "tls=TLS(verify=False)",
+    "verify": "tls=TLS(ca_file=...), or tls=TLS(verify=False) in tests",
+    "verify_ssl": "tls=TLS(ca_file=...), or tls=TLS(verify=False) in tests",
+    "cert": "tls=TLS(cert_file=..., key_file=...)",
+    "root_certificates": "tls=TLS(ca_file=...)",
+    "private_key": "tls=TLS(cert_file=..., key_file=...)",
+    "certificate_chain": "tls=TLS(cert_file=..., key_file=...)",
+    "creds": "grpcio=Grpcio(credentials=...)",
+    "channel_args": "grpcio=Grpcio(options=...)",
+    "keepalive_options": "keep_alive=KeepAlive(...)",
+    "verbose": "logging.getLogger('tritonclient').setLevel('DEBUG')",
+    "auth": 'headers={"authorization": ...}',
+    "token": 'headers={"authorization": "Bearer ..."}',
+    "api_key": 'headers={"authorization": "Bearer ..."}',
+    "metadata": "headers",
+    "host": "url, the first argument",
+}
+
+#: Methods of the official clients, and what to use here.
+CLIENT_NAMES: Mapping[str, str] = {
+    "get_server_metadata": "server_metadata",
+    "get_model_metadata": "model_metadata",
+    "get_model_config": "model_config",
+    "get_model_repository_index": "repository_index",
+    "get_inference_statistics": "statistics",
+    "get_trace_settings": "trace_settings",
+    "get_log_settings": "log_settings",
+    "get_system_shared_memory_status": "system_shared_memory_status",
+    "get_cuda_shared_memory_status": "cuda_shared_memory_status",
+    "async_infer": "submit, or AsyncClient",
+    "infer_async": "submit, or AsyncClient",
+    "stream_infer": "stream",
+    "start_stream": "open_stream",
+    "async_stream_infer": "stream",
+    "stop_stream": "the end of `with client.open_stream() as stream`",
+    "generate_request_body": "prepare",
+    "parse_response_body": "infer_prepared",
+    "register_plugin": "the argument headers",
+    "unregister_plugin": "the argument headers",
+    "plugin": "the argument headers",
+    "predict": "infer",
+    "infer_batch": "infer, or model(name)",
+    "infer_sample": "infer, or model(name)",
+    "get": "ask",
+    "post": "ask",
+    "aclose": "close",
+}
+
+#: Methods of the official client's InferResult, and what to use here.
+RESULT_NAMES: Mapping[str, str] = {
+    "as_numpy": "result[name]",
+    "get_output": "result.output(name)",
+    "get_response": "result.parameters, result.output(name)",
+    "outputs": "dict(result)",
+    "request_id": "result.id",
+    "is_final_response": "result.final",
+    "as_classification": "result.classes(name)",
+    "numpy": "result[name]",
+}
+
+#: What people ask of a handle on a model.
+MODEL_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("predict", "infer_batch", "infer_sample", "run", "forward"), "infer"),
+    "async_infer": "submit",
+    "inputs": "spec.inputs",
+    "outputs": "spec.outputs",
+    "metadata": "spec",
+    "version": "spec.version",
+    "config": "client.model_config(name)",
+    "get_metadata": "spec",
+}
+
+
+def close_name(name: str, names: Iterable[str]) -> str:
+    """Return the one of some names that this one is closest to, or ""."""
+    from difflib import get_close_matches  # only errors need it
+
+    by_lower = {each.lower(): each for each in names}
+    close = get_close_matches(name.lower()[:100], by_lower, 1)
+    return by_lower[close[0]] if close else ""
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the closest of some names, or ""."""
+    close = close_name(name, names)
+    return f"; did you mean {close!r}?" if close else ""
+
+
+def unknown_argument(name: str, known: Iterable[str]) -> TypeError:
+    """Return the error for a keyword argument that there is not."""
+    known = sorted(known)
+    here = _ARGUMENTS.get(name, "")
+    hint = f"; here it is {here}" if here else meant(name, known)
+    return TypeError(f"{name!r} is not an argument{hint}; expected {', '.join(known)}")
+
+
+def no_attribute(owner: object, name: str, renamed: Mapping[str, str]) -> AttributeError:
+    """Return the error for an attribute that an object does not have.
+
+    Args:
+        renamed: names of the official client, and what to use here.
+    """
+    kind = type(owner).__name__
+    hint = ""
+    if name in renamed:
+        hint = f"; here it is {renamed[name]}"
+    elif not name.startswith("_"):  # those are asked for by programs, not by people
+        hint = meant(name, [each for each in dir(type(owner)) if each[0] != "_"])
+    return AttributeError(f"{kind!r} object has no attribute {name!r}{hint}")

@@ -1,0 +1,1 @@
+"""What is sent: tensors, files, sequences, and requests made of them."""

@@ -1,0 +1,1 @@
+"""How it is sent: worker processes, pacing, and what they count."""

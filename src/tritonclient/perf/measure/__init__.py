@@ -1,0 +1,1 @@
+"""What is measured: windows, stability, search, and the statistics of servers."""

@@ -1,0 +1,1 @@
+"""What is written: console report, CSV, profile export, summary, HTML."""

@@ -1,0 +1,1 @@
+"""Whom it is sent to: one module for each kind of service."""

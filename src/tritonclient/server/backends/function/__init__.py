@@ -1,0 +1,1 @@
+"""The function backend: models that are Python functions of this process."""

@@ -1,0 +1,113 @@
+"""Clients of a server in this process, without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..client.aio import AsyncClient
+from ..client.blocking import Client
+from ..client.infer_calls import InferCalls
+from ..codec import rest
+from ..errors import DeadlineExceeded, InferenceServerException
+from ..messages import Request
+from ..transport.call import NO_OPTIONS, Options
+from ..transport.errors import locate
+
+T = TypeVar("T")
+#: Answers any request, as `Server.handle` does.
+Handle = Callable[[Request[Any]], Any]
+
+_URL = "http://in-process"
+
+
+class _Call:
+    """A request that is encoded when it is sent."""
+
+    #: So large that nothing of it is kept for later calls.
+    head_size = 1 << 62
+
+    def __init__(self, request: Request[Any]) -> None:
+        self.request = request
+
+    def without_data(self, request: Request[Any]) -> _Call:
+        return self
+
+
+class _LocalTransport:
+    """Encodes requests and responses as HTTP does, and passes them to a function."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def prepare(self, request: Request[Any], options: Options = NO_OPTIONS) -> _Call:
+        rest.encode_request(request)  # raises what can't be sent
+        return _Call(request)
+
+    def send(self, call: _Call, timeout: float | None = None) -> Any:
+        begin = time.monotonic()
+        try:
+            answer = self._exchange(call.request)
+            if timeout is not None and time.monotonic() - begin > timeout:
+                raise DeadlineExceeded(f"the answer took longer than the timeout of {timeout} s")
+        except InferenceServerException as error:
+            locate(error, _URL, call.request)
+            raise
+        return answer
+
+    def _exchange(self, request: Request[T]) -> Any:
+        sent = rest.encode_request(request)
+        headers = {name.lower(): value for name, value in sent.headers.items()}
+        body = bytearray().join(sent.body)
+        received = rest.decode_request(sent._replace(headers=headers, body=(body,)))
+        response = rest.encode_response(received, self._handle(received))
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        body = bytearray().join(response.body)
+        return rest.decode_response(request, response._replace(headers=headers, body=(body,)))
+
+    def close(self) -> None:
+        """There are no connections."""
+
+    abort = close
+
+
+class _AsyncLocalTransport(_LocalTransport):
+    async def send(self, call: _Call, timeout: float | None = None) -> Any:
+        return await asyncio.to_thread(super().send, call, timeout)
+
+    async def close(self) -> None:  # type: ignore[override]
+        """There are no connections."""
+
+    abort = close  # type: ignore[assignment]
+
+
+class LocalClient(Client):
+    """A `Client` whose requests go to a function in this process, without sockets.
+
+    Args:
+        handle: answers a request, such as `Server.handle`.
+        options: those of `Client`.
+    """
+
+    def __init__(self, handle: Handle, **options: Any) -> None:
+        super().__init__(_URL, **options)
+        transport: Any = _LocalTransport(handle)
+        self._transport = transport
+        self._calls = InferCalls(transport.prepare)
+
+
+class LocalAsyncClient(AsyncClient):
+    """An `AsyncClient` whose requests go to a function in this process, without sockets.
+
+    Args:
+        handle: answers a request, such as `Server.handle`; called on a thread.
+        options: those of `AsyncClient`.
+    """
+
+    def __init__(self, handle: Handle, **options: Any) -> None:
+        super().__init__(_URL, **options)
+        transport: Any = _AsyncLocalTransport(handle)
+        self._transport = transport
+        self._calls = InferCalls(transport.prepare)

@@ -1,0 +1,39 @@
+"""`infer_result`: the result of a call, made from arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..client.requests import TensorLike, make_input
+from ..client.results import InferResult
+from ..messages import InferResponse, Parameter
+
+
+def infer_result(
+    outputs: Mapping[str, TensorLike],
+    *,
+    model: str = "model",
+    version: str = "1",
+    id: str = "",
+    parameters: Mapping[str, Parameter] | None = None,
+) -> InferResult:
+    """Return the result that a client would return for these outputs.
+
+    Args:
+        outputs: by name an array, a list, or a `tritonclient.Tensor` to state the datatype.
+        model, version, id: what the result says of the model and the request.
+        parameters: those of the response.
+
+    Raises:
+        TypeError, ValueError: an output makes no tensor; the message names it.
+    """
+    if not isinstance(outputs, Mapping):
+        raise TypeError(
+            f"outputs is {type(outputs).__name__}, expected a mapping of names to arrays"
+        )
+    tensors = tuple(make_input(name, value) for name, value in outputs.items())
+    # A copy, as a result owns its memory.
+    owned = tuple(
+        each if each.data is None else each._replace(data=bytearray(each.data)) for each in tensors
+    )
+    return InferResult(InferResponse(model, version, id, dict(parameters or {}), owned))

@@ -1,0 +1,214 @@
+"""`tritonclient models`, `health`, `load`, `unload`, `config` and `completion`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tritonclient as tc
+from tests.server.conftest import MODELS
+from tritonclient.cli import main, output
+from tritonclient.cli.arguments import server_url
+from tritonclient.extras import PACKAGES
+from tritonclient.testing import FaultServer
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FaultServer]:
+    with FaultServer(
+        MODELS,
+        models={"double": lambda X: {"Y": 2 * X}},
+        model_control_mode="explicit",
+        load_models=["simple"],
+        forwarded_headers="x-user",
+    ) as server:
+        yield server
+
+
+@pytest.fixture(params=["http", "grpc", "host:port"])
+def url(request: pytest.FixtureRequest, server: FaultServer) -> str:
+    urls = {"http": server.http_url, "grpc": server.grpc_url, "host:port": server.http_address}
+    return urls[request.param]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = main(arguments)
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_models(url: str, server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:
+    with tc.Client(server.http_url) as client:
+        client.infer("double", {"X": np.ones(2, np.float32)})
+        count = client.statistics("double")[0].inference_count
+    status, out, _ = run(capsys, "models", "-u", url)
+    assert status == 0
+    assert re.search(rf"\| double +\| 1 +\| READY +\| X FP32 \[-1\] .*\| {count} +\|", out)
+    assert re.search(r"\| +\| +\| +\| INPUT1 INT32 \[-1, 16\] \| OUTPUT1 INT32", out)
+    assert re.search(r"\| echo +\| - +\| not loaded \|", out)
+    status, out, _ = run(capsys, "models", "double", "-u", url)
+    assert "input: X FP32 [-1]" in out
+    assert f"inferences: {count} in {count} executions" in out
+    assert re.search(rf"success: {count}, \d+\.\d+ ms each", out)
+    _, out, _ = run(capsys, "models", "simple", "-u", url, "--json")
+    (found,) = json.loads(out)
+    assert (found["name"], found["state"], found["max_batch_size"]) == ("simple", "READY", 8)
+    assert found["inputs"][0] == {"name": "INPUT0", "datatype": "INT32", "shape": [-1, 16]}
+    assert found["statistics"]["execution_count"] == 0
+
+
+def test_health(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "health", "-u", url)[:2] == (0, "server live: yes\nserver ready: yes\n")
+    assert run(capsys, "health", "simple", "--wait=60", "-u", url)[0] == 0
+    status, out, _ = run(capsys, "health", "nope", "-u", url, "--json")
+    assert status == 1
+    assert json.loads(out) == {"url": server_url(url), "live": True, "ready": True, "model": False}
+    status, out, _ = run(capsys, "health", "-u", "localhost:1")
+    assert (status, out) == (1, "server live: no\nserver ready: no\n")
+
+
+def test_load_unload_and_config(
+    url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(capsys, "load", "digits", "-u", url) == (0, "loaded digits\n", "")
+    _, out, _ = run(capsys, "config", "digits", "-u", url)
+    assert json.loads(out)["name"] == "digits"
+    assert len(out.splitlines()) > 10
+    config = json.dumps({"backend": "onnxruntime", "max_batch_size": 3})
+    (tmp_path / "config.json").write_text(config)
+    for given in (config, str(tmp_path / "config.json")):
+        file = f"1/model.onnx={MODELS / 'digits' / '1' / 'model.onnx'}"
+        assert run(capsys, "load", "own", "--config", given, "--file", file, "-u", url)[0] == 0
+        _, out, _ = run(capsys, "config", "own", "--json", "-u", url)
+        assert (json.loads(out)["max_batch_size"], out.count("\n")) == (3, 1)
+        _, out, _ = run(capsys, "unload", "own", "--json", "-u", url)
+        assert json.loads(out) == {"model": "own", "state": "unloaded"}
+    assert run(capsys, "unload", "digits", "-u", url)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["load", "nope"], "failed to load 'nope'"),
+        (["config", "nope"], "'nope' is not found"),
+        (["models", "nope"], "'nope' is not found"),
+        (["load", "simple", "--config", "missing.json"], r"No such file .*missing\.json"),
+        (["load", "simple", "--file", "1/model.onnx=missing"], "No such file .*missing"),
+        (["models", "--ca-file", "missing.pem"], "tls is given, but url"),
+    ],
+)
+def test_errors_end_with_status_1(
+    server: FaultServer, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run(capsys, *arguments, "-u", server.http_url)
+    assert (status, out) == (1, "")
+    assert re.match(f"error: .*{message}", err)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["models", "--timeout", "0"],
+        ["health", "--wait", "x"],
+        ["models", "-H", "novalue"],
+        ["load"],
+        ["load", "a", "--file", "nofile"],
+        ["models", "-u", ""],
+        ["completion", "fish"],
+    ],
+)
+def test_mistakes_in_the_command_line_end_with_status_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+def test_headers_and_timeout(server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.delay_next("double", 30, request=tc.messages.LoadModel)
+    status, _, err = run(capsys, "load", "double", "-u", server.grpc_url, "--timeout", "0.2")
+    assert status == 1
+    assert "deadline" in err.lower()
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("localhost:8000", "http://localhost:8000"),
+        ("localhost:8001", "grpc://localhost:8001"),
+        ("[::1]:9000/base", "http://[::1]:9000/base"),
+        ("grpcs://a:1", "grpcs://a:1"),
+        ("unix:/a", "unix:/a"),
+        ("grpc+unix:/a", "grpc+unix:/a"),
+    ],
+)
+def test_urls(given: str, url: str) -> None:
+    assert server_url(given) == url
+    with pytest.raises(argparse.ArgumentTypeError):
+        server_url("")
+
+
+def test_completion(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for shell in ("bash", "zsh", "tcsh"):
+        status, out, _ = run(capsys, "completion", shell)
+        assert status == 0
+        assert "unload" in out
+    _, out, _ = run(capsys, "completion", "bash")
+    script = tmp_path / "complete.bash"
+    code = """
+COMP_WORDS=(tritonclient mod); COMP_CWORD=1; COMP_LINE='tritonclient mod'
+_shtab_tritonclient 2>/dev/null; echo "${COMPREPLY[@]}"
+"""
+    script.write_text(out + code)
+    done = subprocess.run(["bash", str(script)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["models"]
+
+
+def test_completion_names_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "shtab", None)
+    status, _, err = run(capsys, "completion", "bash")
+    assert status == 1
+    assert f"pip install {' '.join(PACKAGES['cli'])}" in err
+
+
+def test_progress_says_nothing_of_short_work(capsys: pytest.CaptureFixture[str]) -> None:
+    with output.Progress("reading", 2) as progress:
+        progress.advance(2)
+    with output.waiting("loading"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_of_long_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "QUIET", 0.0)
+    with output.Progress("reading", 3) as progress:
+        progress.advance()
+    assert re.fullmatch(r"reading: 1 of 3, about \d+ s left\n", capsys.readouterr().err)
+    told: Any = __import__("threading").Event()
+    monkeypatch.setattr(output, "note", lambda text: told.set())
+    with output.waiting("loading"):
+        assert told.wait(60)
+
+
+def test_a_table_with_cells_of_several_lines() -> None:
+    drawn = output.table([("A", "B"), ("1\n2", "x"), ("", "y")])
+    assert drawn.splitlines() == [
+        "+---+---+",
+        "| A | B |",
+        "+---+---+",
+        "| 1 | x |",
+        "| 2 |   |",
+        "|   | y |",
+        "+---+---+",
+    ]

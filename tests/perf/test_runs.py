@@ -1,0 +1,495 @@
+"""Whole runs against a sink: what the report says is what the server saw."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+
+import jsonschema
+import pytest
+
+from tests.perf import running
+from tests.support.waiting import eventually
+from tritonclient import cli
+from tritonclient.perf.report.summary import schema
+
+PROTOCOLS = pytest.mark.parametrize("protocol", ["http", "grpc"])
+QUICK = ("-p", "200", "-s", "100000")
+
+
+def at(sink, protocol="http"):
+    url = sink.http if protocol == "http" else sink.grpc
+    return ("-m", "sink", "-i", protocol, "-u", url)
+
+
+@PROTOCOLS
+def test_the_first_measurement(sink, protocol):
+    report = running.run(*at(sink, protocol), *QUICK)
+    assert report.code == 0, report.err
+    assert report.out.startswith("*** Measurement Settings ***\n  Batch size: 1\n")
+    count, rate = report.number("Request count"), report.number("Throughput")
+    assert count > 0
+    assert rate == pytest.approx(count / 0.72, rel=0.5)
+    assert report.number("p50 latency") <= report.number("p99 latency")
+    assert f"Avg {'HTTP' if protocol == 'http' else 'gRPC'} time: " in report.out
+    last = report.out.splitlines()[-1]
+    assert last.startswith("Concurrency: 1, throughput: ")
+    # The server's side: its counts are the client's but for those at the edges.
+    assert report.number("Inference count") == pytest.approx(count, abs=0.02 * count + 10)
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("extra", [(), ("-a",), ("--request-rate-range", "3"), ("--streaming",)])
+@pytest.mark.parametrize("count", [3, 50])
+def test_request_counts_are_exact(sink, protocol, extra, count):
+    if extra == ("--streaming",) and protocol == "http":
+        pytest.skip("streams need gRPC")
+    before = sink.count()
+    load = () if "--request-rate-range" in extra else ("--concurrency-range", "3")
+    if "--request-rate-range" in extra and count > 3:
+        extra = ("--request-rate-range", "50")
+    report = running.run(*at(sink, protocol), "--request-count", str(count), *load, *extra)
+    assert report.code == 0, report.err
+    assert report.number("Request count") == sink.count() - before == count
+
+
+def test_the_throughput_of_a_count_is_that_of_its_time(sink):
+    sink.control(delay=0.02)
+    report = running.run(*at(sink), "--request-count", "20")
+    mean = report.number("Avg latency")
+    assert mean > 20_000
+    assert report.number("Throughput") == pytest.approx(1e6 / mean, rel=0.25)
+
+
+def test_warm_up_requests_are_not_counted(sink):
+    before = sink.count()
+    report = running.run(*at(sink), "--request-count", "20", "--warmup-request-count", "7")
+    assert report.number("Request count") == 20
+    assert sink.count() - before == 27
+
+
+def test_concurrency_is_what_was_asked_for(sink):
+    sink.control(delay=0.1)
+    before = sink.connections()
+    report = running.run(*at(sink), *QUICK, "--concurrency-range", "5", "-p", "500")
+    assert report.number("Throughput") == pytest.approx(50, rel=0.4)
+    # One more for metadata, and one for each look at the counts.
+    assert sink.connections() - before <= 5 + 3
+
+
+def test_lower_concurrency_takes_effect_in_sync_mode(sink):
+    """The official tool's threads never leave their loop, so its binary search is wrong."""
+    sink.control(delay=0.05)
+    report = running.run(
+        *at(sink), *QUICK, "--binary-search", "--concurrency-range", "1:16:4", "-l", "45", "-v",
+    )  # fmt: skip
+    assert "Measured latency went over the set limit" in report.err
+    report = running.run(
+        *at(sink), *QUICK, "--binary-search", "--concurrency-range", "1:9:8", "-l", "5000", "-v",
+        "-r", "3",
+    )  # fmt: skip
+    low, high = report.numbers("    Throughput")
+    assert high / low == pytest.approx(9, rel=0.4)
+
+
+def test_a_rate_is_kept_and_lag_is_told(sink):
+    report = running.run(*at(sink), "-p", "1000", "-s", "100000", "--request-rate-range", "200")
+    assert report.number("Throughput") == pytest.approx(200, rel=0.05)
+    for label in ("Avg", "p50", "p90", "p95", "p99"):
+        twin = report.number(f"{label} scheduled latency")
+        assert twin >= report.number(f"{label} latency")
+    assert "Schedule lag: p50" in report.out
+    arrivals = sink.arrivals()[-300:]
+    gaps = [later - earlier for earlier, later in pairwise(arrivals)]
+    assert sorted(gaps)[len(gaps) // 2] == pytest.approx(5e6, rel=0.2)
+
+
+def test_a_stall_shows_in_scheduled_latencies(sink):
+    sink.control(stall_at=sink.count() + 250, stall=1.0)
+    report = running.run(
+        *at(sink), "-p", "1000", "-s", "1e9", "-r", "3", "--request-rate-range", "200"
+    )
+    assert 300_000 < report.number("p90 scheduled latency") < 1_000_000
+    assert report.number("p90 latency") < 100_000
+
+
+@PROTOCOLS
+def test_errors_are_data(sink, protocol):
+    sink.control(fail_every=10)
+    report = running.run(*at(sink, protocol), "--request-count", "100")
+    assert report.code == 4
+    assert report.number("Request count") == 90
+    assert "    Errors: 10 (10.00%)" in report.out
+    assert "such as: the sink refuses" in report.out
+    sink.control(fail_every=10)
+    report = running.run(*at(sink, protocol), "--request-count", "100", "--max-error-rate", "20")
+    assert report.code == 0
+
+
+def test_a_burst_of_errors_ends_nothing(sink):
+    count = sink.count()
+    sink.control(fail_from=count + 20, fail_to=count + 30)
+    report = running.run(*at(sink), "--request-count", "200", "--concurrency-range", "4")
+    assert report.number("Request count") == 190
+
+
+@PROTOCOLS
+def test_connections_that_the_server_closes_are_made_again(sink, protocol):
+    sink.control(close_every=10)
+    report = running.run(*at(sink, protocol), "--request-count", "100", "--max-error-rate", "100")
+    assert report.code == 0, report.out + report.err
+    assert report.number("Request count") >= 85
+
+
+@PROTOCOLS
+def test_a_killed_server_ends_the_run_with_a_report(own_sink, protocol):
+    own_sink.control(exit_at=150)
+    begun = time.monotonic()
+    report = running.run(*at(own_sink, protocol), "-p", "500", "--request-rate-range", "200")
+    assert time.monotonic() - begun < 60
+    assert report.code == 4
+    assert report.number("Request count") == pytest.approx(149, abs=2)
+    assert "connection refused: " in report.out
+
+
+def test_nothing_measured(sink):
+    sink.control(delay=30)
+    report = running.run(*at(sink), *QUICK, "-r", "3")
+    assert report.code == 3
+    assert "Please use a larger time window." in report.err
+
+
+def test_a_timeout_is_an_error(sink):
+    sink.control(delay=30)
+    report = running.run(*at(sink), "--request-count", "2", "--timeout", "0.3")
+    assert report.code == 4
+    assert "timeout: 2, such as: no answer within 0.3 s" in report.out
+
+
+def test_unstable_results_are_kept(sink, tmp_path):
+    path = tmp_path / "u.csv"
+    report = running.run(*at(sink), "-p", "200", "-s", "0", "-r", "3", "-f", str(path))
+    assert report.code == 2
+    assert report.number("Request count") > 0
+    assert "Failed to obtain stable measurement within 3 measurement windows" in report.err
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_ctrl_c_keeps_the_report(sink, tmp_path):
+    path = tmp_path / "s.csv"
+    process = running.begin(*at(sink), "-p", "60000", "-f", str(path))
+    before = sink.count()
+    eventually(lambda: sink.count() > before + 10)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Request count: " in out
+    assert "Interrupt signal (2) received." in err
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_no_worker_outlives_the_program(sink):
+    process = running.begin(*at(sink), "-p", "60000", "--concurrency-range", "2")
+    before = sink.count()
+    eventually(lambda: sink.count() > before + 10)
+    children = f"/proc/{process.pid}/task/{process.pid}/children"
+    with open(children) as file:
+        workers = [int(each) for each in file.read().split()]
+    assert workers
+    process.kill()
+    process.communicate()
+    eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
+
+
+def test_csv_and_summary_and_export(sink, tmp_path):
+    table, summary, export = (tmp_path / name for name in ("a.csv", "s.json", "e.json"))
+    report = running.run(
+        *at(sink), "--request-count", "40", "-f", str(table), "--summary-file", str(summary),
+        "--profile-export-file", str(export),
+    )  # fmt: skip
+    assert report.code == 0, report.err
+    with table.open() as file:
+        rows = list(csv.reader(file))
+    assert ",".join(rows[0]) == (
+        "Concurrency,Inferences/Second,Client Send,Network+Server Send/Recv,Server Queue,"
+        "Server Compute Input,Server Compute Infer,Server Compute Output,Client Recv,"
+        "p50 latency,p90 latency,p95 latency,p99 latency"
+    )
+    assert float(rows[1][1]) == report.number("Throughput")
+    document = json.loads(summary.read_text())
+    jsonschema.validate(document, schema())
+    (load,) = document["loads"]
+    assert load["measured"]["count"] == load["requests"]["succeeded"] == 40
+    exported = json.loads(export.read_text())
+    (experiment,) = exported["experiments"]
+    assert experiment["experiment"] == {"mode": "concurrency", "value": 1}
+    requests = experiment["requests"]
+    assert len(requests) == 40
+    for request in requests:
+        assert len(request["response_timestamps"]) == len(request["response_outputs"]) == 1
+        assert request["timestamp"] < request["response_timestamps"][0]
+        assert request["response_outputs"][0] == {"OUTPUT0": list(range(16))}
+        assert len(request["request_inputs"]["INPUT0"]) == 16
+    low, high = experiment["window_boundaries"]
+    assert all(low <= r["timestamp"] <= high for r in requests)
+    # The same figures, from the export alone.
+    latencies = sorted(r["response_timestamps"][0] - r["timestamp"] for r in requests)
+    assert report.number("p50 latency") == pytest.approx(latencies[20] / 1000, rel=0.02, abs=1)
+
+
+def test_assertions(sink):
+    good = ("--assert", "p99<60s", "--assert", "errors<=0%", "--assert", "throughput>1")
+    assert running.run(*at(sink), "--request-count", "20", *good).code == 0
+    report = running.run(*at(sink), "--request-count", "20", *good, "--assert", "p50<1us")
+    assert report.code == 5
+    assert "Assertion failed: p50<1us: p50 is " in report.err
+
+
+def test_rates_that_are_not_kept(sink):
+    sink.control(delay=0.1)
+    report = running.run(
+        *at(sink), *QUICK, "--request-rate-range", "100", "--max-lag", "50", "-r", "3"
+    )
+    assert report.code == 6
+    assert "was not kept" in report.err
+    report = running.run(
+        *at(sink), *QUICK, "--request-rate-range", "100", "--max-in-flight", "2", "-r", "3"
+    )
+    assert report.number("Dropped requests") > 0
+
+
+def test_a_duration(sink):
+    begun = time.monotonic()
+    report = running.run(*at(sink), "--duration", "1", "-p", "250", "-v")
+    assert time.monotonic() - begun < 30
+    assert report.code == 0
+    assert "Pass [4]" in report.out and "Pass [5]" not in report.out  # noqa: PT018
+    assert report.number("Throughput") == pytest.approx(report.number("Request count"), rel=0.3)
+
+
+def test_dry_run_sends_nothing(sink):
+    before = sink.count()
+    report = running.run(*at(sink), "--dry-run")
+    assert report.code == 0
+    assert "POST /v2/models/sink/infer HTTP/1.1" in report.out
+    assert "input INPUT0 INT32[1, 16], 64 bytes: " in report.out
+    assert sink.count() == before
+
+
+SETUP = [
+    (("-m", "nothing"), "failed to get model metadata"),
+    (("-m", "sink", "-b", "100"), None),
+    (("-m", "sink", "--shape", "NO:1"), "'NO'"),
+    (("-m", "sink", "--input-data", "nowhere.json"), "'nowhere.json'"),
+    (("-m", "sink", "-u", "http://x/y?z"), "url"),
+    (("-m", "sink", "-u", "ftp://x"), "'ftp://x'"),
+    (("-m", "sink", "--sequence-interval", "5"), "sequences"),
+    (("-m", "sink", "--collect-metrics", "--metrics-url", "127.0.0.1:1/x"), "Metrics endpoint"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "named"), SETUP, ids=lambda value: str(value)[:50])
+def test_set_up_that_fails(sink, arguments, named):
+    report = running.run("-u", sink.http, *arguments, "--request-count", "3")
+    if named is None:
+        assert report.code == 0
+        return
+    assert report.code == 99
+    assert named in report.err
+    assert "Traceback" not in report.err
+
+
+def test_no_server():
+    report = running.run("-m", "m", "-u", "127.0.0.1:1")
+    assert report.code == 99
+    assert report.err.startswith("error: failed to get model metadata: ")
+
+
+def test_usage_errors_go_to_standard_error():
+    report = running.run("-m", "m", "--nonsense")
+    assert (report.code, report.out) == (99, "")
+    assert report.err.startswith("Error: --nonsense is not an option")
+    assert running.run("--help").code == running.run("--version").code == 0
+
+
+def test_start_at_waits(sink):
+    begin = time.time() + 2
+    running.run(*at(sink), "--request-count", "5", "--start-at", f"{begin:.3f}")
+    first = sink.arrivals()[-5]
+    assert first / 1e9 - time.monotonic() + time.time() >= begin - 0.01
+
+
+def test_intervals_are_repeated(sink, tmp_path):
+    path = tmp_path / "gaps"
+    path.write_text("10000\n20000\n30000\n")
+    report = running.run(*at(sink), "-p", "800", "-s", "1e9", "--request-intervals", str(path))
+    assert report.number("Throughput") == pytest.approx(50, rel=0.15)
+    assert re.search(r"Request Rate: 50(\.00)?, throughput", report.out)
+
+
+@pytest.mark.skipif(shutil.which("mpiexec") is None, reason="there is no Open MPI")
+def test_ranks_of_mpi_are_stable_together(sink):
+    command = ("mpiexec", "--allow-run-as-root", "--oversubscribe", "-n", "3", *running.PROGRAM)
+    done = subprocess.run(
+        [*command, *at(sink), "-p", "300", "-s", "100000", "-v", "--enable-mpi"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("All models on all MPI ranks are stable\n") == 3
+    counts = [int(each) for each in re.findall(r"Request count: (\d+)", done.stdout)]
+    assert len(counts) == 3
+    assert all(counts)
+
+
+def test_mpi_that_is_not_there(sink, monkeypatch):
+    from tritonclient.perf.exits import SetupError
+    from tritonclient.perf.measure import mpi
+
+    def missing(name, mode=0):
+        raise OSError(name)
+
+    monkeypatch.setattr(mpi.ctypes, "CDLL", missing)
+    with pytest.raises(SetupError, match=r"libmpi\.so"):
+        mpi.Ranks()
+
+
+def test_files_of_several_hosts_are_added(sink, tmp_path):
+    paths = []
+    for number in range(2):
+        paths.append(str(tmp_path / f"{number}.json"))
+        report = running.run(
+            *at(sink), "--request-count", "30", "--summary-file", paths[-1], "--request-rate-range",
+            "30",
+        )  # fmt: skip
+        assert report.code == 0, report.err
+    merged, page = tmp_path / "all.json", tmp_path / "all.html"
+    code = cli.main(["bench", "merge", *paths, "-o", str(merged), "--html", str(page)])
+    assert code == 0
+    document = json.loads(merged.read_text())
+    jsonschema.validate(document, schema())
+    (load,) = document["loads"]
+    assert load["value"] == 60
+    assert load["requests"]["succeeded"] == load["measured"]["count"] == 60
+    assert load["measured"]["distributions"]["latency"]["count"] == 60
+    assert "<svg" in page.read_text()
+    assert cli.main(["bench", "merge", str(page)]) == 99
+
+
+def test_comparisons_tell_noise_from_change(sink, tmp_path, capsys):
+    paths = []
+    for name, delay in (("a", 0.01), ("b", 0.01), ("c", 0.05)):
+        sink.control(delay=delay)
+        paths.append(str(tmp_path / name))
+        running.run(*at(sink), "--duration", "2", "-p", "250", "--summary-file", paths[-1])
+    assert cli.main(["bench", "--compare", paths[0], paths[0]]) == 0
+    assert "WORSE" not in capsys.readouterr().out
+    assert cli.main(["bench", "--compare", paths[0], paths[2]]) == 5
+    assert "WORSE, more than noise" in capsys.readouterr().out
+    assert cli.main(["bench", "--compare", paths[2], paths[0]]) == 0
+    assert "better, more than noise" in capsys.readouterr().out
+
+
+def test_html_reports_stand_alone(sink, tmp_path):
+    page = tmp_path / "r.html"
+    sink.control(fail_every=7)
+    report = running.run(
+        *at(sink), *QUICK, "--concurrency-range", "1:3", "--html", str(page), "-r", "3",
+        "--max-error-rate", "50",
+    )  # fmt: skip
+    assert report.code == 0, report.err
+    text = page.read_text()
+    assert text.count("<svg") == 4
+    assert "the sink refuses" in text
+    assert not re.findall(r'(?:src|href)="', text)
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium")
+def test_html_reports_are_drawn(sink, tmp_path):
+    page, picture = tmp_path / "r.html", tmp_path / "r.png"
+    running.run(*at(sink), *QUICK, "--html", str(page), "-r", "3")
+    subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1100,1600",
+         f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}", page.as_uri()],
+        capture_output=True, timeout=120, check=True,
+    )  # fmt: skip
+    from PIL import Image
+
+    with Image.open(picture) as image:
+        colors = image.convert("RGB").getcolors(1 << 24)
+    # Lines of the charts, in their color.
+    assert any(color == (0x25, 0x63, 0xEB) for _, color in colors)
+
+
+def test_spawned_workers_do_the_same(sink):
+    """Where there is no fork, workers get all they need by pickle."""
+    code = (
+        "import sys\n"
+        "from tritonclient.perf.load import manager\n"
+        "made = manager.Manager.__init__\n"
+        "def spawn(self, plan, count, start):\n"
+        "    made(self, plan, count, 'spawn')\n"
+        "manager.Manager.__init__ = spawn\n"
+        "from tritonclient.perf.main import main\n"
+        "if __name__ == '__main__':\n"
+        "    sys.exit(main())\n"
+    )
+    for protocol in ("http", "grpc"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *at(sink, protocol), "--request-count", "30",
+             "--concurrency-range", "3"],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "Request count: 30\n" in done.stdout
+
+
+def test_live_lines(sink):
+    report = running.run(*at(sink), "--duration", "2", "--live", "on")
+    assert re.search(r"req/s  in flight \d+  p50 .*at most \d+ s left", report.err)
+
+
+def test_the_live_view_of_a_terminal(sink):
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*running.PROGRAM, *at(sink), "--duration", "2", "-p", "1000"],
+        stdout=theirs, stderr=theirs, stdin=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while data := os.read(ours, 65536):
+            shown += data
+    os.close(ours)
+    assert process.wait(60) == 0
+    assert b"req/s" in shown
+    assert "▁▂▃▄▅▆▇█"[7].encode() in shown
+    assert b"Throughput: " in shown
+
+
+def test_a_fixed_schedule_is_sent_once(sink, tmp_path):
+    path, export = tmp_path / "data.json", tmp_path / "e.json"
+    steps = [{"INPUT0": [at] * 16, "timestamp": [at]} for at in (300, 0, 100, 200)]
+    path.write_text(json.dumps({"data": steps}))
+    before = sink.count()
+    report = running.run(
+        *at(sink), "--fixed-schedule", "--input-data", str(path), "--profile-export-file",
+        str(export),
+    )  # fmt: skip
+    assert report.code == 0, report.err
+    assert report.number("Request count") == sink.count() - before == 4
+    requests = json.loads(export.read_text())["experiments"][0]["requests"]
+    requests.sort(key=lambda each: each["timestamp"])
+    assert [each["request_inputs"]["INPUT0"][0] for each in requests] == [0, 100, 200, 300]
+    span = requests[-1]["timestamp"] - requests[0]["timestamp"]
+    assert span == pytest.approx(300e6, rel=0.5)

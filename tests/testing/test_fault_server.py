@@ -1,0 +1,212 @@
+"""`tritonclient.testing.FaultServer` under the clients of both protocols and runtimes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tritonclient as tc
+from tritonclient import messages as m
+from tritonclient.testing import FaultServer, FunctionModel
+
+ONES = {"X": np.ones(3, np.float32)}
+MODELS: dict[str, Any] = {
+    "double": FunctionModel(lambda X: {"Y": 2 * X}, outputs={"Y": "FP32"}),
+    "other": FunctionModel(lambda X: {"Y": X}, outputs={"Y": "FP32"}),
+}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[FaultServer]:
+    with FaultServer(models=MODELS) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: FaultServer) -> FaultServer:
+    running.clear()
+    return running
+
+
+@pytest.fixture(params=["http", "grpc"])
+def client(request: pytest.FixtureRequest, server: FaultServer) -> Iterator[tc.Client]:
+    url = server.http_url if request.param == "http" else server.grpc_url
+    with tc.Client(url, timeout=60) as client:
+        yield client
+
+
+def works(client: tc.Client) -> bool:
+    return bool((client.infer("double", ONES)["Y"] == 2).all())
+
+
+def test_without_faults_it_serves_and_records(server: FaultServer, client: tc.Client) -> None:
+    result = client.infer("double", ONES, id="7", outputs=["Y"], parameters={"user": "me"})
+    assert result["Y"].tolist() == [2, 2, 2]
+    (got,) = server.inferences
+    assert (got.model, got.id, got.outputs, got.parameters) == (
+        "double",
+        "7",
+        ("Y",),
+        {"user": "me"},
+    )
+    assert got.inputs["X"].tolist() == [1, 1, 1]
+    client.is_server_ready()
+    assert isinstance(server.requests[-1], m.IsServerReady)
+    server.clear()
+    assert server.inferences == server.requests == []
+
+
+def test_fail_next(server: FaultServer, client: tc.Client) -> None:
+    server.fail_next("double", tc.Unavailable("busy"), times=2)
+    server.fail_next("double", tc.InvalidArgument("wrong"))
+    assert client.infer("other", ONES)["Y"].tolist() == [1, 1, 1]
+    for error, text in [(tc.Unavailable, "busy")] * 2 + [(tc.InvalidArgument, "wrong")]:
+        with pytest.raises(error, match=text):
+            client.infer("double", ONES)
+    assert works(client)
+    assert server.pending_faults == []
+
+
+def test_other_requests_can_fail_too(server: FaultServer, client: tc.Client) -> None:
+    server.fail_next("double", tc.NotFound("gone"), request=m.GetModelMetadata)
+    assert works(client)
+    with pytest.raises(tc.NotFound, match="gone"):
+        client.model_metadata("double")
+
+
+def test_delay_next(server: FaultServer, client: tc.Client) -> None:
+    server.delay_next("double", 60)
+    with pytest.raises(tc.DeadlineExceeded):
+        client.infer("double", ONES, timeout=0.2)
+    assert works(client)
+    server.delay_next(None, 0.2)
+    begin = time.monotonic()
+    assert works(client)
+    assert time.monotonic() - begin >= 0.2
+
+
+@pytest.mark.parametrize("harm", ["drop_next", "reset_next"])
+def test_drop_and_reset(server: FaultServer, client: tc.Client, harm: str) -> None:
+    assert works(client)  # the connection is there
+    getattr(server, harm)("double")
+    with pytest.raises(tc.ConnectionFailed):
+        client.infer("double", ONES)
+    assert works(client)
+    assert len(server.inferences) == 3
+
+
+def test_truncate_next(server: FaultServer, client: tc.Client) -> None:
+    assert works(client)
+    server.truncate_next("double", size=5)
+    with pytest.raises(tc.ConnectionFailed):
+        client.infer("double", ONES)
+    assert works(client)
+
+
+def test_drip_next(server: FaultServer, client: tc.Client) -> None:
+    assert works(client)
+    server.drip_next("double", bytes_per_second=10)
+    with pytest.raises(tc.DeadlineExceeded):
+        client.infer("double", ONES, timeout=1)
+
+
+def test_refusing(server: FaultServer, client: tc.Client) -> None:
+    assert works(client)
+    with server.refusing():
+        with pytest.raises(tc.ConnectionFailed):
+            client.infer("double", ONES)
+        assert not client.is_server_live()
+    assert works(client)
+
+
+def test_streams(server: FaultServer) -> None:
+    server.fail_next("double", tc.Unavailable("busy"))
+    with tc.Client(server.grpc_url) as client:
+        requests = [tc.request("double", ONES, id=str(n)) for n in range(2)]
+        with client.stream(requests) as responses:
+            with pytest.raises(tc.ServerError, match="busy"):
+                next(responses)
+            assert next(responses).id == "1"
+        server.reset_next("double")
+        with client.stream(requests) as responses:
+            with pytest.raises(tc.ConnectionFailed):
+                list(responses)
+
+
+def test_stopping_ends_delayed_calls_quietly(capfd: pytest.CaptureFixture[str]) -> None:
+    with FaultServer(models=MODELS) as server:
+        client = tc.Client(server.http_url)
+        server.delay_next("double", 600)
+        future = client.submit("double", ONES, timeout=600)
+        while not server.inferences:
+            pass
+    with pytest.raises(tc.InferenceServerException):
+        future.result()
+    client.close()
+    assert capfd.readouterr().err == ""
+
+
+def test_asyncio(server: FaultServer) -> None:
+    async def calls(url: str) -> None:
+        async with tc.AsyncClient(url) as client:
+            server.reset_next("double")
+            with pytest.raises(tc.ConnectionFailed):
+                await client.infer("double", ONES)
+            assert (await client.infer("double", ONES))["Y"].tolist() == [2, 2, 2]
+
+    for url in (server.http_url, server.grpc_url):
+        asyncio.run(calls(url))
+
+
+def test_without_sockets(server: FaultServer) -> None:
+    with FaultServer(models=MODELS, http_port=None, grpc_port=None) as quiet:
+        with quiet.local_client() as client:
+            for _ in range(3):  # the second call looks like the first
+                assert works(client)
+            assert client.model("double")(X=[1, 2])["Y"].tolist() == [2, 4]
+            assert client.submit("double", ONES).result()["Y"].tolist() == [2, 2, 2]
+            quiet.fail_next("double", tc.Unavailable("busy"))
+            with pytest.raises(tc.Unavailable) as caught:
+                client.infer("double", ONES)
+            assert caught.value.endpoint == "http://in-process"
+            assert client.model_config("double")["name"] == "double"
+            assert not client.is_model_ready("nope")
+            with pytest.raises(ValueError, match="streams need gRPC"):
+                client.stream([])
+            quiet.drop_next("double")
+            with pytest.raises(RuntimeError, match="only the connection of a client"):
+                client.infer("double", ONES)
+
+        async def calls() -> None:
+            async with quiet.local_async_client() as client:
+                assert (await client.infer("double", ONES))["Y"].tolist() == [2, 2, 2]
+                quiet.delay_next("double", 0.2)
+                with pytest.raises(tc.DeadlineExceeded):
+                    await client.infer("double", ONES, timeout=0.1)
+
+        asyncio.run(calls())
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda s: s.fail_next("a", ValueError("x")), TypeError, "error is ValueError"),
+        (lambda s: s.fail_next("a", tc.NotFound("x"), times=0), ValueError, "times is 0"),
+        (lambda s: s.delay_next("a", -1), ValueError, "seconds is -1"),
+        (lambda s: s.truncate_next("a", size=0), ValueError, "size is 0"),
+        (lambda s: s.drip_next("a", bytes_per_second=0), ValueError, "bytes_per_second is 0"),
+        (lambda s: s.drop_next("a", request=int), TypeError, "request is <class 'int'>"),
+        (lambda s: FaultServer(models={}, host="0.0.0.0"), TypeError, "takes no host"),
+        (lambda s: FaultServer(models={}).inferences, RuntimeError, "not running"),
+    ],
+)
+def test_mistakes_are_named(
+    server: FaultServer, call: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        call(server)
