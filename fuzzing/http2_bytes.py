@@ -16,9 +16,10 @@ from fuzzing import Choices
 from tritonclient.codec.rpc_infer import data_offset
 from tritonclient.engine.header_block import MAX_BLOCK_SIZE, encode
 from tritonclient.engine.http2 import Http2
-from tritonclient.engine.http2_answers import RECEIVE_SIZE
+from tritonclient.engine.http2_responses import RECEIVE_SIZE
 from tritonclient.engine.http2_sending import MAX_PENDING_CONTROL
-from tritonclient.engine.rpc_stream import WINDOW, Outcome, RpcStream, frame_message
+from tritonclient.engine.rpc_outcome import Outcome
+from tritonclient.engine.rpc_stream import WINDOW, RpcStream, frame_message
 from tritonclient.errors import InferenceServerException, ProtocolError
 
 _MAX_MESSAGE = 1 << 18
@@ -120,7 +121,7 @@ class Connection:
         self._engine.ping()
 
     def _probe(self, choice: int) -> None:
-        self._engine.probe()
+        self._engine.send_liveness_probe()
 
     def _check_bounds(self) -> None:
         engine = self._engine

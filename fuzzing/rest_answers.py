@@ -11,8 +11,8 @@ from fuzzing import Choices, plain
 from fuzzing.rest_requests import EXCHANGES
 from tritonclient import errors, http
 from tritonclient import messages as m
-from tritonclient.client.inference import InferResult
 from tritonclient.client.model_spec import ModelSpec
+from tritonclient.client.results import InferResult
 from tritonclient.codec import rest
 
 _HEAD_LENGTH = "inference-header-content-length"

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from .client.aio_stream import AsyncInferStream
     from .client.blocking import Client
     from .client.blocking_stream import InferStream
-    from .client.inference import Classification, InferResult, Tensor, request
     from .client.models import AsyncModel, Model
+    from .client.requests import Tensor, request
+    from .client.results import Classification, InferResult
     from .client.shared_memory import AsyncSharedMemory, SharedMemory
     from .client.shared_tensor import SharedTensor
     from .errors import (
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
         Unknown,
     )
     from .messages import RequestedOutput
-    from .transport.call import Grpcio, KeepAlive, RequestTooLarge
     from .transport.endpoint import TLS
+    from .transport.settings import Grpcio, KeepAlive, RequestTooLarge
 
     __version__: str
 
@@ -98,20 +99,20 @@ _HOMES = {
     "AsyncInferStream": "client.aio_stream",
     "AsyncModel": "client.models",
     "AsyncSharedMemory": "client.shared_memory",
-    "Classification": "client.inference",
+    "Classification": "client.results",
     "Client": "client.blocking",
-    "Grpcio": "transport.call",
-    "InferResult": "client.inference",
+    "Grpcio": "transport.settings",
+    "InferResult": "client.results",
     "InferStream": "client.blocking_stream",
-    "KeepAlive": "transport.call",
+    "KeepAlive": "transport.settings",
     "Model": "client.models",
-    "RequestTooLarge": "transport.call",
+    "RequestTooLarge": "transport.settings",
     "RequestedOutput": "messages",
     "SharedMemory": "client.shared_memory",
     "SharedTensor": "client.shared_tensor",
     "TLS": "transport.endpoint",
-    "Tensor": "client.inference",
-    "request": "client.inference",
+    "Tensor": "client.requests",
+    "request": "client.requests",
 }
 
 

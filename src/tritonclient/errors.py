@@ -115,17 +115,20 @@ class _LocalError(InferenceServerException):
 class ConnectionFailed(_LocalError, ConnectionError):
     """The server could not be reached, or the connection was lost before the answer was whole."""
 
+    #: True if the peer's kernel is known to have acknowledged no byte of the request.
+    _unacknowledged = False
+
 
 class ConnectionRefused(ConnectionFailed, ConnectionRefusedError):
     """Nobody listens at the server's address: it is not up yet, or has gone."""
 
 
-class CallRefused(ConnectionFailed):
-    """The server did not begin the call, so that it can be sent again on another connection."""
+class StreamRefused(ConnectionFailed):
+    """The server did not begin to process the stream of a call, so that it may be sent again."""
 
 
-class CallLeftOver(CallRefused):
-    """The same, but it began others before it ended the connection: trying again gets on."""
+class StreamUnprocessed(StreamRefused):
+    """A GOAWAY excludes the stream of a call, but the server has processed earlier streams."""
 
 
 class DeadlineExceeded(_LocalError, TimeoutError):

@@ -18,7 +18,7 @@ from tests.support.peers.hostile_peers import PATIENCE, no_hang
 from tritonclient.grpc import InferenceServerClient, InferenceServerException, KeepAliveOptions
 from tritonclient.grpc._channel import make_route
 from tritonclient.transport.blocking.transport import Transport
-from tritonclient.transport.grpcio.transport import GrpcioTransport
+from tritonclient.transport.grpcio.blocking import GrpcioTransport
 
 A = np.arange(16, dtype=np.int32).reshape(1, 16)
 ONES = np.ones((1, 16), np.int32)

@@ -19,8 +19,8 @@ from tritonclient import (
     RequestedOutput,
     Tensor,
 )
-from tritonclient.client.inference import convert, make_input
-from tritonclient.client.inference import request as infer
+from tritonclient.client.requests import convert, make_input
+from tritonclient.client.requests import request as infer
 from tritonclient.messages import InferResponse, InferTensor
 
 IN = {"IN": np.zeros(1, np.float32)}

@@ -21,8 +21,9 @@ import pytest
 import tritonclient
 from tritonclient import messages as m
 from tritonclient.client import flows
-from tritonclient.client.inference import InferResult, Tensor
 from tritonclient.client.model_spec import ModelSpec
+from tritonclient.client.requests import Tensor
+from tritonclient.client.results import InferResult
 from tritonclient.client.shared_memory import SharedMemory
 from tritonclient.datatypes import pack, unpack
 from tritonclient.errors import (
@@ -273,7 +274,7 @@ def test_inputs_of_all_kinds(client, server, memory, value):
 
 
 def plain(value):
-    from tritonclient.client.inference import make_input
+    from tritonclient.client.requests import make_input
 
     return make_input("A", value)[1:4]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tritonclient import RequestedOutput
-from tritonclient.client.templates import InferCalls
+from tritonclient.client.infer_calls import InferCalls
+from tritonclient.client.templates import MAX_TEMPLATES
 from tritonclient.engine.http1 import Http1
-from tritonclient.transport.call import MAX_REMEMBERED
 from tritonclient.transport.endpoint import parse_url
 from tritonclient.transport.http_call import HttpCall, HttpSettings
 
@@ -32,11 +32,13 @@ class Calls(InferCalls):
 
 
 def sent(call):
-    return b"".join(call.start(Http1(), None))
+    engine = Http1()
+    call.start(engine, None)
+    return b"".join(engine.data_to_send())
 
 
 def make(calls, inputs, model="m", version="", outputs=None, **options):
-    return calls.make(model, inputs, version, outputs, options)
+    return calls.build(model, inputs, version, outputs, options)
 
 
 ARGUMENTS = [
@@ -92,7 +94,7 @@ def test_what_arrays_hold_when_a_lasting_call_is_sent_counts(size):
     array = np.zeros(size, np.int32)
     for _ in range(2):
         make(calls, {"X": array})
-    lasting = calls.make_lasting("m", {"X": array}, "", None, {})
+    lasting = calls.build_prepared("m", {"X": array}, "", None, {})
     array += 1
     assert sent(lasting).endswith(np.ones(size, np.int32).tobytes())
 
@@ -146,6 +148,6 @@ def test_the_size_limit_holds_for_remembered_calls():
 
 def test_no_more_is_remembered_than_the_limit():
     calls = Calls()
-    for number in range(3 * MAX_REMEMBERED):
+    for number in range(3 * MAX_TEMPLATES):
         make(calls, {f"X{number}": A})
-        assert len(calls._remembered) <= MAX_REMEMBERED
+        assert len(calls._templates) <= MAX_TEMPLATES

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support import strategies
 from tritonclient import errors
 from tritonclient import messages as m
-from tritonclient.client.inference import InferResult
+from tritonclient.client.results import InferResult
 from tritonclient.codec import rest
 from tritonclient.datatypes import DATATYPES, NUMPY
 

@@ -22,7 +22,7 @@ from tests.support.rpc_meaning import (
 )
 from tests.support.strategies import TEXT
 from tritonclient import messages as m
-from tritonclient.client.inference import InferResult
+from tritonclient.client.results import InferResult
 from tritonclient.codec import messages_pb, response_template, rpc_infer, rpc_request, wire
 from tritonclient.errors import InvalidArgument, ProtocolError
 

@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tritonclient.engine import http1
-from tritonclient.engine.http1 import Http1, encode_head
+from tritonclient.engine.http1 import Http1
+from tritonclient.engine.http1_head import encode_head
 from tritonclient.errors import ConnectionFailed, InferenceServerException, ProtocolError
 
 CLOSED = "closed"
@@ -220,6 +221,7 @@ LIKELY = st.tuples(
 @example(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", [])
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", [])
 @example(b"HTTP/1.1 200 OK\r\n\r\nuntil the end", [])
+@example(b"HTTP/1.1 204 No Content\r\nContent-Length: 5, 6\r\n\r\n", [])
 def test_agrees_with_h11(wire, positions):
     whole, split = play([wire]), play(cut(wire, positions))
     single = play(bytewise(wire))
@@ -495,7 +497,10 @@ def test_content_codings():
 def test_one_exchange_after_another():
     engine = Http1()
     for body in (b"one", b"two"):
-        assert engine.start(b"head", [b"body"]) == [b"head", b"body"]
+        engine.start(b"head", [b"body"])
+        assert engine.pending
+        assert engine.data_to_send() == [b"head", b"body"]
+        assert not engine.pending
         assert engine.response is None
         assert not engine.reusable
         feed(engine, OK + b"Content-Length: 3\r\n\r\n" + body)
@@ -513,7 +518,7 @@ def test_no_exchange_within_another():
 
 def test_abandoned_connection():
     engine = Http1()
-    assert engine.abandon()
+    engine.mark_unusable()
     assert not engine.reusable
 
 

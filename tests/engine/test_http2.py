@@ -40,8 +40,15 @@ from tests.support.peers.h2peer import settings as settings_frame
 from tritonclient.engine.coding import compress
 from tritonclient.engine.header_block import encode
 from tritonclient.engine.http2 import Http2
-from tritonclient.engine.rpc_stream import WINDOW, CallRefused, Outcome, frame_message
-from tritonclient.errors import CallLeftOver, Cancelled, ConnectionFailed, ProtocolError
+from tritonclient.engine.rpc_outcome import Outcome
+from tritonclient.engine.rpc_stream import WINDOW, frame_message
+from tritonclient.errors import (
+    Cancelled,
+    ConnectionFailed,
+    ProtocolError,
+    StreamRefused,
+    StreamUnprocessed,
+)
 
 REQUEST = encode(
     [
@@ -95,7 +102,7 @@ class Conversation:
             self.cancel: 1,
             self.take: 4,
             self.ping: 1,
-            self.engine.probe: 1,
+            self.engine.send_liveness_probe: 1,
             self.answer: 8,
             self.end: 3,
             self.reset: 1,
@@ -258,7 +265,7 @@ class Conversation:
             self.up.clear()
             self.down.clear()
         assert not self.engine.ping_pending
-        assert not self.engine.doubtful
+        assert not self.engine.unverified
         kinds = [type(event) for event in self.peer.events]
         pongs = kinds.count(h2.events.PingAckReceived) + kinds.count(h2.events.PingReceived)
         assert pongs == self.pings
@@ -283,7 +290,7 @@ class Conversation:
         elif isinstance(call.outcome, int):
             assert (result.code, result.message) == (call.outcome, "so ä")
         elif call.outcome == ("reset", 7):
-            assert isinstance(result, CallRefused)
+            assert isinstance(result, StreamRefused)
         else:
             code = {8: 1, 11: 8, 12: 7}.get(call.outcome[1], 13)
             assert (type(result), result.code) == (Outcome, code)
@@ -471,7 +478,7 @@ def test_the_last_stream():
     engine._next_id = 2**31 - 3
     assert engine.start(REQUEST).id == 2**31 - 3
     assert not engine.reusable
-    with pytest.raises(CallRefused):
+    with pytest.raises(StreamRefused):
         engine.start(REQUEST)
 
 
@@ -506,18 +513,18 @@ def test_a_probe_is_answered_by_its_acknowledgement_only():
     engine, _ = started(b"")
     sent(engine)
     data_frame = head() + data(message(bytes(1000)))
-    assert not engine.doubtful
-    engine.probe()
-    engine.probe()
-    assert engine.doubtful
+    assert not engine.unverified
+    engine.send_liveness_probe()
+    engine.send_liveness_probe()
+    assert engine.unverified
     assert frames(sent(engine)) == [(SETTINGS, 0, 0, b"")]
     feed(engine, frame(PING, 0, 0, bytes(8)))
     feed(engine, frame(SETTINGS, ACK))  # of the settings that are sent first
-    assert engine.doubtful
+    assert engine.unverified
     feed(engine, data_frame[: len(data_frame) // 2])
-    assert engine.doubtful
+    assert engine.unverified
     feed(engine, data_frame[len(data_frame) // 2 :] + frame(SETTINGS, ACK))
-    assert not engine.doubtful
+    assert not engine.unverified
     assert engine.reusable
 
 
@@ -529,10 +536,10 @@ def test_going_away_in_two_steps():
     feed(engine, goaway(2**31 - 1))
     assert not engine.reusable
     assert [stream.result for stream in streams] == [None] * 3
-    with pytest.raises(CallRefused, match="going away: error code 0"):
+    with pytest.raises(StreamRefused, match="going away: error code 0"):
         engine.start(REQUEST)
     feed(engine, goaway(3, 11, b"max age"))
-    assert [type(stream.result) for stream in streams] == [type(None)] * 2 + [CallLeftOver]
+    assert [type(stream.result) for stream in streams] == [type(None)] * 2 + [StreamUnprocessed]
     assert streams[2].result.message() == "the server is going away: max age"
     feed(engine, answer(b"one", 1) + answer(b"two", 3))
     assert [bytes(stream.take()) for stream in streams[:2]] == [b"one", b"two"]
@@ -544,8 +551,8 @@ def test_going_away_and_gone():
     feed(engine, goaway(1, 2, b"trouble"))
     with pytest.raises(ConnectionFailed, match="closed the connection: trouble"):
         engine.eof_received()
-    assert isinstance(second.result, CallRefused)
-    assert not isinstance(first.result, CallRefused)
+    assert isinstance(second.result, StreamRefused)
+    assert not isinstance(first.result, StreamRefused)
     assert isinstance(first.result, ConnectionFailed)
 
 
@@ -561,7 +568,7 @@ def test_cancel_all():
     engine, streams = started(b"a", b"b")
     assert engine.cancel_all()
     assert [stream.result.code for stream in streams] == [1, 1]
-    assert engine.abandon()
+    engine.mark_unusable()
     assert not engine.reusable
     assert not engine.cancel_all()
 
@@ -571,7 +578,7 @@ def test_reset_codes(code):
     engine, (stream, other) = started(b"", b"")
     feed(engine, reset(code))
     if code == 7:
-        assert isinstance(stream.result, CallRefused)
+        assert isinstance(stream.result, StreamRefused)
     else:
         # As gRPC maps them.
         expected = {8: 1, 11: 8, 12: 7}.get(code, 13)

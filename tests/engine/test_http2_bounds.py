@@ -47,10 +47,17 @@ from tests.support.peers.h2peer import (
 )
 from tritonclient.engine.header_block import MAX_BLOCK_SIZE
 from tritonclient.engine.http2 import Http2
-from tritonclient.engine.http2_answers import RECEIVE_SIZE
+from tritonclient.engine.http2_responses import RECEIVE_SIZE
 from tritonclient.engine.http2_sending import MAX_IDLE_FRAMES, MAX_PENDING_CONTROL
-from tritonclient.engine.rpc_stream import WINDOW, CallRefused, Outcome, frame_message
-from tritonclient.errors import Cancelled, ConnectionFailed, InferenceServerException, ProtocolError
+from tritonclient.engine.rpc_outcome import Outcome
+from tritonclient.engine.rpc_stream import WINDOW, frame_message
+from tritonclient.errors import (
+    Cancelled,
+    ConnectionFailed,
+    InferenceServerException,
+    ProtocolError,
+    StreamRefused,
+)
 
 REQUEST = b"\x83\x86"
 
@@ -93,8 +100,8 @@ BROKEN = {
     "a short reset": HELLO + frame(RST_STREAM, 0, 1, bytes(3)),
     "a reset of the connection": HELLO + reset(2, 0),
     "a reset of a stream to come": HELLO + reset(2, 3),
-    "a short farewell": HELLO + frame(GOAWAY, 0, 0, bytes(7)),
-    "a farewell of a stream": HELLO + frame(GOAWAY, 0, 1, bytes(8)),
+    "a short GOAWAY": HELLO + frame(GOAWAY, 0, 0, bytes(7)),
+    "a GOAWAY of a stream": HELLO + frame(GOAWAY, 0, 1, bytes(8)),
     "data of the connection": HELLO + data(b"x", 0),
     "data of a stream to come": HELLO + data(b"x", 3),
     "data of an even stream": HELLO + data(b"x", 2),
@@ -140,7 +147,7 @@ def test_broken_rules_end_the_connection(wire):
             engine.start(REQUEST)
 
 
-def test_an_answer_like_the_last_that_interrupts_headers():
+def test_an_answer_match_template_that_interrupts_headers():
     for size in (1, 1000):
         engine, (*_, interrupted, answered) = begin(4)
         wire = answer() + answer(stream=3) + head(5, flags=0) + answer(stream=7)
@@ -557,6 +564,6 @@ def test_every_bit_of_a_conversation():
 def test_every_length_of_a_conversation():
     for length in range(len(CONVERSATION)):
         kinds = survive([CONVERSATION[:length]])
-        assert set(kinds) <= {Outcome, ConnectionFailed, ProtocolError, CallRefused}
+        assert set(kinds) <= {Outcome, ConnectionFailed, ProtocolError, StreamRefused}
     rest = random.Random(5)
     survive([rest.randbytes(1000) for _ in range(100)])

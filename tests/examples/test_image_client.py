@@ -19,7 +19,7 @@ from PIL import Image
 from tritonclient.cli import ensemble_image_client, grpc_image_client, image_client
 from tritonclient.cli.image_jobs import Batch, Classifier, Job, UsageError
 from tritonclient.cli.images import PixelFormat
-from tritonclient.client.inference import InferResult
+from tritonclient.client.results import InferResult
 from tritonclient.errors import Unavailable
 from tritonclient.messages import InferResponse, InferTensor, ModelMetadata, TensorMetadata
 from tritonclient.server import Server

@@ -190,7 +190,7 @@ def test_inputs_of_a_client(url):
 
         def run():
             for _ in range(3):
-                client._calls.make("m", inputs, "", None, {})
+                client._calls.build("m", inputs, "", None, {})
 
         return run
 
@@ -305,8 +305,8 @@ CACHES = {
             "codec.rpc_infer:_response_head",
             "codec.rpc_request:_request_head",
             "engine.header_block:_remembered",
-            "engine.http1:_remembered_head",
-            "engine.rpc_stream:plain_outcome",
+            "engine.http1_head:head_template",
+            "engine.rpc_outcome:plain_outcome",
             "transport.http_call:_begin_head",
         ],
         "checked",
@@ -393,8 +393,8 @@ def test_memory_of_large_heads(url):
         lambda i: client.prepare("m", {f"A{i}{LONG}": array}),
         lambda i: client.prepare("m", {"A": array}, version=f"{i}{LONG}"),
         lambda i: client.prepare("m", {"A": array}, outputs=[f"{i}{LONG}"]),
-        lambda i: client._calls.make(f"m{i}{LONG}", {"A": array}, "", None, {}),
-        lambda i: client._calls.make("m", {"A": array}, "", [f"{i}{LONG}"], {}),
+        lambda i: client._calls.build(f"m{i}{LONG}", {"A": array}, "", None, {}),
+        lambda i: client._calls.build("m", {"A": array}, "", [f"{i}{LONG}"], {}),
     ):
         assert grown(call, 100) < 1_000_000
 
@@ -424,7 +424,7 @@ def test_memory_of_a_clients_calls():
     """Calls that look alike are remembered, up to a number and a size."""
     client = Client("http://127.0.0.1:9")
     inputs = {f"A{i}": np.zeros(1, np.float32) for i in range(400)}
-    assert grown(lambda i: client._calls.make(f"m{i}", inputs, "", None, {}), 40) < 1_000_000
+    assert grown(lambda i: client._calls.build(f"m{i}", inputs, "", None, {}), 40) < 1_000_000
     for i in range(600):
-        client._calls.make(f"m{i}", {"A": np.zeros(1, np.float32)}, "", None, {})
-    assert len(client._calls._remembered) <= 256
+        client._calls.build(f"m{i}", {"A": np.zeros(1, np.float32)}, "", None, {})
+    assert len(client._calls._templates) <= 256

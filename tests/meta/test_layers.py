@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 
 import pytest
@@ -44,12 +45,14 @@ IO = {
 #: What has parts that may be missing, beyond numpy; they are imported when first needed.
 EXTRAS = {
     "grpc", "server", "perf", "cli", "testing", "shm", "codec.messages_pb", "codec.rpc",
-    "engine.header_block", "client.notebook", "transport.grpcio.transport",
+    "engine.header_block", "client.notebook",
 }  # fmt: skip
 
 
 #: The modules of `transport` that know the codec.
 CALLS = ("transport.http_call", "transport.grpc_call")
+FOLDERS = ("blocking", "aio", "grpcio")
+RUNTIMES = tuple(f"transport.{folder}." for folder in FOLDERS)
 EVERY = pytest.mark.parametrize("module", list(MODULES), ids=lambda name: name or "tritonclient")
 
 
@@ -96,9 +99,32 @@ def test_transport_leaves_the_codec_to_one_module(module):
         assert not any(name.startswith("codec") for name in own(imports(module)))
 
 
+#: What each runtime must not import: the means of the others.
+FOREIGN = {
+    "transport.blocking": {"asyncio", "transport.aio", "transport.grpcio"},
+    "transport.aio": {"threading", "transport.blocking", "transport.grpcio"},
+    "transport.grpcio": {"transport.blocking", "transport.aio"},
+}
+
+
+@EVERY
+def test_runtimes_are_apart(module):
+    for runtime, foreign in FOREIGN.items():
+        if f"{module}.".startswith(f"{runtime}."):
+            names = {n.removeprefix("tritonclient.") for n in imports(module, for_types=True)}
+            for name in names:
+                assert not any(f"{name}.".startswith(f"{each}.") for each in foreign), name
+
+
+def test_what_runtimes_share_imports_none():
+    for module in MODULES:
+        if re.fullmatch(r"transport\.\w+", module) and module.split(".")[1] not in FOLDERS:
+            assert not [name for name in own(imports(module)) if name.startswith(RUNTIMES)], module
+
+
 @EVERY
 def test_base_needs_numpy_only(module):
-    if module in EXTRAS or module.split(".")[0] in EXTRAS:
+    if module in EXTRAS or module.split(".")[0] in EXTRAS or module.startswith("transport.grpcio."):
         return
     outside = {name.split(".")[0] for name in imports(module)} - {"tritonclient", "__future__"}
     allowed = {"numpy"} | ({"ml_dtypes"} if module == "datatypes" else set())

@@ -17,7 +17,7 @@ from tritonclient.engine.http1 import Http1
 from tritonclient.engine.http2 import Http2
 from tritonclient.engine.rpc_stream import frame_message
 from tritonclient.errors import ProtocolError
-from tritonclient.transport.aio.pool import LoopPool
+from tritonclient.transport.aio.pool import BasePool
 
 
 def lines(function):
@@ -104,7 +104,7 @@ def waiters_of(count):
     """Work of so many calls that wait for a connection and time out, the last ones first."""
 
     async def main():
-        pool = LoopPool(asyncio.get_running_loop(), None, 1)
+        pool = BasePool(asyncio.get_running_loop(), None, 1)
         waiting = [asyncio.ensure_future(pool.wait(float("inf"))) for _ in range(count)]
         await asyncio.sleep(0)
         for task in reversed(waiting):
@@ -134,7 +134,7 @@ def test_waiting_calls_are_no_deque():
     """Taking from its middle moves all that is behind as well."""
 
     async def main():
-        return LoopPool(asyncio.get_running_loop(), None, 1)._waiters
+        return BasePool(asyncio.get_running_loop(), None, 1)._waiters
 
     assert isinstance(asyncio.run(main()), OrderedDict)
 

@@ -13,7 +13,7 @@ import numpy as np
 import tritonclient.grpc
 import tritonclient.http
 from tritonclient import messages
-from tritonclient.client.inference import Tensor
+from tritonclient.client.requests import Tensor
 
 #: Objects that are their attributes; others are compared by what they are.
 _RECORDS = (

@@ -23,8 +23,8 @@ from tritonclient import (
 from tritonclient.codec import rpc_infer
 from tritonclient.engine.coding import MAX_CONTENT, Compressed
 from tritonclient.messages import InferResponse, InferStreamResponse, InferTensor
-from tritonclient.transport import call
-from tritonclient.transport.call import response_limits
+from tritonclient.transport import settings
+from tritonclient.transport.settings import response_limits
 
 #: Some steps of decompression.
 LARGE = np.zeros(12 << 20, np.uint8)
@@ -162,7 +162,7 @@ def test_the_limits():
 @both_protocols
 @both_runtimes
 def test_a_bomb_is_refused_by_default(protocol, runtime, monkeypatch):
-    monkeypatch.setattr(call, "MAX_CONTENT", 1 << 20)
+    monkeypatch.setattr(settings, "MAX_CONTENT", 1 << 20)
     with serve(protocol) as server:
         with runtime(server.url) as client:
             with pytest.raises(ProtocolError, match=r"exceeds 1048576 .* max_response_size"):
@@ -205,7 +205,7 @@ def test_classic_clients(name, monkeypatch):
         assert np.array_equal(ask_classic(name, address), LARGE)
         with pytest.raises(InferenceServerException, match="exceeds"):
             ask_classic(name, address, max_response_size=LARGE.nbytes - 1)
-        monkeypatch.setattr(call, "MAX_CONTENT", 1 << 20)
+        monkeypatch.setattr(settings, "MAX_CONTENT", 1 << 20)
         with pytest.raises(InferenceServerException, match="exceeds 1048576"):
             ask_classic(name, address)
         size = LARGE.nbytes + 1000
@@ -227,7 +227,7 @@ def test_limits_that_make_no_sense(name, size):
 def test_a_body_that_came_by_other_means(monkeypatch):
     from tritonclient.http import InferResult
 
-    monkeypatch.setattr(call, "MAX_CONTENT", 1000)
+    monkeypatch.setattr(settings, "MAX_CONTENT", 1000)
     body = gzip.compress(b'{"outputs":[]}' + b" " * 1000)
     make = InferResult.from_response_body
     with pytest.raises(InferenceServerException, match="exceeds 1000"):

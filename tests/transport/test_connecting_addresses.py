@@ -344,8 +344,7 @@ def test_small_messages_are_not_held_back(protocol, runtime):
         if runtime.kind == "blocking":
             socks = [each.stream.sock for each in transport._pool._all]
         else:
-            name = "transport" if protocol is HTTP else "_transport"
-            transports = [getattr(each, name) for each in transport._recent._all]
+            transports = [each.transport for each in transport._recent._all]
             socks = [each.get_extra_info("socket") for each in transports]
         assert [s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for s in socks] == [1]
 

@@ -72,7 +72,7 @@ def serve_streams(peer):
         answer_stream(peer)
 
 
-def farewell(last):
+def go_away(last):
     """Go away, having begun streams up to this one and none other."""
 
     def action(peer):
@@ -146,7 +146,7 @@ def test_refused_before_its_requests(kind):
 
 @each_kind
 def test_farewell(kind):
-    with GrpcServer([greet, read_call, farewell(0)], [greet, serve_streams]) as server:
+    with GrpcServer([greet, read_call, go_away(0)], [greet, serve_streams]) as server:
         assert collect(kind, server.url, requests(3)) == expected(3)
         assert server.asked_on == [0, 1]
 
@@ -222,7 +222,7 @@ def test_nobody_is_left_to_begin_it_again(kind):
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
 
-    with GrpcServer([greet, read_call, stop_listening, farewell(0)]) as server:
+    with GrpcServer([greet, read_call, stop_listening, go_away(0)]) as server:
         with no_hang(), pytest.raises(ConnectionRefused) as caught:
             collect(kind, server.url, requests(1))
         assert caught.value.endpoint == server.url

@@ -20,6 +20,7 @@ from tests.support.peers.grpc_peers import (
 from tests.support.peers.hostile_peers import (
     PATIENCE,
     Blocking,
+    both_runtimes,
     close,
     no_hang,
     reset,
@@ -29,9 +30,13 @@ from tests.support.peers.hostile_peers import (
 )
 from tests.support.peers.protocols import GRPC, both_protocols
 from tritonclient import ConnectionFailed, InferenceServerException
+from tritonclient.transport import polling
+from tritonclient.transport.aio import connection as aio_connection
 from tritonclient.transport.blocking import sockets
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what was taken")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux counts acknowledgements"
+)
 
 SMALL, LARGE = np.arange(4), np.zeros(2 << 20)
 
@@ -53,14 +58,16 @@ def _until_a_call_is_there(peer):
 @pytest.fixture
 def unseen(monkeypatch):
     """The end of an idle connection is not seen, as when it comes in the very moment."""
-    monkeypatch.setattr(sockets, "looker", lambda sock: lambda: False)
+    for module in (sockets, aio_connection):
+        monkeypatch.setattr(module, "readable_check", lambda sock: lambda: False)
 
 
 @both_protocols
+@both_runtimes
 @pytest.mark.parametrize("end", [close, reset])
 @pytest.mark.parametrize("array", [SMALL, LARGE], ids=["small", "large"])
-def test_it_is_sent_again(unseen, protocol, end, array):
-    with protocol.hung_up(Blocking, end) as (client, server):
+def test_it_is_sent_again(unseen, protocol, runtime, end, array):
+    with protocol.hung_up(runtime, end) as (client, server):
         with no_hang():
             assert len(_infer(client, array))
         assert (server.connections, len(server.requests)) == (2, 2)
@@ -95,17 +102,19 @@ def _ping(peer):
     session(peer).flush()
 
 
-def test_pinged_before_the_end():
-    with GRPC.hung_up(Blocking, _ping, close) as (client, server):
+@both_runtimes
+def test_pinged_before_the_end(runtime):
+    with GRPC.hung_up(runtime, _ping, close) as (client, server):
         _infer(client)
         assert (server.connections, len(server.requests)) == (2, 2)
 
 
 @both_protocols
+@both_runtimes
 @pytest.mark.parametrize("end", [close, reset])
-def test_what_was_taken_is_not_sent_again(protocol, end):
+def test_what_was_taken_is_not_sent_again(protocol, runtime, end):
     """Also when the program behind the connection has not read it: nobody can tell."""
-    with _serve(protocol, _until_a_call_is_there, end) as server, Blocking(server.url) as client:
+    with _serve(protocol, _until_a_call_is_there, end) as server, runtime(server.url) as client:
         _infer(client)
         with no_hang(), pytest.raises(ConnectionFailed):
             _infer(client)
@@ -114,8 +123,10 @@ def test_what_was_taken_is_not_sent_again(protocol, end):
         assert (server.connections, len(server.requests)) == (2, 2)
 
 
-def test_a_new_connection_is_not_tried_again():
-    with GrpcServer([close]) as server, Blocking(server.url) as client:
+@both_protocols
+@both_runtimes
+def test_a_new_connection_is_not_tried_again(protocol, runtime):
+    with protocol.server([close]) as server, runtime(server.url) as client:
         with no_hang(), pytest.raises(InferenceServerException):
             _infer(client)
         assert server.connections == 1
@@ -144,22 +155,24 @@ def test_a_closed_client_does_not_begin_again(unseen):
         assert server.connections == 1
 
 
-def test_the_look_is_spared(monkeypatch):
-    """Small calls over gRPC do without asking the system whether the connection lives."""
-    looked = []
-    monkeypatch.setattr(sockets, "looker", lambda sock: lambda: looked.append(sock))
-    with GrpcServer([greet, answer_calls()]) as server, Blocking(server.url) as client:
-        for _ in range(5):
-            _infer(client)
-    assert not looked
-
-
-def test_a_system_that_does_not_tell(unseen, monkeypatch):
-    def fail(stream):
-        raise OSError("no such request")
-
-    monkeypatch.setattr(sockets.PlainStream, "untaken", fail)
-    with GRPC.hung_up(Blocking, close) as (client, _):
+@both_protocols
+@both_runtimes
+def test_a_system_that_does_not_count(unseen, monkeypatch, protocol, runtime):
+    for module in (sockets, aio_connection):
+        monkeypatch.setattr(module, "unacknowledged_bytes", lambda sock: None)
+    with protocol.hung_up(runtime, close) as (client, _):
         with no_hang(), pytest.raises(ConnectionFailed):
             _infer(client)
         _infer(client)
+
+
+def test_only_tcp_is_counted():
+    """For a unix socket the system's number includes its own bookkeeping."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.send(b"1234")
+        assert polling.unacknowledged_bytes(ours) is None
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_connection(listener.getsockname()) as sock:
+            assert polling.unacknowledged_bytes(sock) == 0
+        assert polling.unacknowledged_bytes(sock) is None  # closed

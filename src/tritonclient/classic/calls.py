@@ -1,8 +1,4 @@
-"""Inference calls of the classic clients, made quickly when they look like an earlier one.
-
-What a call of nothing but tensors looks like is remembered, so that a further one like it brings
-only its data; see `tritonclient.client.templates`, which does it for the modern client.
-"""
+"""Keys of request templates for the classic clients; see `tritonclient.client.templates`."""
 
 from __future__ import annotations
 
@@ -15,20 +11,20 @@ from .tensors import Input, Output
 T = TypeVar("T")
 
 
-def listed(items: Iterable[T]) -> Sequence[T]:
-    """The items of whatever gives them, a generator too, so that they can be gone through twice."""
+def as_sequence(items: Iterable[T]) -> Sequence[T]:
+    """Return the items of any iterable, such as a generator, as a sequence."""
     return items if isinstance(items, (list, tuple)) else list(items)
 
 
-def looks(
+def template_key(
     model: str,
     version: str,
     inputs: Sequence[Input],
     outputs: Sequence[Output] | None,
 ) -> tuple[Any, list[Buffer]]:
-    """What a call looks like, or None if it is out of the common, and its data."""
+    """Return the key of a call's template, or None if it has none, and the data of its tensors."""
     data: list[Buffer] = []
-    described: list[Any] = [model, version, len(inputs)]
+    parts: list[Any] = [model, version, len(inputs)]
     for tensor in inputs:
         content = tensor._data
         size = None
@@ -37,11 +33,11 @@ def looks(
                 return None, data
             size = len(content)
             data.append(content)
-        described += (tensor._name, tensor._datatype, tuple(tensor._shape), size)
+        parts += (tensor._name, tensor._datatype, tuple(tensor._shape), size)
         if tensor._parameters:
-            described.append(tuple(tensor._parameters.values()))
+            parts.append(tuple(tensor._parameters.values()))
     for output in outputs or ():
-        described += (output._name, output._class_count, output._binary)
+        parts += (output._name, output._class_count, output._binary)
         if output._parameters:
-            described.append(tuple(output._parameters.values()))
-    return tuple(described), data
+            parts.append(tuple(output._parameters.values()))
+    return tuple(parts), data

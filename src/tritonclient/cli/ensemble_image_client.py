@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ..client.blocking import Client
-from ..client.inference import InferResult
 from ..client.model_spec import ModelSpec
+from ..client.results import InferResult
 from ..datatypes import Array
 from ..errors import ServerError
 from ..messages import RequestedOutput

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import messages as m
-from ..client.inference import InferResult
+from ..client.results import InferResult
 from ..codec import rpc
 from ..datatypes import pack
 from ..errors import ConnectionFailed, InferenceServerException, ProtocolError, ServerError

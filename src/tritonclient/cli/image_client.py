@@ -19,8 +19,9 @@ from typing import Any
 
 from ..client.aio import AsyncClient
 from ..client.blocking import Client
-from ..client.inference import InferResult, request
 from ..client.model_spec import ModelSpec
+from ..client.requests import request
+from ..client.results import InferResult
 from ..errors import InferenceServerException, ProtocolError, ServerError
 from ..messages import ModelMetadata
 from . import images

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..client.inference import Classification, InferResult, Tensor
 from ..client.model_spec import ModelSpec
+from ..client.requests import Tensor
+from ..client.results import Classification, InferResult
 from ..errors import ProtocolError
 from ..messages import ModelMetadata, RequestedOutput, TensorMetadata
 from . import images

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from ..client.inference import InferResult
+from ..client.results import InferResult
 from ..errors import ServerError
 from . import images
 from .image_jobs import Batch, Job

@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .. import messages as m
 from ..call_log import record, recording
-from ..errors import (
-    ConnectionFailed,
-    DeadlineExceeded,
-    InferenceServerException,
-    Unavailable,
-)
-from ..transport.call import NO_OPTIONS, Call, Grpcio, KeepAlive, Options, check_timeout
+from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, Unavailable
+from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.endpoint import Security
+from ..transport.settings import Grpcio, KeepAlive, check_timeout
 from . import flows
 from .base import BaseClient
-from .inference import InferResult, TensorLike
+from .infer_calls import InferArguments
 from .models import AsyncModel
 from .options import (
     CLIENT_DEFAULT,
@@ -36,16 +32,17 @@ from .options import (
     check_streams,
     explains_missing,
     load_request,
+    make_transport_options,
     settings,
     settle,
     split,
     stream_requests,
     trace_request,
-    transport_options,
 )
 from .recovery import recover, time_left
 from .refusals import explain
-from .templates import InferArguments
+from .requests import TensorLike
+from .results import InferResult
 from .transports import aio_transport
 
 if TYPE_CHECKING:
@@ -126,7 +123,7 @@ class AsyncClient(BaseClient):
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
             check_arguments(unknown, AsyncClient.ask)
-        options = transport_options(headers, query)
+        options = make_transport_options(headers, query)
         call = self._transport.prepare(request, options)
         return await self._send(call, self._seconds(timeout), carrying=options)
 
@@ -192,7 +189,7 @@ class AsyncClient(BaseClient):
         arguments = (model, inputs, version, outputs, options)
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return await self._run(*placed)
-        call = self._calls.make(*arguments)
+        call = self._calls.build(*arguments)
         answer = await self._send(call, self._seconds(timeout), arguments)
         return InferResult(answer, self._url, call.request)
 
@@ -207,7 +204,7 @@ class AsyncClient(BaseClient):
         **options: Unpack[InferOptions],
     ) -> Call[m.InferResponse]:
         """Build an inference request once, to send it many times; see `Client.prepare`."""
-        return self._calls.make_lasting(model, inputs, version, outputs, options)
+        return self._calls.build_prepared(model, inputs, version, outputs, options)
 
     async def infer_prepared(
         self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
@@ -239,7 +236,7 @@ class AsyncClient(BaseClient):
         arguments = (model, inputs, version, outputs, options)
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return asyncio.get_running_loop().create_task(self._run(*placed))
-        call = self._calls.make(*arguments)
+        call = self._calls.build(*arguments)
         seconds = self._seconds(timeout)
         loop = asyncio.get_running_loop()
         return loop.create_task(self._infer(call, seconds, arguments))
@@ -298,7 +295,7 @@ class AsyncClient(BaseClient):
         request_compression: str | None = None,
     ) -> AsyncInferStream:
         """A stream on which requests are sent one by one; see `Client.open_stream`."""
-        carrying = transport_options(headers, request_compression=request_compression)
+        carrying = make_transport_options(headers, request_compression=request_compression)
         return self._open_stream(carrying, timeout, response_timeout)
 
     def _open_stream(
@@ -333,7 +330,7 @@ class AsyncClient(BaseClient):
         check_arguments(unknown, AsyncClient.model)
         check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
-        return AsyncModel(self, await self._run(flow, transport_options(headers, query)), cast)
+        return AsyncModel(self, await self._run(flow, make_transport_options(headers, query)), cast)
 
     # Health
 
@@ -372,7 +369,7 @@ class AsyncClient(BaseClient):
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         flow = flows.wait_until_ready(self._url, model, version, seconds)
-        await self._run(flow, transport_options(headers, query))
+        await self._run(flow, make_transport_options(headers, query))
 
     # Metadata, configuration, statistics
 

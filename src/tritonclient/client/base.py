@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..transport.call import Options, Settings
+from ..transport.call import Options
+from ..transport.settings import Settings
 from .binary_tensors import BinaryTensors
 from .flows import Flow
+from .infer_calls import InferArguments, InferCalls
 from .options import CLIENT_DEFAULT, Timeout, check_pool, check_seconds
 from .suggestions import CLIENT_NAMES, no_attribute
-from .templates import InferArguments, InferCalls
 
 
 class BaseClient:

@@ -15,20 +15,13 @@ from ..errors import (
     Unavailable,
 )
 from ..transport.blocking.transport import Transport
-from ..transport.call import (
-    NO_OPTIONS,
-    Call,
-    Grpcio,
-    KeepAlive,
-    Options,
-    check_limit,
-    check_timeout,
-)
+from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.endpoint import Security
+from ..transport.settings import Grpcio, KeepAlive, check_limit, check_timeout
 from . import flows
 from .base import BaseClient
 from .executor import Workers
-from .inference import InferResult, TensorLike
+from .infer_calls import InferArguments
 from .models import Model
 from .options import (
     CLIENT_DEFAULT,
@@ -44,16 +37,17 @@ from .options import (
     check_streams,
     explains_missing,
     load_request,
+    make_transport_options,
     settings,
     settle,
     split,
     stream_requests,
     trace_request,
-    transport_options,
 )
 from .recovery import recover, time_left
 from .refusals import explain
-from .templates import InferArguments
+from .requests import TensorLike
+from .results import InferResult
 from .transports import blocking_transport
 
 if TYPE_CHECKING:
@@ -169,7 +163,7 @@ class Client(BaseClient):
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
             check_arguments(unknown, Client.ask)
-        options = transport_options(headers, query)
+        options = make_transport_options(headers, query)
         call = self._transport.prepare(request, options)
         return self._send(call, self._seconds(timeout), carrying=options)
 
@@ -264,7 +258,7 @@ class Client(BaseClient):
         arguments = (model, inputs, version, outputs, options)
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return self._run(*placed)  # type: ignore[no-any-return]
-        call = self._calls.make(*arguments)
+        call = self._calls.build(*arguments)
         answer = self._send(call, self._seconds(timeout), arguments)
         return InferResult(answer, self._url, call.request)
 
@@ -283,7 +277,7 @@ class Client(BaseClient):
         Takes the arguments of `infer`, except `timeout`. Contiguous arrays are referred to, so a
         later send carries what they hold by then; BYTES and BF16 are packed now.
         """
-        return self._calls.make_lasting(model, inputs, version, outputs, options)
+        return self._calls.build_prepared(model, inputs, version, outputs, options)
 
     def infer_prepared(
         self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
@@ -319,7 +313,7 @@ class Client(BaseClient):
         arguments = (model, inputs, version, outputs, options)
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return self._workers.submit(self._run, *placed)
-        call = self._calls.make(*arguments)
+        call = self._calls.build(*arguments)
         return self._workers.submit(self._infer, call, seconds, arguments)
 
     @overload
@@ -396,7 +390,7 @@ class Client(BaseClient):
 
         Takes the arguments of `stream` that concern the whole stream.
         """
-        carrying = transport_options(headers, request_compression=request_compression)
+        carrying = make_transport_options(headers, request_compression=request_compression)
         return self._open_stream(carrying, timeout, response_timeout)
 
     def _open_stream(
@@ -429,7 +423,7 @@ class Client(BaseClient):
         check_arguments(unknown, Client.model)
         check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
-        return Model(self, self._run(flow, transport_options(headers, query)), cast)
+        return Model(self, self._run(flow, make_transport_options(headers, query)), cast)
 
     # Health
 
@@ -470,7 +464,7 @@ class Client(BaseClient):
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         flow = flows.wait_until_ready(self._url, model, version, seconds)
-        self._run(flow, transport_options(headers, query))
+        self._run(flow, make_transport_options(headers, query))
 
     # Metadata, configuration, statistics
 

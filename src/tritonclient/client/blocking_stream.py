@@ -10,8 +10,8 @@ from ..codec import rpc_infer
 from ..datatypes import Buffer
 from ..errors import InferenceServerException, ProtocolError, ServerError
 from ..messages import Infer, InferResponse
-from .inference import InferResult
-from .inference import request as make_request
+from .requests import request as make_request
+from .results import InferResult
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -11,8 +11,8 @@ import numpy as np
 from ..datatypes import NUMPY, Array
 from ..errors import ProtocolError
 from ..messages import InferTensor, ModelMetadata, RequestedOutput, TensorMetadata
-from .inference import Tensor, TensorLike, as_array, convert, make_input
 from .notebook import html_table
+from .requests import Tensor, TensorLike, as_array, convert, make_input
 from .suggestions import meant
 
 

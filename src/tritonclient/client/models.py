@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import messages as m
-from .inference import InferResult, TensorLike
 from .model_spec import ModelSpec
 from .options import CLIENT_DEFAULT, InferOptions, Timeout
+from .requests import TensorLike
+from .results import InferResult
 from .suggestions import MODEL_NAMES, no_attribute
 
 if TYPE_CHECKING:

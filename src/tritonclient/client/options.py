@@ -8,31 +8,30 @@ import warnings
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from enum import Enum
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
 
 from ..call_log import record, recording
 from ..errors import DeadlineExceeded, InferenceServerException
 from ..messages import Infer, LoadModel, Parameter, TraceValue, UpdateTraceSettings
-from ..transport.call import (
-    NO_OPTIONS,
-    Call,
+from ..transport.call import NO_OPTIONS, Call, Options
+from ..transport.deadline import name_seconds
+from ..transport.endpoint import Security, parse_url
+from ..transport.http_call import HttpSettings
+from ..transport.settings import (
     Grpcio,
     KeepAlive,
-    Options,
     Settings,
     check_limit,
     check_timeout,
     response_limits,
 )
-from ..transport.deadlines import name_seconds
-from ..transport.endpoint import Security, parse_url
-from ..transport.http_call import HttpSettings
-from .inference import request as make_request
+from .requests import request as make_request
 from .suggestions import unknown_argument
 
 if TYPE_CHECKING:
     from ..transport.grpc_call import GrpcSettings
-    from .placement import Pool
+    from .flows import Flow
+    from .results import InferResult
 
 
 C = TypeVar("C", bound="Callable[..., Any]")
@@ -55,6 +54,21 @@ CLIENT_DEFAULT: Final = _ClientDefault.CLIENT_DEFAULT
 
 #: Seconds for a whole call, None for no limit.
 Timeout: TypeAlias = "float | _ClientDefault | None"
+
+
+class TensorPlacement(Protocol):
+    """Places the tensors of a call in shared memory; see `SharedMemory`."""
+
+    def inference(
+        self,
+        url: str,
+        model: str,
+        inputs: Mapping[str, Any],
+        version: str,
+        outputs: Any,
+        options: Mapping[str, Any],
+        seconds: float | None,
+    ) -> tuple[Flow[InferResult], Options]: ...
 
 
 class CallOptions(TypedDict, total=False):
@@ -85,7 +99,7 @@ class InferOptions(TypedDict, total=False):
     query: Mapping[str, Any] | None
     request_compression: str | None
     response_compression: str | None
-    shared_memory: Pool | None
+    shared_memory: TensorPlacement | None
 
 
 class StreamOptions(InferOptions, total=False):
@@ -95,8 +109,8 @@ class StreamOptions(InferOptions, total=False):
 
 
 _KNOWN = StreamOptions.__optional_keys__
-#: What of all options concerns the carrying of a call rather than the request.
-CARRYING = ("headers", "query", "request_compression", "response_compression")
+#: The options that concern the transport of a call rather than the request.
+TRANSPORT_OPTIONS = ("headers", "query", "request_compression", "response_compression")
 
 
 def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
@@ -107,8 +121,8 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     arguments = dict(options)
     if arguments.pop("shared_memory", None) is not None:
         raise ValueError("shared_memory is for infer and submit; other requests take SharedTensors")
-    carrying = {name: arguments.pop(name) for name in CARRYING if name in arguments}
-    return arguments, transport_options(**carrying)
+    transport = {name: arguments.pop(name) for name in TRANSPORT_OPTIONS if name in arguments}
+    return arguments, make_transport_options(**transport)
 
 
 def stream_requests(
@@ -235,7 +249,7 @@ def settle(
         record(logger, url, call.request, status, monotonic() - started)
 
 
-def transport_options(
+def make_transport_options(
     headers: Mapping[str, str | bytes] | None = None,
     query: Mapping[str, Any] | None = None,
     request_compression: str | None = None,

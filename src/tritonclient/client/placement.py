@@ -31,12 +31,14 @@ from ..errors import (
 )
 from ..messages import Infer, InferResponse, InferTensor, RequestedOutput
 from ..shm.blocks import ALIGNMENT, Block, Segment, new_segment, take
-from ..transport.call import Options, check_limit, note
+from ..transport.call import Options, log_debug
+from ..transport.settings import check_limit
 from .flows import Flow, describe_model
-from .inference import InferResult, TensorLike, make_input
-from .inference import request as make_request
 from .model_spec import ModelSpec
 from .options import split
+from .requests import TensorLike, make_input
+from .requests import request as make_request
+from .results import InferResult
 from .shared_tensor import OnGpu, SharedOutput, SharedTensor, datatype_named, is_on_gpu, size_of
 
 #: The seconds that are left for a call, None for no limit.
@@ -48,7 +50,7 @@ _CLOSE_PATIENCE = 5.0
 _MAX_SPECS = 256
 
 
-class _Refused(Exception):
+class RegistrationRefused(Exception):
     """The server does not register memory."""
 
     def __init__(self, error: ServerError) -> None:
@@ -56,8 +58,8 @@ class _Refused(Exception):
         self.error = error
 
 
-class Pool:
-    """What both kinds of `SharedMemory` have in common: everything but how requests are sent."""
+class BasePlacement:
+    """Base of `SharedMemory` and `AsyncSharedMemory`: all but the sending of requests."""
 
     _segments: Sequence[Segment] = ()
 
@@ -117,19 +119,19 @@ class Pool:
         options: Mapping[str, Any],
         seconds: float | None,
     ) -> tuple[Flow[InferResult], Options]:
-        """The flow that the arguments of `Client.infer` make, and the options to carry it with.
+        """Return the flow of the arguments of `Client.infer`, and the options of its transport.
 
         Raises:
             TypeError, ValueError: an argument has a wrong type or value.
         """
         if url != self._url:
             raise ValueError(f"shared_memory is shared with {self._url}, not with {url}")
-        arguments, carrying = split(options)
+        arguments, transport_options = split(options)
         if isinstance(inputs, Mapping) and self._device is not None:
             inputs = {n: OnGpu(v) if is_on_gpu(v) else v for n, v in inputs.items()}
         request = make_request(model, inputs, version=version, outputs=outputs, **arguments)
         on_gpu = {n: v.producer for n, v in inputs.items() if isinstance(v, OnGpu)}
-        return self._infer(request, on_gpu, seconds), carrying
+        return self._infer(request, on_gpu, seconds), transport_options
 
     def _infer(
         self, request: Infer, on_gpu: Mapping[str, Any], seconds: float | None
@@ -143,7 +145,7 @@ class Pool:
         if not self._refused:
             try:
                 request = yield from self._place(request, on_gpu, blocks, left)
-            except _Refused as refusal:
+            except RegistrationRefused as refusal:
                 self._refuse(refusal.error)
         if self._refused and on_gpu:
             raise ValueError(
@@ -252,7 +254,7 @@ class Pool:
             yield segment.registration(), timeout
         except ServerError as error:
             segment.close()
-            raise _Refused(error) from error
+            raise RegistrationRefused(error) from error
         except BaseException:
             segment.close()
             raise
@@ -299,7 +301,7 @@ class Pool:
             return None
         try:
             return (yield from self._reserve(size, self._timeout))
-        except _Refused as refusal:
+        except RegistrationRefused as refusal:
             raise refusal.error from None
 
     def _close(self) -> Flow[None]:
@@ -315,7 +317,7 @@ class Pool:
             try:
                 yield segment.unregistration(), _CLOSE_PATIENCE
             except InferenceServerException as error:
-                note("region %s was not unregistered: %s", segment.name, error)
+                log_debug("region %s was not unregistered: %s", segment.name, error)
 
 
 def _is_plain(output: RequestedOutput) -> bool:

@@ -10,8 +10,8 @@ from ..errors import DeadlineExceeded, InferenceServerException
 from ..messages import GetServerMetadata
 from ..transport.call import Call
 from .flows import Flow
+from .infer_calls import InferArguments, InferCalls
 from .refusals import explain
-from .templates import InferArguments, InferCalls
 
 
 def recover(

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from .flows import Flow
-from .inference import TensorLike
-from .placement import Pool
+from .placement import BasePlacement
+from .requests import TensorLike
 from .shared_tensor import SharedTensor
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class SharedMemory(Pool):
+class SharedMemory(BasePlacement):
     """Memory that a `Client` shares with its server, for tensors that do not travel.
 
         with client.shared_memory() as memory:
@@ -71,7 +71,7 @@ class SharedMemory(Pool):
         self.close()
 
 
-class AsyncSharedMemory(Pool):
+class AsyncSharedMemory(BasePlacement):
     """Memory that an `AsyncClient` shares with its server; see `SharedMemory`."""
 
     def __init__(

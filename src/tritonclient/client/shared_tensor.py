@@ -12,7 +12,7 @@ from ..datatypes import DATATYPES, Array, byte_size, datatype_for, element_count
 from ..messages import InferTensor, RequestedOutput
 from ..shm.blocks import Block
 from ..shm.dlpack import CUDA, CUDA_MANAGED, SharedMemoryTensor, borrow, device_of
-from .inference import TensorLike, convert
+from .requests import TensorLike, convert
 
 
 class SharedTensor:

@@ -1,11 +1,11 @@
-"""What carries the calls of the clients, chosen by the URL and the arguments."""
+"""Transports of the clients, chosen by the URL and the arguments."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..transport.call import Grpcio, Settings
 from ..transport.endpoint import Security, security
+from ..transport.settings import Grpcio, Settings
 from .options import check_grpc, check_grpcio
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 def blocking_transport(
     settings: Settings, tls: Security, max_connections: int, grpcio: Grpcio | None
 ) -> Transport:
-    """Return what carries the calls of a `Client`."""
+    """Return the transport of a `Client`."""
     from ..transport.blocking.transport import Transport
 
     secured = security(tls, settings.endpoint)
     if grpcio is None:
         return Transport(settings, tls=secured, max_connections=max_connections)
     check_grpcio(grpcio, tls, max_connections)
-    from ..transport.grpcio.transport import GrpcioTransport
+    from ..transport.grpcio.blocking import GrpcioTransport
 
     # It has the same methods, for calls of its own protocol.
     return GrpcioTransport(check_grpc(settings), grpcio, tls=secured)  # type: ignore[return-value]
@@ -31,17 +31,13 @@ def blocking_transport(
 def aio_transport(
     settings: Settings, tls: Security, max_connections: int, grpcio: Grpcio | None
 ) -> Any:
-    """Return what carries the calls of an `AsyncClient`."""
+    """Return the transport of an `AsyncClient`."""
     secured = security(tls, settings.endpoint)
     if grpcio is not None:
         check_grpcio(grpcio, tls, max_connections)
-        from ..transport.grpcio.transport import AsyncGrpcioTransport
+        from ..transport.grpcio.aio import AsyncGrpcioTransport
 
         return AsyncGrpcioTransport(check_grpc(settings), grpcio, tls=secured)
-    if settings.endpoint.protocol == "http":
-        from ..transport.aio.http_transport import HttpTransport
+    from ..transport.aio.transport import Transport
 
-        return HttpTransport(settings, tls=secured, max_connections=max_connections)
-    from ..transport.aio.grpc_transport import GrpcTransport
-
-    return GrpcTransport(check_grpc(settings), tls=secured, max_connections=max_connections)
+    return Transport(settings, tls=secured, max_connections=max_connections)

@@ -1,28 +1,26 @@
 """HTTP/1.1, client side, as a state machine without I/O.
 
-One `Http1` stands for one connection and carries one exchange at a time. A driver takes what
-`start` returns and sends it, reads into `get_buffer()`, reports with `buffer_updated(n)` or
-`eof_received()`, and stops when `response` is there:
+One `Http1` is one connection and carries one exchange at a time. A driver calls `start`, sends
+`data_to_send()`, reads into `get_buffer()`, reports with `buffer_updated(n)` or
+`eof_received()`, and stops when `response` is set:
 
     IDLE --start--> HEAD --> LENGTH | CHUNKED | UNTIL_EOF --> IDLE, or CLOSED
                      ^ |
                      +-+ 1xx
 
-Three things make it fast. A body of known length is received right into its final memory. The
-heads of answers hardly differ from call to call, so parsed heads are remembered by their bytes.
-And nothing is copied on the way out: what to send is a list of the caller's buffers.
+Three things make it fast. A body of known length is received right into its final memory. Parsed
+heads are kept as templates by their bytes, as they hardly differ from call to call. Nothing is
+copied on the way out: the data to send is a list of the caller's buffers.
 
-It is strict where leniency lets an answer be read in two ways (RFC 9112, sections 5.1, 6.3 and
-11.2): no bare line feeds, no folded headers, one length only. Everything a peer could make grow
-has a bound.
+It is strict where leniency lets a response be read in two ways (RFC 9112, section 11.2), see also
+`http1_head`. Everything that a peer could make grow has a bound.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum, auto
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -30,38 +28,17 @@ import numpy as np
 from ..datatypes import Buffer
 from ..errors import ConnectionFailed, ProtocolError
 from .coding import MAX_CONTENT, Compressed
-from .header_faults import not_valid
-from .http1_framing import framing, keeps_alive
+from .http1_head import HEADER, Head, Headers, head_template, parse_head
 
 #: Bytes received at once while the length of the rest is unknown.
 RECEIVE_SIZE = 16 * 1024
 MAX_HEAD_SIZE = 64 * 1024
 MAX_INTERIM_RESPONSES = 20
 _ALIGNMENT = 16
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\Z")
-#: The blanks around a value are stripped afterwards, as a pattern would try all ways to share them.
-_HEADER = re.compile(rb"(" + _TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)\Z")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\Z")
 _MAX_CHUNK_LINE = 4096
-_METHOD = re.compile(r"[A-Z]+\Z")
-_TARGET = re.compile(r"[\x21-\x7e]+\Z")
-_NAME = re.compile(_TOKEN.decode() + r"\Z")
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
-
-
 _NOTHING = memoryview(b"")
 _NO_PARTS = bytearray()  # stands in where nothing is collected
-
-
-class Headers(dict[str, str]):
-    """Headers by their names in lower case.
-
-    Attributes:
-        sent: the same by the names that the server wrote.
-    """
-
-    sent: Mapping[str, str]
 
 
 class Response(NamedTuple):
@@ -94,47 +71,6 @@ class _State(Enum):
 _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_EOF, _CLOSED = _State
 
 
-class _Head(NamedTuple):
-    status: int
-    headers: Headers
-    length: int | None
-    chunked: bool
-    keep_alive: bool
-    offset: int
-
-
-def encode_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Request line and headers, with the empty line that ends them.
-
-    Raises:
-        ValueError: a part holds characters that would break out of its place.
-    """
-    return begin_head(method, target, headers) + b"\r\n"
-
-
-def begin_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Return the same without the empty line, so that further headers may follow."""
-    if not _METHOD.match(method) or not _TARGET.match(target):
-        path = target.partition("?")[0]  # queries may hold secrets
-        raise ValueError(f"{method!r} {path!r} is not a valid request line")
-    return f"{method} {target} HTTP/1.1\r\n".encode("latin-1") + encode_fields(headers)
-
-
-def encode_fields(headers: Iterable[tuple[str, str]]) -> bytes:
-    """Return headers as lines.
-
-    Raises:
-        ValueError: one holds characters that would break out of its place.
-    """
-    lines = []
-    for name, value in headers:
-        if not _NAME.match(name) or not _VALUE.match(value):
-            fits = _NAME.match(name) is not None
-            raise not_valid(name, value, name_fits=fits, charset="Latin-1")
-        lines.append(f"{name}: {value}\r\n")
-    return "".join(lines).encode("latin-1")
-
-
 class Http1:
     """One connection's client side.
 
@@ -144,8 +80,6 @@ class Http1:
         offset_header: name, in lower case, of the header that tells at which offset of the body
             the tensors begin; their memory is aligned there.
     """
-
-    numbers_calls = False
 
     __slots__ = (
         "_body",
@@ -157,14 +91,12 @@ class Http1:
         "_max_body",
         "_max_content",
         "_offset_header",
+        "_out",
         "_parts",
         "_received",
         "_searched",
         "_start",
         "_state",
-        "doubtful",
-        "ping_pending",
-        "pings",
         "response",
     )
 
@@ -182,68 +114,65 @@ class Http1:
         self._start = self._end = 0  # the part of the buffer that is received and not yet read
         self._searched = 0  # bytes of it where no end of a head or line begins
         self._state = _IDLE
-        self._head = _Head(0, Headers(), None, False, True, 0)
+        self._head = Head(0, Headers(), None, False, True, 0)
         self._body = _NOTHING
         self._received = 0
         self._parts = _NO_PARTS
         self._chunk_left = 0
         self._interim = 0
+        self._out: list[Buffer] = []
         self.response: Response | None = None
-        self.ping_pending = self.doubtful = False  # HTTP/1.1 has no pings
-        self.pings = 0
 
     @property
     def reusable(self) -> bool:
-        """Whether the connection can carry another exchange."""
+        """True if the connection can carry another exchange."""
         return self._state is _IDLE
 
+    @property
+    def pending(self) -> bool:
+        """True if there is something to send."""
+        return bool(self._out)
+
     def data_to_send(self) -> list[Buffer]:
-        """Nothing, see `pending`."""
-        return []
+        """Return what is to be sent now; all of it has to be sent."""
+        out, self._out = self._out, []
+        return out
 
-    def cancel_all(self) -> bool:
-        """False: an exchange can only be ended together with its connection."""
+    @property
+    def unsent(self) -> bool:
+        """False: drivers take all of an exchange at once."""
         return False
-
-    #: Whether there is more to send: all of it is given by `start`.
-    pending = unsent = False
-    #: Why the server takes no more calls, which HTTP/1.1 has no way to say.
-    farewell = ""
-
-    def ping(self) -> None:
-        """Nothing."""
 
     @property
     def answering(self) -> bool:
-        """Whether the head of the answer has come."""
+        """True if the head of the response was received."""
         return self._state in (_LENGTH, _CHUNKED, _UNTIL_EOF)
 
     @property
     def length_known(self) -> bool:
-        """Whether all of what `get_buffer` gives belongs to the answer's body."""
+        """True if the peer will fill all of what `get_buffer` returns."""
         return self._state is _LENGTH
 
     @property
     def collected(self) -> bytearray:
-        """What has come so far of a body of unknown length, for those who read events in it."""
+        """The received part of a body of unknown length, for those who read events in it."""
         return self._parts
 
-    def start(self, head: bytes, body: Iterable[Buffer] = ()) -> list[Buffer]:
-        """Begin an exchange; what to send is the head (`encode_head`) and the body's buffers."""
+    def start(self, head: bytes, body: Iterable[Buffer] = ()) -> None:
+        """Begin an exchange: queue a head (of `encode_head`) and the body's buffers."""
         if self._state is not _IDLE:
             raise RuntimeError(f"an exchange can't begin in state {self._state.name}")
         self._state = _HEAD
         self._interim = 0
         self.response = None
-        return [head, *body]
+        self._out = [head, *body]
 
-    def abandon(self) -> bool:
-        """Give the connection up although the answer is there; always True."""
+    def mark_unusable(self) -> None:
+        """Allow no further exchange on the connection, although the response is complete."""
         self._state = _CLOSED
-        return True
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:
-        """Where the next received bytes go."""
+        """Return the memory for the next received bytes."""
         if self._state is _LENGTH:
             return self._body[self._received :]
         if self._start == self._end:
@@ -262,7 +191,7 @@ class Http1:
             self._buffer = self._buffer + bytes(len(self._buffer))
 
     def buffer_updated(self, count: int) -> None:
-        """Take note that `count` bytes were received into the buffer.
+        """Read `count` bytes that were received into the buffer.
 
         Raises:
             ProtocolError: they are not HTTP, or more than the bounds allow.
@@ -296,7 +225,7 @@ class Http1:
             self._start = self._end
 
     def eof_received(self) -> None:
-        """Take note that the peer has closed its side.
+        """Handle the end of what the peer sends.
 
         Raises:
             ConnectionFailed: an answer was due, or not yet whole.
@@ -337,7 +266,7 @@ class Http1:
                 raise ProtocolError(f"the answer's head exceeds {MAX_HEAD_SIZE} bytes")
             data = bytes(memoryview(self._buffer)[self._start : end])
             self._start, self._searched = end + 4, 0
-            parse = _remembered_head if len(data) <= 1024 else _parse_head
+            parse = head_template if len(data) <= 1024 else parse_head
             head = self._head = parse(data, self._offset_header)
             if head.status < 200:
                 self._count_interim(head.status)
@@ -417,7 +346,7 @@ class Http1:
             if self._chunk_left == -2:
                 if not line:
                     self._finish(memoryview(self._parts))
-                elif not _HEADER.match(line):
+                elif not HEADER.match(line):
                     raise ProtocolError(f"the answer has an invalid trailer {line!r:.80}")
                 continue
             match = _CHUNK.match(line)
@@ -460,30 +389,3 @@ class Http1:
             self._state = _CLOSED
         else:
             self._state = _IDLE
-
-
-def _parse_head(head: bytes, offset_header: str) -> _Head:
-    status_line, *lines = head.split(b"\r\n")
-    match = _STATUS_LINE.match(status_line)
-    if match is None:
-        raise ProtocolError(f"the answer is not HTTP/1: it begins with {status_line!r:.80}")
-    headers = Headers()
-    written: dict[str, str] = {}
-    for line in lines:
-        field = _HEADER.match(line)
-        if field is None:
-            raise ProtocolError(f"the answer has an invalid header {line!r:.80}")
-        written_name, value = field[1].decode("ascii"), field[2].strip(b" \t").decode("latin-1")
-        name = written_name.lower()
-        written.setdefault(name, written_name)
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    headers.sent = {written[name]: value for name, value in headers.items()}
-    status = int(match[2])
-    length, chunked = framing(status, headers, old=match[1] == b"0")
-    text = headers.get(offset_header, "")
-    offset = int(text) if text.isdecimal() and len(text) < 10 else 0
-    keep_alive = keeps_alive(headers, match[1] == b"0")
-    return _Head(status, headers, length, chunked, keep_alive, offset)
-
-
-_remembered_head = lru_cache(maxsize=256)(_parse_head)

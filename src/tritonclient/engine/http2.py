@@ -29,7 +29,6 @@ from typing import Any
 from ..errors import ConnectionFailed, ProtocolError, ResourceExhausted
 from .coding import MAX_CONTENT
 from .header_block import MAX_BLOCK_SIZE, decode
-from .http2_answers import RECEIVE_SIZE, Answers
 from .http2_frames import (
     ACK,
     CANCEL,
@@ -50,6 +49,7 @@ from .http2_frames import (
     WINDOW_UPDATE,
     pack_window_update,
 )
+from .http2_responses import RECEIVE_SIZE, FastResponses
 from .rpc_stream import MessageTooLarge, RpcStream
 
 _MAX_CONTINUATIONS = 64
@@ -57,8 +57,12 @@ _MAX_CONTINUATIONS = 64
 _DIRECT_SIZE = 16 * 1024
 
 
-class Http2(Answers):
+class Http2(FastResponses):
     """One connection's client side.
+
+    One class in three files: `Sending`, `FastResponses` and this one share their attributes. They
+    are not composed of objects, since a call reads and writes the windows, the streams and the
+    buffer about 40 times, and each time would take one more attribute look-up.
 
     Args:
         max_message: largest message accepted, in bytes; more than a flow control window can hold,
@@ -71,15 +75,12 @@ class Http2(Answers):
         max_streams: how many the server allows at a time; 0 until it has told its settings.
         ping_pending: whether a ping of ours is unanswered.
         pings: pings that were sent since a call last sent anything.
-        doubtful: whether the answer to `probe` has not come yet.
+        unverified: whether the answer to `send_liveness_probe` has not come yet.
         unacknowledged: frames of settings of ours that the peer has not acknowledged yet.
-        farewell: why the peer takes no more calls, if it said so.
+        goaway_message: why the peer takes no more calls, if it said so.
         length_known: whether the peer will fill all of what `get_buffer` gave last.
         reusable: whether the connection can carry another call.
-        numbers_calls: that answers name their calls, as those of HTTP/1.1 do not.
     """
-
-    numbers_calls = True
 
     __slots__ = (
         "_data_ends",
@@ -106,7 +107,7 @@ class Http2(Answers):
 
     @property
     def greeted(self) -> bool:
-        """Whether the peer's first settings have come."""
+        """True if the peer's first SETTINGS were received."""
         return not self._first
 
     @property
@@ -120,7 +121,7 @@ class Http2(Answers):
         return any(stream.out_size for stream in self.streams.values())
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:
-        """Where the next received bytes go."""
+        """Return the memory for the next received bytes."""
         self.length_known = False
         if self._start == self._end:
             self._start = self._end = 0
@@ -144,7 +145,7 @@ class Http2(Answers):
         self._start, self._end = 0, len(rest)
 
     def buffer_updated(self, count: int) -> None:
-        """Take note that `count` bytes were received into the buffer.
+        """Read `count` bytes that were received into the buffer.
 
         Raises:
             ProtocolError: they are not HTTP/2, or more than the bounds allow.
@@ -160,12 +161,12 @@ class Http2(Answers):
             raise
 
     def eof_received(self) -> None:
-        """Take note that the peer has closed its side.
+        """Handle the end of what the peer sends.
 
         Raises:
             ConnectionFailed: calls were in work.
         """
-        reason = f": {self.farewell}" if self.farewell else ""
+        reason = f": {self.goaway_message}" if self.goaway_message else ""
         if self._first and self._start == self._end:
             reason = " before it said anything; is this a port for gRPC, with TLS or without?"
         busy = bool(self.streams)
@@ -186,8 +187,8 @@ class Http2(Answers):
                 if available and self._first:
                     self._refuse_http1()
                 return
-            pattern = self._pattern
-            if pattern is not None and self._like_the_last(pattern):
+            template = self._template
+            if template is not None and self._match_template(template):
                 if self._start == self._end:
                     return
                 continue
@@ -196,7 +197,7 @@ class Http2(Answers):
             stream_id &= 0x7FFFFFFF
             if self._first:
                 self._check_first(kind, flags)
-            if kind == HEADERS and flags == END_HEADERS and self._whole_answer(length, stream_id):
+            if kind == HEADERS and flags == END_HEADERS and self._parse_whole(length, stream_id):
                 continue
             if kind == DATA:
                 if flags & PADDED and available == 9:
@@ -317,7 +318,7 @@ class Http2(Answers):
             self._finished(stream)
 
     def _guarded(self, stream: RpcStream, receive: Callable[..., None], *arguments: Any) -> None:
-        """Let a stream receive; its troubles are not those of the connection."""
+        """Pass data to a stream; its errors end the stream, not the connection."""
         try:
             receive(*arguments)
         except MessageTooLarge as error:
@@ -362,7 +363,7 @@ class Http2(Answers):
             self._header_block, self._header_stream = bytearray(block), stream_id
             self._header_ends = ends
             self._idle_frames = 0
-            self._pattern = None  # what interrupts the block is not to be read as an answer
+            self._template = None  # what interrupts the block is not to be read as an answer
 
     def _continuation_received(self, flags: int, payload: bytes) -> None:
         if self._header_block is None:

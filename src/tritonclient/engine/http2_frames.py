@@ -37,12 +37,12 @@ _OUR_SETTINGS = {
 
 
 def pack_frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """A whole frame."""
+    """Return a whole frame."""
     return FRAME.pack(len(payload) << 8 | kind, flags, stream) + payload
 
 
 def pack_window_update(stream: int, increment: int) -> bytes:
-    """A frame that lets the peer send more; stream 0 is the connection."""
+    """Return a WINDOW_UPDATE frame; stream 0 is the connection."""
     return pack_frame(WINDOW_UPDATE, 0, stream, increment.to_bytes(4, "big"))
 
 

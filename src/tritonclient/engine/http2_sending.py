@@ -1,4 +1,4 @@
-"""What goes out on an HTTP/2 connection, and the peer's frames that regulate it.
+"""Outgoing half of an HTTP/2 connection: streams, flow control, control frames.
 
 `Sending` is the base of `http2.Http2`: it knows the calls in work, and begins, feeds and ends them.
 """
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from ..datatypes import Buffer
 from ..errors import (
-    CallLeftOver,
-    CallRefused,
     ConnectionFailed,
     InferenceServerException,
     ProtocolError,
+    StreamRefused,
+    StreamUnprocessed,
 )
 from .header_block import NO_TABLE
 from .http2_frames import (
@@ -39,7 +39,8 @@ from .http2_frames import (
     pack_frame,
     pack_window_update,
 )
-from .rpc_stream import Outcome, Place, RpcStream, reset_error
+from .rpc_outcome import Outcome, reset_error
+from .rpc_stream import Place, RpcStream
 
 #: Frames without any progress (PING, SETTINGS, empty DATA ...) that are put up with in a row.
 MAX_IDLE_FRAMES = 10_000
@@ -49,7 +50,7 @@ _LAST_STREAM = 2**31 - 1
 
 
 class Sending:
-    """The half of a connection that is heard by the peer; `Http2` tells the attributes."""
+    """Outgoing half of an HTTP/2 connection; see `Http2` for the attributes."""
 
     __slots__ = (
         "_control",
@@ -64,8 +65,7 @@ class Sending:
         "_sending",
         "_stream_window",
         "_window",
-        "doubtful",
-        "farewell",
+        "goaway_message",
         "max_streams",
         "ping_pending",
         "pings",
@@ -73,6 +73,7 @@ class Sending:
         "reusable",
         "streams",
         "unacknowledged",
+        "unverified",
     )
 
     def __init__(self, max_message: int, max_content: int) -> None:
@@ -82,11 +83,11 @@ class Sending:
         self.response: RpcStream | None = None
         self.ping_pending = False
         self.pings = 0
-        self.doubtful = False
+        self.unverified = False
         self.reusable = True
         self._next_id = 1
         self._failure: InferenceServerException | None = None
-        self.farewell = ""
+        self.goaway_message = ""
         self._idle_frames = 0
         self.unacknowledged = 1  # SETTINGS frames of ours, OPENING's being the first
         self._left_over = 0  # what the peer may still send on calls that we ended
@@ -104,7 +105,7 @@ class Sending:
 
     @property
     def pending(self) -> bool:
-        """Whether something may be sent now."""
+        """True if something may be sent now."""
         if self._control or not self._sending:
             return bool(self._control)
         # Where there is nothing left but the end, no window is needed.
@@ -131,10 +132,10 @@ class Sending:
             place: tells where in a large message the memory should be aligned.
 
         Raises:
-            CallRefused: the connection takes no more calls.
+            StreamRefused: the connection takes no more calls.
         """
         if not self.reusable:
-            raise self._failure or CallRefused(f"the server is going away: {self.farewell}")
+            raise self._failure or StreamRefused(f"the server is going away: {self.goaway_message}")
         stream_id = self._next_id
         self._next_id += 2
         if self._next_id >= _LAST_STREAM:
@@ -193,10 +194,10 @@ class Sending:
             self._end_stream(stream, result)
 
     def cancel_all(self) -> bool:
-        """End all calls from our side, and `probe`; whether the connection can go on."""
+        """Cancel all calls and send a liveness probe; True if the connection can be used again."""
         for stream in list(self.streams.values()):
             self.cancel(stream, Outcome(1, "the call was cancelled", None, {}, {}))
-            self.probe()
+            self.send_liveness_probe()
         return self.reusable
 
     def ping(self) -> None:
@@ -205,12 +206,13 @@ class Sending:
         self.pings += 1
         self._control.append(pack_frame(PING, 0, 0, b"\0\0\0\0\0\0\0\1"))
 
-    def probe(self) -> None:
-        """Ask whether the peer still answers, in a way that servers do not hold against us, as they
-        do pings: by settings that change nothing, and have to be acknowledged.
+    def send_liveness_probe(self) -> None:
+        """Send empty SETTINGS, which the peer must acknowledge if it still answers.
+
+        Servers count pings against a client, but not SETTINGS.
         """
-        if not self.doubtful:
-            self.doubtful = True
+        if not self.unverified:
+            self.unverified = True
             self.unacknowledged += 1
             self._control.append(pack_frame(SETTINGS, 0, 0))
 
@@ -222,10 +224,9 @@ class Sending:
         for stream in list(self.streams.values()):
             self._end_stream(stream, error)
 
-    def abandon(self) -> bool:
-        """Give the connection up although a call has ended well; always True."""
+    def mark_unusable(self) -> None:
+        """Allow no further call on the connection; those in progress fail."""
         self.fail(ConnectionFailed("the connection was given up"))
-        return True
 
     def _end_stream(self, stream: RpcStream, result: Outcome | InferenceServerException) -> None:
         stream.finish(result)
@@ -245,7 +246,7 @@ class Sending:
     # Sending
 
     def data_to_send(self, limit: int = LARGEST_WINDOW) -> list[Buffer]:
-        """What to send now, about `limit` bytes of messages at most; it has to be sent whole."""
+        """Return what is to be sent now, with about `limit` bytes of messages at most."""
         out, self._control, self._control_size = self._control, [], 0
         for stream in list(self._sending.values()) if self._sending else ():
             if limit > 0 and (self._window > 0 or not stream.out_size):
@@ -331,7 +332,7 @@ class Sending:
         if flags & ACK:
             # Each acknowledges one frame, in their order.
             self.unacknowledged = max(0, self.unacknowledged - 1)
-            self.doubtful = self.doubtful and self.unacknowledged > 0
+            self.unverified = self.unverified and self.unacknowledged > 0
             return
         values: dict[int, int] = {}
         for name, value in SETTING.iter_unpack(payload):
@@ -368,12 +369,12 @@ class Sending:
         last, code = struct.unpack_from(">LL", payload)
         last &= 0x7FFFFFFF
         text = payload[8:200].decode("utf-8", "replace")
-        self.farewell = text or f"error code {code}"
+        self.goaway_message = text or f"error code {code}"
         self.reusable = False
         for stream in list(self.streams.values()):
             if stream.id > last:
-                kind = CallLeftOver if last else CallRefused
-                self._end_stream(stream, kind(f"the server is going away: {self.farewell}"))
+                kind = StreamUnprocessed if last else StreamRefused
+                self._end_stream(stream, kind(f"the server is going away: {self.goaway_message}"))
 
 
 def _check_setting(name: int, value: int) -> None:

@@ -12,16 +12,16 @@ from __future__ import annotations
 import math
 import struct
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from ..datatypes import Buffer
-from ..errors import CallRefused, InferenceServerException, ProtocolError
+from ..errors import InferenceServerException, ProtocolError
 from .coding import Compressed, Waiting, compress
-from .header_block import Fields, decode
+from .header_block import Fields
+from .rpc_outcome import EXCERPT, Outcome, is_grpc, not_grpc
 
 #: What a peer may send on a stream before its reader has taken any of it.
 WINDOW = 4 << 20
@@ -31,11 +31,6 @@ _ALIGNMENT = 16
 #: Messages from this size on are placed so that what lies in them is aligned.
 _PLACED_SIZE = 64 * 1024
 MAX_INTERIM_HEADS = 20
-#: How much of an answer that is not gRPC is kept for the error.
-_EXCERPT = 2048
-#: gRPC's own mapping (its document "HTTP to gRPC Status Code Mapping"), and what proxies say of
-#: messages that are too large for them.
-_CODES = {400: 13, 401: 16, 403: 7, 404: 12, 413: 8, 429: 14, 502: 14, 503: 14, 504: 14}
 #: What a message that waits to be taken counts for besides its bytes; it may have none.
 _MESSAGE_COST = 256
 #: Messages up to this size wait behind others as bytes; a view takes hundreds of bytes more, and a
@@ -48,24 +43,6 @@ Place: TypeAlias = Callable[[memoryview], int]
 
 class MessageTooLarge(Exception):
     """A message exceeds the limit; its size and the limit."""
-
-
-class Outcome(NamedTuple):
-    """How the server ended a call.
-
-    Attributes:
-        code: the gRPC status; 0 for success.
-        message: the server's text.
-        details: its `google.rpc.Status` as bytes, if it sent one.
-        headers: what came before the first message; lower-case names.
-        trailers: what came after the last one.
-    """
-
-    code: int
-    message: str
-    details: bytes | None
-    headers: Mapping[str, str]
-    trailers: Mapping[str, str]
 
 
 def frame_message(buffers: Sequence[Buffer], coding: str | None = None) -> list[Buffer]:
@@ -191,7 +168,7 @@ class RpcStream:
             raise
 
     def headers_received(self, fields: Fields, *, end: bool) -> None:
-        """Take note of a header block."""
+        """Read a header block."""
         if fields.fault:
             raise ProtocolError(fields.fault)
         if self.fields is not None:
@@ -212,7 +189,7 @@ class RpcStream:
             self.fields = fields
             if end:
                 self.finish(self._outcome(fields))
-            elif not _is_grpc(fields):
+            elif not is_grpc(fields):
                 self._excerpt = bytearray()
 
     def window_used(self, size: int) -> None:
@@ -227,13 +204,13 @@ class RpcStream:
         return None if self._message is None else self._message[self._received :]
 
     def target_filled(self, count: int) -> None:
-        """Take note of bytes that were received right into `target`."""
+        """Read bytes that were received into `target`."""
         self.coming -= count
         self._received += count
         self._complete()
 
     def data_received(self, data: memoryview) -> None:
-        """Take note of bytes of the body.
+        """Read bytes of the body.
 
         Raises:
             MessageTooLarge: a message begins that exceeds the limit.
@@ -243,8 +220,8 @@ class RpcStream:
         self.coming -= len(data)
         if self._excerpt is not None:
             self._excerpt += data
-            if len(self._excerpt) >= _EXCERPT:
-                self.finish(self._not_grpc(self.fields))
+            if len(self._excerpt) >= EXCERPT:
+                self.finish(not_grpc(self.fields, bytes(self._excerpt)))
             return
         while len(data):
             if self._message is None:
@@ -314,7 +291,7 @@ class RpcStream:
             self.notify()
 
     def _open_window(self, unread: int) -> None:
-        """Let the peer send what a reader has room for, and always all of the message it wants.
+        """Open the window by what a reader has room for, and always for the message it awaits.
 
         Args:
             unread: what has come, or is about to, and is not part of a message yet.
@@ -334,14 +311,14 @@ class RpcStream:
     # The end
 
     def finish(self, result: Outcome | InferenceServerException) -> None:
-        """The call is over."""
+        """End the call with its result."""
         if self.result is None:
             self.result = result
             self.out, self.out_size, self._message = (), 0, None
             self.ended()
 
     def ended(self) -> None:
-        """Tell that the call is over."""
+        """Call `notify` for the end of the call."""
         notify, self.notify = self.notify, None  # which may refer to the stream
         if notify is not None:
             notify()
@@ -355,51 +332,9 @@ class RpcStream:
     def _outcome(self, trailers: Fields) -> Outcome | InferenceServerException:
         first = self.fields or trailers
         if trailers.code is None:
-            return self._not_grpc(first)
+            return not_grpc(first, bytes(self._excerpt or b""))
         if not trailers.code and (self._message is not None or self._prefix):
             return ProtocolError("the answer ends inside a message")
         return Outcome(
             trailers.code, trailers.message, trailers.details(), first.headers, trailers.headers
         )
-
-    def _not_grpc(self, first: Fields) -> Outcome | InferenceServerException:
-        """What an answer without a gRPC status means, by its HTTP status."""
-        if _is_grpc(first):
-            return ProtocolError("the answer has no grpc-status")
-        text = bytes(self._excerpt or b"")[:_EXCERPT].decode("utf-8", "replace")
-        message = f"the server answered with HTTP status {first.http_status} instead of gRPC"
-        if first.http_status == 200:
-            kind = first.headers.get("content-type", "")
-            return ProtocolError(
-                f"the answer is not gRPC: its content-type is {kind!r}", None, text
-            )
-        code = _CODES.get(first.http_status or 0, 2)
-        return Outcome(code, message, text.encode() or None, first.headers, {})
-
-
-def _is_grpc(fields: Fields) -> bool:
-    kind = fields.headers.get("content-type", "")
-    return fields.http_status == 200 and kind.startswith("application/grpc")
-
-
-@lru_cache(maxsize=256)
-def plain_outcome(first: bytes, last: bytes) -> Outcome | None:
-    """What two header blocks mean that come before and behind a message, if it is success."""
-    try:
-        headers, trailers = decode(first), decode(last)
-    except ProtocolError:
-        return None
-    if not _is_grpc(headers) or trailers.http_status is not None or trailers.code != 0:
-        return None
-    return Outcome(0, trailers.message, trailers.details(), headers.headers, trailers.headers)
-
-
-def reset_error(code: int) -> InferenceServerException | Outcome:
-    """What a RST_STREAM with this error code means."""
-    if code == 0x7:
-        return CallRefused("the server refused the stream")
-    if code == 0x8:
-        return Outcome(1, "the server cancelled the stream", None, {}, {})
-    # gRPC's own mapping (section "Errors" of its HTTP/2 document).
-    status = {0xB: 8, 0xC: 7}.get(code, 13)
-    return Outcome(status, f"the server reset the stream with error code {code}", None, {}, {})

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from ..transport.aio.grpc_transport import GrpcTransport
+from ..transport.aio.transport import Transport
 from ._channel import Route
 
 
-def make_transport(route: Route) -> GrpcTransport:
+def make_transport(route: Route) -> Transport:
     """The transport of a client."""
     settings, tls, grpcio = route
     if grpcio is None:
-        return GrpcTransport(settings, tls=tls)
-    from ..transport.grpcio.transport import AsyncGrpcioTransport
+        return Transport(settings, tls=tls)
+    from ..transport.grpcio.aio import AsyncGrpcioTransport
 
     # It has the same methods.
     return AsyncGrpcioTransport(settings, grpcio, tls=tls)  # type: ignore[return-value]

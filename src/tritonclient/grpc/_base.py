@@ -11,17 +11,19 @@ from operator import index
 from typing import Any, TypeVar
 
 from .. import messages as m
-from ..classic.calls import listed, looks
+from ..classic.calls import as_sequence, template_key
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose, masked
+from ..client.templates import TemplateCache
 from ..codec import rpc, rpc_infer
 from ..codec.rpc_status import error_of
 from ..datatypes import Buffer
 from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceServerException
 from ..extras import optional_import
-from ..transport.call import NO_OPTIONS, Grpcio, Options, RequestTooLarge, check_size, remember
+from ..transport.call import NO_OPTIONS, Options
 from ..transport.endpoint import parse_url
 from ..transport.grpc_call import GrpcSettings, metadata
+from ..transport.settings import Grpcio, RequestTooLarge, check_size
 from ._calls import InferCall, MessageCall
 from ._channel import KeepAliveOptions, make_route, warn_of_ignored
 from ._errors import get_cancelled_error, in_grpcs_words
@@ -102,7 +104,7 @@ class GrpcClientBase(InferenceServerClientBase):
         """A channel of grpcio to the same server, or the one that a program has set."""
         if self._own_channel is None:
             with optional_import("grpcio", "a stub", "grpcio"):
-                from ..transport.grpcio.transport import make_channel
+                from ..transport.grpcio.channel import make_channel
             settings, tls, grpcio = self._by_grpcio()
             self._own_channel = make_channel(
                 settings, tls, grpcio or Grpcio(), awaited=self._awaited
@@ -138,8 +140,8 @@ class GrpcClientBase(InferenceServerClientBase):
         return GrpcSettings(parse_url("grpc://channel"))
 
     @cached_property
-    def _remembered(self) -> dict[Any, InferCall]:
-        return {}
+    def _templates(self) -> TemplateCache[InferCall]:
+        return TemplateCache()
 
     # Calls
 
@@ -179,11 +181,10 @@ class GrpcClientBase(InferenceServerClientBase):
     ) -> InferCall:
         """Return the call for the arguments of `infer`.
 
-        What a call of nothing but tensors looks like is remembered, so that a further one like it
-        brings only its data.
+        A call of nothing but tensors is made of a template, if there was one of its form before.
         """
-        inputs = listed(inputs)
-        outputs = None if outputs is None else listed(outputs)
+        inputs = as_sequence(inputs)
+        outputs = None if outputs is None else as_sequence(outputs)
         key = None
         if not (
             request_id
@@ -196,10 +197,10 @@ class GrpcClientBase(InferenceServerClientBase):
             or self._plugin is not None
             or self._verbose
         ):
-            key, data = looks(model_name, model_version, inputs, outputs)
-            known = self._remembered.get(key)
-            if known is not None:
-                return known.with_data(data)
+            key, data = template_key(model_name, model_version, inputs, outputs)
+            template = self._templates.get(key)
+            if template is not None:
+                return template.with_data(data)
             if not data:
                 key = None  # there is nothing to take off
         request = infer_request(
@@ -218,7 +219,7 @@ class GrpcClientBase(InferenceServerClientBase):
         options = self._options(headers, compression_algorithm)
         call = self._made(InferCall, request, options)
         if key is not None:
-            remember(self._remembered, key, call, m.Infer(model_name, (), model_version))
+            self._templates.store(key, call, m.Infer(model_name, (), model_version))
         if self._verbose:
             message = rpc.parse("ModelInferRequest", call.message())
             print(_heading(name, options, self._verbose), message, sep="\n")

@@ -15,9 +15,10 @@ from urllib.parse import quote
 
 from ..classic.arguments import warn_of_no_tls
 from ..extras import optional_import
-from ..transport.call import Grpcio, KeepAlive, note, response_limits
+from ..transport.call import log_debug
 from ..transport.endpoint import TLS, Endpoint, parse_url, without_secrets
 from ..transport.grpc_call import GrpcSettings
+from ..transport.settings import Grpcio, KeepAlive, response_limits
 from ..utils import raise_error
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def make_route(
     others = [pair for pair in given if not _is_done(*pair)]
     for argument in arguments:
         if argument in _MEANINGLESS:
-            note("the channel argument %s has no effect: it is done in another way", argument)
+            log_debug("the channel argument %s has no effect: it is done in another way", argument)
     grpcio = None
     if (
         through_grpcio

@@ -29,8 +29,9 @@ from ._utils import infer_request
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ..transport.call import GrpcStream
     from ._background import Background
-    from ._infer_stream import Callback, Duplex, _InferStream
+    from ._infer_stream import Callback, _InferStream
     from ._stub import StubTransport
 
 __all__ = [
@@ -323,10 +324,9 @@ class InferenceServerClient(AdminClient):
             self._stream = None
             raise
 
-    def _open(self, options: Options, timeout: float | None) -> Duplex:
+    def _open(self, options: Options, timeout: float | None) -> GrpcStream:
         try:
-            duplex: Duplex = self._transport.open(options, timeout)
-            return duplex
+            return self._transport.open(options, timeout)  # type: ignore[no-any-return]
         except (InferenceServerException, RuntimeError) as error:
             raise self._failure(error, timeout) from error.__cause__
 
@@ -399,7 +399,7 @@ def _transport(route: Route) -> Transport:
         return Transport(
             settings, tls=tls, max_connections=_MAX_CONNECTIONS, connect_timeout=CONNECT_TIMEOUT
         )
-    from ..transport.grpcio.transport import GrpcioTransport
+    from ..transport.grpcio.blocking import GrpcioTransport
 
     # It has the same methods.
     return GrpcioTransport(settings, grpcio, tls=tls)  # type: ignore[return-value]

@@ -10,7 +10,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..classic.errors import plain
 from ..classic.lazy_names import lazy_names
@@ -20,6 +20,7 @@ from ..datatypes import Buffer
 from ..errors import InferenceServerException
 from ..extras import optional_import
 from ..messages import InferResponse
+from ..transport.call import GrpcStream
 from ..utils import raise_error
 from ._errors import in_grpcs_words, raise_error_grpc
 from ._infer_result import InferResult
@@ -32,17 +33,6 @@ SILENCE = 300.0
 #: Seconds for the thread to end once the stream has ended: the program's callback may hold it up.
 _ENDING = 5.0
 _streams: weakref.WeakSet[_InferStream] = weakref.WeakSet()
-
-
-class Duplex(Protocol):
-    """A stream as transports give it."""
-
-    def post(self, message: Sequence[Buffer]) -> bool: ...
-    def sent(self) -> bool: ...
-    def drain(self) -> None: ...
-    def end(self) -> None: ...
-    def receive(self, timeout: float | None = None) -> Buffer | None: ...
-    def cancel(self, error: InferenceServerException | None = None) -> None: ...
 
 
 class _InferStream:
@@ -58,22 +48,22 @@ class _InferStream:
         self._verbose = verbose
         self._active = True
         self._heard = 0
-        self._duplex: Duplex | None = None
+        self._grpc_stream: GrpcStream | None = None
         self._reader: threading.Thread | None = None
         self._pid = 0
         self._lock = threading.Lock()
         self._draining = False
         self._request_queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def start(self, open: Callable[[], Duplex]) -> None:
+    def start(self, open: Callable[[], GrpcStream]) -> None:
         """Open the stream, and read from it; that it can't be opened is told to the callback."""
         try:
-            self._duplex = open()
+            self._grpc_stream = open()
         except InferenceServerException as error:
             self._active = False
             self._run(self._call_back, None, in_grpcs_words(error))
         else:
-            self._run(self._read, self._duplex)
+            self._run(self._read, self._grpc_stream)
 
     def _run(self, function: Callable[..., None], *arguments: Any) -> None:
         self._pid = os.getpid()
@@ -90,7 +80,7 @@ class _InferStream:
         Raises:
             InferenceServerException: the stream has ended.
         """
-        if not self._active or self._duplex is None:
+        if not self._active or self._grpc_stream is None:
             raise_error(
                 "The stream is no longer in valid state, the error detail is reported through "
                 "provided callback. A new stream should be started after stopping the current "
@@ -99,24 +89,24 @@ class _InferStream:
         # What the server does not take at once, another thread sends: the caller may be the one
         # on whom the reader waits.
         with self._lock:
-            if not self._duplex.post(message) and not self._draining:
+            if not self._grpc_stream.post(message) and not self._draining:
                 self._draining = True
-                _start(self._drain, self._duplex)
+                _start(self._drain, self._grpc_stream)
 
-    def _drain(self, duplex: Duplex) -> None:
+    def _drain(self, stream: GrpcStream) -> None:
         while True:
             with contextlib.suppress(InferenceServerException):  # the reader is told as well
-                duplex.drain()
+                stream.drain()
             with self._lock:
-                if duplex.sent():
+                if stream.sent():
                     self._draining = False
                     return
 
     # Responses
 
-    def _read(self, duplex: Duplex) -> None:
+    def _read(self, stream: GrpcStream) -> None:
         try:
-            while (message := duplex.receive()) is not None:
+            while (message := stream.receive()) is not None:
                 self._heard += 1
                 self._deliver(message)
         except InferenceServerException as error:
@@ -124,7 +114,7 @@ class _InferStream:
             self._call_back(None, in_grpcs_words(error))
         finally:
             self._active = False
-            duplex.cancel()  # where the server has said what can't be read
+            stream.cancel()  # where the server has said what can't be read
 
     def _deliver(self, message: Buffer) -> None:
         answer = answer_of(message, "")
@@ -151,17 +141,17 @@ class _InferStream:
             cancel_requests: do not wait for responses; the callback gets an error.
             timeout: seconds without data before remaining requests are cancelled.
         """
-        duplex, reader = self._duplex, self._reader
-        if duplex is not None:
+        stream, reader = self._grpc_stream, self._reader
+        if stream is not None:
             if cancel_requests:
-                duplex.cancel()
+                stream.cancel()
             else:
-                duplex.end()
+                stream.end()
         if reader is not None and reader is not threading.current_thread():
             if not cancel_requests:
                 self._wait(reader, timeout)
-            if duplex is not None:
-                duplex.cancel()
+            if stream is not None:
+                stream.cancel()
             reader.join(_ENDING)
         if self._verbose:
             print("stream stopped...")
@@ -211,6 +201,13 @@ class _StubStream:
     def __init__(self, responses: Any, requests: queue.SimpleQueue[Any]) -> None:
         self._responses = responses
         self._requests = requests
+
+    @property
+    def ended(self) -> bool:
+        return bool(self._responses.done())
+
+    def send(self, message: Sequence[Buffer]) -> None:
+        self.post(message)
 
     def post(self, message: Sequence[Buffer]) -> bool:
         self._requests.put(rpc.parse("ModelInferRequest", b"".join(message)))

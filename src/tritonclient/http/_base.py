@@ -8,16 +8,18 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 from .. import messages as m
 from ..classic.arguments import check_version, request_parameters
-from ..classic.calls import listed, looks
+from ..classic.calls import as_sequence, template_key
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose, masked, masked_target
+from ..client.templates import TemplateCache
 from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
 from ..engine.coding import CODINGS, compress
 from ..errors import InferenceServerException
-from ..transport.call import NO_OPTIONS, Options, remember, response_limits
+from ..transport.call import NO_OPTIONS, Options
 from ..transport.endpoint import Endpoint, parse_url
 from ..transport.http_call import HttpSettings
+from ..transport.settings import response_limits
 from ..utils import raise_error
 from ._calls import Answer, AwaitedAnswer, InferCall, Raw, RawCall, encode_request
 from ._infer_input import InferInput
@@ -73,7 +75,7 @@ class HttpClientBase(InferenceServerClientBase):
         self._settings = HttpSettings(
             _endpoint(url, secure), max_response_size=largest, max_content=content
         )
-        self._remembered: dict[Any, InferCall] = {}
+        self._templates: TemplateCache[InferCall] = TemplateCache()
 
     def _raw_call(
         self,
@@ -121,12 +123,11 @@ class HttpClientBase(InferenceServerClientBase):
     ) -> InferCall | Post:
         """Return the call for the arguments of `infer`, or the arguments of `_post`.
 
-        What a call of nothing but tensors looks like is remembered, so that a further one like it
-        brings only its data.
+        A call of nothing but tensors is made of a template, if there was one of its form before.
         """
         self._check_open()
-        inputs = listed(inputs)
-        outputs = None if outputs is None else listed(outputs)
+        inputs = as_sequence(inputs)
+        outputs = None if outputs is None else as_sequence(outputs)
         seen = self._is_seen()
         check_version(model_version)
         key = None
@@ -143,10 +144,10 @@ class HttpClientBase(InferenceServerClientBase):
             or self._plugin is not None
             or seen
         ):
-            key, data = looks(model_name, model_version, inputs, outputs)
-            known = self._remembered.get(key)
-            if known is not None:
-                return known.with_data(data)
+            key, data = template_key(model_name, model_version, inputs, outputs)
+            template = self._templates.get(key)
+            if template is not None:
+                return template.with_data(data)
         request = m.Infer(
             model_name,
             tuple([tensor._tensor() for tensor in inputs]),
@@ -173,7 +174,7 @@ class HttpClientBase(InferenceServerClientBase):
         )
         call = self._made(InferCall, request, options)
         if key is not None:
-            remember(self._remembered, key, call, m.Infer(model_name, (), model_version))
+            self._templates.store(key, call, m.Infer(model_name, (), model_version))
         return call
 
     def _made(self, kind: type[C], request: m.Request[Any], options: Options) -> C:

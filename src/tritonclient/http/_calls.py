@@ -15,7 +15,8 @@ from ..classic.loading import load_request as load_request
 from ..classic.secrets import Verbose, masked, masked_target
 from ..codec import rest
 from ..datatypes import Buffer
-from ..engine.http1 import Headers, Response
+from ..engine.http1 import Response
+from ..engine.http1_head import Headers
 from ..errors import DeadlineExceeded, InferenceServerException, ProtocolError
 from ..transport.http_call import HttpCall
 from ..utils import raise_error

@@ -16,7 +16,7 @@ from ..datatypes import Array, Buffer, element_count, unpack, unpack_bytes
 from ..engine.coding import CODINGS, decompress
 from ..errors import ProtocolError
 from ..messages import Infer, InferResponse, InferTensor
-from ..transport.call import response_limits
+from ..transport.settings import response_limits
 from ..utils import raise_error, triton_to_np_dtype
 
 if TYPE_CHECKING:

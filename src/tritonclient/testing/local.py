@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 from ..client.aio import AsyncClient
 from ..client.blocking import Client
-from ..client.templates import InferCalls
+from ..client.infer_calls import InferCalls
 from ..codec import rest
 from ..errors import DeadlineExceeded, InferenceServerException
 from ..messages import Request
-from ..transport.call import NO_OPTIONS, Options, locate
+from ..transport.call import NO_OPTIONS, Options
+from ..transport.errors import locate
 
 T = TypeVar("T")
 #: Answers any request, as `Server.handle` does.

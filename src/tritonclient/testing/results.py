@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..client.inference import InferResult, TensorLike, make_input
+from ..client.requests import TensorLike, make_input
+from ..client.results import InferResult
 from ..messages import InferResponse, Parameter
 
 

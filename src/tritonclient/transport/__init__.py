@@ -1,1 +1,1 @@
-"""Bytes in motion: connections, pools and deadlines, for threads and for event loops."""
+"""Calls to a server. What lies here is shared by the runtimes `blocking`, `aio` and `grpcio`."""

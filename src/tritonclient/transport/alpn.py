@@ -1,4 +1,4 @@
-"""What a TLS context announces in its handshakes (ALPN, RFC 7301), which Python does not tell."""
+"""Protocols that a TLS context offers (ALPN, RFC 7301), which Python has no way to read."""
 
 from __future__ import annotations
 

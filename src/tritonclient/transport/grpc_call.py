@@ -19,25 +19,13 @@ from ..engine.coding import MAX_CONTENT, Compressed
 from ..engine.header_block import encode, encode_binary, require_hpack
 from ..engine.header_faults import shown_name, wrong_type
 from ..engine.http2 import Http2
-from ..engine.rpc_stream import PREFIX_SIZE, Outcome, RpcStream, frame_message
-from ..errors import (
-    CallLeftOver,
-    CallRefused,
-    InferenceServerException,
-    ProtocolError,
-    ServerError,
-)
+from ..engine.rpc_outcome import Outcome
+from ..engine.rpc_stream import PREFIX_SIZE, RpcStream, frame_message
+from ..errors import InferenceServerException, ProtocolError, ServerError
 from ..messages import Request
-from .call import (
-    MAX_REFUSALS,
-    NO_OPTIONS,
-    KeepAlive,
-    Options,
-    check_limit,
-    check_size,
-    note,
-)
+from .call import NO_OPTIONS, Options
 from .endpoint import Endpoint
+from .settings import KeepAlive, check_limit, check_size
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,13 +38,13 @@ _OWN_NAMES = {
     *("keep-alive", "transfer-encoding", "upgrade"),
 }
 _ACCEPTED = "identity, deflate, gzip"
-#: What may have been sent on a stream that is begun again.
-_MAX_REPEATED = 256 * 1024
+#: Where the first tensor of a stream's response begins.
+stream_data_offset = partial(rpc_infer.data_offset, stream=True)
 
 
 @dataclass(frozen=True, slots=True)
 class GrpcSettings:
-    """What all calls of a client share.
+    """Settings that all calls of a client share.
 
     Attributes:
         headers: metadata sent with every call.
@@ -87,15 +75,15 @@ class GrpcSettings:
         return "h2"
 
     def engine(self) -> Http2:
-        """The state machine for a new connection."""
+        """Return the state machine for a new connection."""
         return Http2(max_message=self.max_response_size, max_content=self.max_content)
 
     def call(self, request: Request[T], options: Options) -> GrpcCall[T]:
-        """A request as bytes."""
+        """Return a request as bytes."""
         return GrpcCall(request, self, options)
 
     def path(self, method: str) -> str:
-        """What HTTP/2 calls a procedure."""
+        """Return the `:path` of a method."""
         return f"/{rpc.SERVICE}/{method}"
 
     def metadata(self, options: Options) -> tuple[tuple[str, str | bytes], ...]:
@@ -189,7 +177,7 @@ def timeout_block(seconds: float | None) -> bytes:
 
 
 class CallHead(NamedTuple):
-    """What calls have in common that differ in their data only."""
+    """The part of a call that its template keeps."""
 
     block: bytes
     path: str
@@ -230,7 +218,7 @@ class GrpcCall(Generic[T]):
         self._payload: Sequence[Buffer] = _framed(encoded.message)
 
     def without_data(self, request: Request[Any]) -> Self:
-        """What is left when tensors are taken off: the message's heads before each of them."""
+        """Return the call as a template: the message's heads before each tensor."""
         call = copy.copy(self)
         call.request, call._payload = request, self._payload[::2]
         return call
@@ -241,7 +229,7 @@ class GrpcCall(Generic[T]):
         return len(self._head.block) + sum(map(len, self._payload))
 
     def with_data(self, data: list[Buffer]) -> Self:
-        """The same call with other tensors, of the same sizes."""
+        """Return a call made of this template and the tensors' data, of the original sizes."""
         payload = data * 2
         payload[::2], payload[1::2] = self._payload, data
         call = object.__new__(type(self))
@@ -250,16 +238,11 @@ class GrpcCall(Generic[T]):
 
     @property
     def idempotent(self) -> bool:
-        """Whether it may be sent again when it is not known what became of it."""
+        """True if the request only reads, so that it may be sent twice."""
         return self._head.idempotent
 
-    def start(self, engine: Http2, timeout: float | None) -> list[Buffer]:
-        """Begin the exchange; what to send."""
-        self.begin(engine, timeout)
-        return engine.data_to_send()
-
-    def begin(self, engine: Http2, timeout: float | None) -> RpcStream:
-        """Begin the exchange; the engine then has something to send."""
+    def start(self, engine: Http2, timeout: float | None) -> RpcStream:
+        """Begin the exchange on an engine, as a stream of it."""
         head, payload = self._head, self._payload
         if head.coding is not None:
             payload = frame_message([self.message()], head.coding)
@@ -271,7 +254,7 @@ class GrpcCall(Generic[T]):
         return response.compressed
 
     def finish(self, response: RpcStream) -> T:
-        """The answer."""
+        """Return the decoded response."""
         result = response.result
         if type(result) is not Outcome or result.code:
             check_outcome(result)
@@ -283,7 +266,7 @@ class GrpcCall(Generic[T]):
 
     @property
     def path(self) -> str:
-        """What HTTP/2 calls the procedure."""
+        """The `:path` of the method."""
         return self._head.path
 
     @property
@@ -302,70 +285,12 @@ class GrpcCall(Generic[T]):
         return b"".join((memoryview(first)[PREFIX_SIZE:], *others))
 
     def decode(self, message: Buffer) -> T:
-        """The answer in a message."""
+        """Return the decoded response in a message."""
         return rpc.decode_response(self.request, message)
 
-    def trusts(self, error: BaseException) -> bool:
-        """Whether the connection can go on, which for a refusal the engine knows best."""
+    def connection_reusable_after(self, error: BaseException) -> bool:
+        """True for refusals of the server: the engine knows whether its connection is usable."""
         return isinstance(error, ServerError)
-
-
-class StreamOpening:
-    """How a stream of inferences is begun, also again when the server has refused to begin it.
-
-    What was sent by then is sent again, so a copy of it is kept until the first answer, if it is
-    not too much.
-    """
-
-    def __init__(self, settings: GrpcSettings, options: Options, timeout: float | None) -> None:
-        check_options(options)
-        self._coding = options.request_compression
-        block = settings.block("ModelStreamInfer", self._coding, settings.metadata(options))
-        self._block = block + timeout_block(timeout)
-        self._sent: bytearray | None = bytearray()
-        self._ends = False
-        self._refusals = 0
-
-    def begin(
-        self, engine: Http2, result: Outcome | InferenceServerException | None = None
-    ) -> RpcStream:
-        """Begin the stream; after such a result, again and with all that was sent on it."""
-        if result is not None:
-            note("a stream was refused; beginning it again")
-            self._refusals += not isinstance(result, CallLeftOver)
-        stream = engine.start(self._block, end=False, single=False, place=_stream_data_offset)
-        if self._sent or self._ends:
-            engine.send(stream, [bytes(self._sent or b"")], end=self._ends)
-        return stream
-
-    def frame(self, message: Sequence[Buffer]) -> list[Buffer]:
-        """A message as it is sent on the stream."""
-        return frame_message(message, self._coding)
-
-    def sent(self, framed: Sequence[Buffer]) -> None:
-        """Remember what is sent."""
-        if self._sent is not None:
-            if len(self._sent) + sum(map(len, framed)) <= _MAX_REPEATED:
-                self._sent += b"".join(framed)
-            else:
-                self._sent = None
-
-    def end(self) -> None:
-        """Remember that no more messages will come."""
-        self._ends = True
-
-    def answered(self) -> None:
-        """Forget what was sent: the server has begun the stream."""
-        self._sent = None
-
-    def refused(self, result: Outcome | InferenceServerException | None) -> bool:
-        """Whether a stream of this result should be begun again."""
-        if self._sent is None or not isinstance(result, CallRefused):
-            return False
-        return self._refusals < MAX_REFUSALS or isinstance(result, CallLeftOver)
-
-
-_stream_data_offset = partial(rpc_infer.data_offset, stream=True)
 
 
 def _framed(message: tuple[Buffer, ...]) -> list[Buffer]:

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 #: enough time for all addresses, at least.
 ATTEMPT_DELAY = 0.25
 SHORTEST_DELAY = 0.01
+#: Seconds between tries at a unix socket whose queue is full: there is nothing to wait for.
+QUEUE_PAUSE = 0.01
 #: Addresses tried at most, as each takes a socket and the name's server chooses how many there are.
 MAX_ADDRESSES = 64
 #: Failures told in an error.
@@ -104,7 +106,7 @@ class Race:
         return address
 
     def failed(self, address: Address, error: OSError) -> None:
-        """Take note of an attempt that failed; the next is due at once."""
+        """Record an attempt that failed; the next is due at once."""
         self._open.remove(address)
         self._failures.append((address, error))
         if self._left:
@@ -124,7 +126,7 @@ class Race:
         return failure
 
     def progress(self) -> str:
-        """What the attempts have come to, for the error that tells of a deadline."""
+        """Return the state of the attempts, for errors about deadlines."""
         waiting = [f"{address} does not answer" for address in self._open]
         return "; ".join(_cut(waiting) + ([self._told()] if self._failures else []))
 

@@ -18,22 +18,23 @@ from ..codec.rest_infer import HEAD_LENGTH
 from ..datatypes import Buffer
 from ..engine.coding import MAX_CONTENT, Compressed, compress
 from ..engine.header_faults import wrong_type
-from ..engine.http1 import Http1, Response, begin_head, encode_fields
+from ..engine.http1 import Http1, Response
+from ..engine.http1_head import begin_head, encode_fields
 from ..errors import ServerError
 from ..messages import Request
-from .call import NO_OPTIONS, KeepAlive, Options, check_limit, check_size
+from .call import NO_OPTIONS, Options
 from .endpoint import Endpoint
+from .settings import KeepAlive, check_limit, check_size
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 T = TypeVar("T")
 
-#: Remembers what depends on the request alone. Callers' headers and queries may hold secrets, which
-#: are not kept.
+#: Templates of heads. They are without callers' headers and queries, which may hold secrets.
 _begin_head = lru_cache(maxsize=512)(begin_head)
-#: Headers that frame the message, or say what it is: a caller's are left out. Programs give them
-#: on, with all other headers of a request that they serve.
+#: Headers that frame the message, or say what it is: a caller's are left out. Programs pass them on
+#: with all other headers of a request that they serve.
 _OWN_HEADERS = frozenset(
     [
         "connection",
@@ -52,7 +53,7 @@ _OWN_HEADERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """What all calls of a client share.
+    """Settings that all calls of a client share.
 
     Attributes:
         headers: sent with every call.
@@ -85,7 +86,7 @@ class HttpSettings:
         return "http/1.1"
 
     def engine(self) -> Http1:
-        """The state machine for a new connection."""
+        """Return the state machine for a new connection."""
         return Http1(
             max_body=self.max_response_size,
             max_content=self.max_content,
@@ -93,14 +94,12 @@ class HttpSettings:
         )
 
     def call(self, request: Request[T], options: Options) -> HttpCall[T]:
-        """A request as bytes."""
+        """Return a request as bytes."""
         return HttpCall(request, self, options)
 
 
 class HttpCall(Generic[T]):
-    """A request as bytes: made once, it can be sent any number of times, from any thread.
-
-    The tensors' memory is referred to, not copied, so a later send carries its contents of then.
+    """A request as bytes; see `call.Call`.
 
     Raises:
         ValueError: the request has no form over HTTP, or is larger than the settings allow.
@@ -141,7 +140,7 @@ class HttpCall(Generic[T]):
         return rest.encode_request(self.request)
 
     def without_data(self, request: Request[Any]) -> Self:
-        """What is left when tensors are taken off: the heads, and a request without tensors."""
+        """Return the call as a template: its heads, for a request without tensors."""
         call = copy.copy(self)
         call.request, call._head, call._body = request, b"".join((self._head, self._body[0])), ()
         return call
@@ -152,22 +151,22 @@ class HttpCall(Generic[T]):
         return len(self._head)
 
     def with_data(self, data: list[Buffer]) -> Self:
-        """The same call with other tensors, of the same sizes."""
+        """Return a call made of this template and the tensors' data, of the original sizes."""
         call = object.__new__(type(self))
         call.request, call._head, call._body = self.request, self._head, tuple(data)
         call.idempotent = self.idempotent
         return call
 
-    def start(self, engine: Http1, timeout: float | None) -> list[Buffer]:
-        """Begin the exchange; what to send. HTTP has no header for the timeout."""
-        return engine.start(self._head, self._body)
+    def start(self, engine: Http1, timeout: float | None) -> None:
+        """Begin the exchange on an engine. HTTP has no header for the timeout."""
+        engine.start(self._head, self._body)
 
     def compressed(self, response: Response) -> Compressed | None:
         """The body if it is to be decompressed before `finish`."""
         return response.body if isinstance(response.body, Compressed) else None
 
     def finish(self, response: Response) -> T:
-        """The answer.
+        """Return the decoded response.
 
         Raises:
             ServerError: the server refused the request.
@@ -176,8 +175,8 @@ class HttpCall(Generic[T]):
         answer = rest.HttpResponse(response.status, response.headers, (response.content(),))
         return rest.decode_response(self.request, answer)
 
-    def trusts(self, error: BaseException) -> bool:
-        """Whether the answer behind an error is a v2 server's, so that its connection can go on.
+    def connection_reusable_after(self, error: BaseException) -> bool:
+        """True if an error's response is that of a v2 server, so that the connection is usable.
 
         A refusal is a JSON object or empty. A page of HTML comes from something in between, and
         an answer that can't be read from who knows what.

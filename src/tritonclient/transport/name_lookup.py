@@ -1,4 +1,4 @@
-"""Looking up names within a deadline.
+"""Name lookups within a deadline, on threads that both runtimes share.
 
 getaddrinfo() can't be stopped, and waits ten seconds and more for a name server that is silent. So
 it runs on a thread that nobody has to wait for. Those threads are daemons, which let a program
@@ -15,8 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-from ..errors import DeadlineExceeded
-from .deadlines import late
+from .deadline import late, looking_up
 from .happy_eyeballs import Address, interleaved
 
 #: Threads at a time, for one name and in all. Further look-ups wait for one to end.
@@ -100,7 +99,7 @@ def begin(host: str, port: int, listener: Callable[[], object]) -> Lookup:
         return lookup
 
 
-def leave(lookup: Lookup, listener: Callable[[], object]) -> None:
+def stop_waiting(lookup: Lookup, listener: Callable[[], object]) -> None:
     """No longer wait for a look-up; one that no thread has begun and nobody wants is dropped."""
     with _lock:
         if listener in lookup.listeners:
@@ -121,15 +120,10 @@ def within(host: str, port: int, seconds: float) -> list[Address]:
     try:
         done.wait(min(max(0.0, seconds), threading.TIMEOUT_MAX))
     finally:
-        leave(lookup, done.set)
+        stop_waiting(lookup, done.set)
     if not lookup.done:
-        raise too_late(host)
+        raise late(looking_up(host))
     return lookup.result()
-
-
-def too_late(host: str) -> DeadlineExceeded:
-    """The error to raise when a name is not looked up in time."""
-    return late(f"during the name lookup of {host!r}")
 
 
 # The lock is held in those below

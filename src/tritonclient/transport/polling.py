@@ -1,12 +1,13 @@
-"""Waiting for one socket: poll(), or select() on Windows, which has no poll()."""
+"""Questions to the system about one socket: poll(), or select() on Windows, and TIOCOUTQ."""
 
 from __future__ import annotations
 
 import select
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 #: POLLIN and POLLOUT everywhere.
 IN, OUT = 1, 4
@@ -16,7 +17,7 @@ Poll: TypeAlias = Callable[[int, "float | None"], int]
 
 
 def poller(sock: socket.socket) -> Poll:
-    """A function that waits for events on a socket."""
+    """Return a function that waits for events on a socket."""
     if not hasattr(select, "poll"):
         return lambda events, timeout: _select(sock, events, timeout)
     poll = select.poll()
@@ -34,15 +35,35 @@ def poller(sock: socket.socket) -> Poll:
     return wait
 
 
-def looker(sock: socket.socket) -> Callable[[], object]:
-    """A function that tells whether a socket has something to read, or is closed; it is quicker
-    than `poller`'s, which can wait for other things as well.
+def readable_check(sock: socket.socket) -> Callable[[], object]:
+    """Return a function that is true if a socket has something to read, or is closed.
+
+    It is faster than the function of `poller`, which can wait for other events as well.
     """
     if not hasattr(select, "poll"):
         return lambda: _select(sock, IN, 0)
     poll = select.poll()
     poll.register(sock, IN)
     return partial(poll.poll, 0)
+
+
+def unacknowledged_bytes(sock: Any) -> int | None:
+    """Return how many sent bytes the peer's kernel has not acknowledged; None if unknown.
+
+    Known for TCP on Linux (tcp(7), TIOCOUTQ). For unix sockets it counts something else.
+
+    Args:
+        sock: a socket, or asyncio's stand-in for one.
+    """
+    if sys.platform != "linux" or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+
+    try:
+        return int.from_bytes(ioctl(sock.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (OSError, ValueError):  # the socket is closed, or the system does not count
+        return None
 
 
 def _select(sock: socket.socket, events: int, timeout: float | None) -> int:

@@ -31,7 +31,7 @@ from ._responses import Responses
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ...client.aio_stream import Duplex
+    from ...transport.call import AsyncGrpcStream
     from .. import model_config_pb2 as model_config_pb2
     from .. import service_pb2 as service_pb2
     from .. import service_pb2_grpc as service_pb2_grpc
@@ -203,9 +203,9 @@ class InferenceServerClient(AsyncAdminClient):
         timeout = seconds(stream_timeout)
         return Responses(self, self._open(options, timeout), inputs_iterator)
 
-    async def _open(self, options: Options, timeout: float | None) -> Duplex:
+    async def _open(self, options: Options, timeout: float | None) -> AsyncGrpcStream:
         try:
-            duplex: Duplex = await self._transport.open(options, timeout)
-            return duplex
+            stream: AsyncGrpcStream = await self._transport.open(options, timeout)
+            return stream
         except (InferenceServerException, RuntimeError) as error:
             raise self._failure(error, timeout) from error.__cause__

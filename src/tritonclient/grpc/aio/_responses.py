@@ -20,7 +20,7 @@ from .._utils import infer_request
 from ._errors import with_grpcios
 
 if TYPE_CHECKING:
-    from ...client.aio_stream import Duplex
+    from ...transport.call import AsyncGrpcStream
 
 Response: TypeAlias = "tuple[InferResult | None, InferenceServerException | None]"
 #: Arguments of a request with their defaults.
@@ -47,7 +47,7 @@ class Responses(AsyncIterator["Response"]):
     def __init__(
         self,
         client: GrpcClientBase,
-        opening: Coroutine[Any, Any, Duplex],
+        opening: Coroutine[Any, Any, AsyncGrpcStream],
         requests: AsyncIterator[Mapping[str, Any]],
     ) -> None:
         self._client = client
@@ -86,8 +86,8 @@ class Responses(AsyncIterator["Response"]):
         if self._cancelled:
             raise self._reason(Cancelled(""))
         try:
-            duplex = await asyncio.shield(self._opening)
-            message = await duplex.receive()
+            stream = await asyncio.shield(self._opening)
+            message = await stream.receive()
             answer = None if message is None else answer_of(message, "")
         except InferenceServerException as error:
             self._end()
@@ -138,22 +138,22 @@ def _encoder(client: GrpcClientBase) -> Callable[[Any], tuple[Buffer, ...]]:
 
 
 async def _feed(
-    opening: asyncio.Future[Duplex],
+    opening: asyncio.Future[AsyncGrpcStream],
     requests: AsyncIterator[Mapping[str, Any]],
     encode: Callable[[Any], tuple[Buffer, ...]],
     failures: list[Exception],
 ) -> None:
     try:
-        duplex = await asyncio.shield(opening)
+        stream = await asyncio.shield(opening)
     except Exception:
         return  # the reader gets the error as well
     try:
         async for request in requests:
             message = encode(request)
-            if duplex.ended:
+            if stream.ended:
                 return
-            await duplex.send(message)
-        await duplex.end()
+            await stream.send(message)
+        await stream.end()
     except Exception as error:
         failures.append(error)
-        duplex.cancel()
+        stream.cancel()

@@ -13,7 +13,7 @@ from ...classic.secrets import Verbose
 from ...codec.rest_infer import HEAD_LENGTH
 from ...datatypes import Buffer
 from ...errors import ConnectionFailed, DeadlineExceeded, ServerError
-from ...transport.aio.http_transport import HttpTransport
+from ...transport.aio.transport import Transport
 from ...transport.endpoint import TLS
 from .. import (
     InferAsyncRequest,
@@ -114,7 +114,7 @@ class InferenceServerClient(HttpClientBase):
         else:
             tls = TLS(context=ssl_context)
         self._timeout = conn_timeout
-        self._transport = HttpTransport(self._settings, tls=tls, max_connections=conn_limit)
+        self._transport = Transport(self._settings, tls=tls, max_connections=conn_limit)
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,26 +11,47 @@ from typing import Any, NamedTuple
 
 from ...codec import rest, rpc, rpc_infer
 from ...datatypes import Buffer
-from ...engine.http1 import Http1, Response, encode_head
-from ...engine.rpc_stream import Outcome, frame_message
+from ...engine.http1 import Http1, Response
+from ...engine.http1_head import encode_head
+from ...engine.rpc_outcome import Outcome
+from ...engine.rpc_stream import frame_message
 from ...errors import (
-    CallRefused,
     ConnectionFailed,
     ConnectionRefused,
     InferenceServerException,
     ProtocolError,
+    StreamRefused,
 )
 from ...messages import Infer, InferResponse
-from ...transport.blocking.sockets import Stream, behind, connect
+from ...transport.blocking.connecting import connect
+from ...transport.blocking.sockets import Stream, drop_first
 from ...transport.call import NO_OPTIONS, Options, gather
 from ...transport.endpoint import TLS, Endpoint, parse_url
 from ...transport.http_call import HttpCall, HttpSettings
 
 __all__ = [
-    "BROKEN", "CONNECT_TIMEOUT", "IN", "OUT", "Buffer", "CallRefused", "ConnectionFailed",
-    "Failure", "InferenceServerException", "Outcome", "ProtocolError", "Response", "Stream",
-    "Target", "Wire", "behind", "connect", "decode_stream_response", "failure_of", "gather",
-    "in_process_target", "make_target",
+    "BROKEN",
+    "CONNECT_TIMEOUT",
+    "IN",
+    "OUT",
+    "Buffer",
+    "ConnectionFailed",
+    "Failure",
+    "InferenceServerException",
+    "Outcome",
+    "ProtocolError",
+    "Response",
+    "Stream",
+    "StreamRefused",
+    "Target",
+    "Wire",
+    "connect",
+    "decode_stream_response",
+    "drop_first",
+    "failure_of",
+    "gather",
+    "in_process_target",
+    "make_target",
 ]  # fmt: skip
 
 decode_stream_response = rpc_infer.decode_stream_response
@@ -61,7 +82,7 @@ def failure_of(error: BaseException) -> Failure:
     text = str(error) or type(error).__name__
     if isinstance(error, ConnectionRefused):
         return Failure("connection refused", text)
-    if isinstance(error, CallRefused):
+    if isinstance(error, StreamRefused):
         return Failure("refused", text, again=True)
     if isinstance(error, ProtocolError):
         return Failure("protocol error", text)
@@ -103,7 +124,9 @@ class Target(NamedTuple):
         """
         if self.kind == "http":
             call = HttpCall(request, self.settings, self.options)
-            head, *body = call.start(Http1(), None)
+            engine = Http1()
+            call.start(engine, None)
+            head, *body = engine.data_to_send()
             return _joined(head, body)
         if self.kind == "process":
             return Wire(b"", (), request)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from .connection import (
-    CallRefused,
     Failure,
     InferenceServerException,
     Outcome,
+    StreamRefused,
     Target,
     decode_stream_response,
     failure_of,
@@ -29,7 +29,7 @@ class GrpcLane(Lane):
     def begin(self, flight: Flight) -> None:
         if self.stream is None or not self.engine.reusable:
             if self.flights:  # a server that goes away still answers these
-                raise CallRefused("the server is going away")
+                raise StreamRefused("the server is going away")
             self.connect()
         wire = flight.wire
         engine = self.engine

@@ -27,7 +27,8 @@ class HttpLane(Lane):
             self.connect()
         wire = flight.wire
         self.flights = [flight]
-        self.transmit(self.engine.start(wire.head, wire.body))
+        self.engine.start(wire.head, wire.body)
+        self.transmit(self.engine.data_to_send())
 
     def _read(self) -> None:
         super()._read()

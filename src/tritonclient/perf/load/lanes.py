@@ -22,8 +22,8 @@ from .connection import (
     Stream,
     Target,
     Wire,
-    behind,
     connect,
+    drop_first,
     failure_of,
     gather,
 )
@@ -146,7 +146,7 @@ class Lane:
                 return
             if len(buffers) == 1 and sent == len(buffers[0]):
                 return
-            buffers = behind(buffers, sent)
+            buffers = drop_first(buffers, sent)
 
     def _send_rest(self) -> None:
         rest, self._unsent = self._unsent, []

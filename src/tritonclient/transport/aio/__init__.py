@@ -1,1 +1,1 @@
-"""Transports on an asyncio event loop. Imports no threads; `blocking` has the same files."""
+"""Transport on asyncio. Imports no threading; `blocking` has the same files and classes."""

@@ -10,12 +10,83 @@ import asyncio
 import contextlib
 import math
 import socket
+import ssl
 from asyncio import AbstractEventLoop, Task
+from collections.abc import Callable
+from typing import Any
 
 from .. import name_lookup
-from ..blocking.connecting import QUEUE_PAUSE
-from ..endpoint import Endpoint
-from ..happy_eyeballs import Address, Race, literal
+from ..deadline import CONNECTING, HANDSHAKE, late, looking_up, queue_full, seconds_left
+from ..endpoint import TLS, Endpoint
+from ..errors import insecure, unreachable
+from ..happy_eyeballs import QUEUE_PAUSE, Address, Race, literal
+from ..settings import Settings
+
+
+class Connector:
+    """Opens connections to one endpoint."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        context: ssl.SSLContext | None,
+        tls: TLS,
+        make: Callable[[AbstractEventLoop], Any],
+    ) -> None:
+        self.url = settings.endpoint.url
+        self._settings = settings
+        self._context = context
+        self._tls = tls
+        self._make = make
+
+    async def __call__(self, deadline: float) -> Any:
+        loop = asyncio.get_running_loop()
+        attempt = Attempt(self._settings.endpoint, loop, deadline)
+        timeout = seconds_left(deadline, loop.time())
+        # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes in the moment
+        # when there is a connection.
+        connecting = loop.create_task(self._connect(attempt, loop))
+        try:
+            await asyncio.wait([connecting], timeout=timeout)
+        except asyncio.CancelledError:
+            _give_up(connecting)
+            raise
+        if not connecting.done():
+            progress = attempt.progress
+            _give_up(connecting)
+            await asyncio.wait([connecting])
+            raise late(progress)
+        try:
+            return connecting.result()
+        except (OSError, ValueError) as error:
+            # asyncio has no words for a server that hangs up.
+            if isinstance(error, ssl.SSLError) or (self._context and not str(error)):
+                raise insecure(
+                    error if str(error) else "the server closed the connection"
+                ) from error
+            raise unreachable(error) from error
+
+    async def _connect(self, attempt: Attempt, loop: AbstractEventLoop) -> Any:
+        sock = await attempt.connect()
+        name = None
+        if self._context:
+            name = self._tls.server_name or self._settings.endpoint.server_name
+            attempt.phase = HANDSHAKE
+        made: list[Any] = []
+
+        def protocol() -> Any:
+            made.append(self._make(loop))
+            return made[0]
+
+        try:
+            await loop.create_connection(
+                protocol, sock=sock, ssl=self._context, server_hostname=name
+            )
+        except BaseException:
+            if not made:  # otherwise the socket is the loop's
+                sock.close()
+            raise
+        return made[0]
 
 
 class Attempt:
@@ -34,11 +105,11 @@ class Attempt:
         self._loop = loop
         self._deadline = deadline
         self._race: Race | None = None
-        self.phase = "while connecting"
+        self.phase = CONNECTING
 
     @property
     def progress(self) -> str:
-        """What it is at, with what there is to be told of it."""
+        """The current phase, with the state of the attempts."""
         if self._race is None:
             return self.phase
         return f"{self.phase}: {self._race.progress()}"
@@ -55,7 +126,7 @@ class Attempt:
             return await self._connect_unix(endpoint.socket_path)
         address = literal(endpoint.host, endpoint.port)
         addresses = await self._look_up() if address is None else [address]
-        self.phase = "while connecting"
+        self.phase = CONNECTING
         self._race = Race(addresses, self._loop.time(), self._deadline)
         attempts: dict[Task[socket.socket], Address] = {}
         try:
@@ -69,18 +140,18 @@ class Attempt:
 
     async def _look_up(self) -> list[Address]:
         host, port = self._endpoint.host, self._endpoint.port
-        self.phase = f"during the name lookup of {host!r}"
+        self.phase = looking_up(host)
         done: asyncio.Future[None] = self._loop.create_future()
 
-        def tell() -> None:
+        def notify() -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(_finish, done)
 
-        lookup = name_lookup.begin(host, port, tell)
+        lookup = name_lookup.begin(host, port, notify)
         try:
             await done
         finally:
-            name_lookup.leave(lookup, tell)
+            name_lookup.stop_waiting(lookup, notify)
         return lookup.result()
 
     async def _first(
@@ -127,11 +198,16 @@ class Attempt:
                     sock.connect(path)  # which never waits
                     return sock
                 except BlockingIOError:
-                    self.phase = f"while connecting: the queue of {path!r} is full"
+                    self.phase = queue_full(path)
                     await asyncio.sleep(QUEUE_PAUSE)
         except BaseException:
             sock.close()
             raise
+
+
+def _give_up(connecting: Task[Any]) -> None:
+    connecting.add_done_callback(_close_unwanted)
+    connecting.cancel()
 
 
 def _finish(done: asyncio.Future[None]) -> None:
@@ -139,6 +215,6 @@ def _finish(done: asyncio.Future[None]) -> None:
         done.set_result(None)
 
 
-def _close_unwanted(attempt: Task[socket.socket]) -> None:
+def _close_unwanted(attempt: Task[Any]) -> None:
     if not attempt.cancelled() and attempt.exception() is None:
         attempt.result().close()

@@ -1,14 +1,13 @@
-"""Decompressing answers without holding up an event loop: what takes long is done on a thread."""
+"""Decompression of responses that does not block the event loop: long work runs on a thread."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from asyncio import Future
 
 from ...engine.coding import Compressed
 from ...errors import Cancelled
-from ..deadlines import DECOMPRESSING, late
+from ..deadline import DECOMPRESSING, late, seconds_left
 
 
 async def decompress(compressed: Compressed, deadline: float) -> None:
@@ -48,7 +47,7 @@ class Decompressing:
             self._working = loop.run_in_executor(None, self._work)
             self._working.add_done_callback(_look)
         # The thread may have to wait for its turn, so that the time is kept here.
-        left = None if deadline == math.inf else max(0.0, deadline - loop.time())
+        left = seconds_left(deadline, loop.time())
         if self._working is not None:
             await asyncio.wait([self._working], timeout=left)
         if self._stopped or self._working is None:
@@ -59,7 +58,7 @@ class Decompressing:
         self._working.result()
 
     def stop(self) -> None:
-        """Let the thread end with the step that it is at; harmless when it has ended."""
+        """End the thread after its current step; harmless if it has ended."""
         self._stopped = True
         if self._working is not None:
             self._working.cancel()  # where no thread has begun

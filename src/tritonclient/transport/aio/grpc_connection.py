@@ -1,9 +1,9 @@
-"""One connection of gRPC on asyncio, which carries many calls at once.
+"""Connection of gRPC on asyncio, which carries many calls at once.
 
-A connection on which a call was given up is suspect: it is probed, and gets no further calls until
-it has answered the probe. So is a new one until it has sent its settings. The time for the answer
-belongs to the connection, not to the calls that wait for it: when it is over, the connection is
-given up. It then gets no calls, and is closed with the last that it has in work.
+A connection on which a call was cancelled is suspect: a liveness probe is sent, and it gets no
+calls until the probe is answered. So is a new connection until its first SETTINGS are received.
+The time for the answer belongs to the connection, not to the calls that wait for it. When it is
+over, the connection is given up: it gets no calls, and is closed when its last call ends.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import math
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import Any
 
 from ...engine.http2 import Http2
 from ...engine.rpc_stream import RpcStream
-from ...errors import ConnectionFailed, InferenceServerException
-from ..call import KeepAlive, gather, lost
-from ..deadlines import RECEIVING, SENDING, WAITING, late
-from ..polling import looker
-from .pool import LoopConnection
+from ...errors import Cancelled, ConnectionFailed, InferenceServerException
+from ..call import Call, gather
+from ..deadline import RECEIVING, SENDING, WAITING, late
+from ..errors import lost
+from ..settings import KeepAlive
+from .connection import BaseConnection
+from .decompressing import decompress
 
 #: The loop copies what the socket does not take at once; writing piecewise bounds that copy.
 _PIECE = 256 * 1024
@@ -32,11 +34,10 @@ PATIENCE = 1.0
 _ROUND_TRIPS = 4
 
 
-class GrpcConnection(LoopConnection):
-    """A connection as the event loop sees it: its bytes go straight into the engine.
+class GrpcConnection(BaseConnection):
+    """A connection that carries gRPC on HTTP/2.
 
     Attributes:
-        used: whether it has carried a call before.
         given_up: whether it has not answered a probe in time.
         probed: the loop's time of the last probe.
         round_trip: seconds that its answers have taken of late.
@@ -47,15 +48,14 @@ class GrpcConnection(LoopConnection):
         self, engine: Http2, loop: AbstractEventLoop, keep_alive: KeepAlive | None
     ) -> None:
         self.engine = engine
-        self.used = False
+        self.reused = False
         self.given_up = False
         self.probed = self.round_trip = 0.0
         self.changed: Callable[[], None] | None = None
         self.lost: Future[None] = loop.create_future()
         self._loop = loop
         self._keep_alive = keep_alive
-        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connect
-        self._look: Callable[[], object] = None  # type: ignore[assignment]  # set on connect
+        self._acknowledged = math.inf  # bytes, once the connection has ended
         self._paused = False
         self._scheduled = False
         self._draining: dict[RpcStream, Future[None]] = {}
@@ -69,35 +69,53 @@ class GrpcConnection(LoopConnection):
 
     # What calls do
 
-    def expect(self, stream: RpcStream, deadline: float) -> Future[None]:
-        """A future that is done when the call is over."""
-        answer: Future[None] = self._loop.create_future()
-        self.begin(stream, partial(self._settle, stream, answer), deadline)
-        return answer
+    async def exchange(self, call: Call[Any], timeout: float | None, deadline: float) -> Any:
+        """Send a call and return its response.
 
-    def _settle(self, stream: RpcStream, answer: Future[None]) -> None:
-        if stream.result is not None and not answer.done():
-            answer.set_result(None)
+        Args:
+            timeout: seconds, for the server.
+            deadline: by the loop's clock.
+
+        Raises:
+            InferenceServerException: see `errors`.
+        """
+        began = self._written
+        stream: RpcStream = call.start(self.engine, timeout)
+        try:
+            answer: Future[None] = self._loop.create_future()
+            self.begin(stream, partial(_settle, stream, answer), deadline)
+            self.send_call()
+            await answer
+            compressed = call.compressed(stream)
+            if compressed is not None:
+                await decompress(compressed, deadline)
+            return call.finish(stream)
+        except BaseException as error:
+            self.cancel(stream, Cancelled("the call was cancelled"))
+            if isinstance(error, ConnectionFailed):
+                # What was written when the call began was not of this call.
+                error._unacknowledged = min(self._acknowledged, self._written) <= began
+            raise
 
     def begin(self, stream: RpcStream, notify: Callable[[], None], deadline: float) -> None:
-        """Tell of a call what there is to be told, and end it at its deadline."""
+        """Register `notify` for the events of a stream, and enforce its deadline."""
         stream.notify = notify
         stream.deadline = deadline
-        self.used = True
+        self.reused = True
 
     def cancel(self, stream: RpcStream, error: InferenceServerException) -> None:
         """End a call from our side; harmless when it is over."""
         if stream.result is not None:
             return
         self.engine.cancel(stream, error)
-        self.probe()  # the server may have fallen silent for good
+        self.send_liveness_probe()  # the server may have fallen silent for good
         self.schedule()
 
-    def probe(self) -> None:
-        """Ask whether the server still answers; it has a while to do so, whoever waits for it."""
+    def send_liveness_probe(self) -> None:
+        """Ask the server for a sign that it still answers, and start the time for its answer."""
         if self.suspect or self.lost.done():
             return
-        self.engine.probe()
+        self.engine.send_liveness_probe()
         self.schedule()
         self._expect_answer()
 
@@ -112,7 +130,7 @@ class GrpcConnection(LoopConnection):
             self._probe_timer = self._loop.call_at(due, self._give_up)
             return
         self.given_up = True
-        self._tell_of_change()
+        self._report_change()
 
     def patience_ends(self, wanted: float) -> float:
         """Until when the answer to the probe is waited for by those who would rather not wait
@@ -121,8 +139,8 @@ class GrpcConnection(LoopConnection):
         least = self.probed + _ROUND_TRIPS * self.round_trip
         return max(least, min(self.probed + PATIENCE, wanted))
 
-    def _look_for_answer(self) -> None:
-        """Take note of the answer to the probe, if it has come."""
+    def _read_probe_answer(self) -> None:
+        """Handle the answer to the liveness probe, if it was received."""
         self._spoke = self.engine.greeted
         if not self.engine.unacknowledged:
             self._owed = False
@@ -133,7 +151,7 @@ class GrpcConnection(LoopConnection):
             self._probe_timer = None
         if not self.suspect:
             self.given_up = False
-            self._tell_of_change()
+            self._report_change()
 
     def call_soon(self, function: Callable[..., None], *arguments: object) -> None:
         """Call a function when the loop comes round."""
@@ -159,7 +177,9 @@ class GrpcConnection(LoopConnection):
         engine = self.engine
         while not self._paused and (buffers := engine.data_to_send(_PIECE)):
             for buffer in gather(buffers):
-                self._transport.write(buffer)
+                self.transport.write(buffer)
+                if not self.transport.is_closing():
+                    self._written += len(buffer)
         if self._draining:
             for stream in [each for each in self._draining if self._has_room(each)]:
                 room = self._draining.pop(stream)
@@ -193,35 +213,35 @@ class GrpcConnection(LoopConnection):
 
     @property
     def has_room(self) -> bool:
-        """Whether another call can be made."""
+        """True if another call can be made."""
         engine = self.engine
         has_room = engine.reusable and len(engine.streams) < engine.max_streams
-        return has_room and not engine.doubtful
+        return has_room and not engine.unverified
 
     @property
     def suspect(self) -> bool:
-        """Whether it owes us an answer: its first settings, or that to a probe."""
-        return self.engine.doubtful or not self._spoke
+        """True if the server's first SETTINGS, or its answer to a liveness probe, are awaited."""
+        return self.engine.unverified or not self._spoke
 
     @property
-    def useless(self) -> bool:
-        """Whether it is better closed when it is idle."""
+    def discard_when_idle(self) -> bool:
+        """True if it should be closed once it is idle."""
         return self.given_up or (self._spoke and not self._max_streams)
 
     @property
     def will_take(self) -> bool:
-        """Whether it would have room for a call if it were not suspect."""
+        """True if it would have room for a call, were it not suspect."""
         engine = self.engine
         full = self._spoke and len(engine.streams) >= engine.max_streams
         return engine.reusable and not full
 
     def heard_since(self, time: float) -> bool:
-        """Whether something has come since a time of the loop."""
+        """True if something was received since a time of the loop."""
         return self._heard >= time
 
     def has_input(self) -> bool:
-        """Whether something came to the idle connection that the loop has not read yet."""
-        return not self.lost.done() and bool(self._look())
+        """True if the socket has input that the loop has not read yet."""
+        return not self.lost.done() and bool(self._readable())
 
     @property
     def next_deadline(self) -> float:
@@ -239,11 +259,11 @@ class GrpcConnection(LoopConnection):
 
     def _end(self, error: InferenceServerException) -> None:
         self.engine.fail(error)
-        self._transport.abort()
+        self.transport.abort()
 
     # Keep-alive
 
-    def _look_alive(self) -> None:
+    def _check_keepalive(self) -> None:
         """Send a ping if it has been quiet, and end the connection when it is not answered."""
         assert self._keep_alive is not None
         settings = self._keep_alive
@@ -264,57 +284,53 @@ class GrpcConnection(LoopConnection):
             due = min(due, self._pinged + settings.timeout - now)
         elif quiet < due:
             due -= quiet
-        self._alive_timer = self._loop.call_later(max(0.001, due), self._look_alive)
+        self._alive_timer = self._loop.call_later(max(0.001, due), self._check_keepalive)
 
     # What the event loop does
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._look = looker(transport.get_extra_info("socket"))
+        super().connection_made(transport)
         self._heard = self._loop.time()
         self._expect_answer()
         if self._keep_alive is not None and self._keep_alive.time < math.inf:
-            self._look_alive()
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self.room(self.engine.get_buffer(), sizehint)
+            self._check_keepalive()
 
     def buffer_updated(self, nbytes: int) -> None:
         engine = self.engine
         self._heard = self._loop.time()
         try:
-            if self.staged is None:
-                engine.buffer_updated(nbytes)
-            else:
-                self.unstage(engine, self.staged[:nbytes])
+            self.feed_engine(nbytes)
         except InferenceServerException:
-            self._transport.abort()  # the engine has told the calls
+            self.transport.abort()  # the engine has told the calls
         else:
             if engine.pending:
                 self.schedule()
             if self._owed:
-                self._look_for_answer()
+                self._read_probe_answer()
             if engine.max_streams != self._max_streams:
                 self._max_streams = engine.max_streams
-                self._tell_of_change()
+                self._report_change()
 
-    def _tell_of_change(self) -> None:
+    def _report_change(self) -> None:
         if self.changed is not None:
             self.changed()
 
     def eof_received(self) -> bool:
+        self._acknowledged = self.acknowledged_bytes()
         with contextlib.suppress(InferenceServerException):
-            self.engine.eof_received()  # tells the calls
+            self.engine.eof_received()  # ends the calls
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self.engine.fail(lost(self.engine, exc or "closed"))
+        if isinstance(exc, BrokenPipeError):  # a reset after an orderly end
+            self._acknowledged = self.acknowledged_bytes()
+        self.engine.fail(lost(exc or "closed", self.engine.goaway_message))
         for timer in (self._alive_timer, self._probe_timer):
             if timer is not None:
                 timer.cancel()
         if not self.lost.done():
             self.lost.set_result(None)
-        self._tell_of_change()
+        self._report_change()
         for room in self._draining.values():
             if not room.done():
                 room.set_result(None)
@@ -325,3 +341,8 @@ class GrpcConnection(LoopConnection):
     def resume_writing(self) -> None:
         self._paused = False
         self._flush()
+
+
+def _settle(stream: RpcStream, answer: Future[None]) -> None:
+    if stream.result is not None and not answer.done():
+        answer.set_result(None)

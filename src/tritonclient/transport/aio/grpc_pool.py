@@ -1,4 +1,4 @@
-"""gRPC's connections on asyncio.
+"""Pool of gRPC connections, on asyncio only: its calls share connections.
 
 A call takes a connection that has room for another stream. When none has, a further one is opened,
 and when there are as many as may be, it waits. Suspect connections are waited for, but not longer
@@ -12,40 +12,36 @@ import math
 import weakref
 from asyncio import AbstractEventLoop, Future
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ...errors import Cancelled
-from ..deadlines import CONNECTING, late
+from ..call import AsyncGrpcStream
+from ..deadline import CONNECTING, all_busy, late, seconds_left
+from .connecting import Connector
 from .grpc_connection import PATIENCE, GrpcConnection
-from .pool import Connector, LoopPool, all_busy
-
-if TYPE_CHECKING:
-    from .grpc_transport import Duplex
+from .pool import BasePool
 
 
 def _to_be_read(connection: GrpcConnection) -> bool:
-    """Whether it is free but for something unread, which is the end if it has been read by now.
+    """True if it is idle with unread input, which may be the end of the connection.
 
     It ends no call, so that nobody who waits would be told of it.
     """
     return connection.idle and (connection.has_room or not connection.engine.reusable)
 
 
-class GrpcPool(LoopPool[GrpcConnection]):
+class GrpcPool(BasePool[GrpcConnection]):
     """Connections that carry many calls each."""
 
-    def __init__(
-        self, loop: AbstractEventLoop, connect: Connector[GrpcConnection], max_connections: int
-    ) -> None:
+    def __init__(self, loop: AbstractEventLoop, connect: Connector, max_connections: int) -> None:
         super().__init__(loop, connect, max_connections)
         self._connections: list[GrpcConnection] = []
         self._connecting: Future[None] | None = None
         self._news: Future[None] | None = None  # done when a connection has changed
         self._replaced = -math.inf  # the loop's time when one was opened in place of a suspect
-        self.duplexes: weakref.WeakSet[Duplex] = weakref.WeakSet()
+        self.streams: weakref.WeakSet[AsyncGrpcStream] = weakref.WeakSet()
 
     def take(self) -> GrpcConnection | None:
-        """A connection that has room for another call, if there is one at hand."""
+        """Return a connection that has room for another call, or None."""
         for connection in self._connections:
             # What came unasked may be the end, which the loop has not come round to reading.
             if connection.has_room and not (connection.idle and connection.has_input()):
@@ -53,7 +49,7 @@ class GrpcPool(LoopPool[GrpcConnection]):
         return None
 
     async def acquire(self, deadline: float) -> GrpcConnection:
-        """A connection ready for a call: one with room, a new one, or one waited for."""
+        """Return a connection for a call: one with room, a new one, or one waited for."""
         await self._read_input()
         loop = asyncio.get_running_loop()
         # Half of the time is left for another connection.
@@ -85,7 +81,7 @@ class GrpcPool(LoopPool[GrpcConnection]):
                     raise all_busy(self._max_connections)
 
     async def _read_input(self) -> None:
-        """Let the loop read what has come to idle connections."""
+        """Wait until the loop has read the input of idle connections."""
         for connection in list(self._connections):
             for _ in range(3):
                 if not (connection.idle and connection.has_input()):
@@ -125,14 +121,20 @@ class GrpcPool(LoopPool[GrpcConnection]):
             self._news = loop.create_future()
         await asyncio.wait([self._news], timeout=max(0.0, until - loop.time()))
 
-    def doubt(self, time: float) -> None:
-        """Probe the connections from which nothing has come since a time of the loop.
+    def discard_idle(self) -> None:
+        """Close all idle connections, when one has shown that they can't be relied on."""
+        for connection in list(self._connections):
+            if connection.idle:
+                self.discard(connection)
+
+    def suspect_silent(self, time: float) -> None:
+        """Probe the connections from which nothing has been received since a time of the loop.
 
         They may have been lost together with the one on which a call has timed out.
         """
         for connection in self._connections:
             if not connection.heard_since(time):
-                connection.probe()
+                connection.send_liveness_probe()
 
     async def _connect_once(self, deadline: float) -> GrpcConnection:
         """Open a connection, on which the calls that come meanwhile wait as well.
@@ -164,21 +166,21 @@ class GrpcPool(LoopPool[GrpcConnection]):
             self.wake()
 
     def _end_connecting(self, connecting: Future[None]) -> None:
-        """Let the calls that wait for a connection to be opened look again."""
+        """Wake the calls that wait for a connection being opened."""
         if not connecting.done():
             connecting.set_result(None)
         if self._connecting is connecting:
             self._connecting = None
 
     async def _wait_for_another(self, connecting: Future[None], deadline: float) -> None:
-        left = None if deadline == math.inf else deadline - asyncio.get_running_loop().time()
+        left = seconds_left(deadline, asyncio.get_running_loop().time())
         await asyncio.wait([connecting], timeout=left)
         if not connecting.done():
             raise late(CONNECTING)
 
     def release(self, connection: GrpcConnection) -> None:
-        """Take note that a call has ended."""
-        if connection.engine.reusable and not (self._closed or connection.useless):
+        """Use the room that a call has left, or close the connection."""
+        if connection.engine.reusable and not (self._closed or connection.discard_when_idle):
             if self._waiters and connection.has_room:
                 self.wake()
         elif connection.idle and connection in self._all:
@@ -186,8 +188,8 @@ class GrpcPool(LoopPool[GrpcConnection]):
 
     async def close(self) -> None:
         # Streams have no end of their own that could be waited for.
-        for duplex in list(self.duplexes):
-            duplex.cancel(Cancelled("the client was closed"))
+        for stream in list(self.streams):
+            stream.cancel(Cancelled("the client was closed"))
         await super().close()
 
     def discard(self, connection: GrpcConnection) -> None:

@@ -1,1 +1,1 @@
-"""Transports on blocking sockets. Imports no asyncio; `aio` has the same files and classes."""
+"""Transport on blocking sockets. Imports no asyncio; `aio` has the same files and classes."""

@@ -6,19 +6,46 @@ import math
 import os
 import selectors
 import socket
+import sys
 from time import monotonic, sleep
 from typing import Any
 
 from ...errors import DeadlineExceeded
 from .. import name_lookup
-from ..deadlines import CONNECTING, late
-from ..endpoint import Endpoint
-from ..happy_eyeballs import Address, Race, literal
+from ..deadline import CONNECTING, HANDSHAKE, late, queue_full
+from ..endpoint import TLS, Endpoint
+from ..errors import unreachable
+from ..happy_eyeballs import QUEUE_PAUSE, Address, Race, literal
+from .sockets import PlainStream, Stream
 
 #: A list for poll(), which needs no descriptor of its own; Windows has select() only.
 _Selector: Any = getattr(selectors, "PollSelector", selectors.SelectSelector)
-#: Seconds between tries at a unix socket whose queue is full: there is nothing to wait for.
-QUEUE_PAUSE = 0.01
+
+
+def connect(endpoint: Endpoint, tls: TLS, context: Any, deadline: float) -> Stream:
+    """Return a stream that is connected to an endpoint.
+
+    Args:
+        context: the `ssl.SSLContext` of `tls`, or None for no TLS.
+
+    Raises:
+        ConnectionFailed: nobody answers there, or the TLS handshake failed.
+        DeadlineExceeded: it took too long.
+    """
+    try:
+        sock = connect_any(endpoint, deadline)
+    except DeadlineExceeded:  # an OSError as well
+        raise
+    except (OSError, UnicodeError) as error:
+        raise unreachable(error) from error
+    if context is not None:
+        from .tls import handshake  # ssl takes longer to import than all of this package
+
+        try:
+            return handshake(sock, context, tls.server_name or endpoint.server_name, deadline)
+        except DeadlineExceeded:
+            raise late(HANDSHAKE) from None
+    return PlainStream(sock) if sys.platform in ("linux", "darwin") else Stream(sock)
 
 
 def connect_any(endpoint: Endpoint, deadline: float) -> socket.socket:
@@ -66,7 +93,7 @@ def _first(race: Race, selector: Any, deadline: float) -> socket.socket:
         if race.lost:
             raise race.error()
         if now >= deadline:
-            raise too_late(race)
+            raise late(f"{CONNECTING}: {race.progress()}")
         left = min(deadline, race.next_time) - now
         # poll() takes its milliseconds as a C int.
         for key, _ in selector.select(None if left == math.inf else min(left, 86400)):
@@ -95,16 +122,6 @@ def begin(address: Address) -> tuple[socket.socket, bool]:
         raise
 
 
-def too_late(race: Race) -> DeadlineExceeded:
-    """The error to raise when no address answers in time."""
-    return late(f"{CONNECTING}: {race.progress()}")
-
-
-def queue_full(path: str) -> DeadlineExceeded:
-    """The error to raise when a unix socket's server takes no connection in time."""
-    return late(f"{CONNECTING}: the queue of {path!r} is full")
-
-
 def _connect_unix(path: str, deadline: float) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -115,7 +132,7 @@ def _connect_unix(path: str, deadline: float) -> socket.socket:
                 return sock
             except BlockingIOError:  # not on its way, as with TCP, but not begun at all
                 if monotonic() >= deadline:
-                    raise queue_full(path) from None
+                    raise late(queue_full(path)) from None
                 sleep(min(QUEUE_PAUSE, max(0.0, deadline - monotonic())))
     except BaseException:
         sock.close()

@@ -1,45 +1,43 @@
-"""A connection on a blocking socket, which carries one call at a time."""
+"""Connection on a blocking socket, which carries one call at a time."""
 
 from __future__ import annotations
 
-import contextlib
-import math
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
 from ...datatypes import Buffer
-from ...errors import CallRefused, ConnectionFailed, DeadlineExceeded, InferenceServerException
-from ..call import Engine, KeepAlive, gather, lost
-from ..deadlines import RECEIVING, SENDING, WAITING, late
+from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
+from ..call import Call, Engine, gather
+from ..deadline import RECEIVING, SENDING, WAITING, late
+from ..errors import lost, lost_while_sending
 from ..polling import IN, OUT
-from .sockets import Stream, behind
+from .decompressing import decompress
+from .sockets import Stream, drop_first
 
 
 class Place:
-    """One of as many connections as a pool may have; free when nothing refers to it any more."""
+    """One of the places of a pool's connections; free when nothing refers to it any more."""
 
     __slots__ = ("__weakref__",)
 
 
 class Connection:
-    """A connected socket and the engine that reads from it.
+    """A connected socket and the engine that reads from it; it carries HTTP/1.1.
 
     Attributes:
-        engine, stream: these two.
+        engine: the state machine of the protocol.
+        stream: the socket.
         reused: whether it has carried a call before.
-        heard: when it was put back into the pool last, by the monotonic clock.
+        heard: the time of its last response, by the monotonic clock.
         place: its place in the pool.
     """
 
     __slots__ = (
         "__weakref__",
-        "_confirms",
-        "_keep_alive",
-        "_pinged",
+        "_ended",
+        "_incomplete",
         "_sent",
-        "_unsent",
-        "_used",
         "engine",
         "heard",
         "place",
@@ -47,34 +45,35 @@ class Connection:
         "stream",
     )
 
-    def __init__(
-        self, stream: Stream, engine: Engine, keep_alive: KeepAlive | None, place: Place
-    ) -> None:
-        self.stream = stream
-        self._keep_alive = keep_alive
-        self._unsent = False  # whether sending broke off, perhaps inside a frame
-        self._sent = 0  # bytes of the call under way
-        # Whether it comes out in the end if a call was sent to a server that had gone.
-        self._confirms = stream.tells_untaken and engine.numbers_calls
-        self._used = monotonic()
-        self._pinged = 0.0  # when the ping was sent that is not answered yet
-        self.heard = 0.0
-        self.place = place
-        self.engine = engine
-        self.reused = False
+    engine: Any  # an `Engine`; subclasses know more of theirs
 
-    def exchange(self, buffers: list[Buffer], deadline: float) -> Any:
-        """Send buffers and receive the answer.
+    def __init__(self, stream: Stream, engine: Engine, place: Place) -> None:
+        self.stream = stream
+        self.engine = engine
+        self.place = place
+        self.reused = False
+        self.heard = 0.0
+        self._ended = False  # whether the peer has ended the connection in order
+        self._incomplete = False  # whether sending broke off, perhaps inside a frame
+        self._sent = 0  # bytes of the current call
+
+    # What calls do
+
+    def exchange(self, call: Call[Any], timeout: float | None, deadline: float) -> Any:
+        """Send a call and return its response.
+
+        Args:
+            timeout: seconds, for the server.
+            deadline: by the monotonic clock.
 
         Raises:
-            CallRefused: the connection was lost, and the server can't have seen the call.
-            ConnectionFailed: it was lost in another way.
+            InferenceServerException: see `errors`.
         """
         engine = self.engine
+        call.start(engine, timeout)
         self._sent = 0
-        if self._keep_alive is not None:
-            self._prove_alive()
         try:
+            buffers = engine.data_to_send()
             news = self._send(buffers if len(buffers) == 1 else gather(buffers), deadline)
             while engine.response is None:
                 # What came while we were sending may let us send more.
@@ -82,162 +81,53 @@ class Connection:
                     self.receive(deadline)
                 news = True
         except ConnectionFailed as error:
-            if self.reused and self._in_vain(error):
-                raise CallRefused(str(error)) from error
+            error._unacknowledged = self._request_unsent(error)
             raise
         except DeadlineExceeded:
             if monotonic() < deadline:
-                raise  # nothing came for too long
-            sending = self._unsent or engine.unsent
+                raise  # nothing was received for too long
+            sending = self._incomplete or engine.unsent
             phase = SENDING if sending else RECEIVING if engine.answering else WAITING
             raise late(phase) from None
-        return engine.response
+        response = engine.response
+        compressed = call.compressed(response)
+        if compressed is not None:
+            decompress(compressed, deadline)
+        return call.finish(response)
 
-    def _in_vain(self, error: ConnectionFailed) -> bool:
-        """Whether the connection was lost before the server's system took anything of the call.
+    def _request_unsent(self, error: ConnectionFailed) -> bool:
+        """Return True if the peer's kernel acknowledged no byte of the request.
 
-        It tells by acknowledgements. They may be late, but an orderly end carries the last one;
-        so they count only where the server has closed the connection, rather than reset it.
+        Acknowledgements may be lost with a reset. An orderly end (FIN) carries the last one, so
+        that the count is valid only after that. A broken pipe tells of a reset after an end.
         """
         if not self._sent:
             return True
-        closed = error.__cause__ is None or isinstance(error.__cause__, BrokenPipeError)
-        if not (closed and self.stream.tells_untaken):
+        if not (self._ended or isinstance(error.__cause__, BrokenPipeError)):
             return False
-        try:
-            return self.stream.untaken() == self._sent
-        except OSError:  # this system does not tell after all
-            return False
+        unacknowledged = self.stream.unacknowledged_bytes()
+        return unacknowledged is not None and unacknowledged >= self._sent
+
+    def cancel_call(self) -> bool:
+        """Cancel the current call; True if the connection can carry others then.
+
+        A call over HTTP/1.1 ends only with its connection.
+        """
+        return False
+
+    # Sending
 
     def flush(self, deadline: float) -> bool:
-        """Send what the engine has to send now, if it has anything."""
+        """Send what the engine has to send; True if it had anything."""
         buffers = self.engine.data_to_send()
         if not buffers:
             return False
         self._send(gather(buffers), deadline)
         return True
 
-    def receive(self, deadline: float) -> None:
-        """Receive something and feed it to the engine, which raises if that was the end."""
-        engine = self.engine
-        buffer = engine.get_buffer()
-        whole = engine.length_known
-        try:
-            if self._keep_alive is None:
-                count = self.stream.receive(buffer, deadline, whole)
-            else:
-                count = self._receive_or_ping(buffer, deadline)
-        except OSError as error:
-            raise self._lost(error) from error
-        if count:
-            engine.buffer_updated(count)
-        else:
-            engine.eof_received()
-
-    def _receive_or_ping(self, buffer: memoryview, deadline: float) -> int:
-        while True:
-            self.wait(IN, deadline, lambda: self.flush(deadline))
-            with contextlib.suppress(BlockingIOError):  # a part of a record of TLS
-                return self.stream.receive_now(buffer)
-
-    def wait(self, events: int, until: float, flush: Callable[[], object]) -> int:
-        """Wait until there is something to receive, and send pings in times of silence.
-
-        Args:
-            events: of `polling`.
-            flush: sends what the engine has to send, pings in this case.
-
-        Raises:
-            ConnectionFailed: a ping was not answered in time.
-            DeadlineExceeded: nothing came in time.
-        """
-        settings = self._keep_alive
-        if settings is None:
-            return self.stream.wait(events, until)
-        engine = self.engine
-        while True:
-            if engine.ping_pending:
-                # Whatever comes meanwhile: only the answer counts.
-                alarm = self._pinged + settings.timeout
-            else:
-                alarm = monotonic() + settings.time
-            if (
-                settings.max_pings
-                and engine.pings >= settings.max_pings
-                and not engine.ping_pending
-            ):
-                alarm = math.inf
-            try:
-                return self.stream.wait(events, min(alarm, until))
-            except DeadlineExceeded:
-                if until <= alarm:
-                    raise
-            if engine.ping_pending:
-                raise ConnectionFailed(
-                    f"keepalive: the server did not answer a ping in {settings.timeout:g} s"
-                )
-            self._ping()
-            flush()
-
-    def _ping(self) -> None:
-        self._pinged = monotonic()
-        self.engine.ping()
-
-    def _prove_alive(self) -> None:
-        """Send a ping after a long pause: what lies between may have forgotten us."""
-        now = monotonic()
-        assert self._keep_alive is not None
-        if now - self._used > self._keep_alive.time:
-            self._ping()
-        self._used = now
-
-    def leave(self) -> bool:
-        """End the call that is under way; whether the connection can go on.
-
-        It can not before the probe is answered, see `stale`: the server may be silent for good.
-        """
-        if self._unsent or not self.engine.cancel_all():
-            return False
-        buffers = gather(self.engine.data_to_send())
-        try:
-            return not buffers or self.stream.send_some(buffers) == sum(map(len, buffers))
-        except OSError:
-            return False
-
-    def stale(self, quick: bool = False) -> bool:
-        """Whether the idle connection is of no use any more, as far as can be told now.
-
-        Args:
-            quick: not to ask the system where a call could be sent again that was sent in vain.
-        """
-        if quick and self._confirms and not self.engine.doubtful:
-            return False
-        if not self.stream.has_input():
-            return self.engine.doubtful
-        try:
-            # A server may speak unasked, over HTTP/2 for instance, where it pings.
-            while self.engine.reusable:
-                count = self.stream.receive_now(self.engine.get_buffer())
-                if not count:
-                    return True
-                self._feed(count)
-        except BlockingIOError:
-            pass
-        except OSError:
-            return True
-        except InferenceServerException:
-            return True
-        return self.engine.doubtful or not self.engine.reusable
-
-    def _feed(self, count: int) -> None:
-        if count:
-            self.engine.buffer_updated(count)
-        else:
-            self.engine.eof_received()
-
     def _send(self, buffers: list[Buffer], deadline: float) -> bool:
-        """Send buffers; whether something may have come meanwhile."""
-        self._unsent, news = True, False
+        """Send buffers; True if something may have been received meanwhile."""
+        self._incomplete, news = True, False
         while buffers:
             try:
                 sent = self.stream.send_some(buffers)
@@ -247,36 +137,23 @@ class Connection:
                     return news
             except OSError as error:
                 # The server may have answered, "too large" for instance, before it hung up.
-                self._last_words(error)
+                self._read_final_response(error)
                 return True
             else:
                 self._sent += sent
                 if len(buffers) == 1 and sent == len(buffers[0]):
                     break
-                buffers = behind(buffers, sent)
-        self._unsent = False
+                buffers = drop_first(buffers, sent)
+        self._incomplete = False
         return news
 
     def _wait_to_send(self, deadline: float) -> int:
-        """Wait until the peer takes more, or has sent something.
+        """Wait until the peer reads, or has sent something; return the events of `polling`.
 
         Raises:
-            ConnectionFailed: neither for as long as a ping would have taken to find it dead.
-            DeadlineExceeded: neither in time.
+            DeadlineExceeded: neither happened in time.
         """
-        settings = self._keep_alive
-        if settings is None:
-            return self.stream.wait(IN | OUT, deadline)
-        # A ping would have to wait behind what is being sent.
-        alarm = monotonic() + settings.time + settings.timeout
-        try:
-            return self.stream.wait(IN | OUT, min(alarm, deadline))
-        except DeadlineExceeded:
-            if deadline <= alarm:
-                raise
-        raise ConnectionFailed(
-            f"keepalive: the server took nothing for {settings.time + settings.timeout:g} s"
-        )
+        return self.stream.wait(IN | OUT, deadline)
 
     def _answered_early(self) -> bool:
         try:
@@ -286,22 +163,87 @@ class Connection:
         except OSError as error:
             raise self._lost(error) from error
         self._feed(count)
-        # What was not sent can't be any more, so the connection is of no further use.
-        return self.engine.response is not None and self.engine.abandon()
+        if self.engine.response is None:
+            return False
+        # The rest of the request can't be sent any more.
+        self.engine.mark_unusable()
+        return True
 
-    def _last_words(self, error: OSError) -> None:
+    def _read_final_response(self, error: OSError) -> None:
+        """Read what came before sending failed: it may be the response."""
         try:
             while self.engine.response is None:
                 self._feed(self.stream.receive_now(self.engine.get_buffer()))
         except OSError:  # ConnectionFailed among them
-            raise ConnectionFailed(f"the connection was lost while sending: {error}") from error
-        self.engine.abandon()
+            raise lost_while_sending(error) from error
+        self.engine.mark_unusable()
+
+    # Receiving
+
+    def receive(self, deadline: float) -> None:
+        """Receive something and feed it to the engine, which raises if that was the end."""
+        engine = self.engine
+        buffer = engine.get_buffer()
+        whole = engine.length_known
+        try:
+            count = self._receive(buffer, deadline, whole)
+        except OSError as error:
+            raise self._lost(error) from error
+        if count:
+            engine.buffer_updated(count)
+        else:
+            self._ended = True
+            engine.eof_received()
+
+    def _receive(self, buffer: memoryview, deadline: float, whole: bool) -> int:
+        return self.stream.receive(buffer, deadline, whole)
+
+    def wait(self, events: int, until: float, flush: Callable[[], object]) -> int:
+        """Wait for events of `polling`, and return those that are ready.
+
+        Args:
+            flush: sends what the engine has to send meanwhile.
+
+        Raises:
+            ConnectionFailed: the server is found dead.
+            DeadlineExceeded: no event happened in time.
+        """
+        return self.stream.wait(events, until)
+
+    def _feed(self, count: int) -> None:
+        if count:
+            self.engine.buffer_updated(count)
+        else:
+            self._ended = True
+            self.engine.eof_received()
 
     def _lost(self, error: OSError) -> InferenceServerException:
         # Our own errors are OSErrors as well.
-        return error if isinstance(error, InferenceServerException) else lost(self.engine, error)
+        return error if isinstance(error, InferenceServerException) else lost(error)
+
+    # What the pool asks
+
+    def is_stale(self) -> bool:
+        """True if the idle connection can't be used any more, as far as is known now."""
+        return bool(self.stream.has_input()) and self._read_unasked()
+
+    def _read_unasked(self) -> bool:
+        """Read what came to the idle connection; True if it can't be used any more."""
+        try:
+            # A server may send unasked, over HTTP/2 for instance, where it pings.
+            while self.engine.reusable:
+                count = self.stream.receive_now(self.engine.get_buffer())
+                if not count:
+                    return True
+                self._feed(count)
+        except BlockingIOError:
+            pass
+        except (OSError, InferenceServerException):
+            return True
+        return not self.engine.reusable
 
     def close(self) -> None:
+        """Close the socket."""
         self.stream.close()
 
     def __del__(self) -> None:

@@ -1,15 +1,15 @@
-"""Decompressing answers within the deadline of their call."""
+"""Decompression of responses within the deadline of their call."""
 
 from __future__ import annotations
 
 from time import monotonic
 
 from ...engine.coding import Compressed
-from ..deadlines import DECOMPRESSING, late
+from ..deadline import DECOMPRESSING, late
 
 
 def decompress(compressed: Compressed, deadline: float) -> None:
-    """Decompress a body in steps, between which the monotonic clock is looked at.
+    """Decompress a body in steps, and check the deadline between them.
 
     Raises:
         DeadlineExceeded: it takes too long.

@@ -1,7 +1,7 @@
-"""A gRPC stream on blocking sockets, in which one thread may send while another receives.
+"""Stream of inferences over gRPC on blocking sockets, for one sending and one receiving thread.
 
 A stream has a connection of its own. Whoever needs something from the server waits for it and
-reads for both; there is no thread but the callers'. All that touches engine and socket happens
+reads for both; there is no other thread. All that touches engine and socket happens
 under one lock, except waiting.
 """
 
@@ -18,7 +18,7 @@ from typing import cast
 
 from ...datatypes import Buffer
 from ...engine.http2 import Http2
-from ...engine.rpc_stream import Outcome
+from ...engine.rpc_outcome import Outcome
 from ...errors import (
     Cancelled,
     ConnectionFailed,
@@ -26,14 +26,16 @@ from ...errors import (
     InferenceServerException,
     ProtocolError,
 )
-from ..call import Options, gather, lost
-from ..deadlines import late
-from ..grpc_call import GrpcSettings, StreamOpening, check_outcome
+from ..call import Options, gather
+from ..deadline import late, no_response, seconds_left
+from ..errors import lost, lost_while_sending
+from ..grpc_call import GrpcSettings, check_outcome
+from ..grpc_stream import StreamReplay
 from ..polling import IN, OUT, poller
 from .connection import Connection
 from .decompressing import decompress
-from .pool import Pool, seconds_left
-from .sockets import behind, wait
+from .pool import Pool
+from .sockets import drop_first, wait
 
 #: What may wait to be sent before a sender waits for the server.
 _ROOM = 256 * 1024
@@ -41,7 +43,7 @@ _ROOM = 256 * 1024
 _A_WHILE = 0.1
 
 
-class Duplex:
+class GrpcStream:
     """A stream of inferences: messages to the server, and messages from it.
 
     Args:
@@ -56,7 +58,7 @@ class Duplex:
         timeout: float | None,
         deadline: float,
     ) -> None:
-        self._opening = StreamOpening(settings, options, timeout)
+        self._replay = StreamReplay(settings, options, timeout)
         self._deadline = deadline
         self._pool = pool
         self._changed = threading.Condition()
@@ -76,7 +78,7 @@ class Duplex:
                 self._writable = poller(self._socket.sock)
                 self._released = False
                 self._unsent: list[Buffer] = []
-                self._stream = self._opening.begin(self._engine, result)
+                self._stream = self._replay.begin(self._engine, result)
                 self._flush()
         except BaseException:
             self._pool.discard(connection)
@@ -93,9 +95,9 @@ class Duplex:
 
     @property
     def ended(self) -> bool:
-        """Whether the server has ended the stream, or it was cancelled."""
+        """True if the server has ended the stream, or it was cancelled."""
         result = self._stream.result
-        return result is not None and not self._opening.refused(result)
+        return result is not None and not self._replay.refused(result)
 
     def send(self, message: Sequence[Buffer]) -> None:
         """Send a message; returns when it is on its way and there is room for another.
@@ -113,15 +115,15 @@ class Duplex:
 
         If not, `drain` sends what is left, in another thread if need be.
         """
-        framed = self._opening.frame(message)
+        framed = self._replay.frame(message)
         with self._changed:
-            self._opening.sent(framed)
+            self._replay.sent(framed)
             if self._stream.result is None:
                 self._engine.send(self._stream, framed)
         return self.sent()
 
     def sent(self) -> bool:
-        """Whether what was posted is on its way and there is room for more, or the stream over."""
+        """True if posted messages are sent and there is room for more, or the stream has ended."""
         with self._changed:
             if self._stream.result is not None:
                 return True
@@ -142,15 +144,15 @@ class Duplex:
                 raise
 
     def end(self) -> None:
-        """Tell the server that no more messages will come."""
+        """Half-close the stream: no more messages will be sent."""
         with self._changed:
-            self._opening.end()
+            self._replay.end()
             if self._stream.result is None:
                 self._engine.send(self._stream, (), end=True)
                 self._flush()
 
     def receive(self, timeout: float | None = None) -> Buffer | None:
-        """The next message, or None when the server has ended the stream well.
+        """Return the next message, or None when the server has ended the stream with status OK.
 
         Args:
             timeout: seconds that it may take; when they are over the stream is cancelled.
@@ -164,7 +166,7 @@ class Duplex:
                 result = self._stream.result if compressed is None else None
                 if result is not None:
                     self._release()
-                refused = self._opening.refused(result)
+                refused = self._replay.refused(result)
             if result is not None and not refused:
                 check_outcome(result)
                 return None
@@ -180,7 +182,7 @@ class Duplex:
             except DeadlineExceeded as error:
                 late = error
                 if timeout is not None and until <= self._deadline:
-                    late = DeadlineExceeded(f"no response came within {timeout:g} s")
+                    late = no_response(timeout)
                 self.cancel(late)
                 raise late from None
 
@@ -195,13 +197,13 @@ class Duplex:
             return
         with self._changed:
             result = self._stream.result
-            if self._opening.refused(result):  # still: not cancelled, and not too much sent
+            if self._replay.refused(result):  # still: not cancelled, and not too much sent
                 self._begin(connection, result)
             else:
                 self._pool.release(connection)
 
     def _take(self) -> Buffer:
-        self._opening.answered()
+        self._replay.answered()
         try:
             message = self._stream.take()
         except ProtocolError as error:
@@ -215,14 +217,14 @@ class Duplex:
         """End the stream at once, from any thread; harmless when it has ended."""
         error = error or Cancelled("the stream was cancelled")
         with self._changed:
-            if self._opening.refused(self._stream.result):
+            if self._replay.refused(self._stream.result):
                 self._stream.result = error
             if self._stream.result is None:
                 self._engine.cancel(self._stream, error)
                 self._flush()  # tells the server why
                 # Wakes a thread that waits for the server, which will say nothing more.
                 self._connection.abort()
-                self._engine.abandon()
+                self._engine.mark_unusable()
             self._release()
             self._changed.notify_all()
 
@@ -243,10 +245,10 @@ class Duplex:
                 return
             except OSError as error:
                 self._unsent = []
-                self._last_words()
-                engine.fail(ConnectionFailed(f"the connection was lost while sending: {error}"))
+                self._read_final_response()
+                engine.fail(lost_while_sending(error))
                 return
-            self._unsent = behind(self._unsent, sent)
+            self._unsent = drop_first(self._unsent, sent)
 
     def _wait_to_send(self) -> None:
         with self._changed:
@@ -271,7 +273,7 @@ class Duplex:
             if self._stream.result is not None:
                 return
             if self._reading:
-                if not self._changed.wait(seconds_left(until)) and monotonic() >= until:
+                if not self._changed.wait(_wait_seconds(until)) and monotonic() >= until:
                     raise late()
                 return
             self._reading = True
@@ -309,9 +311,9 @@ class Duplex:
         except InferenceServerException:
             pass  # the stream tells
         except OSError as error:
-            engine.fail(lost(engine, error))
+            engine.fail(lost(error, engine.goaway_message))
 
-    def _last_words(self) -> None:
+    def _read_final_response(self) -> None:
         """Read what came before sending failed: it may tell why."""
         engine = self._engine
         with contextlib.suppress(OSError, InferenceServerException):  # the stream tells
@@ -334,7 +336,13 @@ class Duplex:
             self._pool.release(self._connection)
 
 
-_streams: weakref.WeakSet[Duplex] = weakref.WeakSet()
+def _wait_seconds(until: float) -> float | None:
+    """Return the seconds until a time, as `threading` accepts them."""
+    left = seconds_left(until, monotonic())
+    return None if left is None else min(left, threading.TIMEOUT_MAX)
+
+
+_streams: weakref.WeakSet[GrpcStream] = weakref.WeakSet()
 
 
 def _after_fork() -> None:

@@ -10,11 +10,13 @@ import weakref
 from collections import OrderedDict, deque
 from time import monotonic
 
-from ..call import Settings, check_limit, check_timeout, make_context, note
-from ..deadlines import late
+from ..call import log_debug
+from ..deadline import all_busy
 from ..endpoint import TLS
+from ..settings import Settings, check_limit, check_timeout, make_context
+from .connecting import connect
 from .connection import Connection, Place
-from .sockets import connect
+from .sockets import Stream
 
 #: Seconds after which a call that waits for a connection looks again by itself.
 _A_WHILE = 1.0
@@ -64,12 +66,12 @@ class Pool:
             connection.close()
         self._reset()
 
-    def take(self, quick: bool = False) -> Connection | None:
-        """An idle connection that can be used, if there is one; see `Connection.stale`."""
+    def take(self) -> Connection | None:
+        """Return an idle connection that can be used, or None."""
         try:
             while True:
                 connection = self._idle.pop()
-                if connection.engine.reusable and not connection.stale(quick):
+                if connection.engine.reusable and not connection.is_stale():
                     connection.reused = True
                     return connection
                 self.discard(connection)
@@ -77,7 +79,7 @@ class Pool:
             return None
 
     def acquire(self, deadline: float) -> Connection:
-        """A connection ready for a call: an idle one, a new one, or one waited for."""
+        """Return a connection for a call: an idle one, a new one, or one waited for."""
         while True:
             connection = self.take()
             if connection is not None:
@@ -125,7 +127,7 @@ class Pool:
             return place
 
     def _leave(self, place: Place) -> None:
-        """Let another connection take a place."""
+        """Free a place for another connection."""
         with self._lock:
             self._places.discard(place)
         self._wake()
@@ -143,12 +145,11 @@ class Pool:
             connection = self.take()
             if connection is not None or len(self._places) < self._max_connections:
                 return connection
-            left = seconds_left(deadline)
-            # A while only: nobody tells of a connection that was lost to an exception.
-            if not waiter.wait(_A_WHILE if left is None else min(left, _A_WHILE)):
+            # A while only: nothing reports a connection that was lost to an exception.
+            if not waiter.wait(max(0.0, min(deadline - monotonic(), _A_WHILE))):
                 connection = self.take()
                 if connection is None and monotonic() >= deadline:
-                    raise late(f"while all {self._max_connections} connections were busy")
+                    raise all_busy(self._max_connections)
                 return connection
             return self.take()
         except BaseException:
@@ -158,7 +159,7 @@ class Pool:
             self._waiters.pop(waiter, None)
 
     def _wake(self) -> None:
-        """Let the call that has waited longest look for a connection."""
+        """Wake the call that has waited longest for a connection."""
         with contextlib.suppress(KeyError):
             self._waiters.popitem(last=False)[0].wake()
 
@@ -166,14 +167,22 @@ class Pool:
         soon = min(deadline, monotonic() + self._connect_timeout)
         stream = connect(self._settings.endpoint, self._tls, self._context, soon)
         stream.silence = self._silence
-        connection = Connection(stream, self._settings.engine(), self._settings.keep_alive, place)
+        connection = self._make_connection(stream, place)
         with self._lock:  # so that an abort sees the connection, or this sees the abort
             self._all.add(connection)
         if self._closed:
             connection.close()
             raise RuntimeError("the client is closed")
-        note("%s: connected", self._settings.endpoint.url)
+        log_debug("%s: connected", self._settings.endpoint.url)
         return connection
+
+    def _make_connection(self, stream: Stream, place: Place) -> Connection:
+        settings = self._settings
+        if settings.endpoint.protocol == "http":
+            return Connection(stream, settings.engine(), place)
+        from .grpc_connection import GrpcConnection
+
+        return GrpcConnection(stream, settings.engine(), place, settings.keep_alive)
 
     def release(self, connection: Connection) -> None:
         """Put a connection back."""
@@ -193,7 +202,7 @@ class Pool:
         with self._lock:
             self._all.discard(connection)
         self._leave(connection.place)
-        note("%s: connection closed", self._settings.endpoint.url)
+        log_debug("%s: connection closed", self._settings.endpoint.url)
 
     def abort(self) -> None:
         with self._lock:
@@ -235,10 +244,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def seconds_left(deadline: float) -> float | None:
-    """Seconds until a deadline, as `threading` takes them."""
-    if deadline == math.inf:
-        return None
-    return min(max(0.0, deadline - monotonic()), threading.TIMEOUT_MAX)

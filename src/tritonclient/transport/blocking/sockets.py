@@ -1,8 +1,8 @@
-"""Connected sockets whose every wait has a deadline.
+"""Connected sockets whose every wait has a deadline; asyncio has its own.
 
-Three things are asked of them that blocking sockets with a timeout don't give: one deadline for
-all operations of a call, a look at what has come while something large is still being sent, and
-as few system calls as can be, since they are most of what a small call costs.
+They do three things that blocking sockets with a timeout can't: keep one deadline for all
+operations of a call, receive while something large is still being sent, and use few system calls,
+which are most of the cost of a small call.
 """
 
 from __future__ import annotations
@@ -11,18 +11,13 @@ import contextlib
 import math
 import socket
 import struct
-import sys
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
 
 from ...datatypes import Buffer
 from ...errors import DeadlineExceeded
-from ..call import unreachable
-from ..deadlines import HANDSHAKE, late
-from ..endpoint import TLS, Endpoint
-from ..polling import IN, Poll, looker, poller
-from .connecting import connect_any
+from ..deadline import late, silent
+from ..polling import IN, Poll, poller, readable_check, unacknowledged_bytes
 
 #: sendmsg takes no more buffers than IOV_MAX, which is 1024 on Linux and macOS.
 _MAX_BUFFERS = 512
@@ -32,18 +27,15 @@ class Stream:
     """A non-blocking socket that is waited for with poll(); works on every platform.
 
     Attributes:
-        has_input: tells whether the peer has closed the connection, or sent something.
-        silence: how many seconds at a time may be waited for the peer, whatever the deadline.
-        tells_untaken: whether there is `untaken`.
+        has_input: true if the peer has closed the connection, or sent something.
+        silence: the longest wait for the peer, in seconds, whatever the deadline.
     """
-
-    tells_untaken = False
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.silence = math.inf
         self._poll: Poll = poller(sock)
-        self.has_input: Callable[[], object] = looker(sock)
+        self.has_input: Callable[[], object] = readable_check(sock)
 
     def send_some(self, buffers: list[Buffer]) -> int:
         """Send what can be sent now; BlockingIOError when that is nothing."""
@@ -80,12 +72,12 @@ class Stream:
 
     def _too_late(self, deadline: float) -> DeadlineExceeded:
         if monotonic() < deadline:
-            return DeadlineExceeded(f"nothing came or went for {self.silence:g} s")
+            return silent(self.silence)
         return late()
 
-    def untaken(self) -> int:
-        """How many bytes of what was sent the peer's system has not taken."""
-        raise NotImplementedError
+    def unacknowledged_bytes(self) -> int | None:
+        """Return how many sent bytes the peer's kernel has not acknowledged; None if unknown."""
+        return None
 
     def close(self) -> None:
         self.sock.close()
@@ -105,8 +97,6 @@ class PlainStream(Stream):
     eighth of its time late, it is set to 7/8, and poll() waits for the rest.
     """
 
-    tells_untaken = sys.platform == "linux"
-
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         sock.setblocking(True)
@@ -120,11 +110,8 @@ class PlainStream(Stream):
     def receive_now(self, buffer: memoryview) -> int:
         return self.sock.recv_into(buffer, 0, socket.MSG_DONTWAIT)
 
-    def untaken(self) -> int:
-        from fcntl import ioctl
-        from termios import TIOCOUTQ
-
-        return int.from_bytes(ioctl(self.sock, TIOCOUTQ, bytes(4)), sys.byteorder)
+    def unacknowledged_bytes(self) -> int | None:
+        return unacknowledged_bytes(self.sock)
 
     def receive(self, buffer: memoryview, deadline: float, whole: bool = False) -> int:
         now = monotonic()
@@ -175,39 +162,10 @@ def wait(poll: Poll, events: int, deadline: float) -> int:
             return ready
 
 
-def behind(buffers: list[Buffer], count: int) -> list[Buffer]:
-    """What is left of buffers after their first `count` bytes."""
+def drop_first(buffers: list[Buffer], count: int) -> list[Buffer]:
+    """Return buffers without their first `count` bytes."""
     for index, buffer in enumerate(buffers):
         if count < len(buffer):
             return [memoryview(buffer)[count:], *buffers[index + 1 :]]
         count -= len(buffer)
     return []
-
-
-# Connecting
-
-
-def connect(endpoint: Endpoint, tls: TLS, context: Any, deadline: float) -> Stream:
-    """A stream to an endpoint.
-
-    Args:
-        context: the `ssl.SSLContext` of `tls`, or None for no TLS.
-
-    Raises:
-        ConnectionFailed: nobody answers there, or the TLS handshake failed.
-        DeadlineExceeded: it took too long.
-    """
-    try:
-        sock = connect_any(endpoint, deadline)
-    except DeadlineExceeded:  # an OSError as well
-        raise
-    except (OSError, UnicodeError) as error:
-        raise unreachable(error) from error
-    if context is not None:
-        from .tls import handshake  # ssl takes longer to import than all of this package
-
-        try:
-            return handshake(sock, context, tls.server_name or endpoint.server_name, deadline)
-        except DeadlineExceeded:
-            raise late(HANDSHAKE) from None
-    return PlainStream(sock) if sys.platform in ("linux", "darwin") else Stream(sock)

@@ -1,4 +1,4 @@
-"""TLS on a non-blocking socket."""
+"""TLS on a non-blocking socket; asyncio has its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ...datatypes import Buffer
 from ...errors import DeadlineExceeded
-from ..call import insecure
+from ..errors import insecure
 from ..polling import IN, OUT
 from .sockets import Stream, wait
 
@@ -24,9 +24,9 @@ class TlsStream(Stream):
     def __init__(self, sock: ssl.SSLSocket) -> None:
         super().__init__(sock)
         self._wants = IN
-        look = self.has_input
+        has_input = self.has_input
         # It may only be a session ticket, which is no data.
-        self.has_input = lambda: sock.pending() > 0 or look()
+        self.has_input = lambda: sock.pending() > 0 or has_input()
 
     def _attempt(self, operation: Callable[..., T], *arguments: Any) -> T:
         try:
@@ -65,7 +65,7 @@ def handshake(
         DeadlineExceeded: it took too long.
     """
     try:
-        # An end without TLS's own farewell may be an attacker's; it must not pass for the server's.
+        # An end without TLS's close_notify may be an attacker's; it is not taken for the server's.
         secured = context.wrap_socket(
             sock,
             server_hostname=name,

@@ -1,4 +1,4 @@
-"""Calls on blocking sockets, over HTTP/1.1 or gRPC as the settings say."""
+"""Transport on blocking sockets, over HTTP/1.1 or gRPC."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import (
-    CallLeftOver,
-    CallRefused,
     Cancelled,
     ConnectionFailed,
     DeadlineExceeded,
     InferenceServerException,
     ProtocolError,
+    StreamRefused,
 )
 from ...messages import Request
-from ..call import MAX_REFUSALS, NO_OPTIONS, Call, Options, Settings, check_timeout, locate, note
+from ..call import NO_OPTIONS, Call, Options, log_debug
 from ..endpoint import TLS
+from ..errors import locate
+from ..retry import counts, may_resend
+from ..settings import Settings, check_timeout
 from .connection import Connection
-from .decompressing import decompress
 from .pool import Pool
 
 if TYPE_CHECKING:
-    from .grpc_stream import Duplex
+    from .grpc_stream import GrpcStream
 
 T = TypeVar("T")
 
@@ -35,8 +36,8 @@ class Transport:
     Args:
         max_connections: how many connections may be open; further calls wait for one.
         connect_timeout: seconds that connecting may take within a call; None for no limit.
-        silence_timeout: seconds for which nothing may come or go while a call wants it to; None
-            for no limit.
+        silence_timeout: seconds that a call may wait for the server to send or read something;
+            None for no limit.
 
     After a fork the child starts with no connections; the parent keeps its own.
     """
@@ -54,41 +55,42 @@ class Transport:
         self._url = settings.endpoint.url
         self._silence = math.inf if silence_timeout is None else silence_timeout
         self._pool = Pool(settings, tls or TLS(), max_connections, connect_timeout, silence_timeout)
-        self._duplexes: weakref.WeakSet[Duplex] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[GrpcStream] = weakref.WeakSet()
 
     def prepare(self, request: Request[T], options: Options = NO_OPTIONS) -> Call[T]:
-        """A request as bytes, to be sent once or often."""
+        """Return a request as bytes, to be sent once or often."""
         return self._settings.call(request, options)
 
     def send(self, call: Call[T], timeout: float | None = None) -> T:
-        """Send a prepared request and return its answer.
+        """Send a prepared request and return its response.
 
         Args:
-            timeout: seconds from now until the answer must be there; None for no limit.
+            timeout: seconds from now until the response must be complete; None for no limit.
 
         Raises:
             InferenceServerException: see `errors` for all that it can be.
         """
         check_timeout(timeout)
         deadline = math.inf if timeout is None else monotonic() + timeout
-        refusals = 0
+        retries = 0
         try:
-            connection = self._pool.take(quick=True) or self._pool.acquire(deadline)
+            connection = self._pool.take() or self._pool.acquire(deadline)
             while True:
                 try:
                     return self._exchange(connection, call, timeout, deadline)
-                except CallRefused as error:
-                    refusals += not isinstance(error, CallLeftOver)
-                    if refusals > MAX_REFUSALS:
+                except ConnectionFailed as error:
+                    if not may_resend(
+                        error,
+                        retries=retries,
+                        reused=connection.reused,
+                        idempotent=call.idempotent,
+                        unacknowledged=error._unacknowledged,
+                    ):
                         raise
-                    note("%s: the call was refused; sending it again", self._url)
-                except ConnectionFailed:
-                    # A server may close an idle connection just as a request is on its way.
-                    refusals += 1
-                    if not (connection.reused and call.idempotent) or refusals > MAX_REFUSALS:
-                        raise
-                    note("%s: the idle connection was lost; asking again", self._url)
-                    self._pool.discard_idle()
+                    retries += counts(error)
+                    log_debug("%s: %s; sending the request again", self._url, error)
+                    if not isinstance(error, StreamRefused):
+                        self._pool.discard_idle()
                 except DeadlineExceeded:
                     silence = self._silence if timeout is None else timeout
                     self._pool.discard_silent(monotonic() - silence)
@@ -102,50 +104,45 @@ class Transport:
         self, connection: Connection, call: Call[T], timeout: float | None, deadline: float
     ) -> T:
         try:
-            buffers = call.start(connection.engine, timeout)
-            response = connection.exchange(buffers, deadline)
-            compressed = call.compressed(response)
-            if compressed is not None:
-                decompress(compressed, deadline)
-            answer = call.finish(response)
+            result: T = connection.exchange(call, timeout, deadline)
         except BaseException as error:
-            # Where other calls than this can go on, its end need not be the connection's.
-            mild = isinstance(error, (CallRefused, DeadlineExceeded, Cancelled, ProtocolError))
-            if call.trusts(error) or (mild and connection.leave()):
+            # HTTP/2 can cancel one call, and keep the connection for others.
+            mild = isinstance(error, (StreamRefused, DeadlineExceeded, Cancelled, ProtocolError))
+            if call.connection_reusable_after(error) or (mild and connection.cancel_call()):
                 self._pool.release(connection)
             else:
                 self._pool.discard(connection)
             raise
         self._pool.release(connection)
-        return answer
+        return result
 
-    def open(self, options: Options = NO_OPTIONS, timeout: float | None = None) -> Duplex:
+    def open(self, options: Options = NO_OPTIONS, timeout: float | None = None) -> GrpcStream:
         """Begin a stream of inferences over gRPC, which has a connection of its own.
 
         Args:
             timeout: seconds from now until the stream must have ended; None for no limit.
         """
         from ..grpc_call import GrpcSettings
-        from .grpc_stream import Duplex
+        from .grpc_stream import GrpcStream
 
         assert isinstance(self._settings, GrpcSettings)
         check_timeout(timeout)
         deadline = math.inf if timeout is None else monotonic() + timeout
         try:
-            duplex = Duplex(self._pool, self._settings, options, timeout, deadline)
+            stream = GrpcStream(self._pool, self._settings, options, timeout, deadline)
         except InferenceServerException as error:
             error.endpoint = self._url
             raise
-        self._duplexes.add(duplex)
-        return duplex
+        self._streams.add(stream)
+        return stream
 
     def close(self) -> None:
         """Close idle connections now and busy ones when their call ends; later calls fail.
 
         Streams, which have no end of their own that could be waited for, are cancelled.
         """
-        for duplex in list(self._duplexes):
-            duplex.cancel(Cancelled("the client was closed"))
+        for stream in list(self._streams):
+            stream.cancel(Cancelled("the client was closed"))
         self._pool.close()
 
     def abort(self) -> None:

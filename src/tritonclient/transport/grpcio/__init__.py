@@ -1,1 +1,1 @@
-"""Transports through grpcio's channels, blocking and on asyncio."""
+"""Transports through grpcio's channels, for programs that ask for them by `Grpcio`."""

@@ -1,6 +1,6 @@
-"""Small answers of HTTP/2 read in one go: headers, one message and trailers in one piece.
+"""Small responses of HTTP/2 parsed as a whole: headers, one message and trailers in one piece.
 
-`Answers` lies between `http2_sending.Sending` and `http2.Http2`, which reads all else by frames.
+`FastResponses` lies between `http2_sending.Sending` and `http2.Http2`, which reads frame by frame.
 """
 
 from __future__ import annotations
@@ -18,28 +18,29 @@ from .http2_frames import (
     WINDOW_UPDATE,
 )
 from .http2_sending import Sending
-from .rpc_stream import PREFIX, PREFIX_SIZE, Outcome, plain_outcome
+from .rpc_outcome import Outcome, plain_outcome
+from .rpc_stream import PREFIX, PREFIX_SIZE
 
 #: Bytes received at once outside of large messages.
 RECEIVE_SIZE = 32 * 1024
-#: The header blocks of an answer that is read in one go, whose meaning is remembered.
+#: Bytes of the header blocks of a response that is parsed as a whole.
 _LARGEST_BLOCKS = 2048
-_ANSWER_ENDS = END_HEADERS | END_STREAM
-#: How a frame begins that opens the connection's window.
+_RESPONSE_ENDS = END_HEADERS | END_STREAM
+#: The beginning of a WINDOW_UPDATE frame of the connection.
 _OPENS_WINDOW = FRAME.pack(4 << 8 | WINDOW_UPDATE, 0, 0)
-#: Such a frame: its beginning, and by how much it opens the window.
+#: A WINDOW_UPDATE frame: its beginning and its increment.
 _UPDATE = struct.Struct(f">{FRAME.size}sL")
 _UPDATE_SIZE = _UPDATE.size
 
 
-class _Pattern(NamedTuple):
-    """What a small answer looked like: headers, one message, trailers.
+class _ResponseTemplate(NamedTuple):
+    """The form of a small response: headers, one message, trailers.
 
     Attributes:
-        size: of all of it.
+        size: of the response, in bytes.
         message, last: where the message begins and ends.
-        split: takes all but the message apart, from a position in a buffer on.
-        fixed: what is the same in all such answers, which is all but the stream's id.
+        split: unpacks all but the message, from a position in a buffer on.
+        fixed: what is equal in all such responses: all but the message and the stream ids.
     """
 
     size: int
@@ -50,10 +51,10 @@ class _Pattern(NamedTuple):
     outcome: Outcome
 
 
-class Answers(Sending):
-    """What is received and not yet read, and how a whole answer is taken from it."""
+class FastResponses(Sending):
+    """The receive buffer of a connection, and the parsing of whole responses in it."""
 
-    __slots__ = ("_buffer", "_consumed", "_end", "_header_block", "_pattern", "_start", "_view")
+    __slots__ = ("_buffer", "_consumed", "_end", "_header_block", "_start", "_template", "_view")
 
     def __init__(self, max_message: int, max_content: int) -> None:
         super().__init__(max_message, max_content)
@@ -61,14 +62,14 @@ class Answers(Sending):
         self._buffer = bytearray(RECEIVE_SIZE)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
-        self._pattern: _Pattern | None = None
+        self._template: _ResponseTemplate | None = None
         self._consumed = 0  # of the connection's own window
         # The header block under way, while CONTINUATION frames are due.
         self._header_block: bytearray | None = None
 
-    def _like_the_last(self, pattern: _Pattern) -> bool:
-        """Read a whole answer that differs from the last one in its message only."""
-        size, message, last, split, fixed, outcome = pattern
+    def _match_template(self, template: _ResponseTemplate) -> bool:
+        """Read a response that differs from the last one in its message only; False if none is."""
+        size, message, last, split, fixed, outcome = template
         buffer, start = self._buffer, self._start
         stop = start + size
         if stop > self._end:
@@ -89,10 +90,10 @@ class Answers(Sending):
                 self._start += _UPDATE_SIZE
         return True
 
-    def _whole_answer(self, length: int, stream_id: int) -> bool:
-        """Read headers, one message and trailers in one go; False if they are not all there.
+    def _parse_whole(self, length: int, stream_id: int) -> bool:
+        """Read headers, one message and trailers at once; False if they are not all there.
 
-        This is how small answers come, and a third of the work of reading them frame by frame.
+        Most small responses are received so. It is a third of the work of reading each frame.
         """
         buffer, end = self._buffer, self._end
         block = self._start + 9
@@ -106,7 +107,7 @@ class Answers(Sending):
             return False
         word, flags, last_stream = FRAME.unpack_from(buffer, last)
         stop = last + 9 + (word >> 8)
-        if word & 255 != HEADERS or flags != _ANSWER_ENDS or last_stream != stream_id:
+        if word & 255 != HEADERS or flags != _RESPONSE_ENDS or last_stream != stream_id:
             return False
         compressed, message_size = PREFIX.unpack_from(buffer, data + 9)
         if stop > end or compressed or message_size != size - PREFIX_SIZE:
@@ -122,11 +123,13 @@ class Answers(Sending):
         ).unpack_from
         begin, _, middle, _, prefix, trailers, _, end = split(buffer, start)
         fixed = (begin, middle, prefix, trailers, end)
-        self._pattern = _Pattern(stop - start, message - start, last - start, split, fixed, outcome)
+        self._template = _ResponseTemplate(
+            stop - start, message - start, last - start, split, fixed, outcome
+        )
         return True
 
     def _answered(self, stream_id: int, message: bytearray, outcome: Outcome, stop: int) -> bool:
-        """Take a whole answer that ends at a position; False if it is to be read by frames."""
+        """Take a response that ends at a position; False if it has to be read frame by frame."""
         stream = self.streams.get(stream_id)
         if stream is None or not stream.sent_end or stream.fields is not None:
             return False

@@ -1,0 +1,194 @@
+"""Inference requests from arrays: conversion of values to tensors, and checks of arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..datatypes import NUMPY, Array, check, datatype_of, pack
+from ..messages import (
+    Infer,
+    InferTensor,
+    Parameter,
+    RequestedOutput,
+)
+from .request_checks import check_texts, request_parameters, requested_outputs
+from .strange_values import excerpt, pack_objects, warn_of_cut_zeros, way_to_array
+
+#: What can stand for a tensor: an array, or something numpy makes one of.
+TensorLike: TypeAlias = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input whose datatype is stated rather than taken from the array.
+
+    For example `Tensor(bits, "BF16")` sends an array of uint16 bit patterns as BF16, and
+    `Tensor([1, 2], "INT32")` makes INT32 of a list.
+
+    Attributes:
+        array: an array, or anything that numpy makes one of.
+        datatype: one of the protocol's datatypes, such as "FP32".
+        binary: False to send the elements as JSON over HTTP.
+    """
+
+    array: TensorLike
+    datatype: str
+    binary: bool = True
+
+    def __post_init__(self) -> None:
+        check(self.datatype)
+
+
+def request(
+    model: str,
+    inputs: Mapping[str, TensorLike],
+    *,
+    version: str = "",
+    outputs: Sequence[str | RequestedOutput] | None = None,
+    id: str = "",
+    sequence_id: int | str = 0,
+    sequence_start: bool = False,
+    sequence_end: bool = False,
+    priority: int = 0,
+    server_timeout: float | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
+    binary: bool = True,
+    empty_final_response: bool = False,
+) -> Infer:
+    """The request that these arguments make; they are those of `Client.infer`.
+
+    Its type, for annotations, is `tritonclient.messages.Infer`.
+
+    Args:
+        empty_final_response: on a stream, also ask for the response of a decoupled model that
+            holds no outputs and only says that it was the last.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    check_texts(model=model, version=version, id=id)
+    if not model:
+        raise ValueError("model is '', expected the name of a model")
+    if not isinstance(inputs, Mapping):
+        raise TypeError(
+            f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays, "
+            'such as {"INPUT": array}'
+        )
+    given = request_parameters(
+        parameters, sequence_id, sequence_start, sequence_end, priority, server_timeout
+    )
+    if empty_final_response:
+        given = {**given, "triton_enable_empty_final_response": True}
+    return Infer(
+        model,
+        tuple([make_input(name, value, binary) for name, value in inputs.items()]),
+        version,
+        requested_outputs(outputs, binary) if outputs else (),
+        id,
+        given,
+        binary,
+    )
+
+
+# Inputs
+
+
+def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor:
+    """The tensor that a value given for an input makes.
+
+    Raises:
+        TypeError, ValueError: the value makes no tensor; the message names the input.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"inputs has the key {name!r:.60}, expected the name of an input")
+    try:
+        if hasattr(value, "as_input"):  # it lies in shared memory
+            placed: InferTensor = value.as_input(name)
+            return placed
+        if isinstance(value, Tensor):
+            datatype, binary = value.datatype, value.binary and binary
+            array = convert(value.array, datatype)
+        else:
+            array = as_array(value)
+            datatype = datatype_of(array)
+        if array.dtype.kind == "S":
+            warn_of_cut_zeros(name, array)
+        if array.dtype == object and not isinstance(value, Tensor):
+            data = pack_objects(value, array)
+        else:
+            data = pack(array, datatype)
+        return InferTensor(name, datatype, array.shape, data, binary=binary)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"input {name!r}: {error}") from None
+
+
+def as_array(value: TensorLike) -> Array:
+    """An array of an array-like value, without losing bytes or guessing at ragged lists.
+
+    Raises:
+        TypeError: numpy knows nothing of such values.
+        ValueError: it holds what makes no array.
+    """
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, (str, bytes)):
+        return np.array(value, object)
+    if hasattr(value, "__dlpack__"):
+        return _from_dlpack(value)
+    try:
+        array = np.asarray(value)
+    except UnicodeDecodeError:
+        return np.array(value, object)  # texts and bytes mixed, which numpy tries to unify
+    except ValueError as error:
+        raise ValueError(f"{excerpt(value)} is not a rectangular array: {error}") from None
+    if array.dtype == object and array.ndim == 0 and array.item() is value:
+        raise TypeError(f"{excerpt(value)} is not an array{way_to_array(value)}")
+    if array.dtype.kind in "SU":
+        # numpy drops the trailing NUL bytes of these, so start again from the objects.
+        array = np.array(value, object)
+    return array
+
+
+def _from_dlpack(value: Any) -> Array:
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{type(value).__name__} can't be read as a CPU array: {error}") from None
+
+
+def convert(value: TensorLike, datatype: str) -> Array:
+    """An array that can be sent as a datatype.
+
+    Arrays must have a fitting dtype. Lists and scalars are converted when no value changes.
+
+    Raises:
+        ValueError: the value does not fit.
+    """
+    array = as_array(value)
+    if isinstance(value, np.ndarray) or datatype in ("BYTES", "BF16"):
+        return _floats(array) if _is_plain_float(value, array, datatype) else array
+    check(datatype)
+    expected = NUMPY[datatype]
+    if array.dtype == expected or array.size == 0:
+        return array.astype(expected, copy=False)
+    kinds = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[expected.kind]
+    if array.dtype.kind in kinds:
+        with np.errstate(over="ignore"):
+            converted = array.astype(expected)
+        if expected.kind == "f" or (converted == array).all():
+            return converted
+    raise ValueError(f"{excerpt(value)} does not fit {datatype}")
+
+
+def _floats(array: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
+
+
+def _is_plain_float(value: TensorLike, array: Array, datatype: str) -> bool:
+    return datatype == "BF16" and not isinstance(value, np.ndarray) and array.dtype.kind in "fi"
