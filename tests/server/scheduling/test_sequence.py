@@ -10,8 +10,8 @@ import pytest
 
 from tests.server.conftest import RepositoryMaker
 from tritonclient import messages as m
-from tritonclient.client.inference import InferResult
-from tritonclient.client.inference import request as infer
+from tritonclient.client.requests import request as infer
+from tritonclient.client.results import InferResult
 from tritonclient.errors import InvalidArgument, ServerError
 from tritonclient.server.core import InferenceServer
 from tritonclient.server.inference import Responses
