@@ -72,6 +72,7 @@ class GrpcStream:
         try:
             with self._changed:
                 self._connection = connection
+                _in_use.add(connection)
                 self._engine = cast(Http2, connection.engine)
                 self._socket = connection.stream
                 # One of its own, since the reader waits too.
@@ -81,6 +82,7 @@ class GrpcStream:
                 self._stream = self._replay.begin(self._engine, result)
                 self._flush()
         except BaseException:
+            _in_use.discard(connection)
             self._pool.discard(connection)
             raise
 
@@ -89,6 +91,7 @@ class GrpcStream:
         self._changed = threading.Condition()
         self._reading = False
         self._released = True
+        _in_use.discard(self._connection)
         self._stream.finish(ConnectionFailed("the stream was left to the process that forked"))
 
     # What callers do
@@ -330,6 +333,7 @@ class GrpcStream:
         if self._released:
             return
         self._released = True
+        _in_use.discard(self._connection)
         if self._unsent or self._reading:
             self._pool.discard(self._connection)
         else:
@@ -343,6 +347,9 @@ def _wait_seconds(until: float) -> float | None:
 
 
 _streams: weakref.WeakSet[GrpcStream] = weakref.WeakSet()
+#: Connections of open streams. The pool refers to them weakly. A dropped stream in a reference cycle
+#: would be collected together with its socket, before it could give the connection back.
+_in_use: set[Connection] = set()
 
 
 def _after_fork() -> None:
