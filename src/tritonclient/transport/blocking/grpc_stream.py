@@ -347,8 +347,8 @@ def _wait_seconds(until: float) -> float | None:
 
 
 _streams: weakref.WeakSet[GrpcStream] = weakref.WeakSet()
-#: Connections of open streams. The pool refers to them weakly. A dropped stream in a reference cycle
-#: would be collected together with its socket, before it could give the connection back.
+#: Connections of open streams, which the pool refers to weakly. Otherwise a dropped stream in a
+#: reference cycle is collected together with its socket, before it can give the connection back.
 _in_use: set[Connection] = set()
 
 
