@@ -277,3 +277,28 @@ def test_tls(secure: tuple[str, Path], built: Path) -> None:
         bad = _java(built, "TlsClient", url, *arguments)
         assert bad.returncode == 1
         assert "InferenceConnectionException" in bad.stderr
+
+
+def test_cmake_installs_jars_and_examples(built: Path, tmp_path: Path) -> None:
+    if shutil.which("cmake") is None:
+        _unavailable("the CMake target java-clients needs cmake")
+    off = [f"-DTRITON_ENABLE_CC_{name}=OFF" for name in ("HTTP", "GRPC")]
+    on = [f"-DTRITON_ENABLE_{name}=ON" for name in ("JAVA_HTTP", "EXAMPLES")]
+    prefix = f"-DCMAKE_INSTALL_PREFIX={tmp_path / 'prefix'}"
+    build = tmp_path / "build"
+    for command in (
+        ["cmake", "-S", ROOT, "-B", build, prefix, *off, *on],
+        ["cmake", "--build", build, "--target", "java-clients"],
+    ):
+        done = _run(command, tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    java = tmp_path / "prefix" / "java"
+    version = re.search(r"<version>(.*?)</version>", (ROOT / "java/pom.xml").read_text())
+    assert version is not None
+    assert {path.name for path in java.glob("*.jar")} == {
+        f"java-api-{version[1]}.jar",
+        f"java-grpc-{version[1]}.jar",
+    }
+    assert {path.stem for path in (java / "examples").glob("*.jar")} == {
+        *("MemoryGrowthTest", "SimpleInferClient", "SimpleInferPerf"),
+    }

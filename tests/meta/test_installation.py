@@ -35,6 +35,15 @@ def test_the_version_has_two_parts() -> None:
     assert f"## [{version.local}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
+@pytest.mark.parametrize("pom", ["java/pom.xml", "java/grpc/pom.xml"])
+def test_the_jars_have_the_public_part(pom: str) -> None:
+    text = (ROOT / pom).read_text()
+    artifact = text.index("<artifactId>java-")
+    version = re.search("<version>(.*?)</version>", text[artifact:])
+    assert version is not None
+    assert version[1] == Version(tritonclient.__version__).public
+
+
 def requirements(extra: str) -> set[str]:
     """Return the names of the packages that an extra installs."""
     names = set()
