@@ -428,3 +428,28 @@ def test_memory_of_a_clients_calls():
     for i in range(600):
         client._calls.build(f"m{i}", {"A": np.zeros(1, np.float32)}, "", None, {})
     assert len(client._calls._templates) <= 256
+
+
+# Regions of shared memory on the server
+
+
+def test_regions_of_the_embedded_server():
+    """Registering, asking for each and unregistering them all."""
+    from tritonclient.server.tensors.shared_memory import Regions
+    from tritonclient.shm.system import create_region
+
+    with create_region(64) as memory:
+
+        def make(n):
+            def run():
+                table = Regions()
+                for i in range(n):
+                    table.register(m.RegisterSystemSharedMemory(f"r{i}", memory.key, 64))
+                for i in range(n):
+                    assert len(table.status(f"r{i}")) == 1
+                table.unregister("")
+                assert table.status("") == ()
+
+            return run
+
+        check_linear(make, 100)
