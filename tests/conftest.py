@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import numpy
 import pytest
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     import trustme
 
     from tritonclient.server import Server
+
+# Machines are slow and shared: no test fails for the time it takes.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 MODELS = Path(__file__).parent.parent / "models"
 

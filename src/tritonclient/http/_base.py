@@ -90,8 +90,12 @@ class HttpClientBase(InferenceServerClientBase):
         options = self._options(given, query_params)
         framing = {"Content-Type": "application/json"} if body else {}
         for name, value in given.items():
-            if _text(name).lower() == HEAD_LENGTH.lower():
-                framing = {"Content-Type": "application/octet-stream", HEAD_LENGTH: _text(value)}
+            lower = _text(name).lower()
+            if lower == HEAD_LENGTH.lower():
+                framing["Content-Type"] = "application/octet-stream"
+                framing[HEAD_LENGTH] = _text(value)
+            elif lower == _CODING.lower() and body:
+                framing[_CODING] = _text(value)  # the body is encoded already, see `_as_post`
         data = body.encode() if isinstance(body, str) else body
         raw = Raw(method, f"/{uri}", framing, (data,) if data else ())
         call = self._made(RawCall, raw, options)
@@ -275,6 +279,9 @@ class HttpClientBase(InferenceServerClientBase):
             )
 
 
+_CODING = "Content-Encoding"
+
+
 def _as_post(
     request: m.Infer,
     headers: Mapping[str, Any] | None,
@@ -286,9 +293,12 @@ def _as_post(
     _check_compression(request_compression, response_compression)
     encoded = encode_request(request)
     body = b"".join(encoded.body)
-    given = dict(headers or {})
+    # A coding that callers pass on from another request says nothing about this body.
+    given = {
+        name: v for name, v in (headers or {}).items() if _text(name).lower() != _CODING.lower()
+    }
     if request_compression:
-        given["Content-Encoding"] = request_compression
+        given[_CODING] = request_compression
         body = compress((body,), request_compression)
     if response_compression:
         given["Accept-Encoding"] = response_compression
