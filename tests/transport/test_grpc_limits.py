@@ -46,6 +46,7 @@ pytestmark = pytest.mark.usefixtures("little_patience")
 # Deadlines and cancelling
 
 
+@pytest.mark.filterwarnings("ignore:timeout is 1e.06 s")  # more than a day
 @both_runtimes
 @pytest.mark.parametrize(
     ("timeout", "sent"),

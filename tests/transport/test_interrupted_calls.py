@@ -14,7 +14,7 @@ from tests.support.peers.echo import check, infer
 from tests.support.peers.protocols import GRPC, HTTP
 from tritonclient import AsyncClient
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 COUNT = 3000
 
 
