@@ -88,7 +88,7 @@ def test_its_own_tests(
 ) -> None:
     over_grpc = request.getfixturevalue("triton").grpc_url if real else ""
     properties = [
-        f"-Dtriton.recordings={ROOT / 'tests' / 'recordings'}",
+        f"-Dtriton.recordings={ROOT / 'tests/data/recordings'}",
         f"-Dtriton.root={ROOT}",
         f"-Dtriton.url.embedded={embedded.http_url}",
         f"-Dtriton.grpc.embedded={embedded.grpc_url}",

@@ -160,8 +160,9 @@ class Target(NamedTuple):
             InferenceServerException: it can't be read.
         """
         if self.kind == "http":
-            status, headers, body = answer
-            return rest.decode_response(request, rest.HttpResponse(status, headers, (body,)))
+            body = answer.content()
+            response = rest.HttpResponse(answer.status, answer.headers, (body,))
+            return rest.decode_response(request, response)
         if self.kind == "grpc_stream":
             return rpc_infer.decode_stream_response(answer).response
         return rpc.decode_response(request, answer)
