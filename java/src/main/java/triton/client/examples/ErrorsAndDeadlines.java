@@ -7,7 +7,7 @@ import triton.client.InferenceConnectionException;
 import triton.client.InferenceException;
 import triton.client.InferenceTimeoutException;
 
-/** Shows what can go wrong, and how it is told. The argument is the server's URL, if any. */
+/** Shows the errors of calls and deadlines. The optional argument is the server's URL. */
 public final class ErrorsAndDeadlines {
   private ErrorsAndDeadlines() {}
 
