@@ -125,6 +125,13 @@ void Transfer::SetHeaders() {
 Error Transfer::Finish(CURLcode code, RestAnswer* answer) {
   timers_.CaptureTimestamp(RequestTimers::Kind::RECV_END);
   timers_.CaptureTimestamp(RequestTimers::Kind::REQUEST_END);
+  // libcurl counts timeouts in milliseconds; what came later than the microseconds asked is late.
+  curl_off_t total_us = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_TOTAL_TIME_T, &total_us);
+  if (code == CURLE_OK && request_.timeout_us != 0 &&
+      static_cast<uint64_t>(total_us) > request_.timeout_us) {
+    code = CURLE_OPERATION_TIMEDOUT;
+  }
   if (code == CURLE_OK) {
     long status = 0;
     curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);

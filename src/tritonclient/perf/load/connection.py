@@ -154,15 +154,16 @@ class Target(NamedTuple):
         return _joined(encode_head(method, target, tuple(own.items())), [body])
 
     def decode(self, request: Infer, answer: Any) -> InferResponse | None:
-        """The tensors of an answer; None when it is no answer but the end of them.
+        """Return the tensors of a response; None for the end of a decoupled request's responses.
+
+        Args:
+            answer: a `rest.HttpResponse` over HTTP, otherwise a gRPC message.
 
         Raises:
             InferenceServerException: it can't be read.
         """
         if self.kind == "http":
-            body = answer.content()
-            response = rest.HttpResponse(answer.status, answer.headers, (body,))
-            return rest.decode_response(request, response)
+            return rest.decode_response(request, answer)
         if self.kind == "grpc_stream":
             return rpc_infer.decode_stream_response(answer).response
         return rpc.decode_response(request, answer)

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Mapping
 from typing import IO, Any
 
+from ...codec.rest import HttpResponse
 from ...datatypes import Buffer
 from ...errors import InferenceServerException
 from . import shared as c
@@ -104,6 +105,8 @@ class Counter:
         message = flight.answer
         if flight.responses:
             message = flight.responses[0][1]
+        if self._target.kind == "http":
+            message = HttpResponse(message.status, message.headers, (message.content(),))
         answer = self._target.decode(self._plan.requests[flight.wire_index], message)
         outputs = {} if answer is None else {each.name: each.data for each in answer.outputs}
         for name, wanted in expected.items():

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import IO, Any, NamedTuple
 
+from ...codec.rest import HttpResponse
 from ...datatypes import element_count, unpack
 from ...errors import InferenceServerException
 from ...messages import Infer, InferTensor
@@ -139,7 +140,7 @@ def _answer(plan: Plan, message: bytes) -> Any:
         return bytearray(message)
     length, _, body = message.partition(b"\n")
     headers = {_HEAD_LENGTH: length.decode()} if length else {}
-    return 200, headers, memoryview(body)
+    return HttpResponse(200, headers, (memoryview(body),))
 
 
 def _value(tensor: InferTensor) -> Any:
