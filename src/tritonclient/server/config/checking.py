@@ -30,6 +30,21 @@ def check(config: ModelConfig) -> None:
             _check_tensor(tensor, f"model {kind} '{tensor.name}'", kind, name)
 
 
+def check_cache(config: ModelConfig) -> None:
+    """Raise ValueError if the responses of a model can't be kept, and it asks for it."""
+    if not config.response_cache.enable:
+        return
+    for given, what in (
+        (config.model_transaction_policy.decoupled, "'decoupled' transaction policy"),
+        (config.HasField("sequence_batching"), "sequence batching scheduler"),
+    ):
+        if given:
+            raise ValueError(
+                f"Response Cache does not currently support model {config.name} with {what}. "
+                "Please disable the response cache."
+            )
+
+
 def is_ensemble(config: ModelConfig) -> bool:
     """Return True if a configuration is that of an ensemble."""
     return bool(config.platform == "ensemble" or config.HasField("ensemble_scheduling"))
