@@ -206,6 +206,9 @@ class Repository:
             ServerError: the model cannot be loaded.
         """
         with self._changing:
+            if override is None and not files and self._entry(name).ready:
+                # As in Triton, the configuration of a load stays until the model is unloaded.
+                override = self._entry(name).override
             replaced = [self._load(name, override, files, [])]
             self._asked_for.add(name)
             replaced += self._reload_ensembles(name)
