@@ -10,7 +10,7 @@ from ...codec import messages_pb
 from ...errors import ServerError
 from ..backends import registry
 from ..backends.base import ModelSource
-from ..config import checking, reading
+from ..config import checking, fields, reading
 from ..config.specification import specifications
 from ..scheduling import ensemble_steps
 from ..scheduling.base import Scheduler
@@ -52,6 +52,7 @@ def _load(source: ModelSource, cache: ResponseCache | None) -> Model:
     backend = registry.find(source.config.backend)
     backend.complete(source)
     checking.check(source.config)
+    fields.warn(source.config)
     values = messages_pb.to_dict(source.config)
     labels = _labels(source)
     factories = backend.instances(source, values)
@@ -81,6 +82,7 @@ def _cached(
 
 
 def _load_ensemble(source: ModelSource, cache: ResponseCache | None) -> Model:
+    fields.warn(source.config)
     ensemble_steps.complete(source.config, source.host)
     values: dict[str, Any] = messages_pb.to_dict(source.config)
     labels = {**ensemble_steps.labels(source.config, source.host), **_labels(source)}
