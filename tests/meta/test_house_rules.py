@@ -15,7 +15,6 @@ KNOWN_LONG = {
     "client/aio.py": 500,
     "client/blocking.py": 607,
     "codec/rest.py": 475,
-    "codec/rest_infer.py": 418,
     "codec/rpc.py": 457,
     "grpc/_client.py": 410,
     "http/_client.py": 491,

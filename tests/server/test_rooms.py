@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "frontends": {"core", "inference", "jobs"},
     "core": {"inference", "repository", "tensors", "telemetry", "jobs"},
     "inference": {"repository", "tensors", "jobs"},
-    "repository": {"scheduling", "backends", "jobs", "config", "telemetry"},
+    "repository": {"scheduling", "backends", "tensors", "jobs", "config", "telemetry"},
     "scheduling": {"jobs", "config", "telemetry"},
     "backends": {"jobs", "config", "telemetry"},
     "tensors": {"jobs", "config"},

@@ -33,6 +33,20 @@ def port(text: str) -> int:
     return _number(text, 0, 65535)
 
 
+def cache_size(text: str) -> int:
+    """Return the bytes in `local,size=BYTES`, as tritonserver's --cache-config has them."""
+    name, _, setting = text.partition(",")
+    if name != "local":
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names the cache {name!r}; this server has the cache 'local' only: "
+            "write local,size=BYTES"
+        )
+    key, equals, value = setting.partition("=")
+    if key != "size" or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not local,size=BYTES")
+    return _number(value, 0, None)
+
+
 def _number(text: str, low: int, high: int | None) -> int:
     try:
         number = int(text)

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from . import output, serve_flags, serve_grpc, serve_models, serve_trace
-from .arguments import LOCAL, pattern, port, positive, switch
+from .arguments import LOCAL, cache_size, pattern, port, positive, switch, unsigned
 from .output import say
 
 if TYPE_CHECKING:
@@ -59,6 +59,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="model to load at the start in control mode explicit, * for all; may be given "
         "several times",
+    )
+    models.add_argument(
+        "--cache-config",
+        action="append",
+        default=[],
+        type=cache_size,
+        metavar="local,size=BYTES",
+        help="keep responses of models with response_cache { enable: true }, up to this size",
+    )
+    models.add_argument(
+        "--response-cache-byte-size",
+        action="append",
+        default=[],
+        type=unsigned,
+        metavar="BYTES",
+        help="deprecated form of --cache-config local,size=BYTES",
     )
     switch(models, "--strict-readiness", True, "be ready only while every model is")
     switch(models, "--exit-on-error", True, "exit when a model can't be loaded at the start")
@@ -198,6 +214,9 @@ def _server(arguments: argparse.Namespace) -> Server:
         strict_readiness=arguments.strict_readiness,
         exit_on_error=arguments.exit_on_error,
         trace_settings=serve_trace.settings(arguments),
+        response_cache_size=max(
+            [*arguments.cache_config, *arguments.response_cache_byte_size], default=0
+        ),
         max_input_size=arguments.http_max_input_size,
         forwarded_headers=arguments.http_header_forward_pattern or "",
         certfile=arguments.http_certificate,

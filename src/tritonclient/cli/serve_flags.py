@@ -16,7 +16,7 @@ _LISTED = (
     *("--http-thread-count", "--reuse-http-port", "--grpc-infer-allocation-pool-size"),
     *("--grpc-infer-thread-count", "--grpc-max-response-pool-size"),
     *("--backend-directory", "--backend-config", "--repoagent-directory", "--host-policy"),
-    *("--cache-config", "--cache-directory", "--response-cache-byte-size"),
+    "--cache-directory",
     *("--rate-limit", "--rate-limit-resource", "--buffer-manager-thread-count"),
     *("--pinned-memory-pool-byte-size", "--cuda-memory-pool-byte-size"),
     *("--cuda-virtual-address-size", "--min-supported-compute-capability"),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..caches import LARGEST
-from ..datatypes import DATATYPES, NUMPY, Array, Buffer, check, element_count, pack, unpack
+from ..datatypes import NUMPY, Array, Buffer, check, element_count, pack, unpack
 from ..errors import InvalidArgument
 from ..messages import (
     NO_PARAMETERS,
@@ -30,15 +30,18 @@ from ..messages import (
     RequestedOutput,
 )
 from .checks import check_shape, check_size
+from .rest_refusals import check_request
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
 _head_length = HEAD_LENGTH.lower()
 
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+# As Triton does, answers have NaN, Infinity, and bytes that are no UTF-8.
+_answers = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def dumps(value: Any) -> bytes:
-    """Compact JSON in UTF-8; ValueError for NaN and infinities, which JSON does not have."""
+    """Compact JSON in UTF-8; ValueError for NaN and infinities."""
     return _encoder.encode(value).encode()
 
 
@@ -69,7 +72,7 @@ def encode_response(answer: InferResponse) -> tuple[Mapping[str, str], tuple[Buf
         head["parameters"] = dict(answer.parameters)
     outputs = ",".join(map(_tensor, answer.outputs))
     text = f'{_encoder.encode(head)[:-1]},"outputs":[{outputs}]}}'
-    return _assemble(text.encode(), answer.outputs)
+    return _assemble(text.encode("utf-8", "surrogateescape"), answer.outputs)
 
 
 def _assemble(
@@ -98,15 +101,15 @@ def _tensor(tensor: InferTensor, is_input: bool = False) -> str:
     if parameters:
         description["parameters"] = parameters
     if tensor.data is not None and not tensor.binary:
-        description["data"] = _json_values(tensor)
-    return _encoder.encode(description)
+        description["data"] = _json_values(tensor, is_input)
+    return (_encoder if is_input else _answers).encode(description)
 
 
 def _describe_binary(
     name: str, datatype: str, shape: tuple[int, ...], size: int, is_input: bool
 ) -> str:
-    description = _description(name, datatype, shape, is_input)
-    return _encoder.encode({**description, "parameters": {"binary_data_size": size}})
+    head = _description(name, datatype, shape, is_input)
+    return _encoder.encode({**head, "parameters": {"binary_data_size": size}})
 
 
 _binary_tensor = lru_cache(maxsize=1024)(_describe_binary)
@@ -142,7 +145,7 @@ def _describe_output(name: str, classes: int, binary: bool) -> str:
 _plain_output = lru_cache(maxsize=1024)(_describe_output)
 
 
-def _json_values(tensor: InferTensor) -> list[Any]:
+def _json_values(tensor: InferTensor, is_input: bool) -> list[Any]:
     """A tensor's elements as JSON values, flat in row-major order."""
     if tensor.datatype == "BF16":
         raise ValueError(f"tensor {tensor.name!r}: BF16 has no JSON form; send it as binary data")
@@ -150,14 +153,14 @@ def _json_values(tensor: InferTensor) -> list[Any]:
     array = unpack(tensor.data, tensor.datatype, (element_count(tensor.shape),))
     values: list[Any] = array.tolist()
     if tensor.datatype != "BYTES":
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if is_input and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(
                 f"tensor {tensor.name!r}: NaN and infinities have no JSON form; "
                 "send it as binary data"
             )
         return values
     try:
-        return [item.decode() for item in values]
+        return [item.decode(errors="strict" if is_input else "surrogateescape") for item in values]
     except UnicodeDecodeError as error:
         raise ValueError(
             f"tensor {tensor.name!r}: {error.object!r:.60} is not UTF-8; send it as binary data"
@@ -355,11 +358,8 @@ def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Bu
     value = json.loads(head)
     if "inputs" not in value:
         raise KeyError("inputs")
-    for item in _member(value, "inputs", list, []):
-        _check_datatype(item)
+    check_request(value)
     inputs = _describe(value, "inputs")
-    for tensor in inputs:
-        _check_source(tensor)
     parameters = dict(_member(value, "parameters", dict, {}))
     # It counts only where no outputs are listed; those have flags of their own.
     binary = bool(parameters.pop("binary_data_output", False))
@@ -374,38 +374,6 @@ def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Bu
         parameters=parameters,
         binary=binary or bool(outputs),
     )
-
-
-def _check_datatype(item: Any) -> None:
-    datatype = item.get("datatype") if isinstance(item, dict) else None
-    if isinstance(datatype, str) and datatype not in DATATYPES:
-        raise InvalidArgument(f"invalid datatype for input {item.get('name')}", "400")
-
-
-def _check_source(tensor: _Described) -> None:
-    """Refuse, in Triton's words, inputs that Triton refuses. Their sizes are for the model."""
-    sources = [
-        name
-        for name, given in (
-            ("'data'", tensor.values is not None),
-            ("'binary_data_size'", tensor.size is not None),
-            ("'shared_memory_region'", "shared_memory_region" in tensor.parameters),
-        )
-        if given
-    ]
-    if len(sources) != 1:
-        what = f"But set {' '.join(sources)}" if sources else "But no field is set"
-        raise InvalidArgument(
-            "Input must set only one of the following fields: 'data', 'binary_data_size' in "
-            f"'parameters', 'shared_memory_region' in 'parameters'. {what}",
-            "400",
-        )
-    if tensor.values is not None and tensor.datatype in ("FP16", "BF16"):
-        raise InvalidArgument(
-            f"receiving {tensor.datatype} data via JSON is not supported. Please use the binary "
-            f"data format for input {tensor.name}",
-            "400",
-        )
 
 
 def _requested(value: Any) -> RequestedOutput:

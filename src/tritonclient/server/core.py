@@ -71,6 +71,8 @@ class InferenceServer:
         exit_on_error: True to fail if a model cannot be loaded at the start.
         trace_settings: initial trace settings, see `TraceSettings`; nothing is traced yet.
         functions: the models of the repository that are functions, by name.
+        response_cache_size: bytes of responses to keep for models whose configuration has
+            `response_cache { enable: true }`; 0 to keep none.
 
     Raises:
         ValueError: an argument is invalid, or a directory is not a model repository.
@@ -87,6 +89,7 @@ class InferenceServer:
         exit_on_error: bool = True,
         trace_settings: Mapping[str, Any] = NO_SETTINGS,
         functions: Functions = MappingProxyType({}),
+        response_cache_size: int = 0,
     ) -> None:
         if control_mode not in CONTROL_MODES:
             raise ValueError(
@@ -102,7 +105,12 @@ class InferenceServer:
             )
         self._strict = strict_readiness
         self._closed = False
-        self._repository = Repository(directories, self, functions)
+        self._repository = Repository(
+            directories,
+            self,
+            functions,
+            response_cache_size,
+        )
         self._regions = Regions()
         self._trace = TraceSettings(trace_settings)
         self._logging = LogSettings()

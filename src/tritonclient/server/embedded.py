@@ -52,6 +52,8 @@ class Server:
         trace_file: the "trace_file" of `trace_settings`; lets clients set trace levels.
         trace_settings: initial trace settings by their names in the trace endpoint, such as
             {"trace_level": ["TIMESTAMPS"], "trace_rate": "5"}. Nothing is traced yet.
+        response_cache_size: bytes of responses to keep for models whose configuration has
+            `response_cache { enable: true }`; 0 to keep none.
         max_input_size: largest HTTP request body in bytes.
         forwarded_headers: a regular expression; inference requests over HTTP have each header in
             whose name it is found as a parameter. "" to forward none. `grpc` has the same option.
@@ -75,6 +77,7 @@ class Server:
         exit_on_error: bool = True,
         trace_file: str = "",
         trace_settings: Mapping[str, Any] | None = None,
+        response_cache_size: int = 0,
         max_input_size: int = MAX_INPUT_SIZE,
         forwarded_headers: str = "",
         certfile: str | os.PathLike[str] | None = None,
@@ -110,6 +113,12 @@ class Server:
                 **(trace_settings or {}),
             },
         }
+        if response_cache_size < 0:
+            raise ValueError(
+                f"response_cache_size is {response_cache_size}, expected bytes from 0, where 0 "
+                "keeps no responses"
+            )
+        self._core_options["response_cache_size"] = response_cache_size
         self._max_input_size = max_input_size
         self._forwarding = HeaderForwarding(forwarded_headers)
         self._certificate = (certfile, keyfile)

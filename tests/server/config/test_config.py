@@ -180,7 +180,10 @@ def test_json_that_is_no_configuration_is_refused(text: str) -> None:
             "model input 'A' has different size for dims and reshape for it",
         ),
         ("max_batch_size: -1", "must be non-negative"),
-        ("batch_input { }", "model 'it' has ragged batches, which this server does not make"),
+        (
+            "batch_input { }",
+            "model 'it' has batch_input, which this server refuses: ragged batches are not made",
+        ),
         ("instance_group { count: -1 }", "instance group 'it_0' of it must have a count >= 1"),
         ('platform: "ensemble"', "must specify .step. for ensemble"),
         ('platform: "tensorrt_plan"', "unexpected platform type 'tensorrt_plan' for it"),

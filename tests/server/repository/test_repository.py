@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -322,3 +323,22 @@ def test_several_repositories(repository: RepositoryMaker) -> None:
     core.close()
     with pytest.raises(ValueError, match="no such directory"):
         InferenceServer([repository.directory / "missing"])
+
+
+def test_a_given_configuration_stays_until_the_model_is_unloaded(
+    repository: RepositoryMaker, serve: Callable[..., InferenceServer]
+) -> None:
+    """As in Triton: a plain load does not bring the file's configuration back."""
+    repository.python("it")
+    core = serve(control_mode="explicit")
+    given = core_config(core, m.LoadModel("it"))
+    core_config(core, m.LoadModel("it", config=json.dumps({**given, "max_batch_size": 3})))
+    assert core_config(core, m.LoadModel("it"))["max_batch_size"] == 3
+    core.handle(m.UnloadModel("it"))
+    assert core_config(core, m.LoadModel("it"))["max_batch_size"] == 0
+
+
+def core_config(core: InferenceServer, load: m.LoadModel) -> dict[str, Any]:
+    """Return the configuration of a model after a load."""
+    core.handle(load)
+    return core.handle(m.GetModelConfig(load.model))

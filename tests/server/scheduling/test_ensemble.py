@@ -130,7 +130,8 @@ def test_steps_follow_their_tensors_and_not_their_order(
     (found,) = core.handle(m.GetStatistics("it"))
     check_sums(found)
     assert (found.inference_count, found.execution_count) == (2, 2)
-    assert core.handle(m.GetStatistics("one"))[0].inference_count == 4
+    # Steps that only serve outputs that were not requested are not executed.
+    assert core.handle(m.GetStatistics("one"))[0].inference_count == 3
     assert core.handle(m.GetModelConfig("it"))["model_transaction_policy"] == {"decoupled": False}
 
 
@@ -349,3 +350,73 @@ def test_what_executes_ends_before_its_models_do(
     assert read(responses) == [([3], True)]
     closing.join(30)
     assert not closing.is_alive()
+
+
+PARTLY = """
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [
+            pb_utils.InferenceResponse(
+                [pb_utils.Tensor("OUT", pb_utils.get_input_tensor_by_name(r, "IN").as_numpy())]
+            )
+            for r in requests
+        ]
+"""
+
+
+@pytest.fixture
+def partly(models: RepositoryMaker) -> RepositoryMaker:
+    """Also a model that never gives its output OUT2."""
+    config = f'backend: "python" {tensors("input", "IN")} {tensors("output", "OUT", "OUT2")}'
+    models.python("partly", PARTLY, config)
+    return models
+
+
+def both(first: str, second: str) -> str:
+    return f"""
+      step {{
+        model_name: "partly" model_version: -1 input_map {{ key: "IN" value: "IN" }}
+        output_map {{ key: "OUT" value: "{first}" }} output_map {{ key: "OUT2" value: "{second}" }}
+      }}
+    """
+
+
+def test_outputs_that_a_step_leaves_out_are_left_out(partly: RepositoryMaker, serve: Serve) -> None:
+    add(partly, "it", both("Y", "Z"), outputs=("Y", "Z"))
+    assert values(serve().handle(request("it", 1, 2))) == {"Y": [1, 2]}
+
+
+def test_optional_inputs_may_be_left_out_by_the_step_before(
+    partly: RepositoryMaker, serve: Serve
+) -> None:
+    config = (
+        'backend: "python" input { name: "MORE" data_type: TYPE_FP32 dims: [ -1 ] optional: true }'
+        f"{tensors('input', 'IN')} {tensors('output', 'OUT')}"
+    )
+    partly.python("optional", PARTLY, config)
+    later = """
+      step {
+        model_name: "optional" model_version: -1 input_map { key: "IN" value: "Y" }
+        input_map { key: "MORE" value: "Z" } output_map { key: "OUT" value: "OUT" }
+      }
+    """
+    add(partly, "it", both("Y", "Z"), later)
+    assert values(serve().handle(request("it", 1, 2))) == {"OUT": [1, 2]}
+
+
+def test_required_inputs_that_are_left_out_are_named(partly: RepositoryMaker, serve: Serve) -> None:
+    add(partly, "it", both("Y", "Z"), step("one", "Z", "OUT"))
+    with pytest.raises(InvalidArgument, match=r"unexpected deadlock.*model 'one' needs 'Z'"):
+        serve().handle(request("it", 1))
+
+
+def test_steps_of_outputs_that_nobody_wants_are_not_executed(
+    models: RepositoryMaker, serve: Serve
+) -> None:
+    add(models, "it", step("one", "IN", "A"), step("ten", "IN", "B"), outputs=("A", "B"))
+    core = serve()
+    asked = m.Infer("it", (fp32("IN", [1]),), outputs=(m.RequestedOutput("B"),))
+    assert values(core.handle(asked)) == {"B": [11]}
+    assert core.handle(m.GetStatistics("one"))[0].inference_count == 0

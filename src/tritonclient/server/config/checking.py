@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from . import fields
 from .reading import ModelConfig
 from .specification import DATATYPES, enum_name
 
@@ -20,14 +21,34 @@ def check(config: ModelConfig) -> None:
         )
     if config.max_batch_size < 0:
         raise ValueError(f"'max_batch_size' must be non-negative value for {name}")
-    if config.batch_input or config.batch_output:
-        raise ValueError(f"model '{name}' has ragged batches, which this server does not make")
+    names = [each.name for each in config.input]
+    if twice := [each for each in names if names.count(each) > 1]:
+        raise ValueError(f"model '{name}' has several inputs named '{twice[0]}'")
+    for tensor in config.input:
+        if tensor.format in (1, 2) and len(tensor.dims) != 3:
+            raise ValueError(f"model input NHWC/NCHW require 3 dims for {name}")
+    fields.check(config)
     for group in config.instance_group:
         if group.count < 1:
             raise ValueError(f"instance group '{group.name}' of {name} must have a count >= 1")
     for kind, tensors in (("input", config.input), ("output", config.output)):
         for tensor in tensors:
             _check_tensor(tensor, f"model {kind} '{tensor.name}'", kind, name)
+
+
+def check_cache(config: ModelConfig) -> None:
+    """Raise ValueError if the responses of a model can't be kept, and it asks for it."""
+    if not config.response_cache.enable:
+        return
+    for given, what in (
+        (config.model_transaction_policy.decoupled, "'decoupled' transaction policy"),
+        (config.HasField("sequence_batching"), "sequence batching scheduler"),
+    ):
+        if given:
+            raise ValueError(
+                f"Response Cache does not currently support model {config.name} with {what}. "
+                "Please disable the response cache."
+            )
 
 
 def is_ensemble(config: ModelConfig) -> bool:

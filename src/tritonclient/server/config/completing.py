@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from . import scheduling
-from .checking import check_ensemble, is_ensemble
+from .checking import check_cache, check_ensemble, is_ensemble
 from .reading import ModelConfig
 
 _log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ def complete(config: ModelConfig, name: str, files: Iterable[str]) -> None:
     _complete_backend(config, set(files))
     if config.version_policy.WhichOneof("policy_choice") is None:
         config.version_policy.latest.num_versions = 1
+    check_cache(config)
     if is_ensemble(config):
         config.model_transaction_policy.SetInParent()
         check_ensemble(config)

@@ -115,6 +115,16 @@ class Job:
             if final or not self.model.decoupled:
                 self._settle()
 
+    def observe(self, observer: ResponseSink) -> None:
+        """Call `observer` with each response, before the sink."""
+        sink = self._sink
+
+        def both(response: Response) -> None:
+            observer(response)
+            sink(response)
+
+        self._sink = both
+
     def abandon(self) -> None:
         """Cancel the job: drop further responses."""
         with self._lock:

@@ -86,4 +86,4 @@ def chosen_versions(config: ModelConfig, numbers: list[int]) -> list[int]:
         return numbers
     if kind == "specific":
         return [number for number in numbers if number in policy.specific.versions]
-    return numbers[-(policy.latest.num_versions or 1) :]
+    return numbers[-policy.latest.num_versions :] if policy.latest.num_versions else []

@@ -16,6 +16,7 @@ from ..jobs.errors import as_server_error
 from ..jobs.job import Job, PaddingJob
 from ..scheduling.base import Scheduler
 from ..telemetry.statistics import Statistics, Stopwatch
+from .warmup import Warmup
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class InstanceThread:
         make: makes the instance, on the thread.
         scheduler: provides the jobs.
         index: the number of the instance, for the scheduler.
+        warmup: makes the requests that the instance executes before it takes jobs.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class InstanceThread:
         scheduler: Scheduler,
         index: int,
         statistics: Statistics,
+        warmup: Warmup,
     ) -> None:
         self._make = make
         self._scheduler = scheduler
         self._index = index
         self._statistics = statistics
+        self._warmup = warmup
         self._failure: BaseException | None = None
         self._made = threading.Event()
         self._finish = threading.Event()
@@ -63,6 +67,7 @@ class InstanceThread:
     def _run(self) -> None:
         try:
             instance = self._make()
+            self._warm_up(instance)
         except BaseException as error:
             self._failure = error
             return
@@ -77,6 +82,15 @@ class InstanceThread:
             instance.close()
         except Exception:
             _log.exception("closing %s failed", self._thread.name)
+
+    def _warm_up(self, instance: Instance) -> None:
+        try:
+            for batch in self._warmup():
+                self._execute(instance, batch.jobs)
+                batch.wait()
+        except BaseException:
+            instance.close()
+            raise
 
     def _execute(self, instance: Instance, taken: Sequence[Job]) -> None:
         watch = Stopwatch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -9,19 +10,25 @@ from ...codec import messages_pb
 from ...errors import ServerError
 from ..backends import registry
 from ..backends.base import ModelSource
-from ..config import checking, reading
+from ..config import checking, fields, reading
 from ..config.specification import specifications
 from ..scheduling import ensemble_steps
 from ..scheduling.base import Scheduler
 from ..scheduling.dynamic import DynamicBatcher
 from ..scheduling.ensemble import EnsembleScheduler
+from ..scheduling.response_cache import CachingScheduler, ResponseCache
 from ..scheduling.sequence import SequenceBatcher
 from ..telemetry.statistics import Statistics
 from .model import Model
 
+_log = logging.getLogger(__name__)
 
-def load(source: ModelSource) -> Model:
+
+def load(source: ModelSource, cache: ResponseCache | None = None) -> Model:
     """Load a version of a model.
+
+    Args:
+        cache: keeps responses of models that ask for it; None to keep none.
 
     Raises:
         ServerError: it cannot be served; the message gives the reason.
@@ -35,15 +42,17 @@ def load(source: ModelSource) -> Model:
         checking.check(config)
         if not source.path.exists():
             raise ValueError(f"unable to find '{source.path}' for model '{source.name}'")
-        return _load_ensemble(source) if checking.is_ensemble(config) else _load(source)
+        make = _load_ensemble if checking.is_ensemble(config) else _load
+        return make(source, cache)
     except (ValueError, OSError) as error:
         raise ServerError(f"Invalid argument: {error}", "400") from error
 
 
-def _load(source: ModelSource) -> Model:
+def _load(source: ModelSource, cache: ResponseCache | None) -> Model:
     backend = registry.find(source.config.backend)
     backend.complete(source)
     checking.check(source.config)
+    fields.warn(source.config)
     values = messages_pb.to_dict(source.config)
     labels = _labels(source)
     factories = backend.instances(source, values)
@@ -52,16 +61,35 @@ def _load(source: ModelSource) -> Model:
         if "sequence_batching" in values
         else DynamicBatcher(values)
     )
-    return Model(source, values, labels, Statistics(), scheduler, factories)
+    statistics = Statistics()
+    scheduler = _cached(source, scheduler, cache, statistics)
+    return Model(source, values, labels, statistics, scheduler, factories)
 
 
-def _load_ensemble(source: ModelSource) -> Model:
+def _cached(
+    source: ModelSource, scheduler: Scheduler, cache: ResponseCache | None, statistics: Statistics
+) -> Scheduler:
+    if not source.config.response_cache.enable:
+        return scheduler
+    if cache is None:
+        _log.warning(
+            "model '%s' has a response cache, and this server has none: start it with "
+            "--cache-config local,size=BYTES, or with response_cache_size=BYTES",
+            source.name,
+        )
+        return scheduler
+    return CachingScheduler(scheduler, cache, statistics)
+
+
+def _load_ensemble(source: ModelSource, cache: ResponseCache | None) -> Model:
+    fields.warn(source.config)
     ensemble_steps.complete(source.config, source.host)
     values: dict[str, Any] = messages_pb.to_dict(source.config)
     labels = {**ensemble_steps.labels(source.config, source.host), **_labels(source)}
     statistics = Statistics()
     scheduler = EnsembleScheduler(source.name, source.config, source.host, statistics)
-    return Model(source, values, labels, statistics, scheduler, ())
+    cached = _cached(source, scheduler, cache, statistics)
+    return Model(source, values, labels, statistics, cached, ())
 
 
 def _labels(source: ModelSource) -> dict[str, tuple[str, ...]]:

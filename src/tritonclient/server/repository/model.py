@@ -13,6 +13,7 @@ from ..jobs.job import Job
 from ..jobs.model_info import ModelInfo
 from ..scheduling.base import Scheduler
 from ..telemetry.statistics import Statistics
+from . import warmup
 from .instance_thread import InstanceThread
 
 
@@ -59,8 +60,9 @@ class Model:
         self._settled = threading.Condition()
         self._scheduler = scheduler
         self._threads: list[InstanceThread] = []
+        run_warmup = warmup.plan(self.info, values, source.directory)
         for index, make in enumerate(factories):
-            thread = InstanceThread(self.info.name, make, scheduler, index, statistics)
+            thread = InstanceThread(self.info.name, make, scheduler, index, statistics, run_warmup)
             try:
                 thread.start()
             except BaseException:

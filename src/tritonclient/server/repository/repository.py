@@ -23,6 +23,7 @@ from ..config.checking import is_ensemble
 from ..config.reading import ModelConfig
 from ..jobs.host import Host
 from ..scheduling.ensemble_steps import check as check_ensemble
+from ..scheduling.response_cache import ResponseCache
 from . import layout
 from .directory import chosen_versions, read_configuration, version_numbers, write
 from .given import Functions
@@ -47,6 +48,7 @@ class Repository:
     Args:
         host: the server, for models that execute other models.
         functions: the models that are functions, by name.
+        response_cache_size: bytes of responses to keep for models that ask for it.
 
     Raises:
         ValueError: a directory is missing, or is not a repository.
@@ -57,7 +59,9 @@ class Repository:
         directories: Iterable[Path],
         host: Host,
         functions: Functions = MappingProxyType({}),
+        response_cache_size: int = 0,
     ) -> None:
+        self._cache = ResponseCache(response_cache_size) if response_cache_size else None
         self._host = host
         self._functions = functions
         self._directories = [Path(each).resolve() for each in directories]
@@ -202,6 +206,9 @@ class Repository:
             ServerError: the model cannot be loaded.
         """
         with self._changing:
+            if override is None and not files and self._entry(name).ready:
+                # As in Triton, the configuration of a load stays until the model is unloaded.
+                override = self._entry(name).override
             replaced = [self._load(name, override, files, [])]
             self._asked_for.add(name)
             replaced += self._reload_ensembles(name)
@@ -371,7 +378,8 @@ class Repository:
     def _load_versions(self, name: str, directory: Path, config: ModelConfig) -> dict[int, Version]:
         versions = {
             number: load_version(
-                ModelSource(name, number, directory, config, self._host, self._functions.get(name))
+                ModelSource(name, number, directory, config, self._host, self._functions.get(name)),
+                self._cache,
             )
             for number in chosen_versions(config, version_numbers(directory))
         }

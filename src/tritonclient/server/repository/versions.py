@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ...errors import InvalidArgument, ServerError
 from ..backends.base import ModelSource
+from ..scheduling.response_cache import ResponseCache
 from .loading import load
 from .model import Model
 
@@ -66,10 +67,10 @@ class ModelEntry:
             self.files.cleanup()
 
 
-def load_version(source: ModelSource) -> Version:
+def load_version(source: ModelSource, cache: ResponseCache | None = None) -> Version:
     """Load a version; return its state, with the reason if it is not ready."""
     try:
-        model = load(source)
+        model = load(source, cache)
     except ServerError as error:
         _log.error("failed to load '%s' version %d: %s", source.name, source.version, error)
         return Version("UNAVAILABLE", error.message() or "")

@@ -8,7 +8,7 @@ of a decoupled model is a branch of its own through the remaining steps.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -19,7 +19,7 @@ from ..jobs.job import Job
 from ..jobs.response import Response
 from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Statistics, Stopwatch
-from .ensemble_steps import Step, steps
+from .ensemble_steps import Step, needed, steps
 
 #: Tensors by their names in the ensemble.
 _Tensors: TypeAlias = dict[str, Tensor]
@@ -40,8 +40,14 @@ class EnsembleScheduler:
             step for step in self.steps if self.host.model_info(step.model, step.version).decoupled
         }
         self.optional = {each.name for each in config.input if each.optional}
+        self.required = {step: self._required(step) for step in self.steps}
         self.statistics = statistics
         self._closed = False
+
+    def _required(self, step: Step) -> set[str]:
+        """Return the ensemble tensors that a step's model cannot do without."""
+        inputs = self.host.model_info(step.model, step.version).inputs
+        return {tensor for name, tensor in step.inputs.items() if not inputs[name].optional}
 
     def put(self, job: Job) -> None:
         """Start the first steps of a job.
@@ -70,11 +76,13 @@ class _Branch:
         tensors: the inputs and the outputs of finished steps.
         waiting: steps that were not started.
         running: number of steps that were started and have not responded.
+        absent: tensors that finished steps left out.
     """
 
     tensors: _Tensors
     waiting: list[Step]
     running: int = 0
+    absent: set[str] = field(default_factory=set)
 
 
 class _Run:
@@ -95,24 +103,33 @@ class _Run:
     def begin(self) -> None:
         """Start the steps that need only the inputs."""
         branch = _Branch(
-            {tensor.name: tensor for tensor in self._job.inputs}, list(self._ensemble.steps)
+            {tensor.name: tensor for tensor in self._job.inputs},
+            needed(self._ensemble.steps, self._job.options.outputs),
         )
         self._watch.lap()
         self._advance(branch)
 
     def _advance(
-        self, branch: _Branch, outputs: _Tensors | None = None, *, ended: bool = False
+        self,
+        branch: _Branch,
+        outputs: _Tensors | None = None,
+        *,
+        step: Step | None = None,
+        ended: bool = False,
     ) -> None:
         """Start the steps that are ready; respond if the branch is finished.
 
         Args:
             outputs: of the step of this branch that just finished; None if none did.
+            step: the step that gave the branch its last outputs; None at the beginning.
             ended: True if a step finished, of this branch or of the one it came from.
         """
         with self._lock:
             if outputs is not None:
                 branch.tensors.update(outputs)
                 branch.running -= 1
+            if step is not None:
+                branch.absent |= set(step.outputs.values()) - branch.tensors.keys()
             chosen = self._choose(branch)
             branch.running += len(chosen)
             self._running += len(chosen) - ended
@@ -125,8 +142,13 @@ class _Run:
 
     def _choose(self, branch: _Branch) -> list[Step]:
         """Return the steps to start; a decoupled step only when no other step is running."""
-        available = branch.tensors.keys() | self._ensemble.optional
-        ready = [step for step in branch.waiting if available >= set(step.inputs.values())]
+        settled = branch.tensors.keys() | self._ensemble.optional | branch.absent
+        ready = [
+            step
+            for step in branch.waiting
+            if settled >= set(step.inputs.values())
+            and not self._ensemble.required[step] & branch.absent
+        ]
         single = [step for step in ready if step not in self._ensemble.decoupled]
         chosen = single or ([] if branch.running else ready[:1])
         branch.waiting = [step for step in branch.waiting if step not in chosen]
@@ -151,10 +173,11 @@ class _Run:
             self._fail(response.error)
         elif step not in self._ensemble.decoupled:
             if response.outputs is not None:
-                self._advance(branch, _named(step, response.outputs), ended=True)
+                self._advance(branch, _named(step, response.outputs), step=step, ended=True)
         elif response.outputs is not None:
             tensors = {**branch.tensors, **_named(step, response.outputs)}
-            self._advance(_Branch(tensors, branch.waiting), ended=response.final)
+            new = _Branch(tensors, branch.waiting, absent=set(branch.absent))
+            self._advance(new, step=step, ended=response.final)
         else:
             with self._lock:
                 self._running -= 1
@@ -165,16 +188,21 @@ class _Run:
     def _respond(self, branch: _Branch, *, final: bool) -> None:
         """Send the outputs of a finished branch."""
         wanted = self._job.options.outputs
-        if branch.waiting or not branch.tensors.keys() >= set(wanted):
+        if branch.waiting:
+            step = branch.waiting[0]
+            missing = sorted(self._ensemble.required[step] & branch.absent)
             self._fail(
                 InvalidArgument(
                     f"[request id: {self._job.options.id or '<id_unknown>'}] unexpected deadlock, "
-                    "at least one output is not set while no more ensemble steps can be made",
+                    "at least one output is not set while no more ensemble steps can be made: "
+                    f"model '{step.model}' needs {', '.join(map(repr, missing))}, which the step "
+                    "before it left out",
                     "400",
                 )
             )
             return
-        outputs = [branch.tensors[name] for name in wanted]
+        # As in Triton, outputs that a step left out are left out here.
+        outputs = [branch.tensors[name] for name in wanted if name in branch.tensors]
         if final:
             self._end(outputs)
         elif not self._failed:

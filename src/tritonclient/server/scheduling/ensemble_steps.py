@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,17 @@ def steps(config: Any) -> tuple[Step, ...]:
         )
         for each in config.ensemble_scheduling.step
     )
+
+
+def needed(parts: Sequence[Step], outputs: Iterable[str]) -> list[Step]:
+    """Return the steps that these outputs of the ensemble depend on, in their order."""
+    wanted, found = set(outputs), set[Step]()
+    while more := {
+        step for step in parts if step not in found and wanted & set(step.outputs.values())
+    }:
+        found |= more
+        wanted |= {tensor for step in more for tensor in step.inputs.values()}
+    return [step for step in parts if step in found]
 
 
 def check(name: str, config: Any, host: Host) -> None:

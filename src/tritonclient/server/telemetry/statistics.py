@@ -58,6 +58,9 @@ class _Duration:
         return m.StatisticDuration(self.count, self.ns)
 
 
+_TOTALS = ("success", "fail", *Durations._fields, "cache_hit", "cache_miss")
+
+
 class Statistics:
     """The statistics of one version of a model. Thread-safe.
 
@@ -67,7 +70,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._totals = {name: _Duration() for name in ("success", "fail", *Durations._fields)}
+        self._totals = {name: _Duration() for name in _TOTALS}
         self._batches: dict[int, tuple[_Duration, _Duration, _Duration]] = {}
         self._inference_count = 0
         self._execution_count = 0
@@ -90,6 +93,28 @@ class Statistics:
             self._totals["success"].add(sum(durations))
             for name, ns in zip(Durations._fields, durations, strict=True):
                 self._totals[name].add(ns)
+
+    def cache_hit(self, total: int, lookup: int) -> None:
+        """Count a request that was answered from the cache, without an execution.
+
+        Args:
+            total: nanoseconds of the request.
+            lookup: nanoseconds of finding its response.
+        """
+        with self._lock:
+            self._last_inference = time.time_ns() // 1_000_000
+            self._totals["success"].add(total)
+            self._totals["queue"].add(0)
+            self._totals["cache_hit"].add(lookup)
+
+    def cache_miss(self, ns: int) -> None:
+        """Count a request whose response was not in the cache.
+
+        Args:
+            ns: nanoseconds of looking for it, and of keeping the response.
+        """
+        with self._lock:
+            self._totals["cache_miss"].add(ns)
 
     def failed(self, durations: Durations) -> None:
         """Count a failed request."""

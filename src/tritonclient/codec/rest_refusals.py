@@ -1,0 +1,100 @@
+"""What a server rejects in the JSON of an inference request, in Triton's words and order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..datatypes import DATATYPES
+from ..errors import Internal, InvalidArgument
+
+_KINDS: dict[str, tuple[type, str]] = {
+    "string": (str, "non-string as string"),
+    "boolean": (bool, "non-boolean as boolean"),
+    "array": (list, "non-array as array"),
+}
+_UNSIGNED = "non-unsigned-integer as unsigned-integer"
+_SOURCES = ("data", "binary_data_size", "shared_memory_region")
+
+
+def check_request(value: Any) -> None:
+    """Raise an error if a member of a request has the wrong type; missing ones are left alone.
+
+    Raises:
+        Internal: a member has the wrong type, for which Triton answers 500.
+        InvalidArgument: a datatype is unknown, or an input has no data or several kinds of it.
+    """
+    if not isinstance(value, dict):
+        return
+    _check(value, "id", "string")
+    for name in ("inputs", "outputs"):
+        _check(value, name, "array")
+    if not isinstance(value.get("parameters", {}), dict):
+        raise Internal(
+            "failed to get request params.: attempt to get members for non-object", "500"
+        )
+    _check(value.get("parameters", {}), "binary_data_output", "boolean")
+    for each in value.get("inputs", ()):
+        if isinstance(each, dict):
+            _check_input(each)
+    for each in value.get("outputs", ()):
+        if isinstance(each, dict):
+            _check_output(each)
+
+
+def _check_input(value: dict[str, Any]) -> None:
+    for name, kind in (("name", "string"), ("datatype", "string"), ("shape", "array")):
+        _check(value, name, kind)
+    if "datatype" in value and value["datatype"] not in DATATYPES:
+        raise InvalidArgument(f"invalid datatype for input {value.get('name')}", "400")
+    parameters = _parameters(value)
+    given = [each for each in _SOURCES if each in (value if each == "data" else parameters)]
+    if len(given) != 1:
+        what = f"But set {' '.join(map(repr, given))}" if given else "But no field is set"
+        raise InvalidArgument(
+            "Input must set only one of the following fields: 'data', 'binary_data_size' in "
+            f"'parameters', 'shared_memory_region' in 'parameters'. {what}",
+            "400",
+        )
+    _check(value, "data", "array")
+    _check_shared_memory(parameters)
+    if "data" in value and value.get("datatype") in ("FP16", "BF16"):
+        raise InvalidArgument(
+            f"receiving {value['datatype']} data via JSON is not supported. Please use the binary "
+            f"data format for input {value.get('name')}",
+            "400",
+        )
+
+
+def _check_output(value: dict[str, Any]) -> None:
+    _check(value, "name", "string")
+    parameters = _parameters(value)
+    if "classification" in parameters and not _is_unsigned(parameters["classification"]):
+        raise Internal(f"Unable to set 'classification': attempt to access JSON {_UNSIGNED}", "500")
+    _check(parameters, "binary_data", "boolean")
+    _check_shared_memory(parameters)
+
+
+def _check_shared_memory(parameters: dict[str, Any]) -> None:
+    _check(parameters, "shared_memory_region", "string")
+    for name in ("shared_memory_offset", "shared_memory_byte_size"):
+        if name in parameters and not _is_unsigned(parameters[name]):
+            raise Internal(f"Unable to parse '{name}': attempt to access JSON {_UNSIGNED}", "500")
+
+
+def _parameters(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a tensor; as in Triton, what is no object counts as none."""
+    parameters = value.get("parameters")
+    if not isinstance(parameters, dict):
+        value.pop("parameters", None)
+        return {}
+    return parameters
+
+
+def _is_unsigned(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 64
+
+
+def _check(value: dict[str, Any], name: str, kind: str) -> None:
+    expected, text = _KINDS[kind]
+    if name in value and not isinstance(value[name], expected):
+        raise Internal(f"Unable to parse '{name}': attempt to access JSON {text}", "500")
