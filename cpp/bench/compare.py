@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support.servers import triton
-from tests.twins import build_repository
+from tests.support.servers.twins import build_repository
 
 ROOT = Path(__file__).resolve().parents[2]
 

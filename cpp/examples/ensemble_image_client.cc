@@ -17,17 +17,16 @@ void Classify(const example::Flags& flags, const std::string& name, size_t class
               << " images, sorted by name alphabetically, will be processed" << std::endl;
     files.resize(most);
   }
-  const auto input =
-      example::Input("INPUT", {static_cast<int64_t>(files.size()), 1}, "BYTES");
+  const auto input = example::Input("INPUT", {static_cast<int64_t>(files.size()), 1}, "BYTES");
   for (const auto& file : files) {
     example::Check(input->AppendFromString({example::ReadFile(file)}),
                    "unable to set data for the input");
   }
   const auto output = example::Output("OUTPUT", classes);
   tc::InferResult* result = nullptr;
-  example::Check(client->Infer(&result, tc::InferOptions(name), {input.get()}, {output.get()},
-                               flags.headers),
-                 "unable to run model");
+  example::Check(
+      client->Infer(&result, tc::InferOptions(name), {input.get()}, {output.get()}, flags.headers),
+      "unable to run model");
   const std::unique_ptr<tc::InferResult> owner(result);
   std::vector<std::string> lines;
   example::Check(result->StringData("OUTPUT", &lines), "unable to get 'OUTPUT'");

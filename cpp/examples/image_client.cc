@@ -144,14 +144,14 @@ void Classify(const example::Flags& flags, const Arguments& arguments,
     if (streams) {
       Send(client.get(), options, inputs.back().get(), output.get());
     } else if (arguments.asynchronous) {
-      example::Check(client->AsyncInfer(keep, options, {inputs.back().get()}, {output.get()},
-                                        flags.headers),
-                     "unable to run model");
+      example::Check(
+          client->AsyncInfer(keep, options, {inputs.back().get()}, {output.get()}, flags.headers),
+          "unable to run model");
     } else {
       tc::InferResult* result = nullptr;
-      example::Check(client->Infer(&result, options, {inputs.back().get()}, {output.get()},
-                                   flags.headers),
-                     "unable to run model");
+      example::Check(
+          client->Infer(&result, options, {inputs.back().get()}, {output.get()}, flags.headers),
+          "unable to run model");
       keep(result);
     }
   }

@@ -24,8 +24,8 @@ struct ModelInfo {
 inline TensorInfo TensorOf(const rapidjson::Value& value) {
   TensorInfo tensor;
   if (!value.IsObject() || !value.HasMember("name") || !value["name"].IsString() ||
-      !value.HasMember("datatype") || !value["datatype"].IsString() ||
-      !value.HasMember("shape") || !value["shape"].IsArray()) {
+      !value.HasMember("datatype") || !value["datatype"].IsString() || !value.HasMember("shape") ||
+      !value["shape"].IsArray()) {
     Fail("the model's metadata can't be read");
   }
   tensor.name = value["name"].GetString();
@@ -73,9 +73,8 @@ inline ModelInfo AskAbout(tc::InferenceServerGrpcClient* client, const std::stri
   Check(client->ModelConfig(&config, name, version, headers), "unable to get model config");
   const auto take = [](const auto& tensors, std::vector<TensorInfo>* out) {
     for (const auto& tensor : tensors) {
-      out->push_back({tensor.name(),
-                      tensor.datatype(),
-                      {tensor.shape().begin(), tensor.shape().end()}});
+      out->push_back(
+          {tensor.name(), tensor.datatype(), {tensor.shape().begin(), tensor.shape().end()}});
     }
   };
   take(metadata.inputs(), &model.inputs);

@@ -34,9 +34,8 @@ void WithSharedMemory(Client* client, const Objects& objects) {
                  "unable to create shared memory");
   example::Check(tc::SharedMemoryRegion::Create(&outputs, "/output_simple", 2 * kTensorSize),
                  "unable to create shared memory");
-  example::Check(
-      client->RegisterSystemSharedMemory("input_data", inputs.Key(), inputs.ByteSize()),
-      "unable to register shared memory");
+  example::Check(client->RegisterSystemSharedMemory("input_data", inputs.Key(), inputs.ByteSize()),
+                 "unable to register shared memory");
   example::Check(
       client->RegisterSystemSharedMemory("output_data", outputs.Key(), outputs.ByteSize()),
       "unable to register shared memory");
@@ -62,12 +61,12 @@ void WithoutSharedMemory(Client* client, const Objects& objects) {
   const example::SimpleInputs data;
   objects.input0->Reset();
   objects.input1->Reset();
-  example::Check(objects.input0->AppendRaw(reinterpret_cast<const uint8_t*>(data.input0.data()),
-                                           kTensorSize),
-                 "unable to set data for INPUT0");
-  example::Check(objects.input1->AppendRaw(reinterpret_cast<const uint8_t*>(data.input1.data()),
-                                           kTensorSize),
-                 "unable to set data for INPUT1");
+  example::Check(
+      objects.input0->AppendRaw(reinterpret_cast<const uint8_t*>(data.input0.data()), kTensorSize),
+      "unable to set data for INPUT0");
+  example::Check(
+      objects.input1->AppendRaw(reinterpret_cast<const uint8_t*>(data.input1.data()), kTensorSize),
+      "unable to set data for INPUT1");
   example::Check(objects.output0->UnsetSharedMemory(), "OUTPUT0");
   example::Check(objects.output1->UnsetSharedMemory(), "OUTPUT1");
   example::CheckSimple(*Infer(client, objects), data);

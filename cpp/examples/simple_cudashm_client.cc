@@ -16,9 +16,9 @@ int32_t* MakeRegion(example::Client* client, const example::Flags& flags, const 
   cudaIpcMemHandle_t handle;
   CheckCuda(cudaMalloc(&address, example::kRegionSize), "unable to allocate memory of the GPU");
   CheckCuda(cudaIpcGetMemHandle(&handle, address), "unable to get a handle of that memory");
-  example::Check(client->RegisterCudaSharedMemory(name, handle, 0, example::kRegionSize,
-                                                  flags.headers),
-                 "unable to register shared memory");
+  example::Check(
+      client->RegisterCudaSharedMemory(name, handle, 0, example::kRegionSize, flags.headers),
+      "unable to register shared memory");
   return static_cast<int32_t*>(address);
 }
 
@@ -41,16 +41,15 @@ int main(int argc, char** argv) {
   const example::SimpleInputs data;
   CheckCuda(cudaMemcpy(inputs, data.input0.data(), example::kTensorSize, cudaMemcpyHostToDevice),
             "unable to copy INPUT0 to the GPU");
-  CheckCuda(cudaMemcpy(inputs + 16, data.input1.data(), example::kTensorSize,
-                       cudaMemcpyHostToDevice),
-            "unable to copy INPUT1 to the GPU");
+  CheckCuda(
+      cudaMemcpy(inputs + 16, data.input1.data(), example::kTensorSize, cudaMemcpyHostToDevice),
+      "unable to copy INPUT1 to the GPU");
 
   example::InferInRegions(client.get(), flags);
   std::vector<int32_t> received(32);
   CheckCuda(cudaMemcpy(received.data(), outputs, example::kRegionSize, cudaMemcpyDeviceToHost),
             "unable to copy the outputs from the GPU");
-  example::CheckSums(data.input0.data(), data.input1.data(), received.data(),
-                     received.data() + 16);
+  example::CheckSums(data.input0.data(), data.input1.data(), received.data(), received.data() + 16);
 
 #ifdef EXAMPLE_GRPC
   inference::CudaSharedMemoryStatusResponse status;

@@ -57,9 +57,8 @@ int main(int argc, char** argv) {
   for (size_t i = 0; i < requests; ++i) {
     tc::InferOptions options("repeat_int32");
     options.request_id_ = std::to_string(i);
-    example::Check(
-        client->AsyncStreamInfer(options, {in.get(), delay.get(), waiting.get()}),
-        "unable to run model");
+    example::Check(client->AsyncStreamInfer(options, {in.get(), delay.get(), waiting.get()}),
+                   "unable to run model");
   }
   {
     std::unique_lock<std::mutex> lock(mutex);

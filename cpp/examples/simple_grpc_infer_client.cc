@@ -54,10 +54,10 @@ int main(int argc, char** argv) {
     options.client_timeout_ = timeout;
 
     tc::InferResult* result = nullptr;
-    example::Check(client->Infer(&result, options, {input0.get(), input1.get()},
-                                 {output0.get(), output1.get()}, flags.headers,
-                                 CompressionOf(compression)),
-                   "unable to run model");
+    example::Check(
+        client->Infer(&result, options, {input0.get(), input1.get()},
+                      {output0.get(), output1.get()}, flags.headers, CompressionOf(compression)),
+        "unable to run model");
     const std::unique_ptr<tc::InferResult> owner(result);
     example::CheckSimple(*result, data);
     std::cout << result->DebugString() << std::endl;

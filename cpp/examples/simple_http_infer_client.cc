@@ -32,9 +32,8 @@ int main(int argc, char** argv) {
   flags.Parse(argc, argv);
 
   std::unique_ptr<tc::InferenceServerHttpClient> client;
-  example::Check(
-      tc::InferenceServerHttpClient::Create(&client, flags.url, flags.verbose, ssl),
-      "unable to create http client");
+  example::Check(tc::InferenceServerHttpClient::Create(&client, flags.url, flags.verbose, ssl),
+                 "unable to create http client");
 
   const example::SimpleInputs data;
   const auto input0 = example::Input("INPUT0", {1, 16}, "INT32", data.input0);
@@ -45,11 +44,11 @@ int main(int argc, char** argv) {
   options.client_timeout_ = timeout;
 
   tc::InferResult* result = nullptr;
-  example::Check(client->Infer(&result, options, {input0.get(), input1.get()},
-                               {output0.get(), output1.get()}, flags.headers, tc::Parameters(),
-                               CompressionOf(request_compression),
-                               CompressionOf(response_compression)),
-                 "unable to run model");
+  example::Check(
+      client->Infer(&result, options, {input0.get(), input1.get()}, {output0.get(), output1.get()},
+                    flags.headers, tc::Parameters(), CompressionOf(request_compression),
+                    CompressionOf(response_compression)),
+      "unable to run model");
   const std::unique_ptr<tc::InferResult> owner(result);
   example::CheckSimple(*result, data);
   std::cout << result->DebugString() << std::endl;

@@ -18,9 +18,9 @@ int main(int argc, char** argv) {
       const std::vector<int32_t> value{sequence.values[step]};
       const auto input = example::Input("INPUT", {1, 1}, "INT32", value);
       tc::InferResult* result = nullptr;
-      example::Check(client->Infer(&result, sequence.Options(step), {input.get()}, {},
-                                   flags.headers),
-                     "unable to run model");
+      example::Check(
+          client->Infer(&result, sequence.Options(step), {input.get()}, {}, flags.headers),
+          "unable to run model");
       const std::unique_ptr<tc::InferResult> owner(result);
       sequence.results.push_back(example::ResultOf(*result));
     }

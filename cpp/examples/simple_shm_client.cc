@@ -13,9 +13,9 @@ int32_t* MakeRegion(example::Client* client, const example::Flags& flags, const 
   example::Check(tc::MapSharedMemory(descriptor, 0, example::kRegionSize, &address),
                  "unable to map shared memory");
   example::Check(tc::CloseSharedMemory(descriptor), "unable to close shared memory");
-  example::Check(client->RegisterSystemSharedMemory(name, key, example::kRegionSize, 0,
-                                                    flags.headers),
-                 "unable to register shared memory");
+  example::Check(
+      client->RegisterSystemSharedMemory(name, key, example::kRegionSize, 0, flags.headers),
+      "unable to register shared memory");
   return static_cast<int32_t*>(address);
 }
 

@@ -9,8 +9,8 @@ import hashlib
 import sys
 from pathlib import Path
 
-from tests import recordings
-from tests.recordings import rpc
+from tests.data import recordings
+from tests.data.recordings import rpc
 
 
 def _write(folder: Path, data: bytes) -> None:

@@ -34,8 +34,8 @@ struct ChannelRecipe {
   bool shared = true;
 };
 
-/// Wait until gRPC has returned what a call lent it. Connections to the peer that take nothing for a
-/// second are shut down, since gRPC would keep the memory until they do.
+/// Wait until gRPC has returned what a call lent it. Connections to the peer that take nothing for
+/// a second are shut down, since gRPC would keep the memory until they do.
 /// @param peer as the call's context names it.
 void Reclaim(const std::shared_ptr<Loan>& loan, const std::string& peer);
 

@@ -68,8 +68,8 @@ class Converter {
       uint32_t field = 0;
       WireType type;
       if (!reader.ReadTag(&field, &type)) return Unreadable("its contents are damaged");
-      const bool wanted = source_.field == field &&
-                          (type == source_.type || type == WireType::BYTES);
+      const bool wanted =
+          source_.field == field && (type == source_.type || type == WireType::BYTES);
       if (!(wanted ? TakeField(&reader, type) : reader.Skip(type))) {
         return Unreadable("its contents are damaged, or out of range");
       }

@@ -25,10 +25,11 @@ Error AsyncCalls::Start(const std::shared_ptr<AsyncCall>& call,
     const std::lock_guard<std::mutex> lock(mutex_);
     calls_.insert(call);
   }
+  // The queue's thread takes this lock first, so that it sees all that is set here.
+  const std::lock_guard<std::mutex> setting_up(call->mutex);
   call->self = call;
-  call->reader =
-      channel->generic.PrepareUnaryCall(call->context.get(), channel->infer.name(), call->request,
-                                        &queue_);
+  call->reader = channel->generic.PrepareUnaryCall(call->context.get(), channel->infer.name(),
+                                                   call->request, &queue_);
   call->reader->StartCall();
   call->reader->Finish(&call->response, &call->status, call.get());
   return Error::Success;
@@ -43,9 +44,7 @@ void AsyncCalls::Run() {
     const auto next = queue_.AsyncNext(&tag, &ok, checked + kPatience);
     if (next == grpc::CompletionQueue::SHUTDOWN) return;
     if (next == grpc::CompletionQueue::GOT_EVENT) {
-      auto* const call = static_cast<AsyncCall*>(tag);
-      call->timers.CaptureTimestamp(RequestTimers::Kind::RECV_START);
-      Finish(std::exchange(call->self, nullptr));
+      Finish(static_cast<AsyncCall*>(tag));
     }
     if (std::chrono::system_clock::now() >= checked + kPatience) {
       checked = std::chrono::system_clock::now();
@@ -72,7 +71,13 @@ void AsyncCalls::RescueOverdue() {
   if (!peer.empty()) rescue_.Try(peer);
 }
 
-void AsyncCalls::Finish(const std::shared_ptr<AsyncCall>& call) {
+void AsyncCalls::Finish(AsyncCall* ended) {
+  std::shared_ptr<AsyncCall> call;
+  {
+    const std::lock_guard<std::mutex> lock(ended->mutex);
+    ended->timers.CaptureTimestamp(RequestTimers::Kind::RECV_START);
+    call.swap(ended->self);
+  }
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     calls_.erase(call);

@@ -30,7 +30,7 @@ struct AsyncCall {
   /// Receives how it ended, on the dispatcher's thread.
   std::function<void(const Error&, const grpc::ByteBuffer&, const RequestTimers&)> on_end;
 
-  std::mutex mutex;  // of what follows, and of the context's life
+  std::mutex mutex;  // of what follows, of the context's life, and of setting up
   const char* cancelled = nullptr;
   std::shared_ptr<AsyncCall> self;  // while gRPC has it
 
@@ -55,7 +55,7 @@ class AsyncCalls {
 
  private:
   void Run();
-  void Finish(const std::shared_ptr<AsyncCall>& call);
+  void Finish(AsyncCall* ended);
   void RescueOverdue();
 
   const std::string url_;

@@ -1,4 +1,5 @@
-// gRPC aborts the process over metadata and compression that it does not take, so these are checked.
+// gRPC aborts the process over metadata and compression that it does not take, so these are
+// checked.
 #include "grpc_calls.h"
 
 #include <chrono>
@@ -42,13 +43,29 @@ Error AddMetadata(grpc::ClientContext* context, const Headers& headers) {
 }
 
 bool IsOfConnection(const std::string& message) {
-  constexpr const char* kStarts[] = {
-      "failed to connect",  "DNS resolution failed", "Socket closed",  "Connection reset",
-      "Endpoint",           "Broken pipe",           "connections to", "GOAWAY",
-      "Stream removed",     "keepalive",             "Cancelling all", "recvmsg",
-      "sendmsg",            "Transport",             "RST_STREAM",     "Received RST_STREAM",
-      "empty address list", "Failed parsing HTTP/2", "Received http2", "Trying to connect",
-      "Connection timed",   "Protocol error",        "Missing :status"};
+  constexpr const char* kStarts[] = {"failed to connect",
+                                     "DNS resolution failed",
+                                     "Socket closed",
+                                     "Connection reset",
+                                     "Endpoint",
+                                     "Broken pipe",
+                                     "connections to",
+                                     "GOAWAY",
+                                     "Stream removed",
+                                     "keepalive",
+                                     "Cancelling all",
+                                     "recvmsg",
+                                     "sendmsg",
+                                     "Transport",
+                                     "RST_STREAM",
+                                     "Received RST_STREAM",
+                                     "empty address list",
+                                     "Failed parsing HTTP/2",
+                                     "Received http2",
+                                     "Trying to connect",
+                                     "Connection timed",
+                                     "Protocol error",
+                                     "Missing :status"};
   for (const char* start : kStarts) {
     if (message.rfind(start, 0) == 0) return true;
   }
@@ -86,11 +103,11 @@ Error ErrorOf(const grpc::Status& status, const std::string& url, uint64_t timeo
     message += " (" + url + ")";
   } else if (code == ErrorCode::DEADLINE_EXCEEDED &&
              (message.empty() || message == "Deadline Exceeded")) {
-    message = "Deadline Exceeded: " + url + " gave no answer within " +
-              std::to_string(timeout_us) + " us";
+    message = "Deadline Exceeded: " + url + " gave no answer within " + std::to_string(timeout_us) +
+              " us";
   } else if (message.empty()) {
-    message = url + " answered with status " + std::to_string(status.error_code()) +
-              " and no message";
+    message =
+        url + " answered with status " + std::to_string(status.error_code()) + " and no message";
   } else if (IsOfConnection(message)) {
     message = "gRPC client failed: " + url + ": " + message;
   }

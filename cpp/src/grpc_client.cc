@@ -1,6 +1,5 @@
 // The methods of the gRPC client.
-#include "triton/client/grpc.h"
-
+#include <grpcpp/impl/client_unary_call.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -18,8 +17,7 @@
 #include "infer_message.h"
 #include "multi.h"
 #include "text.h"
-
-#include <grpcpp/impl/client_unary_call.h>
+#include "triton/client/grpc.h"
 
 namespace triton::client {
 
@@ -52,10 +50,10 @@ Error ReadFile(const std::string& path, const char* what, std::string* content) 
   const bool regular = file && stat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
   if (regular) content->assign(std::istreambuf_iterator<char>(file), {});
   if (regular && !file.bad() && !content->empty()) return Error::Success;
-  const std::string reason = !file                ? std::strerror(errno)
-                             : !regular           ? "it is a directory"
-                             : content->empty()   ? "it is empty"
-                                                  : "reading failed";
+  const std::string reason = !file              ? std::strerror(errno)
+                             : !regular         ? "it is a directory"
+                             : content->empty() ? "it is empty"
+                                                : "reading failed";
   return Invalid(std::string("'ssl_options.") + what + "' is '" + path +
                  "', which can't be read: " + reason);
 }
@@ -197,7 +195,7 @@ class InferenceServerGrpcClient::Impl {
   }
 
   void Close() {
-    if (const auto stream = TakeStream()) stream->Abandon();
+    if (const auto stream = TakeStream()) stream->Detach();
     async_.Close();
   }
 
@@ -336,10 +334,9 @@ Error InferenceServerGrpcClient::ModelMetadata(inference::ModelMetadataResponse*
                                                const Headers& headers, const uint64_t timeout_ms) {
   inference::ModelMetadataRequest request;
   if (Error err = NameModel(&request, model_name, model_version); !err.IsOk()) return err;
-  return Shown(
-      verbose_,
-      impl_->Call(&Stub::ModelMetadata, request, model_metadata, headers, timeout_ms),
-      model_metadata);
+  return Shown(verbose_,
+               impl_->Call(&Stub::ModelMetadata, request, model_metadata, headers, timeout_ms),
+               model_metadata);
 }
 
 Error InferenceServerGrpcClient::ModelConfig(inference::ModelConfigResponse* model_config,
@@ -492,8 +489,7 @@ Error InferenceServerGrpcClient::RegisterCudaSharedMemory(
   request.set_device_id(static_cast<int64_t>(device_id));
   request.set_byte_size(byte_size);
   inference::CudaSharedMemoryRegisterResponse response;
-  Error err =
-      impl_->Call(&Stub::CudaSharedMemoryRegister, request, &response, headers, timeout_ms);
+  Error err = impl_->Call(&Stub::CudaSharedMemoryRegister, request, &response, headers, timeout_ms);
   if (err.IsOk() && verbose_) {
     std::cout << "Registered cuda shared memory with name '" << name << "'" << std::endl;
   }
@@ -563,10 +559,12 @@ Error InferenceServerGrpcClient::Infer(InferResult** result, const InferOptions&
   });
 }
 
-Error InferenceServerGrpcClient::AsyncInfer(
-    OnCompleteFn callback, const InferOptions& options, const std::vector<InferInput*>& inputs,
-    const std::vector<const InferRequestedOutput*>& outputs, const Headers& headers,
-    grpc_compression_algorithm compression_algorithm, CallContext** ctx_out) {
+Error InferenceServerGrpcClient::AsyncInfer(OnCompleteFn callback, const InferOptions& options,
+                                            const std::vector<InferInput*>& inputs,
+                                            const std::vector<const InferRequestedOutput*>& outputs,
+                                            const Headers& headers,
+                                            grpc_compression_algorithm compression_algorithm,
+                                            CallContext** ctx_out) {
   if (ctx_out != nullptr) *ctx_out = nullptr;
   if (callback == nullptr) {
     return Invalid("Callback function must be provided along with AsyncInfer() call.");
@@ -576,8 +574,7 @@ Error InferenceServerGrpcClient::AsyncInfer(
     auto call = std::make_shared<AsyncCall>();
     call->timers.CaptureTimestamp(Kind::REQUEST_START);
     call->timers.CaptureTimestamp(Kind::SEND_START);
-    Error err =
-        internal::BuildInferMessage(&call->request, &call->loan, options, inputs, outputs);
+    Error err = internal::BuildInferMessage(&call->request, &call->loan, options, inputs, outputs);
     if (!err.IsOk()) return err;
     call->timers.CaptureTimestamp(Kind::SEND_END);
     call->timeout_us = options.client_timeout_;
@@ -621,8 +618,8 @@ Error InferenceServerGrpcClient::InferMulti(
     grpc_compression_algorithm compression_algorithm) {
   return internal::InferEach(
       results, {options, inputs, outputs},
-      [&](InferResult** result, const InferOptions& option,
-          const std::vector<InferInput*>& input, const internal::Outputs& output) {
+      [&](InferResult** result, const InferOptions& option, const std::vector<InferInput*>& input,
+          const internal::Outputs& output) {
         return Infer(result, option, input, output, headers, compression_algorithm);
       });
 }
@@ -664,8 +661,8 @@ Error InferenceServerGrpcClient::StartStream(OnCompleteFn callback, bool enable_
     }
     auto stream = std::make_shared<GrpcStream>(impl_->channel(), impl_->url(), stream_timeout,
                                                std::move(callback), std::move(count));
-    Error err = internal::PrepareContext(stream->context(), headers, stream_timeout,
-                                         compression_algorithm);
+    Error err =
+        internal::PrepareContext(stream->context(), headers, stream_timeout, compression_algorithm);
     if (err.IsOk()) err = impl_->StartStream(stream);
     if (err.IsOk() && verbose_) std::cout << "Started stream..." << std::endl;
     return err;

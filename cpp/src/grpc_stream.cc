@@ -100,7 +100,7 @@ void GrpcStream::Deliver(const grpc::ByteBuffer& message) {
 
 Error GrpcStream::WhyClosed(const grpc::Status& status) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (abandoned_) return Error::Success;
+  if (detached_) return Error::Success;
   const std::string prefix = "Stream has been closed: ";
   if (!status.ok()) {
     const Error why = ErrorOf(status, url_, timeout_us_, cancelled_);
@@ -168,10 +168,10 @@ void GrpcStream::Stop(const char* cancel) {
   thread_.join();
 }
 
-void GrpcStream::Abandon() {
+void GrpcStream::Detach() {
   if (IsCurrent()) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    abandoned_ = true;
+    detached_ = true;
     Cancel();
     return;  // the thread ends after the callback, and with it this stream
   }

@@ -42,7 +42,7 @@ class GrpcStream : public std::enable_shared_from_this<GrpcStream> {
   void Stop(const char* cancel);
 
   /// Close it, and cancel it when the server does not close it soon.
-  void Abandon();
+  void Detach();
 
   /// True within the callback.
   bool IsCurrent() const;
@@ -73,7 +73,7 @@ class GrpcStream : public std::enable_shared_from_this<GrpcStream> {
   std::condition_variable changed_;
   bool ready_ = false;
   bool closed_ = false;
-  bool abandoned_ = false;
+  bool detached_ = false;
   bool stopping_ = false;
   const char* cancelled_ = nullptr;
   std::queue<RequestTimers> sent_;

@@ -1,6 +1,4 @@
 // The methods of the HTTP client: where each goes, and what becomes of the answer.
-#include "triton/client/http.h"
-
 #include <unistd.h>
 
 #include <cstring>
@@ -14,6 +12,7 @@
 #include "rest_request.h"
 #include "rest_response.h"
 #include "text.h"
+#include "triton/client/http.h"
 
 namespace triton::client {
 
@@ -393,8 +392,7 @@ Error InferenceServerHttpClient::LoadModel(const std::string& model_name, const 
     for (const auto& [path, content] : files) {
       add(path, internal::Base64(content.data(), content.size()));
     }
-    const std::string body =
-        parameters.empty() ? "{}" : "{\"parameters\":{" + parameters + "}}";
+    const std::string body = parameters.empty() ? "{}" : "{\"parameters\":{" + parameters + "}}";
     Error err = impl_->Tell("v2/repository/models/" + PercentEncoded(model_name) + "/load", body,
                             headers, query_params);
     if (err.IsOk() && verbose_) std::cout << "Loaded model '" << model_name << "'" << std::endl;
@@ -499,8 +497,8 @@ Error InferenceServerHttpClient::RegisterSystemSharedMemory(
   if (Error err = CheckRegion(name, key); !err.IsOk()) return err;
   std::string body = "{\"key\":";
   internal::AppendJsonString(&body, key);
-  body += ",\"offset\":" + std::to_string(offset) +
-          ",\"byte_size\":" + std::to_string(byte_size) + "}";
+  body +=
+      ",\"offset\":" + std::to_string(offset) + ",\"byte_size\":" + std::to_string(byte_size) + "}";
   Error err = impl_->Tell(RegionPath("system", name, "register"), body, headers, query_params);
   if (err.IsOk() && verbose_) {
     std::cout << "Registered system shared memory with name '" << name << "'" << std::endl;
@@ -526,10 +524,10 @@ Error InferenceServerHttpClient::RegisterCudaSharedMemory(
     const std::string& name, const cudaIpcMemHandle_t& cuda_shm_handle, const size_t device_id,
     const size_t byte_size, const Headers& headers, const Parameters& query_params) {
   if (name.empty()) return Invalid("'name' of the shared memory region is empty");
-  const std::string body =
-      "{\"raw_handle\":{\"b64\":\"" + internal::Base64(&cuda_shm_handle, sizeof(cuda_shm_handle)) +
-      "\"},\"device_id\":" + std::to_string(device_id) +
-      ",\"byte_size\":" + std::to_string(byte_size) + "}";
+  const std::string body = "{\"raw_handle\":{\"b64\":\"" +
+                           internal::Base64(&cuda_shm_handle, sizeof(cuda_shm_handle)) +
+                           "\"},\"device_id\":" + std::to_string(device_id) +
+                           ",\"byte_size\":" + std::to_string(byte_size) + "}";
   Error err = impl_->Tell(RegionPath("cuda", name, "register"), body, headers, query_params);
   if (err.IsOk() && verbose_) {
     std::cout << "Registered cuda shared memory with name '" << name << "'" << std::endl;
@@ -558,9 +556,9 @@ Error InferenceServerHttpClient::Infer(InferResult** result, const InferOptions&
     RequestTimers timers;
     timers.CaptureTimestamp(Kind::REQUEST_START);
     HttpRequest request;
-    Error err = impl_->MakeInferRequest(&request, options, inputs, outputs, headers, query_params,
-                                        request_compression_algorithm,
-                                        response_compression_algorithm);
+    Error err =
+        impl_->MakeInferRequest(&request, options, inputs, outputs, headers, query_params,
+                                request_compression_algorithm, response_compression_algorithm);
     if (!err.IsOk()) return err;
     timers.CaptureTimestamp(Kind::SEND_START);
     RestAnswer answer;
@@ -573,11 +571,13 @@ Error InferenceServerHttpClient::Infer(InferResult** result, const InferOptions&
   });
 }
 
-Error InferenceServerHttpClient::AsyncInfer(
-    OnCompleteFn callback, const InferOptions& options, const std::vector<InferInput*>& inputs,
-    const std::vector<const InferRequestedOutput*>& outputs, const Headers& headers,
-    const Parameters& query_params, const CompressionType request_compression_algorithm,
-    const CompressionType response_compression_algorithm, CallContext** ctx_out) {
+Error InferenceServerHttpClient::AsyncInfer(OnCompleteFn callback, const InferOptions& options,
+                                            const std::vector<InferInput*>& inputs,
+                                            const std::vector<const InferRequestedOutput*>& outputs,
+                                            const Headers& headers, const Parameters& query_params,
+                                            const CompressionType request_compression_algorithm,
+                                            const CompressionType response_compression_algorithm,
+                                            CallContext** ctx_out) {
   if (ctx_out != nullptr) *ctx_out = nullptr;
   if (callback == nullptr) {
     return Invalid("Callback function must be provided along with AsyncInfer() call.");
@@ -586,9 +586,9 @@ Error InferenceServerHttpClient::AsyncInfer(
     RequestTimers timers;
     timers.CaptureTimestamp(RequestTimers::Kind::REQUEST_START);
     HttpRequest request;
-    Error err = impl_->MakeInferRequest(&request, options, inputs, outputs, headers, query_params,
-                                        request_compression_algorithm,
-                                        response_compression_algorithm);
+    Error err =
+        impl_->MakeInferRequest(&request, options, inputs, outputs, headers, query_params,
+                                request_compression_algorithm, response_compression_algorithm);
     if (!err.IsOk()) return err;
     timers.CaptureTimestamp(RequestTimers::Kind::SEND_START);
     std::function<void()> cancel;
@@ -615,8 +615,8 @@ Error InferenceServerHttpClient::InferMulti(
     const CompressionType response_compression_algorithm) {
   return internal::InferEach(
       results, {options, inputs, outputs},
-      [&](InferResult** result, const InferOptions& option,
-          const std::vector<InferInput*>& input, const internal::Outputs& output) {
+      [&](InferResult** result, const InferOptions& option, const std::vector<InferInput*>& input,
+          const internal::Outputs& output) {
         return Infer(result, option, input, output, headers, query_params,
                      request_compression_algorithm, response_compression_algorithm);
       });

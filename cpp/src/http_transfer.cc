@@ -45,9 +45,8 @@ template <typename T>
 Error Transfer::Set(CURLoption option, T value) {
   const CURLcode code = curl_easy_setopt(easy_.get(), option, value);
   if (code == CURLE_OK) return Error::Success;
-  return Error(ErrorCode::INTERNAL,
-               std::string("HTTP client failed: curl refuses an option: ") +
-                   curl_easy_strerror(code));
+  return Error(ErrorCode::INTERNAL, std::string("HTTP client failed: curl refuses an option: ") +
+                                        curl_easy_strerror(code));
 }
 
 Error Transfer::Configure(const HttpEndpoint& endpoint) {

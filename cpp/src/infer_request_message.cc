@@ -197,8 +197,8 @@ Error CheckNumbers(const InferOptions& options, const std::vector<InferInput*>& 
   }
   if (size > static_cast<uint64_t>(MAX_GRPC_MESSAGE_SIZE)) {
     return Invalid("Request has byte size " + std::to_string(size) +
-                   " which exceed gRPC's byte size limit " +
-                   std::to_string(MAX_GRPC_MESSAGE_SIZE) + ".");
+                   " which exceed gRPC's byte size limit " + std::to_string(MAX_GRPC_MESSAGE_SIZE) +
+                   ".");
   }
   return Error::Success;
 }

@@ -205,8 +205,7 @@ class GrpcResult : public ParsedResult {
         continue;
       }
       uint64_t length = 0;
-      if (!reader->ReadVarint(&length) || reader->left() < end ||
-          length > reader->left() - end) {
+      if (!reader->ReadVarint(&length) || reader->left() < end || length > reader->left() - end) {
         return Unreadable("a field is longer than the message");
       }
       if (tag >> 3 == kRawOutputContents) {

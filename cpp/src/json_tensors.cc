@@ -155,11 +155,12 @@ bool TakeNumber(const Value& value, std::vector<uint8_t>* out) {
     if (!value.IsNumber()) return false;
     const double number = value.GetDouble();
     // A finite double beyond the range of float becomes infinity, as a cast on the server does.
-    Store(std::isfinite(number) &&
-                  std::fabs(number) > static_cast<double>(std::numeric_limits<T>::max())
-              ? std::copysign(std::numeric_limits<T>::infinity(), static_cast<T>(number < 0 ? -1 : 1))
-              : static_cast<T>(number),
-          out);
+    Store(
+        std::isfinite(number) &&
+                std::fabs(number) > static_cast<double>(std::numeric_limits<T>::max())
+            ? std::copysign(std::numeric_limits<T>::infinity(), static_cast<T>(number < 0 ? -1 : 1))
+            : static_cast<T>(number),
+        out);
   } else if constexpr (std::is_signed_v<T>) {
     if (!value.IsInt64()) return false;
     const int64_t number = value.GetInt64();
@@ -233,8 +234,9 @@ Error Flatten(const Value& data, TakeElement take, int depth, uint64_t* count,
     } else if (take(value, out)) {
       ++*count;
     } else {
-      return Error(ErrorCode::DATA_LOSS, "element " + std::to_string(*count) +
-                                             " of its data is not of the datatype, or out of range");
+      return Error(ErrorCode::DATA_LOSS,
+                   "element " + std::to_string(*count) +
+                       " of its data is not of the datatype, or out of range");
     }
   }
   return Error::Success;

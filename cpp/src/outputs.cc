@@ -95,8 +95,9 @@ Error ParsedResult::StringData(const std::string& output_name,
   const Output* output = nullptr;
   if (Error err = Find(output_name, &output); !err.IsOk()) return err;
   if (output->datatype != "BYTES") {
-    return Invalid("This function supports tensors with datatype 'BYTES', requested output tensor '" +
-                   output_name + "' with datatype '" + output->datatype + "'");
+    return Invalid(
+        "This function supports tensors with datatype 'BYTES', requested output tensor '" +
+        output_name + "' with datatype '" + output->datatype + "'");
   }
   Error err = SplitBytes(output->data, output->byte_size, string_result);
   if (!err.IsOk()) return Error(err.Code(), "output '" + output_name + "': " + err.Message());
@@ -107,7 +108,8 @@ Error CheckOutputSize(const Output& output) {
   uint64_t count = 0;
   const std::string what = "output '" + output.name + "' ";
   if (!CountElements(output.shape.data(), output.shape.size(), &count)) {
-    return Error(ErrorCode::DATA_LOSS, what + "has the impossible shape " + ShapeText(output.shape));
+    return Error(ErrorCode::DATA_LOSS,
+                 what + "has the impossible shape " + ShapeText(output.shape));
   }
   const size_t element = ElementSize(DatatypeOf(output.datatype));
   if (element == 0) return Error::Success;  // BYTES are checked when they are split

@@ -1,4 +1,5 @@
-// The JSON head is written piece by piece, since a tree of its values would cost more than the call.
+// The JSON head is written piece by piece, since a tree of its values would cost more than the
+// call.
 #include "rest_request.h"
 
 #include "json_tensors.h"

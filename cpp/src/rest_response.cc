@@ -24,10 +24,10 @@ class SmallDocument {
                                 rapidjson::kParseFullPrecisionFlag;
     document_.Parse<kFlags>(text.data(), text.size());
     if (!document_.HasParseError()) return Error::Success;
-    return Error(ErrorCode::DATA_LOSS,
-                 std::string("failed to parse the answer's JSON at offset ") +
-                     std::to_string(document_.GetErrorOffset()) + ": " +
-                     rapidjson::GetParseError_En(document_.GetParseError()) + ": " + Excerpt(text));
+    return Error(ErrorCode::DATA_LOSS, std::string("failed to parse the answer's JSON at offset ") +
+                                           std::to_string(document_.GetErrorOffset()) + ": " +
+                                           rapidjson::GetParseError_En(document_.GetParseError()) +
+                                           ": " + Excerpt(text));
   }
   const Document& operator*() const { return document_; }
   const Document* operator->() const { return &document_; }
@@ -71,10 +71,10 @@ class RestResult : public ParsedResult {
     answered_ = err.IsOk();
     if (!err.IsOk()) {
       outputs_.clear();
-      status_ = Error(err.Code(),
-                      (answer_.url.empty() ? "" : answer_.url + " answered with status 200: ") +
-                          err.Message(),
-                      200, answer_.url);
+      status_ = Error(
+          err.Code(),
+          (answer_.url.empty() ? "" : answer_.url + " answered with status 200: ") + err.Message(),
+          200, answer_.url);
     }
   }
 
@@ -143,8 +143,7 @@ class RestResult : public ParsedResult {
     if (parameters != nullptr && !parameters->IsObject()) {
       return Unreadable("the parameters of '" + output->name + "' are no object");
     }
-    const Value* size =
-        parameters == nullptr ? nullptr : Member(*parameters, "binary_data_size");
+    const Value* size = parameters == nullptr ? nullptr : Member(*parameters, "binary_data_size");
     if (size != nullptr) return TakeBinary(*size, output);
     if (const Value* data = Member(value, "data"); data != nullptr) return TakeJson(*data, output);
     return Error::Success;  // it is in shared memory

@@ -80,10 +80,10 @@ Error MapSharedMemory(int shm_fd, size_t offset, size_t byte_size, void** shm_ad
   // What lies behind the end of the object can be mapped, and kills the process when touched.
   const auto size = static_cast<uint64_t>(status.st_size);
   if (offset > size || byte_size > size - offset) {
-    return Error(ErrorCode::OUT_OF_RANGE,
-                 "unable to map " + std::to_string(byte_size) + " bytes at offset " +
-                     std::to_string(offset) + " of shared memory of " + std::to_string(size) +
-                     " bytes");
+    return Error(ErrorCode::OUT_OF_RANGE, "unable to map " + std::to_string(byte_size) +
+                                              " bytes at offset " + std::to_string(offset) +
+                                              " of shared memory of " + std::to_string(size) +
+                                              " bytes");
   }
   void* const address = mmap(nullptr, byte_size, PROT_READ | PROT_WRITE, MAP_SHARED, shm_fd,
                              static_cast<off_t>(offset));

@@ -209,16 +209,17 @@ Error SplitBytes(const uint8_t* data, size_t size, std::vector<std::string>* ele
   while (at < size) {
     if (size - at < sizeof(uint32_t)) {
       elements->clear();
-      return Error(ErrorCode::DATA_LOSS, "BYTES data ends within the length of an element, at byte " +
-                                             std::to_string(at) + " of " + std::to_string(size));
+      return Error(ErrorCode::DATA_LOSS,
+                   "BYTES data ends within the length of an element, at byte " +
+                       std::to_string(at) + " of " + std::to_string(size));
     }
     const size_t length = ReadLength(data + at);
     at += sizeof(uint32_t);
     if (length > size - at) {
       elements->clear();
-      return Error(ErrorCode::DATA_LOSS,
-                   "BYTES data has an element of " + std::to_string(length) + " bytes at byte " +
-                       std::to_string(at) + " of " + std::to_string(size));
+      return Error(ErrorCode::DATA_LOSS, "BYTES data has an element of " + std::to_string(length) +
+                                             " bytes at byte " + std::to_string(at) + " of " +
+                                             std::to_string(size));
     }
     elements->emplace_back(reinterpret_cast<const char*>(data) + at, length);
     at += length;
@@ -263,7 +264,8 @@ Error CheckData(const InferInput& input, Datatype datatype, uint64_t elements) {
   const std::string what = "input '" + input.Name() + "'";
   const size_t size = TensorAccess::ByteSize(input);
   if (TensorAccess::Buffers(input).empty() && elements != 0) {
-    return Invalid(what + " has no data: call AppendRaw(), AppendFromString() or SetSharedMemory()");
+    return Invalid(what +
+                   " has no data: call AppendRaw(), AppendFromString() or SetSharedMemory()");
   }
   const std::string wanted =
       "shape " + ShapeText(input.Shape()) + " of " + input.Datatype() + " takes ";
@@ -346,8 +348,7 @@ Error CheckParameter(const std::string& key, const RequestParameter& parameter) 
                      "', which is neither 'true' nor 'false'");
     }
   } else if (parameter.type != "string") {
-    return Invalid(what + " has the type '" + parameter.type +
-                   "': use 'string', 'int' or 'bool'");
+    return Invalid(what + " has the type '" + parameter.type + "': use 'string', 'int' or 'bool'");
   }
   return Error::Success;
 }

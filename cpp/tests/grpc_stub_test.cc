@@ -88,7 +88,8 @@ class Server : private grpc::CallbackGenericService {
     std::atomic<bool> finished_{false};
   };
 
-  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override {
     return new Call(context->method(), &handle_);
   }
 
@@ -203,10 +204,11 @@ TEST(GrpcClient, SendsTensorsOfAllSizesWhole) {
 }
 
 TEST(GrpcClient, SaysWhatTheServerSaid) {
-  const Server server([](const std::string&, const std::string&, std::string*, grpc::Status* status) {
-    *status = grpc::Status(grpc::StatusCode::NOT_FOUND, "in its words");
-    return Then::FAIL;
-  });
+  const Server server(
+      [](const std::string&, const std::string&, std::string*, grpc::Status* status) {
+        *status = grpc::Status(grpc::StatusCode::NOT_FOUND, "in its words");
+        return Then::FAIL;
+      });
   const auto client = Connect(server.Url());
   const auto input = Input();
   tc::InferResult* result = nullptr;
@@ -225,13 +227,14 @@ TEST(GrpcClient, SaysWhatTheServerSaid) {
 
 TEST(GrpcClient, ReadsAnyBytes) {
   std::string bytes;
-  const Server server([&](const std::string&, const std::string&, std::string* answer, grpc::Status*) {
-    *answer = bytes;
-    return Then::ANSWER;
-  });
+  const Server server(
+      [&](const std::string&, const std::string&, std::string* answer, grpc::Status*) {
+        *answer = bytes;
+        return Then::ANSWER;
+      });
   const auto client = Connect(server.Url());
-  for (const std::string each : {"\xff", "\x0a\x7f", "2\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
-                                 "*\x02\x0a\x05", "2\x01x"}) {
+  for (const std::string each :
+       {"\xff", "\x0a\x7f", "2\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "*\x02\x0a\x05", "2\x01x"}) {
     bytes = each;
     EXPECT_EQ(Infer(client.get()).Code(), tc::ErrorCode::DATA_LOSS);
   }
@@ -306,18 +309,23 @@ TEST(GrpcClient, RefusesWhatWouldAbortTheProcess) {
   tc::InferResult* result = nullptr;
   EXPECT_TRUE(client->Infer(&result, Options(), {input.get()}, {}, {{"X-Upper", "v"}}).IsOk());
   delete result;
-  for (const auto& headers : std::vector<tc::Headers>{
-           {{"a b", "c"}}, {{"", "c"}}, {{"a", "b\n"}}, {{":path", "x"}}, {{"grpc-timeout", "1S"}}}) {
+  for (const auto& headers : std::vector<tc::Headers>{{{"a b", "c"}},
+                                                      {{"", "c"}},
+                                                      {{"a", "b\n"}},
+                                                      {{":path", "x"}},
+                                                      {{"grpc-timeout", "1S"}}}) {
     EXPECT_EQ(client->Infer(&result, Options(), {input.get()}, {}, headers).Code(),
               tc::ErrorCode::INVALID_ARGUMENT);
+    delete result;
     EXPECT_EQ(client->StartStream([](tc::InferResult*) {}, true, 0, headers).Code(),
               tc::ErrorCode::INVALID_ARGUMENT);
   }
-  EXPECT_FALSE(client
-                   ->Infer(&result, Options(), {input.get()}, {}, {},
-                           GRPC_COMPRESS_ALGORITHMS_COUNT)
-                   .IsOk());
+  EXPECT_FALSE(
+      client->Infer(&result, Options(), {input.get()}, {}, {}, GRPC_COMPRESS_ALGORITHMS_COUNT)
+          .IsOk());
+  delete result;
   EXPECT_FALSE(client->Infer(&result, Options(), {nullptr}).IsOk());
+  delete result;
   EXPECT_FALSE(client->Infer(nullptr, Options(), {input.get()}).IsOk());
   EXPECT_FALSE(client->AsyncStreamInfer(Options(), {input.get()}).IsOk());
   EXPECT_TRUE(client->StopStream().IsOk());
@@ -353,11 +361,9 @@ TEST(GrpcClient, IsUsedBySixteenThreadsAtOnce) {
           client->Infer(&result, options, {input});
           check(result, options.request_id_);
         } else if (!client
-                        ->AsyncInfer(
-                            [&, id = options.request_id_](tc::InferResult* result) {
-                              check(result, id);
-                            },
-                            options, {input})
+                        ->AsyncInfer([&, id = options.request_id_](
+                                         tc::InferResult* result) { check(result, id); },
+                                     options, {input})
                         .IsOk()) {
           ++wrong;
         }
@@ -496,10 +502,11 @@ TEST(GrpcStream, AnswersInOrderAndStartsAgain) {
 
 TEST(GrpcStream, TellsWhyItEnded) {
   const Server stalling(Stall);
-  const Server failing([](const std::string&, const std::string&, std::string*, grpc::Status* status) {
-    *status = grpc::Status(grpc::StatusCode::INTERNAL, "the reason");
-    return Then::FAIL;
-  });
+  const Server failing(
+      [](const std::string&, const std::string&, std::string*, grpc::Status* status) {
+        *status = grpc::Status(grpc::StatusCode::INTERNAL, "the reason");
+        return Then::FAIL;
+      });
   const auto input = Input();
   const auto ends = [&](Client* client, uint32_t timeout, const std::string& reason) {
     Results results;
@@ -571,7 +578,8 @@ TEST(GrpcChannels, AreSharedByThoseThatAreAlike) {
   Client::Create(&clients[7], url, false, true);  // TLS is another channel
   EXPECT_EQ(clients[0]->GetNumCachedChannels(), before + 1);
   std::unique_ptr<Client> own;
-  Client::Create(&own, "127.0.0.1:3", false, false, tc::SslOptions(), tc::KeepAliveOptions(), false);
+  Client::Create(&own, "127.0.0.1:3", false, false, tc::SslOptions(), tc::KeepAliveOptions(),
+                 false);
   EXPECT_EQ(own->GetNumCachedChannels(), before + 1);
   clients.clear();
   EXPECT_EQ(own->GetNumCachedChannels(), before - 1);

@@ -20,10 +20,10 @@ std::string Answer(const std::string& status, const std::string& headers, const 
 }
 
 std::string Identity(const std::string& bytes, const std::string& id = "") {
-  const std::string head =
-      R"({"model_name":"m","model_version":"1","id":")" + id +
-      R"(","outputs":[{"name":"B","datatype":"UINT8","shape":[)" + std::to_string(bytes.size()) +
-      R"(],"parameters":{"binary_data_size":)" + std::to_string(bytes.size()) + "}}]}";
+  const std::string head = R"({"model_name":"m","model_version":"1","id":")" + id +
+                           R"(","outputs":[{"name":"B","datatype":"UINT8","shape":[)" +
+                           std::to_string(bytes.size()) + R"(],"parameters":{"binary_data_size":)" +
+                           std::to_string(bytes.size()) + "}}]}";
   return Answer("200 OK",
                 "Inference-Header-Content-Length: " + std::to_string(head.size()) + "\r\n",
                 head + bytes);
@@ -150,8 +150,7 @@ TEST(HttpClient, ReadsAnswersThatAreCutAnywhere) {
 TEST(HttpClient, RefusesLengthsThatAreNone) {
   for (const auto* length : {"18446744073709551616", "99999999999", "-1", "x", "", "4294967297"}) {
     const auto server =
-        Always(Answer("200 OK",
-                      std::string("Inference-Header-Content-Length: ") + length + "\r\n",
+        Always(Answer("200 OK", std::string("Inference-Header-Content-Length: ") + length + "\r\n",
                       R"({"outputs":[]})"));
     const auto client = Connect(server.Url());
     EXPECT_FALSE(Infer(client.get()).IsOk()) << length;
@@ -197,6 +196,19 @@ TEST(HttpClient, KeepsItsTimeoutToOneCall) {
                   .IsOk());
   ASSERT_TRUE(done.Wait());
   EXPECT_NE(message.find("Deadline Exceeded"), std::string::npos) << message;
+}
+
+// libcurl counts in milliseconds: a response can come within one and still be late.
+TEST(HttpClient, KeepsTimeoutsBelowAMillisecond) {
+  const auto server = Always(Identity("x"));
+  const auto client = Connect(server.Url());
+  ASSERT_TRUE(Infer(client.get()).IsOk());  // there is a connection now
+  const auto input = Input();
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(Infer(client.get(), 1).Code(), tc::ErrorCode::DEADLINE_EXCEEDED);
+    const auto outcome = tc::InferAsync(*client, Options(1), {input.get()}).get();
+    EXPECT_EQ(outcome.error.Code(), tc::ErrorCode::DEADLINE_EXCEEDED);
+  }
 }
 
 TEST(HttpClient, SendsWhatWasAskedFor) {
@@ -286,9 +298,9 @@ TEST(HttpClient, CompressesRequests) {
     ASSERT_TRUE(err.IsOk()) << err;
     delete result;
     const std::lock_guard<std::mutex> lock(mutex);
-    EXPECT_NE(request.find(std::string("Content-Encoding: ") +
-                           (type == Type::GZIP ? "gzip" : "deflate")),
-              std::string::npos);
+    EXPECT_NE(
+        request.find(std::string("Content-Encoding: ") + (type == Type::GZIP ? "gzip" : "deflate")),
+        std::string::npos);
     EXPECT_NE(request.find("Inference-Header-Content-Length: " + std::to_string(head)),
               std::string::npos);
     const std::string body = request.substr(request.find("\r\n\r\n") + 4);
@@ -305,10 +317,9 @@ TEST(HttpClient, CompressesRequests) {
     EXPECT_EQ(restored, plain);
   }
   tc::InferResult* result = nullptr;
-  EXPECT_FALSE(client
-                   ->Infer(&result, Options(), {input.get()}, {}, {}, {}, static_cast<Type>(7),
-                           Type::NONE)
-                   .IsOk());
+  EXPECT_FALSE(
+      client->Infer(&result, Options(), {input.get()}, {}, {}, {}, static_cast<Type>(7), Type::NONE)
+          .IsOk());
   EXPECT_EQ(result, nullptr);
 }
 
@@ -385,11 +396,9 @@ TEST(HttpClient, IsUsedBySixteenThreadsAtOnce) {
             check(result, options.request_id_);
           }
         } else if (!client
-                        ->AsyncInfer(
-                            [&, id = options.request_id_](tc::InferResult* result) {
-                              check(result, id);
-                            },
-                            options, {input.get()})
+                        ->AsyncInfer([&, id = options.request_id_](
+                                         tc::InferResult* result) { check(result, id); },
+                                     options, {input.get()})
                         .IsOk()) {
           ++wrong;
         }

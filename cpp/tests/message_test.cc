@@ -12,8 +12,8 @@ using google::protobuf::util::MessageDifferencer;
 
 namespace {
 
-constexpr const char* kSubjects[] = {"infer",        "datatypes",           "classification",
-                                     "infer_errors", "system_shared_memory"};
+constexpr const char* kSubjects[] = {"infer", "datatypes", "classification", "infer_errors",
+                                     "system_shared_memory"};
 
 // A message in slices of so many bytes.
 grpc::ByteBuffer Buffer(const std::string& bytes, size_t piece = SIZE_MAX) {
@@ -97,7 +97,8 @@ TEST(RpcAnswers, AreReadAsProtobufReadsThem) {
   EXPECT_GT(outputs, 100U);
 }
 
-// Requests were recorded with typed contents too: turned into an answer, they must give the raw ones.
+// Requests were recorded with typed contents too: turned into an answer, they must give the raw
+// ones.
 TEST(RpcAnswers, HaveTheSameBytesFromTypedContents) {
   std::map<std::string, std::string> raw;
   size_t compared = 0;
@@ -171,8 +172,7 @@ TEST(RpcAnswers, OfStreamsHaveErrorsAndIds) {
   size_t finals = 0;
   for (const auto& call : recordings::Rpc("decoupled")) {
     for (const auto& bytes : call.responses) {
-      const std::unique_ptr<tc::InferResult> each(
-          tc::internal::MakeStreamResult(Buffer(bytes, 4)));
+      const std::unique_ptr<tc::InferResult> each(tc::internal::MakeStreamResult(Buffer(bytes, 4)));
       bool is_final = false;
       bool is_null = false;
       EXPECT_TRUE(each->IsFinalResponse(&is_final).IsOk());
@@ -233,8 +233,7 @@ TEST(RpcRequests, MeanWhatWasRecorded) {
           output->SetSharedMemory(
               region->second.string_param(),
               static_cast<size_t>(parameters.at("shared_memory_byte_size").int64_param()),
-              offset == parameters.end() ? 0
-                                         : static_cast<size_t>(offset->second.int64_param()));
+              offset == parameters.end() ? 0 : static_cast<size_t>(offset->second.int64_param()));
         }
         outputs.emplace_back(output);
         wanted.push_back(output);

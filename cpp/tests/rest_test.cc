@@ -16,8 +16,8 @@ using rapidjson::Value;
 
 namespace {
 
-constexpr const char* kSubjects[] = {"infer",        "datatypes",           "classification",
-                                     "infer_errors", "system_shared_memory"};
+constexpr const char* kSubjects[] = {"infer", "datatypes", "classification", "infer_errors",
+                                     "system_shared_memory"};
 
 std::unique_ptr<tc::InferResult> Parsed(const std::string& body, size_t head_length) {
   tc::InferResult* result = nullptr;
@@ -184,18 +184,30 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"outputs null", R"({"outputs":null})", 0}, Bad{"head too long", "{}", 3},
         Bad{"output no object", R"({"outputs":[1]})", 0},
         Bad{"no name", R"({"outputs":[{"datatype":"INT8","shape":[0],"data":[]}]})", 0},
-        Bad{"size beyond", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[4],"parameters":{"binary_data_size":4}}]})", 0},
-        Bad{"size negative", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[4],"parameters":{"binary_data_size":-4}}]})", 0},
-        Bad{"size huge", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[4],"parameters":{"binary_data_size":18446744073709551615}}]})", 0},
-        Bad{"rest", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[1],"data":[1]}]}xyz)", 64},
+        Bad{"size beyond",
+            R"({"outputs":[{"name":"A","datatype":"INT8","shape":[4],"parameters":{"binary_data_size":4}}]})",
+            0},
+        Bad{"size negative",
+            R"({"outputs":[{"name":"A","datatype":"INT8","shape":[4],"parameters":{"binary_data_size":-4}}]})",
+            0},
+        Bad{"size huge",
+            R"({"outputs":[{"name":"A","datatype":"INT8","shape":[4],"parameters":{"binary_data_size":18446744073709551615}}]})",
+            0},
+        Bad{"rest", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[1],"data":[1]}]}xyz)",
+            64},
         Bad{"too few", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[2],"data":[1]}]})", 0},
-        Bad{"too many", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[1],"data":[1,2]}]})", 0},
+        Bad{"too many", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[1],"data":[1,2]}]})",
+            0},
         Bad{"range", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[1],"data":[128]}]})", 0},
         Bad{"type", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[1],"data":["x"]}]})", 0},
         Bad{"unknown", R"({"outputs":[{"name":"A","datatype":"INT9","shape":[1],"data":[1]}]})", 0},
-        Bad{"negative", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[-1],"data":[1]}]})", 0},
-        Bad{"overflow", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[4294967296,4294967296,2],"data":[1]}]})", 0},
-        Bad{"data no array", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[1],"data":1}]})", 0},
+        Bad{"negative", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[-1],"data":[1]}]})",
+            0},
+        Bad{"overflow",
+            R"({"outputs":[{"name":"A","datatype":"INT8","shape":[4294967296,4294967296,2],"data":[1]}]})",
+            0},
+        Bad{"data no array", R"({"outputs":[{"name":"A","datatype":"INT8","shape":[1],"data":1}]})",
+            0},
         Bad{"error in 200", R"({"error":"no"})", 0}),
     [](const auto& each) {
       std::string name = each.param.what;
@@ -260,8 +272,7 @@ TEST(RestRequests, AreWrittenAsTheyWereRecorded) {
         for (const auto& dim : input["shape"].GetArray()) shape.push_back(dim.GetInt64());
         inputs.push_back(Input(input["name"].GetString(), shape, input["datatype"].GetString()));
         pointers.push_back(inputs.back().get());
-        if (!input.HasMember("parameters") ||
-            !input["parameters"].HasMember("binary_data_size")) {
+        if (!input.HasMember("parameters") || !input["parameters"].HasMember("binary_data_size")) {
           only_binary = false;
           break;
         }

@@ -121,8 +121,7 @@ TYPED_TEST(ServerTest, AnswersEveryOtherRequest) {
   EXPECT_TRUE(client.IsModelReady(&yes, "nowhere").IsOk() && !yes);
   EXPECT_TRUE(client.UnregisterSystemSharedMemory().IsOk());
   EXPECT_TRUE(client.UnregisterCudaSharedMemory().IsOk());
-  EXPECT_FALSE(
-      client.RegisterSystemSharedMemory("r", "/tritonclient_nowhere", 64).IsOk());
+  EXPECT_FALSE(client.RegisterSystemSharedMemory("r", "/tritonclient_nowhere", 64).IsOk());
   EXPECT_FALSE(client.RegisterCudaSharedMemory("r", cudaIpcMemHandle_t{}, 0, 64).IsOk());
   const auto check = [](const tc::Error& err) { EXPECT_TRUE(err.IsOk()) << err; };
   if constexpr (std::is_same_v<TypeParam, Http>) {

@@ -1,9 +1,8 @@
 // Shared memory, JSON, timers and texts.
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstring>
-
-#include <gtest/gtest.h>
 
 #include "http_client.h"
 #include "json_utils.h"

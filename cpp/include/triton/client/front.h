@@ -1,5 +1,5 @@
-// For new code: typed tensors that own or borrow, views, futures. A thin front of the classes beside
-// it; whatever can fail returns an Error.
+// For new code: typed tensors that own or borrow, views, futures. A thin front of the classes
+// beside it; whatever can fail returns an Error.
 #pragma once
 
 #include <cstdint>
@@ -72,8 +72,8 @@ Error InferResult::As(const std::string& output_name, TensorView<T>* view) const
   std::string datatype;
   if (Error err = Datatype(output_name, &datatype); !err.IsOk()) return err;
   if (datatype != DatatypeName<T>::value) {
-    return Error(ErrorCode::INVALID_ARGUMENT, "output '" + output_name + "' is " + datatype +
-                                                  ", not " + DatatypeName<T>::value);
+    return Error(ErrorCode::INVALID_ARGUMENT,
+                 "output '" + output_name + "' is " + datatype + ", not " + DatatypeName<T>::value);
   }
   const uint8_t* bytes = nullptr;
   size_t byte_size = 0;

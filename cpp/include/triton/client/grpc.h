@@ -54,8 +54,8 @@ struct KeepAliveOptions {
 /// left then run soon after.
 ///
 /// A deadline or a cancellation ends a call at once, but gRPC may hold the inputs' memory until the
-/// connection has sent it. Calls return, and callbacks run, when it has let go of it. A connection on
-/// which nothing moves for a second is then closed.
+/// connection has sent it. Calls return, and callbacks run, when it has let go of it. A connection
+/// on which nothing moves for a second is then closed.
 class TRITON_CLIENT_API InferenceServerGrpcClient : public InferenceServerClient {
  public:
   ~InferenceServerGrpcClient() override;
@@ -113,8 +113,7 @@ class TRITON_CLIENT_API InferenceServerGrpcClient : public InferenceServerClient
   Error ModelInferenceStatistics(inference::ModelStatisticsResponse* infer_stat,
                                  const std::string& model_name = "",
                                  const std::string& model_version = "",
-                                 const Headers& headers = Headers(),
-                                 const uint64_t timeout_ms = 0);
+                                 const Headers& headers = Headers(), const uint64_t timeout_ms = 0);
 
   /// Change trace settings, of the server or of one model. An empty list clears a setting.
   Error UpdateTraceSettings(inference::TraceSettingResponse* response,
@@ -128,8 +127,7 @@ class TRITON_CLIENT_API InferenceServerGrpcClient : public InferenceServerClient
   /// An empty name stands for all regions.
   Error SystemSharedMemoryStatus(inference::SystemSharedMemoryStatusResponse* status,
                                  const std::string& region_name = "",
-                                 const Headers& headers = Headers(),
-                                 const uint64_t timeout_ms = 0);
+                                 const Headers& headers = Headers(), const uint64_t timeout_ms = 0);
   Error RegisterSystemSharedMemory(const std::string& name, const std::string& key,
                                    const size_t byte_size, const size_t offset = 0,
                                    const Headers& headers = Headers(),
@@ -140,10 +138,9 @@ class TRITON_CLIENT_API InferenceServerGrpcClient : public InferenceServerClient
   Error CudaSharedMemoryStatus(inference::CudaSharedMemoryStatusResponse* status,
                                const std::string& region_name = "",
                                const Headers& headers = Headers(), const uint64_t timeout_ms = 0);
-  Error RegisterCudaSharedMemory(const std::string& name,
-                                 const cudaIpcMemHandle_t& cuda_shm_handle, const size_t device_id,
-                                 const size_t byte_size, const Headers& headers = Headers(),
-                                 const uint64_t timeout_ms = 0);
+  Error RegisterCudaSharedMemory(const std::string& name, const cudaIpcMemHandle_t& cuda_shm_handle,
+                                 const size_t device_id, const size_t byte_size,
+                                 const Headers& headers = Headers(), const uint64_t timeout_ms = 0);
   Error UnregisterCudaSharedMemory(const std::string& name = "", const Headers& headers = Headers(),
                                    const uint64_t timeout_ms = 0);
 

@@ -131,9 +131,9 @@ class TRITON_CLIENT_API InferenceServerHttpClient : public InferenceServerClient
   Error CudaSharedMemoryStatus(std::string* status, const std::string& region_name = "",
                                const Headers& headers = Headers(),
                                const Parameters& query_params = Parameters());
-  Error RegisterCudaSharedMemory(const std::string& name,
-                                 const cudaIpcMemHandle_t& cuda_shm_handle, const size_t device_id,
-                                 const size_t byte_size, const Headers& headers = Headers(),
+  Error RegisterCudaSharedMemory(const std::string& name, const cudaIpcMemHandle_t& cuda_shm_handle,
+                                 const size_t device_id, const size_t byte_size,
+                                 const Headers& headers = Headers(),
                                  const Parameters& query_params = Parameters());
   Error UnregisterCudaSharedMemory(const std::string& name = "", const Headers& headers = Headers(),
                                    const Parameters& query_params = Parameters());

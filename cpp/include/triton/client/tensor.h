@@ -103,7 +103,8 @@ class TRITON_CLIENT_API InferInput {
 class TRITON_CLIENT_API InferRequestedOutput {
  public:
   /// Make an output that the caller deletes.
-  /// @param class_count ask for so many of the best classes instead of the tensor; 0 for the tensor.
+  /// @param class_count ask for so many of the best classes instead of the tensor; 0 for the
+  /// tensor.
   static Error Create(InferRequestedOutput** infer_output, const std::string& name,
                       const size_t class_count = 0, const std::string& datatype = "");
 
