@@ -20,6 +20,11 @@ using rapidjson::Value;
 class SmallDocument {
  public:
   Error Parse(std::string_view text) {
+    if (HasBrokenNan(text)) {
+      return Error(ErrorCode::DATA_LOSS,
+                   "failed to parse the answer's JSON: a NaN or infinity with more digits: " +
+                       Excerpt(text));
+    }
     constexpr unsigned kFlags = rapidjson::kParseNanAndInfFlag | rapidjson::kParseIterativeFlag |
                                 rapidjson::kParseFullPrecisionFlag;
     document_.Parse<kFlags>(text.data(), text.size());

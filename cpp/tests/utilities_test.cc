@@ -48,6 +48,10 @@ TEST(SharedMemory, OfARegionEndsWithIt) {
 TEST(Json, IsParsedWithNanAndErrorsThatNameThePlace) {
   rapidjson::Document document;
   EXPECT_TRUE(tc::ParseJson(&document, R"({"a":[NaN,-Infinity]})").IsOk());
+  EXPECT_TRUE(tc::ParseJson(&document, R"({"a\"NaN.5":"Inf.","b":Inf})").IsOk());
+  for (const char* broken : {"[NaNe-4]", "[-Inf.5]", "[1,InfinityE2]"}) {
+    EXPECT_FALSE(tc::ParseJson(&document, broken).IsOk()) << broken;
+  }
   const tc::Error err = tc::ParseJson(&document, "{\"a\":}");
   EXPECT_NE(err.Message().find("offset 5"), std::string::npos) << err;
   EXPECT_FALSE(tc::ParseJson(nullptr, "{}").IsOk());
