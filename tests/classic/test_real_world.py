@@ -54,6 +54,7 @@ def test_a_configuration_as_a_mapping(embedded, runtime):
         client.load_model("simple", config={"backend": "onnxruntime", "max_batch_size": 4})
         config = client.get_model_config("simple", **({"as_json": True} if grpc else {}))
         assert (config["config"] if grpc else config)["max_batch_size"] == 4
+        client.unload_model("simple")  # until then, as in Triton, the configuration stays
         client.load_model("simple")
         with pytest.raises(InferenceServerException, match="config is list, expected JSON text"):
             client.load_model("simple", config=[1])

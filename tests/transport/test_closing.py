@@ -221,6 +221,6 @@ def test_ten_thousand_calls_leave_nothing(protocol):
         assert garbage < 100  # nothing refers to itself, which would be left to the collector
         # Ten thousand tasks at once leave holes in the heap, which later ones fill.
         assert kibibytes < 16_000
-        assert objects < 100
+        assert objects < 1_000  # a leak would leave one for each call
         assert (descriptors, threads) == (0, 0)
     assert len(done.stdout.splitlines()) == 2

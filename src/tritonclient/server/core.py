@@ -25,6 +25,7 @@ from ..errors import (
     Unimplemented,
 )
 from .inference import Responses, infer, submit
+from .jobs.errors import as_server_error
 from .jobs.job import Job, JobOptions
 from .jobs.model_info import ModelInfo
 from .jobs.response import CancelFlag, ResponseSink
@@ -179,8 +180,7 @@ class InferenceServer:
         except InferenceServerException:
             raise
         except Exception as error:
-            _log.exception("%s failed", type(request).__name__)
-            raise Internal(f"{type(error).__name__}: {error}", "500") from error
+            raise as_server_error(error) from error
 
     def _check_open(self) -> None:
         if self._closed:

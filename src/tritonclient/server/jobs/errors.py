@@ -18,8 +18,11 @@ class DecoupledModel(Unimplemented):
 
 
 def as_server_error(error: Exception) -> InferenceServerException:
-    """Return the error as a protocol error; log it and return Internal if it is unexpected."""
+    """Return the error as a protocol error; log it and return Internal if it is unexpected.
+
+    The text of an exception of the server's own is for its log: a client can do nothing with it.
+    """
     if isinstance(error, InferenceServerException):
         return error
     _log.error("a request failed in an unforeseen way", exc_info=error)
-    return Internal(f"{type(error).__name__}: {error}", "500")
+    return Internal("internal error of the server; its log has the cause", "500")

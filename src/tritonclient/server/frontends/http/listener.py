@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import socket
@@ -25,6 +26,8 @@ _log = logging.getLogger("tritonclient.server.http")
 
 #: Seconds until an idle connection is closed. Triton keeps them forever, as do client pools.
 _KEEP_ALIVE = 3600
+#: Largest request line and headers together, in bytes; Triton's bound.
+_MAX_HEAD = 64 << 10
 #: Seconds for sending the responses of cancelled requests.
 _CANCEL_GRACE = 0.5
 #: Seconds between checks of uvicorn whether all requests are finished.
@@ -83,7 +86,7 @@ class HttpListener:
         certfile, keyfile = self._certificate
         config = uvicorn.Config(
             application,
-            http=_NamesAsSent if self._forwarding else "httptools",
+            http=_NamesAsSent if self._forwarding else _Protocol,
             ws="none",
             loop="asyncio",
             interface="asgi3",
@@ -133,7 +136,60 @@ class HttpListener:
             self._server.listening.set()
 
 
-class _NamesAsSent(HttpToolsProtocol):
+class _Protocol(HttpToolsProtocol):
+    """The protocol, with a bound on request heads: the parser would keep any number of bytes."""
+
+    _head_open = False
+    _head_received = 0
+    _head_size = 0
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_open = True
+        self._head_received = self._head_size = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._head_size += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_size += len(name) + len(value)
+        if self._head_size <= _MAX_HEAD:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head_open = False
+        if self._head_size > _MAX_HEAD:
+            raise ValueError("the head is too large")  # ends the parsing
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._head_open:
+            super().data_received(data)
+            return
+        self._head_received += len(data)
+        super().data_received(data)
+        if self._head_open and self._head_received > _MAX_HEAD:
+            self._head_size = self._head_received
+            self.send_400_response("")
+
+    def send_400_response(self, msg: str) -> None:
+        if self.transport.is_closing():
+            return
+        if self._head_size <= _MAX_HEAD:
+            super().send_400_response(msg)
+            return
+        text = f"the request line and headers are larger than {_MAX_HEAD} bytes; send less"
+        body = json.dumps({"error": text}).encode()
+        head = (
+            "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+class _NamesAsSent(_Protocol):
     """The protocol, which also keeps the names of headers as they were sent."""
 
     def on_message_begin(self) -> None:
