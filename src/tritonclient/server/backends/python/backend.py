@@ -1,12 +1,13 @@
 """The Python backend: executes `model.py` files with a class `TritonPythonModel`, unchanged.
 
 Triton starts a process for each instance. Here all instances run in this process, which needs no
-start-up time. Each instance still has its own module and object, and modules that a model imports
+start-up time. Each instance still has its own package and object, and modules that a model imports
 from its own directory are not visible to other models.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +20,7 @@ from ...config import scheduling
 from ...jobs.job import Job
 from ...telemetry.statistics import Stopwatch
 from ..base import InstanceFactory, ModelSource, Result
-from .loader import RAISED, describe_error, model_class, model_errors, model_import_scope
+from .loader import RAISED, LoadedModel, describe_error, model_errors
 from .pb_utils import module as pb_utils
 from .pb_utils.request import InferenceRequest
 from .pb_utils.response import result
@@ -30,8 +31,9 @@ class PythonBackend:
 
     def complete(self, source: ModelSource) -> None:
         """Call the model's `auto_complete_config`, if it has one."""
-        with model_import_scope(source):
-            model = model_class(source)
+        loaded = LoadedModel(source)
+        with contextlib.closing(loaded), loaded.loading():
+            model = loaded.python_class()
             if not hasattr(model, "auto_complete_config"):
                 return
             values = messages_pb.to_dict(source.config)
@@ -65,13 +67,15 @@ class _PythonInstance:
             "model_version": str(source.version),
             "model_name": source.name,
         }
-        with model_import_scope(source) as self._utils, model_errors():
-            self._model = model_class(source)()
+        self._loaded = LoadedModel(source)
+        self._request = self._loaded.utils.InferenceRequest
+        with self._loaded.loading(), model_errors():
+            self._model = self._loaded.python_class()()
             if hasattr(self._model, "initialize"):
                 self._model.initialize(arguments)
 
     def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
-        requests = [self._utils.InferenceRequest.of(job) for job in jobs]
+        requests = [self._request.of(job) for job in jobs]
         watch.lap()
         try:
             responses = self._model.execute(requests)
@@ -120,6 +124,6 @@ class _PythonInstance:
         )
 
     def close(self) -> None:
-        with model_errors():
+        with contextlib.closing(self._loaded), model_errors():
             if hasattr(self._model, "finalize"):
                 self._model.finalize()

@@ -3,61 +3,66 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from .... import errors
 from ..base import ModelSource
+from . import packages
+from .packages import ModelPackage
 from .pb_utils import module as pb_utils
-
-#: Held while a model is imported: `sys.path` and `sys.modules` are shared by all models.
-_importing = threading.RLock()
-
 
 #: What the code of a model may raise; as in Triton, it cannot end the server.
 RAISED = (Exception, SystemExit)
 
 
-def model_class(source: ModelSource) -> Any:
-    """Return `TritonPythonModel` of a new module; no bytecode is cached beside the file."""
-    path = source.path
-    module = ModuleType("model")
-    module.__file__ = str(path)
-    with model_errors():
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-    if not hasattr(module, "TritonPythonModel"):
-        raise ValueError(f"'{path}' has no class TritonPythonModel")
-    return module.TritonPythonModel
+class LoadedModel:
+    """The class of a `model.py`, in a package of its own until `close`.
 
-
-@contextlib.contextmanager
-def model_import_scope(source: ModelSource) -> Iterator[Any]:
-    """Make the model's directory importable; afterwards, forget the modules imported from it.
-
-    Yields the module that the model imports as `triton_python_backend_utils`.
+    Attributes:
+        utils: the module that the model imports as `triton_python_backend_utils`.
     """
-    home = str(source.path.parent)
-    utils = pb_utils.of_model(source.host, home)
-    with _importing:
-        sys.modules[utils.__name__] = utils
-        before, writes = set(sys.modules), sys.dont_write_bytecode
-        sys.path.insert(0, home)
-        sys.dont_write_bytecode = True  # the repository may be part of a source tree
+
+    def __init__(self, source: ModelSource) -> None:
+        self._path = source.path
+        home = source.path.parent
+        self.utils: Any = pb_utils.of_model(source.host, str(home))
+        name = self.utils.__name__
+        self._package = ModelPackage(home, own={name: self.utils}, shared={name: pb_utils})
+
+    def python_class(self) -> Any:
+        """Return `TritonPythonModel` of a new module."""
+        with model_errors():
+            module = self._package.load(self._path)
+        if not hasattr(module, "TritonPythonModel"):
+            raise ValueError(f"'{self._path}' has no class TritonPythonModel")
+        return module.TritonPythonModel
+
+    def close(self) -> None:
+        """Forget the modules of the model."""
+        self._package.close()
+
+    @contextlib.contextmanager
+    def loading(self) -> Iterator[None]:
+        """Give libraries that are imported meanwhile this model's `triton_python_backend_utils`.
+
+        An error closes the model.
+        """
+        name = self.utils.__name__
+        if sys.modules.get(name) is pb_utils:
+            sys.modules[name] = self.utils
         try:
-            yield utils
+            yield
+        except BaseException:
+            self.close()
+            raise
         finally:
-            sys.modules[utils.__name__] = pb_utils
-            sys.dont_write_bytecode = writes
-            sys.path.remove(home)
-            for name in set(sys.modules) - before:
-                if str(getattr(sys.modules[name], "__file__", None)).startswith(home + os.sep):
-                    del sys.modules[name]
+            self._package.forget_plain_names()
+            if sys.modules.get(name) is self.utils:
+                self._package.share()
 
 
 @contextlib.contextmanager
@@ -72,7 +77,12 @@ def model_errors() -> Iterator[None]:
 
 
 #: Files whose frames are left out of the tracebacks that clients see.
-_OWN_FILES = {__file__, str(Path(__file__).with_name("backend.py")), contextlib.__file__}
+_OWN_FILES = {
+    __file__,
+    packages.__file__,
+    str(Path(__file__).with_name("backend.py")),
+    contextlib.__file__,
+}
 
 
 def describe_error(error: BaseException) -> str:
@@ -80,7 +90,7 @@ def describe_error(error: BaseException) -> str:
     places = [
         f"  {frame.filename}({frame.lineno}): {frame.name}\n"
         for frame in reversed(traceback.extract_tb(error.__traceback__))
-        if frame.filename not in _OWN_FILES
+        if frame.filename not in _OWN_FILES and not frame.filename.startswith("<frozen importlib")
     ]
     text = "".join(traceback.format_exception_only(type(error), error)).strip()
     # Python names the class with its module; Triton without.

@@ -1,0 +1,84 @@
+"""Modules of Python models: packages of their own, imported at any time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.server.backends.python.test_backend import TEXT_CONFIG
+from tests.server.conftest import RepositoryMaker, fp32
+from tritonclient import messages as m
+from tritonclient.server.core import InferenceServer
+
+Serve = Callable[..., InferenceServer]
+
+CODE = """
+from __future__ import annotations
+import importlib, pickle, threading
+from dataclasses import dataclass
+import numpy as np
+import triton_python_backend_utils as pb_utils
+{head}
+
+@dataclass
+class Point:
+    x: int
+
+def late(statement, name):
+    found = {{}}
+    def run():
+        exec(statement, globals(), found)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return found[name]
+
+def execute():
+    return {expression}
+
+class TritonPythonModel:
+    def execute(self, requests):
+        array = np.array([str(execute())], object)
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("OUT", array)]) for _ in requests]
+"""
+
+
+def answer(core: InferenceServer, name: str) -> str:
+    (output,) = core.handle(m.Infer(name, (fp32("IN", [0]),))).outputs
+    return bytes(output.data or b"")[4:].decode()
+
+
+@pytest.mark.parametrize(
+    ("head", "expression", "expected"),
+    [
+        ("", "Point(1)", "Point(x=1)"),
+        ("", "pickle.loads(pickle.dumps(Point(2)))", "Point(x=2)"),
+        ("from .helper import NUMBER", "NUMBER", "{}"),
+        ("import helper", "helper.NUMBER", "{}"),
+        ("import folder.inner", "folder.inner.NUMBER", "{}"),
+        ("", "late('import helper', 'helper').NUMBER", "{}"),
+        ("found = importlib.import_module('helper')", "found.NUMBER", "{}"),
+        ("", "late('import triton_python_backend_utils as u', 'u') is pb_utils", "True"),
+    ],
+)
+def test_imports(
+    repository: RepositoryMaker, serve: Serve, head: str, expression: str, expected: str
+) -> None:
+    for name in ("a", "b"):
+        code = CODE.format(head=head, expression=expression)
+        home = repository.python(name, code, TEXT_CONFIG) / "1"
+        (home / "helper.py").write_text(f"NUMBER = {name!r}")
+        (home / "folder").mkdir()
+        (home / "folder" / "__init__.py").touch()
+        (home / "folder" / "inner.py").write_text("from helper import NUMBER")
+    path, finders = list(sys.path), list(sys.meta_path)
+    core = serve(control_mode="explicit", load_models=["*"])
+    assert [answer(core, name) for name in ("a", "b")] == [expected.format(n) for n in ("a", "b")]
+    for name in ("a", "b"):
+        core.handle(m.UnloadModel(name))
+    assert not [name for name in sys.modules if name.startswith("triton_model_")]
+    assert not {"helper", "triton_python_backend_utils"} & set(sys.modules)
+    assert (sys.path, sys.meta_path) == (path, finders)
+    assert not list(repository.directory.rglob("__pycache__"))
