@@ -192,13 +192,16 @@ async def main():
 
 async def measure(run):
     await run(10_000)
-    before = used()
-    gc.disable()
-    await run(10_000)
-    garbage = gc.collect()
-    gc.enable()
-    after = used()
-    print(garbage, *(b - a for a, b in zip(before, after)))
+    for _ in range(3):  # what is made once, such as a cache that grows, does not come again
+        before = used()
+        gc.disable()
+        await run(10_000)
+        garbage = gc.collect()
+        gc.enable()
+        left = [b - a for a, b in zip(before, used())]
+        if left[1] < 100:
+            break
+    print(garbage, *left)
 
 with Client(sys.argv[1]) as client:
     async def run(calls):
@@ -221,6 +224,6 @@ def test_ten_thousand_calls_leave_nothing(protocol):
         assert garbage < 100  # nothing refers to itself, which would be left to the collector
         # Ten thousand tasks at once leave holes in the heap, which later ones fill.
         assert kibibytes < 16_000
-        assert objects < 1_000  # a leak would leave one for each call
+        assert objects < 100
         assert (descriptors, threads) == (0, 0)
     assert len(done.stdout.splitlines()) == 2

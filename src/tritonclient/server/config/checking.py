@@ -9,6 +9,8 @@ from . import fields
 from .reading import ModelConfig
 from .specification import DATATYPES, enum_name
 
+_IMAGE_FORMATS = ("FORMAT_NHWC", "FORMAT_NCHW")
+
 
 def check(config: ModelConfig) -> None:
     """Raise ValueError if a configuration cannot be served."""
@@ -25,7 +27,7 @@ def check(config: ModelConfig) -> None:
     if twice := [each for each in names if names.count(each) > 1]:
         raise ValueError(f"model '{name}' has several inputs named '{twice[0]}'")
     for tensor in config.input:
-        if tensor.format in (1, 2) and len(tensor.dims) != 3:
+        if enum_name(tensor, "format") in _IMAGE_FORMATS and len(tensor.dims) != 3:
             raise ValueError(f"model input NHWC/NCHW require 3 dims for {name}")
     fields.check(config)
     for group in config.instance_group:

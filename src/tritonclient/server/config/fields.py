@@ -30,6 +30,9 @@ _YES = Field("honoured")
 _CPU = Field("without effect", "there is no GPU")
 _SPEED = Field("without effect", "it only concerns speed")
 _ORDER = Field("without effect", "responses are sent when they are ready")
+_PINNED = Field("honoured", "all memory is on the CPU")
+_RAGGED = Field("refused", "ragged batches are not made")
+_METRICS = Field("without effect", "there are no metrics")
 _TENSORRT = Field("refused", "only TensorRT has it, as in Triton")
 
 #: By the full name of a field without "inference."; not the fields inside of those without use.
@@ -64,24 +67,22 @@ FIELDS: dict[str, Field] = {
     "ModelOutput.label_filename": _YES,
     "ModelOutput.is_shape_tensor": _TENSORRT,
     "ModelOutput.is_non_linear_format_io": _TENSORRT,
-    "ModelConfig.batch_input": Field("refused", "ragged batches are not made"),
-    "ModelConfig.batch_output": Field("refused", "ragged batches are not made"),
+    "ModelConfig.batch_input": _RAGGED,
+    "ModelConfig.batch_output": _RAGGED,
     "ModelConfig.optimization": _YES,
     "ModelOptimizationPolicy.graph": _SPEED,
     "ModelOptimizationPolicy.priority": _SPEED,
     "ModelOptimizationPolicy.cuda": _CPU,
     "ModelOptimizationPolicy.execution_accelerators": _SPEED,
-    "ModelOptimizationPolicy.input_pinned_memory": Field("honoured", "all memory is on the CPU"),
+    "ModelOptimizationPolicy.input_pinned_memory": _PINNED,
     "ModelOptimizationPolicy.PinnedMemoryBuffer.enable": _YES,
-    "ModelOptimizationPolicy.output_pinned_memory": Field("honoured", "all memory is on the CPU"),
+    "ModelOptimizationPolicy.output_pinned_memory": _PINNED,
     "ModelOptimizationPolicy.gather_kernel_buffer_threshold": _CPU,
     "ModelOptimizationPolicy.eager_batching": _SPEED,
     "ModelConfig.dynamic_batching": _YES,
     "ModelDynamicBatching.preferred_batch_size": _YES,
     "ModelDynamicBatching.max_queue_delay_microseconds": _YES,
-    "ModelDynamicBatching.preserve_ordering": Field(
-        "without effect", "responses are sent when they are ready"
-    ),
+    "ModelDynamicBatching.preserve_ordering": _ORDER,
     "ModelDynamicBatching.priority_levels": _YES,
     "ModelDynamicBatching.default_priority_level": _YES,
     "ModelDynamicBatching.default_queue_policy": _YES,
@@ -98,9 +99,7 @@ FIELDS: dict[str, Field] = {
     "ModelSequenceBatching.StrategyOldest.max_candidate_sequences": _YES,
     "ModelSequenceBatching.StrategyOldest.preferred_batch_size": _YES,
     "ModelSequenceBatching.StrategyOldest.max_queue_delay_microseconds": _YES,
-    "ModelSequenceBatching.StrategyOldest.preserve_ordering": Field(
-        "without effect", "responses are sent when they are ready"
-    ),
+    "ModelSequenceBatching.StrategyOldest.preserve_ordering": _ORDER,
     "ModelSequenceBatching.max_sequence_idle_microseconds": _YES,
     "ModelSequenceBatching.control_input": _YES,
     "ModelSequenceBatching.ControlInput.name": _YES,
@@ -132,7 +131,7 @@ FIELDS: dict[str, Field] = {
     "ModelInstanceGroup.host_policy": Field("without effect", "there is one host policy"),
     "ModelConfig.default_model_filename": _YES,
     "ModelConfig.cc_model_filenames": _CPU,
-    "ModelConfig.metric_tags": Field("without effect", "there are no metrics"),
+    "ModelConfig.metric_tags": _METRICS,
     "ModelConfig.parameters": _YES,
     "ModelParameter.string_value": _YES,
     "ModelConfig.model_warmup": _YES,
@@ -151,7 +150,7 @@ FIELDS: dict[str, Field] = {
     "ModelConfig.model_repository_agents": Field("refused", "this server has no repository agents"),
     "ModelConfig.response_cache": _YES,
     "ModelResponseCache.enable": _YES,
-    "ModelConfig.model_metrics": Field("without effect", "there are no metrics"),
+    "ModelConfig.model_metrics": _METRICS,
 }
 
 
