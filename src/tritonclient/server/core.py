@@ -35,6 +35,7 @@ from .repository.layout import empty
 from .repository.model import Model
 from .repository.repository import ModelStatus, Repository, check_version
 from .telemetry.log_settings import LogSettings
+from .telemetry.metrics import Metrics
 from .telemetry.trace_settings import NO_SETTINGS, TraceSettings
 from .tensors.shared_memory import Regions
 
@@ -63,6 +64,9 @@ EXTENSIONS = (
 
 class InferenceServer:
     """Serves the models of a repository until it is closed.
+
+    Attributes:
+        metrics: the metrics that models make.
 
     Args:
         control_mode: "none" loads all models at the start and none later; "explicit" loads
@@ -106,6 +110,7 @@ class InferenceServer:
             )
         self._strict = strict_readiness
         self._closed = False
+        self.metrics = Metrics()
         self._repository = Repository(
             directories,
             self,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from ...messages import Request
+from ..telemetry.metrics import Metrics
 from .job import Job, JobOptions
 from .model_info import ModelInfo
 from .response import ResponseSink
@@ -15,7 +16,13 @@ T = TypeVar("T")
 
 
 class Host(Protocol):
-    """The server, for models that execute other models."""
+    """The server, for models that execute other models.
+
+    Attributes:
+        metrics: the metrics that models make.
+    """
+
+    metrics: Metrics
 
     def model_info(self, name: str, version: str = "") -> ModelInfo:
         """Return the interface of a ready model; NotFound if there is none.
