@@ -154,7 +154,7 @@ def _check_labels(labels: object) -> None:
             )
 
 
-def _number(name: str, value: object) -> float:
+def _number(name: str, value: Any) -> float:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
         raise TypeError(f"{name} is {value!r:.100}, expected float")
     return float(value)
