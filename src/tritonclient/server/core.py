@@ -35,7 +35,7 @@ from .repository.layout import empty
 from .repository.model import Model
 from .repository.repository import ModelStatus, Repository, check_version
 from .telemetry.log_settings import LogSettings
-from .telemetry.metrics import Metrics
+from .telemetry.metrics import HeldMetrics, Metrics
 from .telemetry.trace_settings import NO_SETTINGS, TraceSettings
 from .tensors.shared_memory import Regions
 
@@ -64,9 +64,6 @@ EXTENSIONS = (
 
 class InferenceServer:
     """Serves the models of a repository until it is closed.
-
-    Attributes:
-        metrics: the metrics that models make.
 
     Args:
         control_mode: "none" loads all models at the start and none later; "explicit" loads
@@ -110,7 +107,7 @@ class InferenceServer:
             )
         self._strict = strict_readiness
         self._closed = False
-        self.metrics = Metrics()
+        self._metrics = Metrics()
         self._repository = Repository(
             directories,
             self,
@@ -283,6 +280,10 @@ class InferenceServer:
     ) -> Job:
         """Start a request to a model and return its job; the responses go to `sink`."""
         return submit(partial(self._repository.get, name, version), tensors, options, sink)
+
+    def metrics(self) -> HeldMetrics:
+        """Return the metrics for one instance, which closes them at its end."""
+        return HeldMetrics(self._metrics)
 
     # Model repository
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from ...messages import Request
-from ..telemetry.metrics import Metrics
+from ..telemetry.metrics import MetricsClient
 from .job import Job, JobOptions
 from .model_info import ModelInfo
 from .response import ResponseSink
@@ -16,13 +16,7 @@ T = TypeVar("T")
 
 
 class Host(Protocol):
-    """The server, for models that execute other models.
-
-    Attributes:
-        metrics: the metrics that models make.
-    """
-
-    metrics: Metrics
+    """The server, for models that execute other models."""
 
     def model_info(self, name: str, version: str = "") -> ModelInfo:
         """Return the interface of a ready model; NotFound if there is none.
@@ -50,4 +44,8 @@ class Host(Protocol):
 
     def handle(self, request: Request[T]) -> T:
         """Return the response to any request of the protocol."""
+        ...
+
+    def metrics(self) -> MetricsClient:
+        """Return the metrics for one instance, which closes them at its end."""
         ...

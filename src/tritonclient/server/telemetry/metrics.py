@@ -64,6 +64,9 @@ class MetricsClient(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Release all metrics of the instance."""
+
 
 class _Metric:
     """One value, or the sum and the counts of a histogram."""

@@ -18,7 +18,6 @@ from ..... import datatypes, messages
 from .....datatypes import Array
 from ....config.specification import DATATYPES
 from ....jobs.host import Host
-from ....telemetry.metrics import HeldMetrics
 from .errors import TritonError, TritonModelException
 from .metrics import MetricFamily
 from .model_config import ModelConfig
@@ -206,7 +205,7 @@ def of_model(host: Host, directory: str) -> ModuleType:
         directory: the directory of the model's version.
     """
     request = type("InferenceRequest", (InferenceRequest,), {"host": host})
-    family = type("MetricFamily", (MetricFamily,), {"metrics": HeldMetrics(host.metrics)})
+    family = type("MetricFamily", (MetricFamily,), {"metrics": host.metrics()})
 
     def get_model_dir() -> str:
         return directory
