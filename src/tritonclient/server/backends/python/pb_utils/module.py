@@ -34,7 +34,6 @@ from .request import (
 from .response import (
     TRITONSERVER_RESPONSE_COMPLETE_FINAL,
     InferenceResponse,
-    InferenceResponseSender,
     as_bytes,
 )
 from .tensor import Tensor
@@ -50,7 +49,6 @@ __all__ = [
     "TRITON_STRING_TO_NUMPY",
     "InferenceRequest",
     "InferenceResponse",
-    "InferenceResponseSender",
     "Logger",
     "MetricFamily",
     "ModelConfig",
