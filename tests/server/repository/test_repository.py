@@ -104,8 +104,6 @@ def test_no_control_refuses_to_load(repository: RepositoryMaker, serve: Serve) -
     for request in (m.LoadModel("a"), m.UnloadModel("a")):
         with pytest.raises(Unavailable, match="explicit model load / unload is not allowed"):
             core.handle(request)
-    with pytest.raises(ValueError, match="'poll' is not supported"):
-        serve(control_mode="poll")
     with pytest.raises(ValueError, match="'explicit' only"):
         serve(load_models=["a"])
 
