@@ -110,9 +110,7 @@ FIELDS: dict[str, Field] = {
     "ModelSequenceBatching.Control.bool_false_true": _YES,
     "ModelSequenceBatching.Control.data_type": _YES,
     "ModelSequenceBatching.state": Field("refused", "implicit state is not kept"),
-    "ModelSequenceBatching.iterative_sequence": Field(
-        "without effect", "no request is rescheduled"
-    ),
+    "ModelSequenceBatching.iterative_sequence": _YES,
     "ModelConfig.ensemble_scheduling": _YES,
     "ModelEnsembling.step": _YES,
     "ModelEnsembling.Step.model_name": _YES,

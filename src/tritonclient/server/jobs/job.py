@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...errors import Cancelled, InferenceServerException
-from ...messages import Parameter
+from ...messages import NO_PARAMETERS, Parameter
 from .model_info import ModelInfo
 from .response import CancelFlag, Response, ResponseSink
 from .tensor import Tensor
@@ -96,6 +96,7 @@ class Job:
         error: InferenceServerException | None = None,
         *,
         final: bool,
+        parameters: Mapping[str, Parameter] = NO_PARAMETERS,
     ) -> None:
         """Send a response; may block until its reader has room. Nothing is sent after the final."""
         wanted: tuple[Tensor, ...] | None = None
@@ -109,7 +110,7 @@ class Job:
                 return
             self._ended = final
         try:
-            self._sink(Response(wanted, error, final))
+            self._sink(Response(wanted, error, final, parameters))
         finally:
             # A model that is not decoupled may send its only response without marking it final.
             if final or not self.model.decoupled:

@@ -33,7 +33,7 @@ class TritonPythonModel:
         (r,) = requests
         seen = [
             self.args, r.request_id(), r.model_name(), r.model_version(),
-            json.loads(r.parameters()), r.requested_output_names(), r.correlation_id(),
+            json.loads(r.parameters()), list(r.requested_output_names()), r.correlation_id(),
             r.flags(), r.timeout(), r.is_cancelled(), pb_utils.get_model_dir() == self.directory,
             pb_utils.get_input_tensor_by_name(r, "NOPE"),
         ]
@@ -218,9 +218,11 @@ def test_tensor() -> None:
         copy = pb_utils.Tensor.from_dlpack("y", source)
         assert copy.name() == "y"
         np.testing.assert_array_equal(copy.as_numpy(), array)
-    for wrong in ([1, 2], np.zeros(1, "M8[s]")):
+    for wrong in (np.array(["a"]), np.zeros(1, "M8[s]"), np.zeros(1, complex)):
         with pytest.raises(pb_utils.TritonModelException):
             pb_utils.Tensor("x", wrong)
+    with pytest.raises(TypeError, match=r"tensor 'x' is made from list, expected numpy\.ndarray"):
+        pb_utils.Tensor("x", [1, 2])
 
 
 def test_bf16_passes_through() -> None:
