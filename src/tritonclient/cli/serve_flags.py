@@ -9,7 +9,7 @@ from textwrap import fill
 _LISTED = (
     *("--id", "--log-info", "--log-warning", "--log-error", "--log-format", "--log-file"),
     *("--strict-model-config", "--disable-auto-complete-config", "--model-namespacing"),
-    *("--repository-poll-secs", "--model-load-thread-count", "--model-load-retry-count"),
+    *("--model-load-thread-count", "--model-load-retry-count"),
     *("--model-load-gpu-limit", "--enable-peer-access", "--metrics-interval-ms"),
     *("--allow-metrics", "--allow-gpu-metrics", "--allow-cpu-metrics", "--metrics-address"),
     *("--metrics-port", "--metrics-config", "--metrics-publish-interval"),

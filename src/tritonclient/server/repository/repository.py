@@ -77,9 +77,9 @@ class Repository:
 
     def names(self) -> list[str]:
         """Return the names of all models in the directories, loaded or not."""
-        return sorted(self._models())
+        return sorted(self.directories())
 
-    def _models(self) -> dict[str, Path]:
+    def directories(self) -> dict[str, Path]:
         """Return the directory of each model; of two with the same name, the first."""
         return {
             each.name: each
@@ -148,7 +148,7 @@ class Repository:
         with the model's directory; "" if there is neither.
         """
         entry = self._entry(name)
-        directory = self._models().get(name)
+        directory = self.directories().get(name)
         reasons = [entry.reason, *(each.reason for each in entry.versions.values())]
         hint = layout.explain(directory, reasons) if directory else ""
         return "; ".join(filter(None, [entry.reason.strip(), hint]))
@@ -315,7 +315,7 @@ class Repository:
 
     def _find(self, name: str) -> Path:
         # Looked up in the directory listing, so no name can lead out of the repository.
-        directory = self._models().get(name)
+        directory = self.directories().get(name)
         if directory is None:
             raise self._load_failed(name, "model not found in any model repository")
         return directory
