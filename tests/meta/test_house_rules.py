@@ -19,7 +19,6 @@ KNOWN_LONG = {
     "grpc/_client.py": 410,
     "http/_client.py": 491,
     "http/aio/__init__.py": 436,
-    "messages.py": 442,
 }
 
 
