@@ -13,7 +13,6 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
@@ -49,8 +48,7 @@ class HttpResponse(NamedTuple):
 # The table
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """How one operation looks over HTTP.
 
     Attributes:
