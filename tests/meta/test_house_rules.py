@@ -14,9 +14,6 @@ KNOWN_CIRCLES = []
 KNOWN_LONG = {
     "client/aio.py": 500,
     "client/blocking.py": 607,
-    "grpc/_client.py": 410,
-    "http/_client.py": 491,
-    "http/aio/__init__.py": 436,
 }
 
 
