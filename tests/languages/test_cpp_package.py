@@ -268,3 +268,38 @@ def test_components_that_are_not_there_are_named(installed: Path, tmp_path: Path
     )
     assert done.returncode != 0
     assert "component 'rest' is not installed" in done.stderr
+
+
+def _configure_with_gpu(build: Path, *options: str) -> str:
+    if shutil.which("ccache"):
+        options = (*options, "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
+    return cpp_build.run(
+        *("cmake", "-S", ROOT / "cpp", "-B", build, "-DTRITON_ENABLE_GPU=ON"),
+        *("-DTRITON_ENABLE_EXAMPLES=ON", "-DTRITON_ENABLE_CC_GRPC=OFF", "-DCMAKE_CXX_FLAGS=-O0"),
+        *options,
+    )
+
+
+def test_without_cuda_all_but_its_examples_is_built(prefix: Path, tmp_path: Path) -> None:
+    if Path("/usr/local/cuda").exists() or shutil.which("nvcc"):
+        pytest.skip("CUDA is here")
+    said = _configure_with_gpu(tmp_path)
+    assert "CUDA's header and runtime library are not here" in " ".join(said.split())
+    targets = cpp_build.run("cmake", "--build", tmp_path, "--target", "help")
+    assert "simple_http_shm_client" in targets
+    assert "cudashm" not in targets
+
+
+def test_cuda_examples_say_that_there_is_no_gpu(prefix: Path, tmp_path: Path) -> None:
+    nvidia = pytest.importorskip("nvidia.cu13", reason="nvidia-cuda-runtime is only for Linux")
+    (cuda,) = nvidia.__path__
+    _configure_with_gpu(tmp_path, f"-DCUDAToolkit_ROOT={cuda}")
+    cpp_build.run("cmake", "--build", tmp_path, "--target", "simple_http_cudashm_client")
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("there is a GPU")
+    done = subprocess.run(
+        [tmp_path / "examples" / "simple_http_cudashm_client"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: unable to use a GPU: ")
+    assert "this program needs an NVIDIA GPU" in done.stderr
