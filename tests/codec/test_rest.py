@@ -13,7 +13,7 @@ from tests.support import strategies
 from tritonclient import errors
 from tritonclient import messages as m
 from tritonclient.client.results import InferResult
-from tritonclient.codec import rest
+from tritonclient.codec import rest, routes
 from tritonclient.datatypes import DATATYPES, NUMPY
 
 EVERY = pytest.mark.parametrize("kind", list(strategies.REQUESTS), ids=lambda k: k.__name__)
@@ -30,7 +30,7 @@ def over_the_wire(message):
 
 
 def test_every_request_is_tried():
-    assert set(strategies.REQUESTS) == {route.request for route in rest.ROUTES}
+    assert set(strategies.REQUESTS) == {route.request for route in routes.ROUTES}
 
 
 @EVERY
@@ -378,7 +378,7 @@ def test_health():
 
 PARTS = "v2 models versions m %ff .. ready infer stats 1 region status"
 PATHS = st.sampled_from(
-    [rest.encode_request(_example(route.request)).path for route in rest.ROUTES]
+    [rest.encode_request(_example(route.request)).path for route in routes.ROUTES]
 ) | st.lists(
     st.sampled_from(PARTS.split()),
     max_size=6,

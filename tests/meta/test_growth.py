@@ -277,7 +277,7 @@ CACHES = {
             "codec.messages_pb:_pool",
             "codec.messages_pb:enum",
             "codec.records:_reader",
-            "codec.rest:_patterns",
+            "codec.routes:patterns",
             "engine.header_block:require_hpack",
             "grpc.aio._errors:_kind",
             "http.aio._errors:_both",

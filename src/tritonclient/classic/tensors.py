@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datatypes import DATATYPES, NUMPY, datatype_for, meant_datatype, pack
-from ..messages import NO_PARAMETERS, InferTensor, Parameter, RequestedOutput
+from ..messages import InferTensor, Parameter, RequestedOutput
+from ..operations import NO_PARAMETERS
 from ..utils import raise_error, serialize_byte_tensor
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..messages import NO_PARAMETERS, InferResponse, InferTensor
+from ..messages import InferResponse, InferTensor
+from ..operations import NO_PARAMETERS
 from . import wire
 from .rpc_head import MAX_TEMPLATE, Parts
 

@@ -20,15 +20,8 @@ import numpy as np
 from ..caches import LARGEST
 from ..datatypes import NUMPY, Array, Buffer, check, element_count, pack, unpack
 from ..errors import InvalidArgument
-from ..messages import (
-    NO_PARAMETERS,
-    RESERVED_PARAMETERS,
-    Infer,
-    InferResponse,
-    InferTensor,
-    Parameter,
-    RequestedOutput,
-)
+from ..messages import Infer, InferResponse, InferTensor, Parameter, RequestedOutput
+from ..operations import NO_PARAMETERS, RESERVED_PARAMETERS
 from .checks import check_shape, check_size
 from .rest_refusals import check_request
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 from ..datatypes import Buffer
-from ..messages import NO_PARAMETERS, Parameter
+from ..messages import Parameter
+from ..operations import NO_PARAMETERS
 from . import wire
 
 #: Heads up to this size are kept as templates.

@@ -19,7 +19,6 @@ from typing import NamedTuple
 from ..caches import LARGEST, small_cache
 from ..datatypes import Buffer, byte_size, check, element_count
 from ..messages import (
-    NO_PARAMETERS,
     Infer,
     InferResponse,
     InferStreamResponse,
@@ -27,6 +26,7 @@ from ..messages import (
     Parameter,
     RequestedOutput,
 )
+from ..operations import NO_PARAMETERS
 from . import contents, rpc_head, wire
 from .checks import check_elements, check_name, check_shape, check_size
 from .response_template import MAX_SIZE, store_template, templates

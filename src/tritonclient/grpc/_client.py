@@ -13,17 +13,17 @@ from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose
 from ..codec import rpc
 from ..errors import InferenceServerException
-from ..transport.blocking.transport import Transport
 from ..transport.call import Options
 from ..transport.grpc_call import GrpcCall
 from ..utils import raise_error
 from ._admin import AdminClient
-from ._base import CONNECT_TIMEOUT, closed, seconds
-from ._channel import MAX_GRPC_MESSAGE_SIZE, KeepAliveOptions, Route
+from ._base import closed, seconds
+from ._channel import MAX_GRPC_MESSAGE_SIZE, KeepAliveOptions
 from ._context import CallContext
 from ._infer_input import InferInput
 from ._infer_result import InferResult
 from ._requested_output import InferRequestedOutput
+from ._transport import open_transport
 from ._utils import infer_request
 
 if TYPE_CHECKING:
@@ -48,9 +48,6 @@ __all__ = [
 INT32_MAX = 2**31 - 1
 
 T = TypeVar("T")
-
-#: Each call that a thread waits for has a connection of its own.
-_MAX_CONNECTIONS = 1024
 
 
 class InferenceServerClient(AdminClient):
@@ -113,7 +110,7 @@ class InferenceServerClient(AdminClient):
             channel_args,
             max_response_size,
         )
-        self._transport = _transport(self._route)
+        self._transport = open_transport(self._route)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -391,18 +388,6 @@ class InferenceServerClient(AdminClient):
         stream.send(message)
         if self._verbose:
             print(f"enqueued request {request_id} to stream...")
-
-
-def _transport(route: Route) -> Transport:
-    settings, tls, grpcio = route
-    if grpcio is None:
-        return Transport(
-            settings, tls=tls, max_connections=_MAX_CONNECTIONS, connect_timeout=CONNECT_TIMEOUT
-        )
-    from ..transport.grpcio.blocking import GrpcioTransport
-
-    # It has the same methods.
-    return GrpcioTransport(settings, grpcio, tls=tls)  # type: ignore[return-value]
 
 
 if not TYPE_CHECKING:  # a type checker would accept any name

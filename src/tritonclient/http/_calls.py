@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from ..datatypes import Buffer
 from ..engine.http1 import Response
 from ..engine.http1_head import Headers
 from ..errors import DeadlineExceeded, InferenceServerException, ProtocolError
+from ..operations import operation
 from ..transport.http_call import HttpCall
 from ..utils import raise_error
 from ._infer_result import InferResult
@@ -121,7 +121,7 @@ class AwaitedAnswer:
         return json.loads(self._answer.read())
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class Raw(m.Request[Answer]):
     """A request in the words of HTTP."""
 

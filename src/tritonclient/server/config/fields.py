@@ -142,7 +142,7 @@ FIELDS: dict[str, Field] = {
     "ModelWarmup.Input.dims": _YES,
     "ModelWarmup.Input.zero_data": _YES,
     "ModelWarmup.Input.random_data": _YES,
-    "ModelWarmup.Input.input_data_file": _YES,
+    "ModelWarmup.Input.input_data_file": Field("honoured", "a file in the model's folder `warmup`"),
     "ModelWarmup.count": _YES,
     "ModelConfig.model_operations": Field("without effect", "no backend loads operations"),
     "ModelConfig.model_transaction_policy": _YES,
