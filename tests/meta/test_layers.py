@@ -35,6 +35,8 @@ LAYERS = [
         "_request",
         "server",
         "perf",
+        "images",
+        "bulk",
     },
     {"cli", "testing", "__main__"},
 ]
@@ -45,7 +47,7 @@ IO = {
 #: What has parts that may be missing, beyond numpy; they are imported when first needed.
 EXTRAS = {
     "grpc", "server", "perf", "cli", "testing", "shm", "codec.messages_pb", "codec.rpc",
-    "engine.header_block", "client.notebook",
+    "engine.header_block", "client.notebook", "images", "bulk",
 }  # fmt: skip
 
 
