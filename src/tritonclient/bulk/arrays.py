@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from pyarrow import compute
 
 from ..datatypes import NUMPY, Array
+
+#: Arrow makes its functions when it is imported, so that no type checker knows them.
+pc: Any = compute
 
 #: Arrow types of the elements of tensors.
 LEAVES = {

@@ -12,9 +12,9 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.dataset
-import pyarrow.json
+from pyarrow import csv as arrow_csv
+from pyarrow import dataset as arrow_dataset
+from pyarrow import json as arrow_json
 
 from ..datatypes import Array
 from ..images import ImageError, require_pillow
@@ -37,11 +37,13 @@ class Reader(Protocol):
 
     def count(self) -> int | None:
         """The number of rows, or None if it takes long to find out."""
+        ...
 
     def read(
         self, columns: Sequence[str], types: Mapping[str, pa.DataType], faults: dict[int, str]
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows; those that can't be read are nulls, and `faults` says why."""
+        ...
 
 
 class DatasetReader:
@@ -50,7 +52,7 @@ class DatasetReader:
     def __init__(self, path: str, form: str) -> None:
         self.path = path
         try:
-            self._dataset = pa.dataset.dataset(path, format=form)
+            self._dataset = arrow_dataset.dataset(path, format=form)
             self._rows: int = self._dataset.count_rows()
         except (pa.ArrowException, OSError) as error:
             raise BadInput(f"{path!r} can't be read as {form}: {error}") from error
@@ -88,7 +90,7 @@ class TextReader:
         self.path = path
         self._form = form
         try:
-            self.schema = pa.dataset.dataset(path, format=_FORMATS[form]({})).schema
+            self.schema = arrow_dataset.dataset(path, format=_FORMATS[form]({})).schema
         except pa.ArrowException as error:  # rows of the first block are at fault
             self.schema = _guess(path, form)
             if not self.schema.names:
@@ -117,7 +119,7 @@ class TextReader:
         )
         done = 0
         try:
-            dataset = pa.dataset.dataset(self.path, format=_FORMATS[self._form](wanted))
+            dataset = arrow_dataset.dataset(self.path, format=_FORMATS[self._form](wanted))
             for batch in _scan(dataset.replace_schema(schema), self.path, columns):
                 done += batch.num_rows
                 yield batch
@@ -179,14 +181,14 @@ def _fit(row: Mapping[str, Any], schema: pa.Schema) -> tuple[dict[str, Any], str
 def _csv_format(types: Mapping[str, pa.DataType]) -> Any:
     # "" and "nan" in a column of text are what they are; in a column of numbers they are told
     # apart when the text is converted.
-    convert = pa.csv.ConvertOptions(column_types=dict(types), strings_can_be_null=False)
-    return pa.dataset.CsvFileFormat(convert_options=convert)
+    convert = arrow_csv.ConvertOptions(column_types=dict(types), strings_can_be_null=False)
+    return arrow_dataset.CsvFileFormat(convert_options=convert)
 
 
 def _json_format(types: Mapping[str, pa.DataType]) -> Any:
     schema = pa.schema(list(types.items())) if types else None
-    options = pa.json.ParseOptions(explicit_schema=schema)
-    return pa.dataset.JsonFileFormat(parse_options=options)
+    options = arrow_json.ParseOptions(explicit_schema=schema)
+    return arrow_dataset.JsonFileFormat(parse_options=options)
 
 
 TEXT = ("csv", "jsonl")
@@ -200,6 +202,17 @@ def _open(path: str) -> IO[str]:
     opened: Any = gzip.open if path.lower().endswith(".gz") else open
     text: IO[str] = opened(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
     return text
+
+
+def count_lines(path: str) -> int:
+    """Count the lines of a text file."""
+    opened: Any = gzip.open if path.lower().endswith(".gz") else open
+    lines, block = 0, b"\n"
+    with opened(path, "rb") as file:
+        while more := file.read(1 << 20):
+            block = more
+            lines += block.count(b"\n")
+    return lines + (not block.endswith(b"\n"))
 
 
 def _csv_rows(path: str, names: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -86,7 +86,7 @@ class Pipeline:
     _waiting: deque[Piece] = field(default_factory=deque)
     _ended: bool = False
 
-    def run(self, first: int = 0) -> Iterator[pa.RecordBatch]:
+    def run(self, first: int = 0) -> Generator[pa.RecordBatch, None, None]:
         """Yield the output for the rows from a number on, in their order.
 
         Raises:
@@ -131,7 +131,7 @@ class Pipeline:
         read = self.source.read(self.plan.columns, self.plan.types, first)
         for rows in cut(read, self.plan.batch_size):
             pieces = list(self._split(number, rows))
-            if not begun and pieces and all(piece.inputs is None for piece in pieces):
+            if not begun and not first and pieces and all(piece.inputs is None for piece in pieces):
                 raise BadInput(f"{pieces[0].fault}; none of the first {rows.num_rows} rows fits")
             begun = True
             yield from pieces

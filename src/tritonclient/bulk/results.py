@@ -18,6 +18,8 @@ from .plan import Plan
 
 #: The column that says why a row has no result.
 ERROR = "error"
+#: The key of an output's shape, without the batch, in the metadata of its column.
+SHAPE = "tritonclient.shape"
 
 
 class WrongResult(ValueError):
@@ -102,10 +104,10 @@ def make_results(
         BadInput: an output is not the model's, or two columns would have one name.
     """
     chosen = _outputs(plan.spec, outputs)
-    fields = [(name, kept[name]) for name in plan.keep]
-    fields += [(each.name, column_type(each.datatype, _row(each, plan))) for each in chosen]
-    fields.append((ERROR, pa.string()))
-    names = [name for name, _ in fields]
+    fields = [pa.field(name, kept[name]) for name in plan.keep]
+    fields += [_field(each, _row(each, plan)) for each in chosen]
+    fields.append(pa.field(ERROR, pa.string()))
+    names = [field.name for field in fields]
     for name in names:
         if names.count(name) > 1:
             raise BadInput(
@@ -113,6 +115,12 @@ def make_results(
                 "of those to keep, or rename it"
             )
     return Results(chosen, pa.schema(fields), plan)
+
+
+def _field(output: TensorMetadata, shape: tuple[int, ...]) -> pa.Field:
+    """Return the column of an output; its metadata has the shape, which CSV needs."""
+    text = ",".join(map(str, shape))
+    return pa.field(output.name, column_type(output.datatype, shape), metadata={SHAPE: text})
 
 
 def _row(output: TensorMetadata, plan: Plan) -> tuple[int, ...]:

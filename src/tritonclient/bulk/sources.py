@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from .faults import BadInput
 from .files import find_files
-from .formats import READERS, Reader
+from .formats import READERS, Reader, count_lines
 
 #: Types of columns by name, as a plan wants them read from text.
 Types = Mapping[str, pa.DataType]
@@ -32,17 +32,21 @@ class Source(Protocol):
 
     def schemas(self) -> Iterator[tuple[str, pa.Schema]]:
         """Each part of the source, in words, with its schema."""
+        ...
 
     def read(
         self, columns: Sequence[str], types: Types, first: int = 0
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows from a number on."""
+        ...
 
     def place(self, row: int) -> str:
         """Where a row that was read comes from, such as "a.csv, row 3"."""
+        ...
 
     def count(self) -> int | None:
         """The number of rows, or None if it takes long to find out."""
+        ...
 
 
 class TableSource:
@@ -133,6 +137,20 @@ class FileSource:
         """The number of rows, where all files tell it at once."""
         counts = [reader.count() for reader in self._readers]
         return sum(filter(None, counts)) if None not in counts else None
+
+    def default_keep(self) -> list[str]:
+        """The columns that go along to the output where none are named: the paths of images."""
+        return list(self.columns) if self.form == "images" else []
+
+    def estimate(self) -> int | None:
+        """Count the rows roughly; None if a file can't be read. This reads all of the files."""
+        rows = 0
+        try:
+            for file in self.files:
+                rows += count_lines(file) - (self.form == "csv")
+        except (OSError, EOFError):
+            return None
+        return rows
 
 
 def source_of(data: Any) -> Source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -34,7 +34,7 @@ def infer(
     errors: str = "raise",
     patience: float = 60.0,
     **options: Any,
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, None]:
     """Infer each row of a table; return an iterator of record batches, in the order of the rows.
 
     A batch has the kept columns, a column for each output, and the column `error`, which is null
@@ -68,7 +68,7 @@ def infer(
             client = stack.enter_context(Client(client))
         source = source_of(data)
         if keep is None and isinstance(source, FileSource):
-            keep = [PATH] if source.form == "images" else []
+            keep = source.default_keep()
         pipeline = make_pipeline(
             client, model, source, version=version, columns=columns, keep=keep, outputs=outputs,
             batch_size=batch_size, preprocess=preprocess,
@@ -80,7 +80,7 @@ def infer(
         return _run(pipeline, stack.pop_all())
 
 
-def _run(pipeline: Pipeline, stack: ExitStack) -> Iterator[pa.RecordBatch]:
+def _run(pipeline: Pipeline, stack: ExitStack) -> Generator[pa.RecordBatch, None, None]:
     with stack:
         yield from pipeline.run()
 
