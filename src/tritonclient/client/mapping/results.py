@@ -1,0 +1,113 @@
+"""`MapResult`: the result of one item, cut from that of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import EllipsisType
+from typing import Any, TypeAlias
+
+from ...datatypes import Array, pack
+from ...errors import ProtocolError
+from ...messages import InferResponse, InferTensor
+from ..results import InferResult
+from .items import Item
+
+#: Which part of a request's outputs is an item's: a row, rows, or all of it.
+Rows: TypeAlias = "int | slice | EllipsisType"
+
+
+class MapResult(InferResult):
+    """The result of one item of `map`.
+
+    The result of a row has no batch dimension. Arrays are views of those of the whole request,
+    which stay in memory as long as one of its results does.
+
+    Attributes:
+        index: the position of the item among all, from 0.
+    """
+
+    __slots__ = ("_rows", "_sliced", "_whole", "index")
+
+    def __init__(self, index: int, whole: InferResult, rows: Rows = ...) -> None:
+        # Nothing more, as there is one for each row.
+        self.index = index
+        self._whole = whole
+        self._rows = rows
+
+    @property
+    def _tensors(self) -> dict[str, InferTensor]:  # type: ignore[override]
+        if not hasattr(self, "_sliced"):
+            self._sliced = {name: self._slice(name) for name in self._whole}
+        return self._sliced
+
+    @property
+    def _response(self) -> InferResponse:  # type: ignore[override]
+        return self._whole._response._replace(outputs=tuple(self._tensors.values()))
+
+    @property
+    def _endpoint(self) -> str:  # type: ignore[override]
+        return self._whole._endpoint
+
+    @property
+    def _requested(self) -> Sequence[Any]:  # type: ignore[override]
+        return ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make, arguments = super().__reduce__()
+        return MapResult, (self.index, make(*arguments))
+
+    def __getitem__(self, name: str) -> Array:
+        array = self._whole[name]
+        if self._rows is ...:
+            return array
+        # The ellipsis keeps a scalar an array.
+        part: Array = array[self._rows, ...]
+        return part
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._whole)
+
+    def __len__(self) -> int:
+        return len(self._whole)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._whole
+
+    def _slice(self, name: str) -> InferTensor:
+        tensor = self._whole.output(name)
+        if self._rows is ...:
+            return tensor
+        array = self[name]
+        return tensor._replace(shape=array.shape, data=pack(array, tensor.datatype))
+
+
+def whole_of(result: MapResult) -> InferResult:
+    """Return the result of the request that a result is part of."""
+    return result._whole
+
+
+def cut(whole: InferResult, items: Sequence[Item]) -> list[MapResult]:
+    """Return the results of items from that of the request that they were stacked into.
+
+    Raises:
+        ProtocolError: an output does not have the rows that were sent.
+    """
+    first = items[0]
+    if len(items) == 1 and (first.rows or first.form is None):
+        return [MapResult(first.position, whole)]
+    rows = sum([item.rows or 1 for item in items])
+    for tensor in whole._response.outputs:
+        if not tensor.shape or tensor.shape[0] != rows:
+            raise ProtocolError(
+                f"output {tensor.name!r} has the shape {list(tensor.shape)}, but the request had "
+                f"{rows} rows; is the first dimension of the model's outputs the batch?",
+                endpoint=whole._endpoint,
+                model=whole.model_name,
+            )
+    parts: list[MapResult] = []
+    start = 0
+    for item in items:
+        part: Rows = slice(start, start + item.rows) if item.rows else start
+        parts.append(MapResult(item.position, whole, part))
+        start += item.rows or 1
+    return parts
