@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..requests import Tensor
-from .items import InvalidItem, Item, ItemReader
+from .items import Form, InvalidItem, Item, ItemReader
 
 #: Bytes of tensors that one request may have, unless a single item has more.
 MAX_REQUEST_BYTES = 32 << 20
@@ -26,13 +26,12 @@ class Batch:
 
     __slots__ = ("byte_size", "items", "refused")
 
-    def __init__(self, items: Sequence[Item], refused: Sequence[InvalidItem] = ()) -> None:
+    def __init__(
+        self, items: Sequence[Item], refused: Sequence[InvalidItem] = (), byte_size: int = 0
+    ) -> None:
         self.items = items
         self.refused = refused
-        self.byte_size = sum([item.byte_size for item in items])
-
-    def __len__(self) -> int:
-        return len(self.items) + len(self.refused)
+        self.byte_size = byte_size
 
 
 def stack(items: Sequence[Item]) -> Mapping[str, Any]:
@@ -75,6 +74,7 @@ class Batcher:
         self._index = 0
         self._items: list[Item] = []
         self._refused: list[InvalidItem] = []
+        self._form: Form | None = None
         self._rows = 0
         self._bytes = 0
         self.ready: deque[Batch] = deque()
@@ -97,15 +97,15 @@ class Batcher:
             if self.broken or len(self._refused) >= max(self._size, 1):
                 self.flush()
             return
-        rows = item.rows or 1
+        rows, form = item.rows or 1, item.form
         if self._items and (
-            item.form is None
-            or item.form != self._items[0].form
+            (form is not self._form and form != self._form)
             or self._rows + rows > self._size
             or self._bytes + item.byte_size > MAX_REQUEST_BYTES
         ):
             self.flush()
         self._items.append(item)
+        self._form = form
         self._rows += rows
         self._bytes += item.byte_size
         if self._rows >= self._size or self._bytes >= MAX_REQUEST_BYTES:
@@ -114,6 +114,6 @@ class Batcher:
     def flush(self) -> None:
         """Make a batch ready of the items that wait for others."""
         if self.filling:
-            self.ready.append(Batch(self._items, self._refused))
+            self.ready.append(Batch(self._items, self._refused, self._bytes))
             self._items, self._refused = [], []
             self._rows = self._bytes = 0

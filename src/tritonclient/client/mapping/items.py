@@ -7,15 +7,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from ...datatypes import datatype_of
 from ...errors import InferenceServerException
 from ..model_spec import ModelSpec
 from ..requests import Tensor, TensorLike, as_array
 
 #: Name, dtype, shape without the batch dimension, and the datatype where a `Tensor` states it.
 Part: TypeAlias = "tuple[str, np.dtype[Any], tuple[int, ...], tuple[str, bool] | None]"
+#: Name, dtype and shape of an input as it was given.
+GivenPart: TypeAlias = "tuple[str, np.dtype[Any], tuple[int, ...]]"
 #: Items of one form can be stacked.
 Form: TypeAlias = "tuple[Part, ...]"
-_MAX_REMEMBERED = 256
 
 
 class Item(NamedTuple):
@@ -49,6 +51,15 @@ class InvalidItem(InferenceServerException):
         return error
 
 
+class _Known(NamedTuple):
+    """What was found of an item, and holds for others of these dtypes and shapes."""
+
+    given: tuple[GivenPart, ...]
+    rows: int
+    form: Form | None
+    byte_size: int
+
+
 class ItemReader:
     """Makes `Item`s of what the iterable yields.
 
@@ -61,38 +72,38 @@ class ItemReader:
         self._spec = spec
         self._stacked = stacked
         self._cast = cast
-        # Forms that were checked; most items have the form of the one before.
-        self._known: dict[Any, tuple[int, Form | None]] = {}
+        self._only_name = ""
+        self._last: _Known | None = None  # most items are like the one before
 
-    def read(self, index: int, given: Any) -> Item:
+    def read(self, position: int, given: Any) -> Item:
         """Return an item.
 
         Raises:
             InvalidItem: it is not what the model takes.
         """
         try:
-            if type(given) is dict or isinstance(given, Mapping):
-                inputs = given
-            else:
-                inputs = self._spec.only_input((given,))
-            key = _key(inputs)
-            if key is not None and (known := self._known.get(key)) is not None:
-                byte_size = sum([array.nbytes for array in inputs.values()])
-                return Item(index, inputs, *known, byte_size)
-            return self._check(index, inputs, key)
+            inputs = given if isinstance(given, (dict, Mapping)) else self._only(given)
+            last = self._last
+            if last is not None and _is_like(inputs, last.given):
+                return Item(position, inputs, last.rows, last.form, last.byte_size)
+            return self._check(position, inputs)
         except (TypeError, ValueError) as error:
-            raise InvalidItem.of(error, index) from error
+            raise InvalidItem.of(error, position) from error
 
-    def _check(self, index: int, inputs: Mapping[str, TensorLike], key: Any) -> Item:
+    def _only(self, given: TensorLike) -> Mapping[str, TensorLike]:
+        if not self._only_name:
+            self._only_name = next(iter(self._spec.only_input((given,))))
+        return {self._only_name: given}
+
+    def _check(self, position: int, inputs: Mapping[str, TensorLike]) -> Item:
         rows = _rows(self._spec, inputs) if self._stacked else 0
         add = self._stacked and not rows
         given = {n: _add_batch(value) for n, value in inputs.items()} if add else inputs
         checked = self._spec.check(given, None, self._cast)
         if not self._stacked:
-            if all(_is_plain(tensor, inputs[name]) for name, tensor in checked.items()):
-                self._remember(key, (0, None))
-            return Item(index, checked, 0, None, _byte_size(checked))
-        arrays, form, plain = {}, [], True
+            return self._remember(Item(position, checked, 0, None, _byte_size(checked)), inputs)
+        arrays: dict[str, Any] = {}
+        form: list[Part] = []
         for name in self._spec.inputs:
             if name not in checked:
                 continue
@@ -102,40 +113,41 @@ class ItemReader:
                     f"input {name!r} lies in shared memory, which can't be stacked; use infer"
                 )
             array = arrays[name] = tensor.array if rows else tensor.array[0, ...]
-            plain = plain and getattr(value, "dtype", None) == array.dtype
+            shape = array.shape[1:] if rows else array.shape
             stated = isinstance(value, Tensor) or tensor.datatype == "BF16"
             binary = value.binary if isinstance(value, Tensor) else True
-            shape = array.shape[1:] if rows else array.shape
             form.append((name, array.dtype, shape, (tensor.datatype, binary) if stated else None))
-        if plain:
-            self._remember(key, (rows, tuple(form)))
-        return Item(index, arrays, rows, tuple(form), _byte_size(arrays))
+        return self._remember(Item(position, arrays, rows, tuple(form), _byte_size(arrays)), inputs)
 
-    def _remember(self, key: Any, value: tuple[int, Form | None]) -> None:
-        if key is None:
-            return
-        if len(self._known) >= _MAX_REMEMBERED:
-            self._known.clear()
-        self._known[key] = value
-
-
-def _key(inputs: Mapping[str, Any]) -> Any:
-    """Return what tells all that is checked of inputs; None if their contents matter too."""
-    key = []
-    for name, array in inputs.items():
-        if type(array) is not np.ndarray or array.dtype.hasobject or array.dtype.kind in "SU":
-            return None
-        key.append((name, array.dtype, array.shape))
-    return tuple(key)
+    def _remember(self, item: Item, given: Mapping[str, Any]) -> Item:
+        """Note what was found of an item if it follows from the dtypes and shapes alone."""
+        parts = []
+        for name, value in given.items():
+            sent = item.inputs[name]
+            datatype = self._spec.inputs[name].datatype if self._spec.inputs else ""
+            if (
+                type(value) is not np.ndarray
+                or value.dtype.kind not in "biuf"
+                or value.dtype != getattr(sent, "array", sent).dtype
+                or (item.form is None and datatype_of(value) != datatype)
+            ):
+                return item
+            parts.append((name, value.dtype, value.shape))
+        self._last = _Known(tuple(parts), item.rows, item.form, item.byte_size)
+        return item
 
 
-def _is_plain(tensor: Any, given: Any) -> bool:
-    """True if an array is sent as it was given, also without its datatype."""
-    return (
-        isinstance(tensor, Tensor)
-        and tensor.datatype != "BF16"
-        and getattr(given, "dtype", None) == tensor.array.dtype
-    )
+def _is_like(inputs: Mapping[str, Any], given: tuple[GivenPart, ...]) -> bool:
+    """True if inputs have the names, dtypes and shapes of others."""
+    if len(inputs) != len(given):
+        return False
+    for name, dtype, shape in given:
+        array = inputs.get(name)
+        if type(array) is not np.ndarray or array.shape != shape:
+            return False
+        if array.dtype is not dtype and array.dtype != dtype:
+            return False
+    return True
 
 
 def _byte_size(inputs: Mapping[str, Any]) -> int:

@@ -104,6 +104,8 @@ def cut(whole: InferResult, items: Sequence[Item]) -> list[MapResult]:
                 endpoint=whole._endpoint,
                 model=whole.model_name,
             )
+    if rows == len(items) and not any(item.rows for item in items):
+        return [MapResult(item.position, whole, row) for row, item in enumerate(items)]
     parts: list[MapResult] = []
     start = 0
     for item in items:
