@@ -62,47 +62,47 @@ class _Run:
     async def read(self, items: Any) -> None:
         """Take items in as room comes, until there are no more."""
         try:
-            await self._read(items)
-        except Exception as error:  # what was read before comes first
-            self.source_error = error
-        try:
+            try:
+                await self._read(items)
+            except Exception as error:  # what was read before comes first
+                self.source_error = error
             self._batcher.flush()
             await self._send_ready()
+        except BaseException as error:
+            self.source_error = error
+            raise
         finally:
             self._ended = True
             self._changed.set()
 
     async def _read(self, items: Any) -> None:
         await self._wait_for_room()
+        add, ready = self._batcher.add, self._batcher.ready
         if isinstance(items, AsyncIterable):
             async for item in items:
-                if not await self._take_in(item):
+                add(item)
+                if ready and await self._send_ready():
                     return
         else:
             for item in items:
-                if not await self._take_in(item):
+                add(item)
+                if ready and await self._send_ready():
                     return
 
-    async def _take_in(self, item: Any) -> bool:
-        """Take an item in, and wait until there is room for the next."""
-        self._batcher.add(item)
-        if self._batcher.ready:
-            await self._send_ready()
-            if not self._batcher.filling:
-                await self._wait_for_room()
-        return not (self._batcher.broken or self._window.failed)
-
-    async def _send_ready(self) -> None:
+    async def _send_ready(self) -> bool:
+        """Send what is ready, and wait for room for more; True if there is to be no more."""
         while self._batcher.ready:
             await self._wait_for_room()
             if self._window.failed:
-                return
+                return True
             batch = self._batcher.ready.popleft()
-            entry = self._window.add(batch)
-            task = asyncio.create_task(self._send(entry, batch))
+            task = asyncio.create_task(self._send(self._window.add(batch), batch))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             await asyncio.sleep(0)  # what was read at once must not hold up what is in flight
+        if not self._batcher.filling:
+            await self._wait_for_room()
+        return self._batcher.broken or self._window.failed
 
     async def _wait_for_room(self) -> None:
         while not (self._window.has_room() or self._window.failed):

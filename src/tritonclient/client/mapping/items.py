@@ -20,22 +20,18 @@ GivenPart: TypeAlias = "tuple[str, np.dtype[Any], tuple[int, ...]]"
 Form: TypeAlias = "tuple[Part, ...]"
 
 
-class Item(NamedTuple):
-    """An item that can be sent.
+class Kind(NamedTuple):
+    """What items have in common whose inputs have the same names, dtypes and shapes.
 
     Attributes:
-        position: among all items, from 0.
-        inputs: by name an array; in an item that is not stacked whatever `infer` takes.
         rows: rows of a batch; 0 for a row, which has no batch dimension.
-        form: what it has in common with items that it can be stacked with; None for none.
-        byte_size: bytes of its arrays; of objects, of the references to them.
+        form: the same for items that can be stacked; None for those that can't.
+        byte_size: bytes of an item's arrays; of objects, of the references to them.
     """
 
-    position: int
-    inputs: Mapping[str, Any]
-    rows: int = 0
-    form: Form | None = None
-    byte_size: int = 0
+    rows: int
+    form: Form | None
+    byte_size: int
 
 
 class InvalidItem(InferenceServerException):
@@ -51,17 +47,8 @@ class InvalidItem(InferenceServerException):
         return error
 
 
-class _Known(NamedTuple):
-    """What was found of an item, and holds for others of these dtypes and shapes."""
-
-    given: tuple[GivenPart, ...]
-    rows: int
-    form: Form | None
-    byte_size: int
-
-
 class ItemReader:
-    """Makes `Item`s of what the iterable yields.
+    """Makes inputs of what the iterable yields.
 
     Args:
         stacked: whether the first dimension of the model's inputs is the batch.
@@ -73,35 +60,42 @@ class ItemReader:
         self._stacked = stacked
         self._cast = cast
         self._only_name = ""
-        self._last: _Known | None = None  # most items are like the one before
+        # Most items are like the one before.
+        self._last: tuple[GivenPart, ...] = ()
+        self._kind = Kind(0, None, 0)
 
-    def read(self, position: int, given: Any) -> Item:
-        """Return an item.
+    def read(self, given: Any) -> tuple[Mapping[str, Any], Kind]:
+        """Return the inputs of an item and their kind.
+
+        The inputs are arrays by name; those of an item that is not stacked, whatever `infer` takes.
 
         Raises:
-            InvalidItem: it is not what the model takes.
+            TypeError, ValueError: the item is not what the model takes.
         """
-        try:
-            inputs = given if isinstance(given, (dict, Mapping)) else self._only(given)
-            last = self._last
-            if last is not None and _is_like(inputs, last.given):
-                return Item(position, inputs, last.rows, last.form, last.byte_size)
-            return self._check(position, inputs)
-        except (TypeError, ValueError) as error:
-            raise InvalidItem.of(error, position) from error
+        inputs = given if isinstance(given, (dict, Mapping)) else self._only(given)
+        last = self._last
+        if len(inputs) == len(last):
+            for name, dtype, shape in last:
+                array = inputs.get(name)
+                if type(array) is not np.ndarray or array.shape != shape or array.dtype != dtype:
+                    break
+            else:
+                if last:
+                    return inputs, self._kind
+        return self._check(inputs)
 
     def _only(self, given: TensorLike) -> Mapping[str, TensorLike]:
         if not self._only_name:
             self._only_name = next(iter(self._spec.only_input((given,))))
         return {self._only_name: given}
 
-    def _check(self, position: int, inputs: Mapping[str, TensorLike]) -> Item:
+    def _check(self, inputs: Mapping[str, TensorLike]) -> tuple[Mapping[str, Any], Kind]:
         rows = _rows(self._spec, inputs) if self._stacked else 0
         add = self._stacked and not rows
         given = {n: _add_batch(value) for n, value in inputs.items()} if add else inputs
         checked = self._spec.check(given, None, self._cast)
         if not self._stacked:
-            return self._remember(Item(position, checked, 0, None, _byte_size(checked)), inputs)
+            return self._remember(inputs, checked, Kind(0, None, _byte_size(checked)))
         arrays: dict[str, Any] = {}
         form: list[Part] = []
         for name in self._spec.inputs:
@@ -117,37 +111,30 @@ class ItemReader:
             stated = isinstance(value, Tensor) or tensor.datatype == "BF16"
             binary = value.binary if isinstance(value, Tensor) else True
             form.append((name, array.dtype, shape, (tensor.datatype, binary) if stated else None))
-        return self._remember(Item(position, arrays, rows, tuple(form), _byte_size(arrays)), inputs)
+        return self._remember(inputs, arrays, Kind(rows, tuple(form), _byte_size(arrays)))
 
-    def _remember(self, item: Item, given: Mapping[str, Any]) -> Item:
-        """Note what was found of an item if it follows from the dtypes and shapes alone."""
-        parts = []
+    def _remember(
+        self, given: Mapping[str, Any], inputs: Mapping[str, Any], kind: Kind
+    ) -> tuple[Mapping[str, Any], Kind]:
+        """Keep the kind of an item if it follows from the dtypes and shapes alone."""
+        parts: list[GivenPart] = []
         for name, value in given.items():
-            sent = item.inputs[name]
-            datatype = self._spec.inputs[name].datatype if self._spec.inputs else ""
+            sent = getattr(inputs[name], "array", inputs[name])
             if (
                 type(value) is not np.ndarray
                 or value.dtype.kind not in "biuf"
-                or value.dtype != getattr(sent, "array", sent).dtype
-                or (item.form is None and datatype_of(value) != datatype)
+                or value.dtype != sent.dtype
+                # What is not stacked is sent as it was given.
+                or (kind.form is None and not self._is_plain(name, value))
             ):
-                return item
+                return inputs, kind
             parts.append((name, value.dtype, value.shape))
-        self._last = _Known(tuple(parts), item.rows, item.form, item.byte_size)
-        return item
+        self._last, self._kind = tuple(parts), kind
+        return inputs, kind
 
-
-def _is_like(inputs: Mapping[str, Any], given: tuple[GivenPart, ...]) -> bool:
-    """True if inputs have the names, dtypes and shapes of others."""
-    if len(inputs) != len(given):
-        return False
-    for name, dtype, shape in given:
-        array = inputs.get(name)
-        if type(array) is not np.ndarray or array.shape != shape:
-            return False
-        if array.dtype is not dtype and array.dtype != dtype:
-            return False
-    return True
+    def _is_plain(self, name: str, value: Any) -> bool:
+        expected = self._spec.inputs.get(name)
+        return expected is not None and datatype_of(value) == expected.datatype
 
 
 def _byte_size(inputs: Mapping[str, Any]) -> int:

@@ -10,7 +10,7 @@ from ...datatypes import Array, pack
 from ...errors import ProtocolError
 from ...messages import InferResponse, InferTensor
 from ..results import InferResult
-from .items import Item
+from .batches import Batch
 
 #: Which part of a request's outputs is an item's: a row, rows, or all of it.
 Rows: TypeAlias = "int | slice | EllipsisType"
@@ -86,30 +86,29 @@ def whole_of(result: MapResult) -> InferResult:
     return result._whole
 
 
-def cut(whole: InferResult, items: Sequence[Item]) -> list[MapResult]:
-    """Return the results of items from that of the request that they were stacked into.
+def cut(whole: InferResult, batch: Batch) -> list[MapResult]:
+    """Return the results of a batch's items from that of its request.
 
     Raises:
         ProtocolError: an output does not have the rows that were sent.
     """
-    first = items[0]
-    if len(items) == 1 and (first.rows or first.form is None):
-        return [MapResult(first.position, whole)]
-    rows = sum([item.rows or 1 for item in items])
+    positions = batch.positions
+    if len(positions) == 1 and (batch.rows[0] or batch.form is None):
+        return [MapResult(positions[0], whole)]
+    count = batch.count_rows()
     for tensor in whole._response.outputs:
-        if not tensor.shape or tensor.shape[0] != rows:
+        if not tensor.shape or tensor.shape[0] != count:
             raise ProtocolError(
                 f"output {tensor.name!r} has the shape {list(tensor.shape)}, but the request had "
-                f"{rows} rows; is the first dimension of the model's outputs the batch?",
+                f"{count} rows; is the first dimension of the model's outputs the batch?",
                 endpoint=whole._endpoint,
                 model=whole.model_name,
             )
-    if rows == len(items) and not any(item.rows for item in items):
-        return [MapResult(item.position, whole, row) for row, item in enumerate(items)]
+    if not any(batch.rows):
+        return [MapResult(position, whole, row) for row, position in enumerate(positions)]
     parts: list[MapResult] = []
     start = 0
-    for item in items:
-        part: Rows = slice(start, start + item.rows) if item.rows else start
-        parts.append(MapResult(item.position, whole, part))
-        start += item.rows or 1
+    for position, rows in zip(positions, batch.rows, strict=True):
+        parts.append(MapResult(position, whole, slice(start, start + rows) if rows else start))
+        start += rows or 1
     return parts

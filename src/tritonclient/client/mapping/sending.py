@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from ...errors import (
@@ -17,8 +16,8 @@ from ...errors import (
     Unknown,
 )
 from ...transport.settings import RequestTooLarge
-from .batches import Batch, stack
-from .items import InvalidItem, Item
+from .batches import Batch
+from .items import InvalidItem
 from .plan import Plan
 from .results import MapResult, cut
 
@@ -43,35 +42,34 @@ class Sender:
         Raises:
             Exception: the request can't be sent, whatever its items are.
         """
-        answers = await self._infer(batch.items) if batch.items else []
+        answers = await self._infer(batch) if batch.inputs else []
         if not batch.refused:
             return answers
         return sorted([*answers, *batch.refused], key=_index)
 
-    async def _infer(self, items: Sequence[Item]) -> list[Answer]:
+    async def _infer(self, batch: Batch) -> list[Answer]:
         plan = self._plan
         try:
             result = await self._client.infer(
                 plan.model,
-                stack(items),
+                batch.stack(),
                 version=plan.version,
                 outputs=plan.outputs,
                 timeout=plan.timeout,
                 **plan.options,
             )
-            return [*cut(result, items)]
+            return [*cut(result, batch)]
         except (InferenceServerException, RequestTooLarge) as error:
-            if len(items) > 1 and _is_of_content(error):
-                return await self._halve(items)
-            if plan.keep:
-                return [_of_item(error, item) for item in items]
-            return [_of_item(error, items[0])]
+            if len(batch.inputs) > 1 and _is_of_content(error):
+                return await self._halve(batch)
+            failed = batch.positions if plan.keep else batch.positions[:1]
+            return [_of_item(error, position) for position in failed]
 
-    async def _halve(self, items: Sequence[Item]) -> list[Answer]:
-        middle = len(items) // 2
-        answers = await self._infer(items[:middle])
+    async def _halve(self, batch: Batch) -> list[Answer]:
+        middle = len(batch.inputs) // 2
+        answers = await self._infer(batch.part(slice(middle)))
         if self._plan.keep or not isinstance(answers[-1], Exception):
-            answers += await self._infer(items[middle:])
+            answers += await self._infer(batch.part(slice(middle, None)))
         return answers
 
 
@@ -80,13 +78,13 @@ def _is_of_content(error: Exception) -> bool:
 
 
 def _of_item(
-    error: InferenceServerException | RequestTooLarge, item: Item
+    error: InferenceServerException | RequestTooLarge, position: int
 ) -> InferenceServerException:
     """Return the error of a request as that of one of its items."""
     if isinstance(error, RequestTooLarge):
-        return InvalidItem.of(error, item.position)
+        return InvalidItem.of(error, position)
     named = copy.copy(error)
-    named.index, named.__cause__ = item.position, error.__cause__
+    named.index, named.__cause__ = position, error.__cause__
     return named.with_traceback(error.__traceback__)
 
 

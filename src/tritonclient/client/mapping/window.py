@@ -89,11 +89,11 @@ class Window:
         self._failed = self._failed or failed or fault is not None
         if not self._ordered:
             self._answered.append(entry)
-        self._concurrency.answered(sum([item.rows or 1 for item in entry.batch.items]), full)
+        self._concurrency.answered(entry.batch.count_rows(), full)
         self._bytes -= entry.byte_size
         entry.byte_size = _byte_size(answers)
         self._bytes += entry.byte_size
-        entry.batch = Batch(())  # the inputs are not needed any more
+        entry.batch = Batch()  # the inputs are not needed any more
 
     def is_ready(self) -> bool:
         """True if `take` has something to return."""
