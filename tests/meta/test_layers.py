@@ -12,6 +12,7 @@ import pytest
 import tritonclient
 from tests.meta.imports import MODULES, ROOT, imports, own
 from tritonclient import messages
+from tritonclient.client.mapping import calls
 from tritonclient.codec import rest, rpc
 
 #: A module may import its own layer and those above it in this list; longest name counts.
@@ -152,6 +153,7 @@ def public(kind):
 
 TWINS = [
     (tritonclient.Client, tritonclient.AsyncClient),
+    (calls.MapCalls, calls.AsyncMapCalls),
     (tritonclient.Model, tritonclient.AsyncModel),
     (tritonclient.SharedMemory, tritonclient.AsyncSharedMemory),
 ]
@@ -182,7 +184,7 @@ def test_twins_are_called_alike(blocking, awaiting):
 @pytest.mark.parametrize(("blocking", "awaiting"), TWINS)
 def test_only_the_awaiting_twin_awaits(blocking, awaiting):
     # They ask nothing, or give something to wait for.
-    at_once = {"prepare", "submit", "stream", "open_stream", "shared_memory", "output"}
+    at_once = {"prepare", "submit", "stream", "open_stream", "shared_memory", "output", "map"}
     for name, member in public(awaiting).items():
         assert inspect.iscoroutinefunction(member) == (name not in at_once), name
     for member in public(blocking).values():
