@@ -381,7 +381,7 @@ class Client(MapCalls, BaseClient):
         """
         arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
-        return self._open_stream(carrying, timeout, response_timeout).feed(requests)
+        return self._open_stream(carrying, timeout, response_timeout).send_all(requests)
 
     def open_stream(
         self,
