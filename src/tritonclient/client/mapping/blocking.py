@@ -169,8 +169,10 @@ class Sending:
     async def _carry(self, entry: Entry, batch: Batch) -> None:
         try:
             answers = await self._sender.send(batch)
-        except Exception as error:
+        except BaseException as error:
             self._settled.put((entry, [], error))
+            if not isinstance(error, Exception):
+                raise
         else:
             self._settled.put((entry, answers, None))
 

@@ -72,7 +72,10 @@ class ItemReader:
         Raises:
             TypeError, ValueError: the item is not what the model takes.
         """
-        inputs = given if isinstance(given, (dict, Mapping)) else self._only(given)
+        if type(given) is np.ndarray or not isinstance(given, (dict, Mapping)):
+            inputs = self._only(given)
+        else:
+            inputs = given
         last = self._last
         if len(inputs) == len(last):
             for name, dtype, shape in last:

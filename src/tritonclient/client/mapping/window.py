@@ -112,11 +112,9 @@ class Window:
 
 
 def _byte_size(answers: list[Answer]) -> int:
-    """Return the bytes of the outputs that answers are slices of."""
-    total, last = 0, None
+    """Return the bytes of the outputs that answers are parts of; nearly, if there were errors."""
     for answer in answers:
-        if isinstance(answer, Exception) or (whole := whole_of(answer)) is last:
-            continue
-        last = whole
-        total += sum([len(t.data) for t in whole._response.outputs if t.data is not None])
-    return total
+        if not isinstance(answer, Exception):
+            outputs = whole_of(answer)._response.outputs
+            return sum([len(tensor.data) for tensor in outputs if tensor.data is not None])
+    return 0
