@@ -217,6 +217,8 @@ class Pipeline:
         self, piece: Piece, answer: Answer, searches: int = _SEARCHES
     ) -> Iterator[tuple[Piece, Part]]:
         """Yield the results of a piece; where it failed, those of its rows."""
+        if isinstance(answer, InferenceServerException):
+            answer.index = None  # it counts requests, and the rows have numbers of their own
         if isinstance(answer, (*_AWAY, *_DENIED)):
             answer = self._again(piece, answer)
         if not isinstance(answer, Exception):
