@@ -11,6 +11,7 @@ import pytest
 
 import tritonclient as tc
 from tests.server.conftest import MODELS
+from tritonclient.server import FunctionModel
 from tritonclient.testing import FaultServer
 
 Array = npt.NDArray[np.float32]
@@ -27,7 +28,16 @@ def refuse_negative(X: npt.NDArray[np.float32]) -> dict[str, object]:
 def server() -> Iterator[FaultServer]:
     with FaultServer(
         MODELS,
-        models={"double": lambda X: {"Y": 2 * X}, "positive": refuse_negative},
+        models={
+            "positive": refuse_negative,
+            "total": lambda X: {"Y": X.sum(keepdims=True)},
+            "echo_probabilities": FunctionModel(
+                lambda PROBABILITIES: {"Y": PROBABILITIES},
+                inputs={"PROBABILITIES": ("FP32", [10])},
+                outputs={"Y": ("FP32", [10])},
+                max_batch_size=16,
+            ),
+        },
         model_control_mode="explicit",
         load_models=["digits", "simple", "identity_bytes", "simple_string"],
     ) as server:

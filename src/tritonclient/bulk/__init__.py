@@ -10,6 +10,7 @@ with optional_import("pyarrow", "tritonclient.bulk", "bulk"):
     import pyarrow  # noqa: F401
 
 from .faults import BadInput, BadOutput, RowFailed, ServerGone
+from .model import Model
 from .tables import infer
 
-__all__ = ["BadInput", "BadOutput", "RowFailed", "ServerGone", "infer"]
+__all__ = ["BadInput", "BadOutput", "Model", "RowFailed", "ServerGone", "infer"]

@@ -40,7 +40,11 @@ class Reader(Protocol):
         ...
 
     def read(
-        self, columns: Sequence[str], types: Mapping[str, pa.DataType], faults: dict[int, str]
+        self,
+        columns: Sequence[str],
+        types: Mapping[str, pa.DataType],
+        faults: dict[int, str],
+        size: int = ROWS,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows; those that can't be read are nulls, and `faults` says why."""
         ...
@@ -63,17 +67,21 @@ class DatasetReader:
         return self._rows
 
     def read(
-        self, columns: Sequence[str], types: Mapping[str, pa.DataType], faults: dict[int, str]
+        self,
+        columns: Sequence[str],
+        types: Mapping[str, pa.DataType],
+        faults: dict[int, str],
+        size: int = ROWS,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
-        yield from _scan(self._dataset, self.path, columns)
+        yield from _scan(self._dataset, self.path, columns, size)
 
 
-def _scan(dataset: Any, path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _scan(dataset: Any, path: str, columns: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
     """The rows of a file; little is read ahead, for large files must not fill the memory."""
     try:
         yield from dataset.to_batches(
-            columns=list(columns), batch_size=ROWS, batch_readahead=4, fragment_readahead=1
+            columns=list(columns), batch_size=size, batch_readahead=4, fragment_readahead=1
         )
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path!r} can't be read: {error}") from error
@@ -106,7 +114,11 @@ class TextReader:
         return None
 
     def read(
-        self, columns: Sequence[str], types: Mapping[str, pa.DataType], faults: dict[int, str]
+        self,
+        columns: Sequence[str],
+        types: Mapping[str, pa.DataType],
+        faults: dict[int, str],
+        size: int = ROWS,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows, with columns of the given types where these are given."""
         wanted = {
@@ -120,14 +132,14 @@ class TextReader:
         done = 0
         try:
             dataset = arrow_dataset.dataset(self.path, format=_FORMATS[self._form](wanted))
-            for batch in _scan(dataset.replace_schema(schema), self.path, columns):
+            for batch in _scan(dataset.replace_schema(schema), self.path, columns, size):
                 done += batch.num_rows
                 yield batch
         except (BadInput, pa.ArrowException):
-            yield from self._carefully(schema, done, faults)
+            yield from self._carefully(schema, done, faults, size)
 
     def _carefully(
-        self, schema: pa.Schema, first: int, faults: dict[int, str]
+        self, schema: pa.Schema, first: int, faults: dict[int, str], size: int
     ) -> Iterator[pa.RecordBatch]:
         rows: list[Mapping[str, Any]] = []
         number = -1
@@ -138,7 +150,7 @@ class TextReader:
             if fault:
                 faults[number] = fault
             rows.append(values)
-            if len(rows) == ROWS:
+            if len(rows) == size:
                 yield pa.RecordBatch.from_pylist(rows, schema)
                 rows = []
         if rows:
@@ -276,11 +288,15 @@ class ArrayReader:
         return self._rows
 
     def read(
-        self, columns: Sequence[str], types: Mapping[str, pa.DataType], faults: dict[int, str]
+        self,
+        columns: Sequence[str],
+        types: Mapping[str, pa.DataType],
+        faults: dict[int, str],
+        size: int = ROWS,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
-        for row in range(0, self._rows, ROWS):
-            arrays = [arrow_of(self._arrays[name][row : row + ROWS]) for name in columns]
+        for row in range(0, self._rows, size):
+            arrays = [arrow_of(self._arrays[name][row : row + size]) for name in columns]
             yield pa.RecordBatch.from_arrays(arrays, list(columns))
 
 
@@ -331,7 +347,11 @@ class ImageReader:
         return 1
 
     def read(
-        self, columns: Sequence[str], types: Mapping[str, pa.DataType], faults: dict[int, str]
+        self,
+        columns: Sequence[str],
+        types: Mapping[str, pa.DataType],
+        faults: dict[int, str],
+        size: int = ROWS,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the row."""
         yield pa.RecordBatch.from_pydict({PATH: [self.path]}, self.schema)

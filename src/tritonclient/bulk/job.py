@@ -78,7 +78,7 @@ class Job:
         progress: Callable[[int, int], object] = lambda rows, errors: None,
     ) -> None:
         if output.folder and output.form == "npy":
-            raise BadInput(f"the output {output.path!r} is a folder; choose npz, which has errors too")
+            raise BadInput(f"the output {output.path!r} is a folder; choose npz instead")
         if fault := check_schema(output.form, pipeline.results.schema):
             raise BadInput(f"the output {output.path!r}: {fault}")
         self._pipeline = pipeline

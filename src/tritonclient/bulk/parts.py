@@ -175,6 +175,7 @@ class Parts:
         with self._writing():
             self._writer.close()
             sync(self._file)
+            self._file.close()
             name = f"part-{self._first:012d}-{self.rows - 1:012d}{self._suffix}"
             os.rename(self._temporary(), os.path.join(self.folder, name))
             sync_folder(self.folder)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -25,10 +26,9 @@ from ..errors import (
     Unavailable,
 )
 from .arrays import Misfit
-from .driver import answers
 from .faults import BadInput, RowFailed, ServerGone
 from .plan import Plan
-from .results import Results, WrongResult
+from .results import Part, Results, WrongResult
 from .sources import Source
 
 #: Errors of a server that may be able to answer later.
@@ -37,12 +37,17 @@ _AWAY = (ConnectionFailed, DeadlineExceeded, Unavailable, ResourceExhausted, Can
 _DENIED = (Unauthenticated, PermissionDenied)
 #: Seconds before a call is repeated: the first pause, and the longest.
 _PAUSES = (0.1, 5.0)
+#: Seconds for which a call that is too much for the server is repeated as it is.
+_BUSY = 5.0
 #: Requests that are spent on finding the rows at fault in a batch that failed.
 _SEARCHES = 64
 #: Pieces without a request that are kept while others are in flight.
 _FAULTY = 256
+#: Seconds after which results are handed on, though more of the same rows are to come.
+_HOLD_SECONDS = 0.5
 
 Inputs: TypeAlias = "dict[str, Any]"
+Answer: TypeAlias = "InferResult | Exception"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +56,24 @@ class Piece:
 
     Attributes:
         first: the number of the first row.
+        block: the rows that were read at once, and among them where these begin.
         inputs: None if the rows can't be sent.
         fault: why not, or "".
     """
 
     first: int
-    rows: pa.RecordBatch
+    rows: int
+    block: pa.RecordBatch
+    start: int
     inputs: Inputs | None
     fault: str = ""
+
+    def part(self, start: int, end: int) -> Piece:
+        """Return some of the rows."""
+        assert self.inputs is not None
+        inputs = {name: _slice(value, start, end) for name, value in self.inputs.items()}
+        number = self.first + start
+        return Piece(number, end - start, self.block, self.start + start, inputs)
 
 
 @dataclass(slots=True)
@@ -95,16 +110,32 @@ class Pipeline:
             ServerGone: the server stayed away too long.
         """
         pieces = self._pieces(first)
-        while not self._ended:
-            sent = answers(
-                self.client, self.plan.spec, self._feed(pieces), self.concurrency, self.options
-            )
-            for answer in sent:
-                yield from self._faulty()
-                if self._ended and self.stop.is_set() and not self._waiting:
-                    return
-                yield from self._result(self._waiting.popleft(), answer)
-            yield from self._faulty()
+        held = _Held(self.results)
+        try:
+            while not self._ended:
+                with closing(self._send(pieces)) as sent:
+                    for answer in sent:
+                        for piece, part in self._settled(answer):
+                            yield from held.add(piece, part)
+                for piece, part in self._faulty():
+                    yield from held.add(piece, part)
+        except (BadInput, RowFailed, ServerGone):
+            yield from held.flush()
+            raise
+        yield from held.flush()
+
+    def _send(self, pieces: Iterator[Piece]) -> Generator[Answer, None, None]:
+        spec = self.plan.spec
+        return self.client.map(
+            spec.name,
+            self._feed(pieces),
+            version=spec.version,
+            # A model that knows no batches gets each piece in a request.
+            batch_size=self.plan.batch_size if spec.max_batch_size else "max",
+            concurrency=self.concurrency or "auto",
+            errors="keep",
+            **self.options,
+        )
 
     # From rows to requests
 
@@ -127,68 +158,86 @@ class Pipeline:
         self._ended = True
 
     def _pieces(self, first: int) -> Iterator[Piece]:
-        number, begun = first, False
-        read = self.source.read(self.plan.columns, self.plan.types, first)
-        for rows in cut(read, self.plan.batch_size):
-            pieces = list(self._split(number, rows))
-            if not begun and not first and pieces and all(piece.inputs is None for piece in pieces):
-                raise BadInput(f"{pieces[0].fault}; none of the first {rows.num_rows} rows fits")
-            begun = True
-            yield from pieces
+        number, size = first, self.plan.batch_size
+        read = self.source.read(self.plan.columns, self.plan.types, first, self.plan.block_rows)
+        for rows in cut(read, self.plan.block_rows):
+            pieces = self._split(number, rows, 0, rows.num_rows)
+            if number == 0:
+                pieces = self._checked(pieces)
+            for piece in pieces:
+                if piece.inputs is None or piece.rows <= size:
+                    yield piece
+                else:
+                    for start in range(0, piece.rows, size):
+                        yield piece.part(start, min(start + size, piece.rows))
             number += rows.num_rows
 
-    def _split(self, first: int, rows: pa.RecordBatch) -> Iterator[Piece]:
-        """Yield the rows as one piece, or in halves of it where some of them do not fit."""
-        faults = self.source.faults
+    def _checked(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """Raise BadInput if no row of the first block fits."""
+        found = list(pieces)
+        if found and all(piece.inputs is None for piece in found):
+            raise BadInput(f"{found[0].fault}; none of the first {len(found)} rows fits")
+        return iter(found)
+
+    def _split(self, first: int, block: pa.RecordBatch, start: int, end: int) -> Iterator[Piece]:
+        """Yield rows as one piece, or in halves of it where some of them do not fit."""
+        faults, number, rows = self.source.faults, first + start, end - start
         try:
-            if faults and any(first <= row < first + rows.num_rows for row in faults):
-                if rows.num_rows == 1:
-                    raise Misfit(faults.pop(first))
-            else:
-                yield Piece(first, rows, self.plan.tensors(rows))
+            if not self.plan.batched and rows > 1:
+                pass
+            elif not faults or not any(number <= row < number + rows for row in faults):
+                inputs = self.plan.arrays(block.slice(start, rows))
+                yield Piece(number, rows, block, start, inputs)
                 return
+            elif rows == 1:
+                raise Misfit(faults.pop(number))
         except Misfit as error:
-            if rows.num_rows == 1:
-                yield Piece(first, rows, None, f"{self.source.place(first)}: {error}")
+            if rows == 1:
+                fault = f"{self.source.place(number)}: {error}"
+                yield Piece(number, 1, block, start, None, fault)
                 return
-        half = rows.num_rows // 2
-        yield from self._split(first, rows.slice(0, half))
-        yield from self._split(first + half, rows.slice(half))
+        half = start + rows // 2
+        yield from self._split(first, block, start, half)
+        yield from self._split(first, block, half, end)
 
     # From answers to results
 
-    def _faulty(self) -> Iterator[pa.RecordBatch]:
+    def _settled(self, answer: Answer) -> Iterator[tuple[Piece, Part]]:
+        """Yield what became of the next piece that was sent, and of the faulty ones before."""
+        yield from self._faulty()
+        yield from self._result(self._waiting.popleft(), answer)
+
+    def _faulty(self) -> Iterator[tuple[Piece, Part]]:
         """Yield the pieces before the next that was sent."""
         while self._waiting and self._waiting[0].inputs is None:
             piece = self._waiting.popleft()
-            yield self._failed(piece.rows, piece.fault)
+            yield self._failed(piece, piece.fault)
 
     def _result(
-        self, piece: Piece, answer: InferResult | BaseException, searches: int = _SEARCHES
-    ) -> Iterator[pa.RecordBatch]:
-        """Yield the output of a piece; where it failed, that of its rows."""
+        self, piece: Piece, answer: Answer, searches: int = _SEARCHES
+    ) -> Iterator[tuple[Piece, Part]]:
+        """Yield the results of a piece; where it failed, those of its rows."""
+        if isinstance(answer, InferenceServerException):
+            answer.index = None  # it counts requests, and the rows have numbers of their own
         if isinstance(answer, (*_AWAY, *_DENIED)):
             answer = self._again(piece, answer)
-        if not isinstance(answer, BaseException):
+        if not isinstance(answer, Exception):
             try:
-                yield self.results.batch(piece.rows, answer)
+                arrays = self.results.arrays(answer, piece.rows)
+                yield piece, Part(piece.rows, arrays)
                 return
             except (WrongResult, InferenceServerException) as error:
                 answer = error
         elif not isinstance(answer, (InferenceServerException, ValueError)):
             raise answer
-        rows = piece.rows.num_rows
-        if rows == 1 or searches < 2 or isinstance(answer, WrongResult):
-            yield self._failed(piece.rows, f"{self.source.place(piece.first)}: {answer}")
+        if piece.rows == 1 or searches < 2 or isinstance(answer, WrongResult):
+            yield self._failed(piece, f"{self.source.place(piece.first)}: {answer}")
             return
-        half = rows // 2
-        for start, end in ((0, half), (half, rows)):
-            assert piece.inputs is not None
-            inputs = {name: _slice(value, start, end) for name, value in piece.inputs.items()}
-            part = Piece(piece.first + start, piece.rows.slice(start, end - start), inputs)
+        half = piece.rows // 2
+        for part in (piece.part(0, half), piece.part(half, piece.rows)):
             yield from self._result(part, self._ask(part), (searches - 2) // 2)
 
-    def _ask(self, piece: Piece) -> InferResult | BaseException:
+    def _ask(self, piece: Piece) -> Answer:
         assert piece.inputs is not None
         spec = self.plan.spec
         try:
@@ -196,14 +245,18 @@ class Pipeline:
         except (InferenceServerException, ValueError) as error:
             return error
 
-    def _again(self, piece: Piece, error: BaseException) -> InferResult | BaseException:
+    def _again(self, piece: Piece, error: Exception) -> Answer:
         """Send a piece until the server answers."""
-        end = time.monotonic() + self.patience
+        start = time.monotonic()
         pause, longest = _PAUSES
-        while isinstance(error, _AWAY) and time.monotonic() < end:
-            self.paused(str(error))
-            if self.stop.wait(min(pause, max(0.0, end - time.monotonic()))):
+        while isinstance(error, _AWAY):
+            waited = time.monotonic() - start
+            if isinstance(error, ResourceExhausted) and waited > min(_BUSY, self.patience):
+                return error  # it may be the size of the request
+            if waited > self.patience or self.stop.is_set():
                 break
+            self.paused(str(error))
+            self.stop.wait(min(pause, max(0.0, self.patience - waited)))
             pause = min(2 * pause, longest)
             answer = self._ask(piece)
             if not isinstance(answer, (*_AWAY, *_DENIED)):
@@ -216,10 +269,46 @@ class Pipeline:
             raise ServerGone(f"stopped while the server was away: {error}") from error
         raise ServerGone(f"the server stayed away for {self.patience:g} s: {error}") from error
 
-    def _failed(self, rows: pa.RecordBatch, fault: str) -> pa.RecordBatch:
+    def _failed(self, piece: Piece, fault: str) -> tuple[Piece, Part]:
         if not self.keep_errors:
             raise RowFailed(fault)
-        return self.results.failed(rows, fault)
+        text = fault.encode("utf-8", "backslashreplace").decode()
+        return piece, Part(piece.rows, None, text)
+
+
+class _Held:
+    """Results that become one record batch: those of rows that were read together."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+        self._parts: list[Part] = []
+        self._first: Piece | None = None
+        self._rows = 0
+        self._shapes: tuple[tuple[int, ...], ...] = ()
+        self._since = time.monotonic()
+
+    def add(self, piece: Piece, part: Part) -> Iterator[pa.RecordBatch]:
+        """Hold results; yield the batch of earlier ones when they are enough."""
+        shapes = part.shapes
+        if self._first is not None and (
+            self._first.block is not piece.block
+            or (self._shapes and shapes and self._shapes != shapes)
+            or time.monotonic() - self._since > _HOLD_SECONDS
+        ):
+            yield from self.flush()
+        if self._first is None:
+            self._first = piece
+        self._shapes = shapes or self._shapes
+        self._parts.append(part)
+        self._rows += part.rows
+
+    def flush(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batch of what is held."""
+        first, parts, rows = self._first, self._parts, self._rows
+        self._first, self._parts, self._rows, self._shapes = None, [], 0, ()
+        self._since = time.monotonic()
+        if first is not None:
+            yield self._results.batch(first.block.slice(first.start, rows), parts)
 
 
 def _slice(value: Any, start: int, end: int) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,18 @@ import pyarrow as pa
 
 from ..client.model_spec import ModelSpec, describe
 from ..client.suggestions import meant
-from ..datatypes import Array
+from ..datatypes import NUMPY, Array
 from ..images import ImageError, PixelFormat, check_scaling, read
 from ..messages import TensorMetadata
 from .arrays import Misfit, fits_type, leaf_type, text_type, to_array, with_leaf
 from .faults import BadInput
-from .formats import PATH
+from .formats import PATH, ROWS
 from .sources import Source
 
 #: Rows per request where the server does not tell the largest batch.
 UNKNOWN_LIMIT = 32
+#: Bytes of inputs that are made at a time.
+_BLOCK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,17 @@ class Plan:
         """The columns to read."""
         return list(dict.fromkeys([*(n for each in self.inputs for n in each.columns), *self.keep]))
 
-    def tensors(self, batch: pa.RecordBatch) -> dict[str, Any]:
-        """Return the inputs for some rows, as `Client.infer` takes them.
+    @property
+    def block_rows(self) -> int:
+        """How many rows to convert at a time: whole requests, and some megabytes."""
+        if any(each.pixels for each in self.inputs):
+            return self.batch_size
+        row = sum(_row_bytes(each) for each in self.inputs)
+        most = max(1, min(ROWS, _BLOCK_BYTES // max(row, 1)))
+        return max(1, most // self.batch_size) * self.batch_size
+
+    def arrays(self, batch: pa.RecordBatch) -> dict[str, Any]:
+        """Return the inputs for some rows, any number of them; the first dimension is the rows.
 
         Raises:
             Misfit: the rows do not fit the model.
@@ -109,9 +120,13 @@ class Plan:
         if not self.batched:
             arrays = {name: array[0] for name, array in arrays.items()}
         try:
-            return self.spec.check(arrays, cast=True)
+            checked = replace(self.spec, max_batch_size=None).check(arrays, cast=True)
         except (TypeError, ValueError) as error:
             raise Misfit(self._named(str(error))) from None
+        return {
+            name: tensor if tensor.datatype == "BF16" else tensor.array
+            for name, tensor in checked.items()
+        }
 
     def _named(self, fault: str) -> str:
         for each in self.inputs:
@@ -119,6 +134,13 @@ class Plan:
                 names = ", ".join(map(repr, each.columns[:3]))
                 return f"column {names}{', ...' if len(each.columns) > 3 else ''}: {fault}"
         return fault
+
+
+def _row_bytes(each: Input) -> int:
+    """Return about how many bytes a row of an input has; an open dimension may be long."""
+    elements = int(np.prod([256 if size == -1 else size for size in each.shape]))
+    kind = NUMPY.get(each.tensor.datatype)
+    return elements * (kind.itemsize if kind is not None else 64)
 
 
 def make_plan(

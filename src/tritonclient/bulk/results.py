@@ -22,6 +22,25 @@ ERROR = "error"
 SHAPE = "tritonclient.shape"
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What became of some rows.
+
+    Attributes:
+        arrays: the outputs, or None.
+        fault: why there are none.
+    """
+
+    rows: int
+    arrays: tuple[Array, ...] | None
+    fault: str = ""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of a row's outputs; () where there are none."""
+        return tuple([array.shape[1:] for array in self.arrays or ()])
+
+
 class WrongResult(ValueError):
     """A model answered something that does not fit the rows it was given."""
 
@@ -44,51 +63,63 @@ class Results:
         """The names of the outputs."""
         return [each.name for each in self.outputs]
 
-    def batch(self, rows: pa.RecordBatch, answer: Mapping[str, Array]) -> pa.RecordBatch:
-        """Return the rows with what the model answered for them.
+    def arrays(self, answer: Mapping[str, Array], rows: int) -> tuple[Array, ...]:
+        """Return the arrays of an answer, the first dimension being the rows.
 
         Raises:
             WrongResult: the answer is not what the model's metadata promises.
         """
+        return tuple([self._array(output, answer, rows) for output in self.outputs])
+
+    def batch(self, rows: pa.RecordBatch, parts: Sequence[Part]) -> pa.RecordBatch:
+        """Return rows with their results.
+
+        Args:
+            parts: the results of the rows, in order; the shapes of their arrays are the same.
+        """
+        found = [part for part in parts if part.arrays is not None]
+        faults: list[str | None] = []
+        for part in parts:
+            faults += [part.fault if part.arrays is None else None] * part.rows
         columns = [rows.column(name) for name in self.plan.keep]
-        for output in self.outputs:
-            columns.append(self._column(output, answer, rows.num_rows))
-        columns.append(pa.nulls(rows.num_rows, pa.string()))
+        places = None
+        if len(found) < len(parts):
+            failed = np.array([fault is not None for fault in faults])
+            places = pa.array(np.cumsum(~failed) - 1, mask=failed)
+        for index, output in enumerate(self.outputs):
+            kind = self.schema.field(output.name).type
+            if not found:
+                columns.append(pa.nulls(rows.num_rows, kind))
+                continue
+            arrays = [part.arrays[index] for part in found if part.arrays is not None]
+            array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+            column = to_column(array, output.datatype, not pa.types.is_list(kind))
+            columns.append(column if places is None else column.take(places))
+        columns.append(pa.array(faults, pa.string()))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def failed(self, rows: pa.RecordBatch, fault: str) -> pa.RecordBatch:
-        """Return the rows with nulls for outputs, and why they have none."""
-        count = rows.num_rows
-        columns = [rows.column(name) for name in self.plan.keep]
-        for output in self.outputs:
-            columns.append(pa.nulls(count, self.schema.field(output.name).type))
-        text = fault.encode("utf-8", "backslashreplace").decode()
-        columns.append(pa.array([text] * count, pa.string()))
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
-
-    def _column(self, output: TensorMetadata, answer: Mapping[str, Array], rows: int) -> pa.Array:
+    def _array(self, output: TensorMetadata, answer: Mapping[str, Array], rows: int) -> Array:
         try:
             array = np.asarray(answer[output.name])
         except KeyError as error:
             raise WrongResult(str(error.args[0])) from None
         if not self.plan.batched:
             array = array[None]
-        kind = self.schema.field(output.name).type
-        scalar = not pa.types.is_list(kind)
-        shape = _row(output, self.plan)
-        if (
-            array.shape[:1] != (rows,)
-            or array.ndim != len(shape) + 1
-            or (scalar and array.size != rows)
-        ):
+        want = _row(output, self.plan)
+        if array.shape[:1] != (rows,) or not _fits(array.shape[1:], want):
             raise WrongResult(
                 f"output {output.name!r} has the shape {list(array.shape)} for {rows} rows, "
                 f"expected {list(output.shape)}"
             )
-        try:
-            return to_column(array, output.datatype, scalar)
-        except (pa.ArrowException, TypeError, ValueError) as error:
-            raise WrongResult(f"output {output.name!r} can't be stored: {error}") from None
+        if (array.dtype == object) != (output.datatype == "BYTES"):
+            raise WrongResult(f"output {output.name!r} is not {output.datatype}")
+        return array
+
+
+def _fits(shape: Sequence[int], want: Sequence[int]) -> bool:
+    return len(shape) == len(want) and all(
+        size in (-1, given) for size, given in zip(want, shape, strict=True)
+    )
 
 
 def make_results(

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from .faults import BadInput
 from .files import find_files
-from .formats import READERS, Reader, count_lines
+from .formats import READERS, ROWS, Reader, count_lines
 
 #: Types of columns by name, as a plan wants them read from text.
 Types = Mapping[str, pa.DataType]
@@ -35,9 +35,9 @@ class Source(Protocol):
         ...
 
     def read(
-        self, columns: Sequence[str], types: Types, first: int = 0
+        self, columns: Sequence[str], types: Types, first: int = 0, size: int = ROWS
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows from a number on."""
+        """Yield the rows from a number on, in batches of about a size."""
         ...
 
     def place(self, row: int) -> str:
@@ -66,7 +66,7 @@ class TableSource:
         yield "the table", self._schema
 
     def read(
-        self, columns: Sequence[str], types: Types, first: int = 0
+        self, columns: Sequence[str], types: Types, first: int = 0, size: int = ROWS
     ) -> Iterator[pa.RecordBatch]:
         """Yield the batches, with these columns only."""
         for batch in self._batches:
@@ -103,7 +103,7 @@ class FileSource:
             yield f"{reader.path!r}", reader.schema
 
     def read(
-        self, columns: Sequence[str], types: Types, first: int = 0
+        self, columns: Sequence[str], types: Types, first: int = 0, size: int = ROWS
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows from a number on; see `Source`."""
         self._starts = [0]
@@ -114,7 +114,7 @@ class FileSource:
                 self._starts.append(start + known)
                 continue
             found: dict[int, str] = {}
-            for batch in reader.read(columns, types, found):
+            for batch in reader.read(columns, types, found, size):
                 for number in list(found):
                     if number + start >= first:
                         self.faults[number + start] = found[number]
