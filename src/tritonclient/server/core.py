@@ -33,7 +33,8 @@ from .jobs.tensor import Tensor
 from .repository.given import Functions
 from .repository.layout import empty
 from .repository.model import Model
-from .repository.repository import ModelStatus, Repository, check_version
+from .repository.repository import ModelStatus, Repository
+from .repository.versions import version_number
 from .repository.watch import RepositoryWatch
 from .telemetry.log_settings import LogSettings
 from .telemetry.metrics import HeldMetrics, Metrics
@@ -225,21 +226,21 @@ class InferenceServer:
     def _model_metadata(self, request: m.GetModelMetadata) -> m.ModelMetadata:
         model = self._repository.get(request.model, request.version)
         # As in Triton, a request for one version lists only that version.
-        asked = (request.version,) if request.version else ()
+        asked = (str(model.info.version),) if request.version else ()
         return model.metadata(asked or self._repository.versions(request.model))
 
     def _model_config(self, request: m.GetModelConfig) -> dict[str, Any]:
         return self._repository.get(request.model, request.version).config
 
     def _statistics(self, request: m.GetStatistics) -> tuple[m.ModelStatistics, ...]:
-        check_version(request.version)
+        version = version_number(request.version)
         found = [
             model for model in self._repository.ready() if request.model in ("", model.info.name)
         ]
         if request.model and not found:
             raise InvalidArgument(f"requested model '{request.model}' is not available", "400")
-        if request.version:
-            found = [model for model in found if str(model.info.version) == request.version]
+        if version is not None:
+            found = [model for model in found if model.info.version == version]
             if not found:
                 raise InvalidArgument(
                     f"requested model version is not available for model '{request.model}'", "400"

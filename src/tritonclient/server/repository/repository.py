@@ -28,7 +28,7 @@ from . import layout
 from .directory import chosen_versions, read_configuration, version_numbers, write
 from .given import Functions
 from .model import Model
-from .versions import ModelEntry, Version, load_error, load_version
+from .versions import ModelEntry, Version, load_error, load_version, version_number
 
 _log = logging.getLogger(__name__)
 
@@ -98,19 +98,19 @@ class Repository:
             NotFound: no such version is ready.
             InvalidArgument: the version is not a number.
         """
-        check_version(version)
+        wanted = version_number(version)
         entry = self._entries.get(name)
         if entry is None:
             raise NotFound(f"Request for unknown model: '{name}' is not found", "404")
         ready = entry.ready
         if not ready:
             raise NotFound(f"Request for unknown model: '{name}' has no available versions", "404")
-        if not version:
-            return ready[max(ready)]
-        for number, model in ready.items():
-            if str(number) == version:
-                return model
-        raise NotFound(f"Request for unknown model: '{name}' version {version} is not found", "404")
+        model = ready.get(max(ready) if wanted is None else wanted)
+        if model is None:
+            raise NotFound(
+                f"Request for unknown model: '{name}' version {wanted} is not found", "404"
+            )
+        return model
 
     def versions(self, name: str) -> tuple[str, ...]:
         """Return the ready versions of a model, ascending."""
@@ -387,13 +387,3 @@ class Repository:
             self._reported.add(text)
             _log.error("failed to load '%s' and whatever else needs it: %s", name, text)
         return versions
-
-
-def check_version(version: str) -> None:
-    """Raise InvalidArgument if the version is not a number; "" means any."""
-    if version and not version.isdecimal():
-        raise InvalidArgument(
-            f"failed to get model version from specified version string '{version}' (details: "
-            "stol), version should be an integral value > 0",
-            "400",
-        )
