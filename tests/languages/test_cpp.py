@@ -45,10 +45,10 @@ def test_clients_against_a_server(built: Path, addresses: tuple[str, str]) -> No
     )
 
 
-def test_memory_stays_flat(built: Path, embedded) -> None:
-    calls = os.environ.get("CPP_CALLS", "3000")
-    http, grpc = embedded.http_url, embedded.grpc_url
-    cpp_build.run(built / "tests" / "memory_test", http, grpc.partition("://")[2], calls)
+@pytest.mark.parametrize("calls", [3000, pytest.param(100_000, marks=pytest.mark.long)])
+def test_memory_stays_flat(built: Path, embedded, calls: int) -> None:
+    http, grpc = embedded.http_url, embedded.grpc_url.partition("://")[2]
+    print(cpp_build.run(built / "tests" / "memory_test", http, grpc, str(calls)))
 
 
 @dataclass(frozen=True)

@@ -304,7 +304,7 @@ CACHES = {
             "codec.rest_infer:_response_head",
             "codec.rpc_infer:_response_head",
             "codec.rpc_request:_request_head",
-            "engine.header_block:_remembered",
+            "engine.header_block:_decode_cached",
             "engine.http1_head:head_template",
             "engine.rpc_outcome:plain_outcome",
             "transport.http_call:_begin_head",

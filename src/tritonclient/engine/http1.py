@@ -139,11 +139,6 @@ class Http1:
         return out
 
     @property
-    def unsent(self) -> bool:
-        """False: drivers take all of an exchange at once."""
-        return False
-
-    @property
     def answering(self) -> bool:
         """True if the head of the response was received."""
         return self._state in (_LENGTH, _CHUNKED, _UNTIL_EOF)

@@ -112,12 +112,12 @@ class Http2(FastResponses):
 
     @property
     def answering(self) -> bool:
-        """Whether the answer to a call has begun to come."""
+        """True if the response to a call has begun."""
         return any(stream.fields is not None for stream in self.streams.values())
 
     @property
     def unsent(self) -> bool:
-        """Whether a part of a call waits for the peer to take more."""
+        """True if a part of a call waits until the peer reads more."""
         return any(stream.out_size for stream in self.streams.values())
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:

@@ -40,7 +40,7 @@ from .http2_frames import (
     pack_window_update,
 )
 from .rpc_outcome import Outcome, reset_error
-from .rpc_stream import Place, RpcStream
+from .rpc_stream import DataOffset, RpcStream
 
 #: Frames without any progress (PING, SETTINGS, empty DATA ...) that are put up with in a row.
 MAX_IDLE_FRAMES = 10_000
@@ -120,7 +120,7 @@ class Sending:
         *,
         end: bool = True,
         single: bool = True,
-        place: Place | None = None,
+        data_offset: DataOffset | None = None,
     ) -> RpcStream:
         """Begin a call.
 
@@ -129,7 +129,7 @@ class Sending:
             payload: messages with their prefixes (see `rpc_stream.frame_message`).
             end: that no more messages will be sent.
             single: that one message is the whole answer.
-            place: tells where in a large message the memory should be aligned.
+            data_offset: tells where in a large message the memory should be aligned.
 
         Raises:
             StreamRefused: the connection takes no more calls.
@@ -146,7 +146,7 @@ class Sending:
             self._max_message,
             self._max_content,
             self._grant,
-            place,
+            data_offset,
             single,
         )
         self.streams[stream_id] = stream

@@ -26,7 +26,7 @@ from ..transport.grpc_call import GrpcSettings, metadata
 from ..transport.settings import Grpcio, RequestTooLarge, check_size
 from ._calls import InferCall, MessageCall
 from ._channel import KeepAliveOptions, make_route, warn_of_ignored
-from ._errors import get_cancelled_error, in_grpcs_words
+from ._errors import as_grpc_error, get_cancelled_error
 from ._infer_input import InferInput
 from ._infer_result import InferResult
 from ._requested_output import InferRequestedOutput
@@ -270,7 +270,7 @@ class GrpcClientBase(InferenceServerClientBase):
         if timeout is None and ours and isinstance(error, DeadlineExceeded):
             text = f"can't connect in {CONNECT_TIMEOUT:g} s: {error.message()}"
             error = ConnectionFailed(text, endpoint=error.endpoint)
-        return in_grpcs_words(error)
+        return as_grpc_error(error)
 
     def _closed_error(self) -> ValueError:
         return closed()
@@ -296,7 +296,7 @@ def _refused(error: ValueError) -> InferenceServerException:
     """The error to raise for what can't be sent."""
     if isinstance(error, RequestTooLarge):
         text = f"Sent message larger than max ({error.size} vs. {error.limit})"
-        return in_grpcs_words(error_of(8, text))
+        return as_grpc_error(error_of(8, text))
     return InferenceServerException(str(error))
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from .. import messages as m
 from ..classic.arguments import check_version
-from ..classic.errors import plain
+from ..classic.errors import as_classic_error
 from ..classic.loading import load_request as load_request
 from ..classic.secrets import Verbose, masked, masked_target
 from ..codec import rest
@@ -188,7 +188,7 @@ def refused(error: InferenceServerException) -> InferenceServerException:
     """A refusal as programs know it: with the body as details only where it has no "error"."""
     body = str(error.debug_details() or "")
     details = None if body.lstrip("{ \n").startswith('"error"') else body or None
-    return plain(error, error.message() or "", error.status(), details)
+    return as_classic_error(error, error.message() or "", error.status(), details)
 
 
 def json_of(body: bytes, kind: type[K]) -> K:

@@ -66,11 +66,6 @@ class Engine(Protocol):
         ...
 
     @property
-    def unsent(self) -> bool:
-        """True if a part of a call waits until the peer reads more."""
-        ...
-
-    @property
     def answering(self) -> bool:
         """True if the response to a call has begun."""
         ...

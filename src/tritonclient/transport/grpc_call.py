@@ -247,7 +247,7 @@ class GrpcCall(Generic[T]):
         if head.coding is not None:
             payload = frame_message([self.message()], head.coding)
         block = head.block + timeout_block(timeout)
-        return engine.start(block, payload, place=rpc_infer.data_offset)
+        return engine.start(block, payload, data_offset=rpc_infer.data_offset)
 
     def compressed(self, response: RpcStream) -> Compressed | None:
         """The message if it is to be decompressed before `finish`."""

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ...classic.errors import plain
+from ...classic.errors import as_classic_error
 from ...client.blocking_stream import answer_of
 from ...codec import rpc
 from ...datatypes import Buffer
@@ -17,7 +17,7 @@ from ...utils import raise_error
 from .. import InferResult
 from .._base import GrpcClientBase
 from .._utils import infer_request
-from ._errors import with_grpcios
+from ._errors import with_grpcio_type
 
 if TYPE_CHECKING:
     from ...transport.call import AsyncGrpcStream
@@ -104,7 +104,7 @@ class Responses(AsyncIterator["Response"]):
             print(rpc.parse("ModelStreamInferResponse", message))
         if isinstance(answer, InferResponse):
             return InferResult._of(answer, message, streamed=True), None
-        return None, plain(answer)
+        return None, as_classic_error(answer)
 
     def _end(self) -> None:
         self._over = True
@@ -121,7 +121,9 @@ class Responses(AsyncIterator["Response"]):
         failure = self._client._failure(error, 0)
         if self._client._closed and isinstance(error, Cancelled):
             return StreamCancelled("Channel closed!", "StatusCode.CANCELLED")
-        return with_grpcios(failure) if isinstance(failure, InferenceServerException) else failure
+        return (
+            with_grpcio_type(failure) if isinstance(failure, InferenceServerException) else failure
+        )
 
 
 def _encoder(client: GrpcClientBase) -> Callable[[Any], tuple[Buffer, ...]]:

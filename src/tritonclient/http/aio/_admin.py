@@ -13,7 +13,7 @@ from ...transport.aio.transport import Transport
 from .. import _calls
 from .._base import HttpClientBase, Query
 from .._calls import AwaitedAnswer, InferCall, RawCall
-from ._errors import also_known
+from ._errors import with_aiohttp_type
 
 K = TypeVar("K")
 
@@ -51,7 +51,7 @@ class AdminClient(HttpClientBase):
         except ServerError as error:
             raise _calls.refused(error) from None
         except (ConnectionFailed, DeadlineExceeded) as error:
-            raise also_known(error, self._settings.endpoint) from error.__cause__
+            raise with_aiohttp_type(error, self._settings.endpoint) from error.__cause__
 
     async def _ask(self, request: m.Request[Any], headers: Headers, query_params: Query) -> Any:
         method, uri, body = _calls.encode(request)
