@@ -37,9 +37,11 @@ class InferenceServerException(Exception):
         model: the name of the model asked for, or "".
         request_id: the id of the request, or "".
         hint: what to do next, or which name was meant, or "". `message()` is without it.
+        index: the position of the item of `map` that failed, from 0; None in other calls.
     """
 
     hint = ""
+    index: int | None = None
 
     __module__ = "tritonclient.utils"  # where programs import it from, and tracebacks place it
 
@@ -80,6 +82,7 @@ class InferenceServerException(Exception):
     def __str__(self) -> str:
         text = "" if self._msg is None else str(self._msg)
         text = text if self._status is None else f"[{self._status}] {text}"
+        text = text if self.index is None else f"item {self.index}: {text}"
         return f"{text} ({self.hint})" if self.hint else text
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -91,6 +94,8 @@ class InferenceServerException(Exception):
         }
         if self.hint:
             state["hint"] = self.hint
+        if self.index is not None:
+            state["index"] = self.index
         if isinstance(self, OSError):
             state["errno"] = self.errno
         return (type(self), (self._msg, self._status, self._debug_details), state)

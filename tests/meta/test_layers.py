@@ -12,6 +12,7 @@ import pytest
 import tritonclient
 from tests.meta.imports import MODULES, ROOT, imports, own
 from tritonclient import messages
+from tritonclient.client.mapping import calls
 from tritonclient.codec import procedures, routes
 
 #: A module may import its own layer and those above it in this list; longest name counts.
@@ -35,6 +36,8 @@ LAYERS = [
         "_request",
         "server",
         "perf",
+        "images",
+        "bulk",
     },
     {"cli", "testing", "__main__"},
 ]
@@ -45,7 +48,7 @@ IO = {
 #: What has parts that may be missing, beyond numpy; they are imported when first needed.
 EXTRAS = {
     "grpc", "server", "perf", "cli", "testing", "shm", "codec.messages_pb", "codec.rpc",
-    "engine.header_block", "client.notebook",
+    "engine.header_block", "client.notebook", "images", "bulk",
 }  # fmt: skip
 
 
@@ -157,6 +160,7 @@ def public(kind):
 
 TWINS = [
     (tritonclient.Client, tritonclient.AsyncClient),
+    (calls.MapCalls, calls.AsyncMapCalls),
     (tritonclient.Model, tritonclient.AsyncModel),
     (tritonclient.SharedMemory, tritonclient.AsyncSharedMemory),
 ]
@@ -187,7 +191,7 @@ def test_twins_are_called_alike(blocking, awaiting):
 @pytest.mark.parametrize(("blocking", "awaiting"), TWINS)
 def test_only_the_awaiting_twin_awaits(blocking, awaiting):
     # They ask nothing, or give something to wait for.
-    at_once = {"prepare", "submit", "stream", "open_stream", "shared_memory", "output"}
+    at_once = {"prepare", "submit", "stream", "open_stream", "shared_memory", "output", "map"}
     for name, member in public(awaiting).items():
         assert inspect.iscoroutinefunction(member) == (name not in at_once), name
     for member in public(blocking).values():

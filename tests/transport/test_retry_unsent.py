@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import socket
 import sys
 import threading
@@ -29,9 +31,11 @@ from tests.support.peers.hostile_peers import (
     wait_for,
 )
 from tests.support.peers.protocols import GRPC, both_protocols
-from tritonclient import ConnectionFailed, InferenceServerException
+from tritonclient import AsyncClient, ConnectionFailed, InferenceServerException
+from tritonclient.messages import IsServerReady
 from tritonclient.transport import polling
 from tritonclient.transport.aio import connection as aio_connection
+from tritonclient.transport.aio.grpc_connection import GrpcConnection
 from tritonclient.transport.blocking import sockets
 
 pytestmark = pytest.mark.skipif(
@@ -130,6 +134,34 @@ def test_a_new_connection_is_not_tried_again(protocol, runtime):
         with deadline_guard(), pytest.raises(InferenceServerException):
             _infer(client)
         assert server.connections == 1
+
+
+@both_protocols
+def test_the_end_comes_before_the_call(monkeypatch, protocol):
+    """A loop reads the end of a connection a turn before it reports the connection lost."""
+    kind = {"http": aio_connection.Connection, "grpc": GrpcConnection}[protocol.name]
+    eof_received = kind.eof_received
+    calls, ended = [], asyncio.Event()
+
+    def begin_a_call(connection):
+        calls.append(asyncio.create_task(connection.exchange(request, None, math.inf)))
+        ended.set()
+        return eof_received(connection)
+
+    monkeypatch.setattr(kind, "eof_received", begin_a_call)
+
+    async def main():
+        nonlocal request
+        async with AsyncClient(server.url) as client:
+            request = client._transport.prepare(IsServerReady())
+            await client._transport._pool(asyncio.get_running_loop()).open(math.inf)
+            await ended.wait()
+            with pytest.raises(ConnectionFailed):
+                await calls[0]
+
+    request = None
+    with protocol.server([close]) as server:
+        asyncio.run(main())
 
 
 def test_a_closed_client_does_not_begin_again(unseen):

@@ -17,6 +17,7 @@ from ..transport.settings import Grpcio, KeepAlive, check_timeout
 from . import flows
 from .base import BaseClient
 from .infer_calls import InferArguments
+from .mapping.calls import AsyncMapCalls
 from .models import AsyncModel
 from .options import (
     CLIENT_DEFAULT,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient(BaseClient):
+class AsyncClient(AsyncMapCalls, BaseClient):
     """The client for coroutines, with the methods and arguments of `Client`.
 
     It can be made anywhere, also outside a running event loop, and used on several loops, each of

@@ -244,6 +244,8 @@ def _pattern(template: str) -> re.Pattern[str]:
         .replace(r"\{", "{")
         .replace(r"\}", "}"),
     )
+    # As Triton, a server knows no path whose version is not a number.
+    pattern = pattern.replace("{version}", "(?P<version>[0-9]+)")
     return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", pattern) + r"\Z")
 
 

@@ -109,7 +109,7 @@ class Inference:
             model_name=model.name,
             model_version=str(model.version),
             id=self._request.id,
-            parameters=parameters,
+            parameters={**response.parameters, **parameters} if response.parameters else parameters,
             outputs=tuple(
                 outputs.encode(model, tensor, self._requested[tensor.name], self._regions)
                 for tensor in response.outputs or ()

@@ -138,7 +138,7 @@ class Connection(BaseConnection):
         try:
             if self._failure is not None and not self.reused:
                 raise self._failure  # what the server said first is not HTTP
-            if self.lost.done():
+            if self.transport.is_closing():  # the loop may not have reported its end yet
                 self._unacknowledged = True
                 raise ConnectionFailed("the connection was lost")
             engine = self.engine
@@ -225,7 +225,7 @@ class Connection(BaseConnection):
 
         The socket is asked, since the loop may not have read from it yet.
         """
-        return self.lost.done() or bool(self._readable())
+        return self.transport.is_closing() or bool(self._readable())
 
     def close(self) -> None:
         self.transport.abort()

@@ -83,9 +83,12 @@ class GrpcConnection(Connection):
     def _ping_if_idle(self, settings: KeepAlive) -> None:
         """Send a ping after a long pause: routers between may have dropped the connection."""
         now = monotonic()
-        if now - self._used > settings.time:
+        if now - self._used > settings.time and self._may_ping(settings):
             self._ping()
         self._used = now
+
+    def _may_ping(self, settings: KeepAlive) -> bool:
+        return not settings.max_pings or self.engine.pings < settings.max_pings
 
     def _ping(self) -> None:
         self._pinged = monotonic()
@@ -117,10 +120,10 @@ class GrpcConnection(Connection):
             if engine.ping_pending:
                 # Only the response to the ping counts, whatever else is received.
                 alarm = self._pinged + settings.timeout
-            elif settings.max_pings and engine.pings >= settings.max_pings:
-                alarm = math.inf
-            else:
+            elif self._may_ping(settings):
                 alarm = monotonic() + settings.time
+            else:
+                alarm = math.inf
             try:
                 return self.stream.wait(events, min(alarm, until))
             except DeadlineExceeded:
