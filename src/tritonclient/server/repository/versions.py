@@ -121,8 +121,8 @@ def version_number(text: str) -> int | None:
         )
     if number < 0:
         raise InvalidArgument(
-            f"invalid model version specified '{text:.100}' , "
-            "version should be an integral value > 0",
+            f"invalid model version specified '{text:.100}' , version should be an integral "
+            "value > 0",
             "400",
         )
     return number
