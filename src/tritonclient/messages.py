@@ -372,7 +372,7 @@ class InferStreamResponse(NamedTuple):
     """One message of a gRPC stream: a model's answer, or why it failed.
 
     Attributes:
-        error: "" for an answer; otherwise the reason, and the response holds the request's id only.
+        error: the reason of a failure, and the response then holds the request's id only; or "".
     """
 
     error: str = ""

@@ -244,7 +244,7 @@ def test_deeply_nested_answer(kind):
     deep = b"[" * 200_000
     request = _example(kind)
     answer = rest.HttpResponse(200, {}, (memoryview(deep),))
-    if rest._ROUTE_OF[kind].answer is not None or kind is m.Infer:
+    if rest._ROUTE_OF[kind].kind is not None or kind is m.Infer:
         with pytest.raises(errors.ProtocolError):
             rest.decode_response(request, answer)
     with pytest.raises(errors.InferenceServerException):

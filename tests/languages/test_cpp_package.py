@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -211,6 +212,27 @@ def test_a_program_is_built_with_find_package(installed: Path, tmp_path: Path, t
     cpp_build.run("cmake", "-S", tmp_path, "-B", build, f"-DCMAKE_PREFIX_PATH={installed}")
     cpp_build.run("cmake", "--build", build)
     cpp_build.run(build / "program")
+
+
+def test_programs_of_the_documentation(installed: Path, tmp_path: Path, embedded) -> None:
+    text = (ROOT / "docs" / "cpp.md").read_text()
+    for protocol, url in (("http", embedded.http_url), ("grpc", embedded.grpc_url)):
+        port = {"http": 8000, "grpc": 8001}[protocol]
+        text = text.replace(f'"localhost:{port}"', f'"{url.partition("://")[2]}"')
+    first, second = re.findall("```cpp\n(.*?)```", text, re.DOTALL)
+    (cmake,) = re.findall("```cmake\n(.*?)```", text, re.DOTALL)
+    cmake = cmake.replace(" COMPONENTS http", "")
+    cmake += "add_executable(second second.cc)\n"
+    cmake += "target_link_libraries(second PRIVATE TritonClient::grpcclient)\n"
+    (tmp_path / "first.cc").write_text(first)
+    (tmp_path / "second.cc").write_text(second)
+    (tmp_path / "CMakeLists.txt").write_text(cmake)
+    build = tmp_path / "build"
+    cpp_build.run("cmake", "-S", tmp_path, "-B", build, f"-DCMAKE_PREFIX_PATH={installed}")
+    cpp_build.run("cmake", "--build", build)
+    assert cpp_build.run(build / "first") == "4\n"
+    said = cpp_build.run(build / "second")
+    assert said.startswith("0.5 0.5 0.5 0.5 " + embedded.grpc_url.partition("://")[2])
 
 
 def test_the_utilities_need_neither_client(installed: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import re
 import signal
@@ -253,6 +254,14 @@ def test_port_that_is_taken(
         flags = [*ANYWHERE, f"--http-port={port}"]
         assert main(["serve", f"--model-repository={repository.directory}", *flags]) == 1
     assert f"can't listen at 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err
+
+
+def test_the_log_is_left_as_it_was(repository: RepositoryMaker) -> None:
+    logger = logging.getLogger("tritonclient.server")
+    before = [*logger.handlers], logger.level, logger.propagate
+    repository.python("a", "1/0")
+    assert main(["serve", f"--model-repository={repository.directory}", *ANYWHERE]) == 1
+    assert ([*logger.handlers], logger.level, logger.propagate) == before
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ class _ConnectionFailed(InferenceServerException, ConnectionError, metaclass=_Eq
 
 
 class _DeadlineExceeded(InferenceServerException, TimeoutError, metaclass=_Equal):
-    """The answer did not come in time."""
+    """The response did not come in time."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _deadline_exceeded, *super().__reduce__()[1:]

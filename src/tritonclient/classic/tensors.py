@@ -121,7 +121,7 @@ class Output:
         self._parameters = shared_memory(region_name, byte_size, offset)
 
     def unset_shared_memory(self) -> None:
-        """Have the output returned in the answer again."""
+        """Have the output returned in the response again."""
         self._parameters = NO_PARAMETERS
 
     def _requested(self) -> RequestedOutput:

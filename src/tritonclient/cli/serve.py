@@ -163,10 +163,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _fail(problem)
     if ignored := _ignored(arguments):
         print(f"warning: these have no effect: {', '.join(ignored)}", file=sys.stderr)
-    _log_to_stderr(verbose=arguments.log_verbose > 0)
     from ..errors import InferenceServerException
 
-    with _signals() as stopped:
+    with _logging_to_stderr(verbose=arguments.log_verbose > 0), _signals() as stopped:
         try:
             with output.waiting("loading models"):
                 server = _server(arguments).start()
@@ -274,13 +273,22 @@ def _signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _log_to_stderr(*, verbose: bool) -> None:
+@contextmanager
+def _logging_to_stderr(*, verbose: bool) -> Iterator[None]:
+    """Write the server's log to stderr within the block."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname).1s %(asctime)s %(name)s: %(message)s"))
     logger = logging.getLogger("tritonclient.server")
+    before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 def table(models: Sequence[ModelStatus]) -> str:

@@ -40,25 +40,25 @@ def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
 
 def result_of(message: Buffer, url: str) -> InferResult | InferenceServerException:
     """Return the result in a message, or the error of one request."""
-    answer = answer_of(message, url)
-    return InferResult(answer, url) if isinstance(answer, InferResponse) else answer
+    decoded = response_of(message, url)
+    return InferResult(decoded, url) if isinstance(decoded, InferResponse) else decoded
 
 
-def answer_of(message: Buffer, url: str) -> InferResponse | InferenceServerException:
+def response_of(message: Buffer, url: str) -> InferResponse | InferenceServerException:
     """Return the response in a message, or the error of one request, as the codec decodes it.
 
     Raises:
         ProtocolError: the message is none of a stream's.
     """
     try:
-        answer = rpc_infer.decode_stream_response(message)
+        decoded = rpc_infer.decode_stream_response(message)
     except ValueError as error:
         raise ProtocolError(f"the answer can't be read: {error}", endpoint=url) from error
-    response = answer.response
-    if not answer.error:
+    response = decoded.response
+    if not decoded.error:
         return response
     return ServerError(
-        answer.error, endpoint=url, model=response.model_name, request_id=response.id
+        decoded.error, endpoint=url, model=response.model_name, request_id=response.id
     )
 
 
@@ -114,7 +114,7 @@ class InferStream(Iterator[InferResult]):
         self._grpc_stream.send(message_of(make_request(model, inputs, **options)))
 
     def end(self) -> None:
-        """Tell the server that no more requests will come; the stream ends with its last answer."""
+        """Half-close the stream: no more requests will come. It ends with the last response."""
         self._grpc_stream.end()
 
     def cancel(self) -> None:

@@ -119,12 +119,12 @@ def explain(
     if question is None or seconds <= 0:
         return
     try:
-        answer = yield question, seconds
+        response = yield question, seconds
     except InferenceServerException:
-        answer = None  # such servers have no index, or can't be asked now
-    if answer is not None:
+        response = None  # such servers have no index, or can't be asked now
+    if response is not None:
         tensors = isinstance(question, GetModelMetadata)
-        error.hint = _of_tensors(text, answer) if tensors else of_models(error.model, answer)
+        error.hint = _of_tensors(text, response) if tensors else of_models(error.model, response)
     if len(remembered) >= _MAX_REMEMBERED:
         remembered.clear()
     remembered[key] = error.hint
@@ -163,7 +163,7 @@ def _of_connection(error: ConnectionFailed, text: str) -> str:
 
 
 def _of_page(error: InferenceServerException) -> str:
-    """Return how an answer begins that is not the protocol's."""
+    """Return how a response begins that is not the protocol's."""
     body = error.debug_details()
     if isinstance(body, (bytes, bytearray, memoryview)):
         body = bytes(body[:200]).decode("utf-8", "replace")

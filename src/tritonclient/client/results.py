@@ -33,7 +33,7 @@ class Classification:
 class InferResult(NotebookResult, Mapping[str, Array]):
     """A model's answer: a mapping from the names of outputs to arrays.
 
-    Arrays are views of the memory that the answer was received into, and may be written to.
+    Arrays are views of the memory that the response was received into, and may be written to.
     BYTES come as object arrays of `bytes`. They are made when first asked for.
     """
 

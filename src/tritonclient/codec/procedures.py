@@ -25,9 +25,9 @@ class Rpc(NamedTuple):
         fields: the message's fields by the request's, where the request is no more than these.
         body: the request message, where it is more.
         arguments: the other way: the request's fields from the message, whose bytes are bytes.
-        answer: the one field of the response message that is the answer, or "" for all of it.
+        response_field: the one field of the message that is the response, or "" for all of it.
         kind: type of the response (see `records.load`); None for no response.
-        dump: JSON form of the answer, where it is not simply the record's.
+        dump: JSON form of the response, where it is not simply the record's.
         load: the other way.
     """
 
@@ -37,7 +37,7 @@ class Rpc(NamedTuple):
     fields: Mapping[str, str] = {}
     body: Callable[[Any], dict[str, Any]] | None = None
     arguments: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    answer: str = ""
+    response_field: str = ""
     kind: Any = None
     dump: Callable[[Any], Any] = dump
     load: Callable[[Any], Any] | None = None
@@ -129,7 +129,7 @@ def _trace_arguments(body: dict[str, Any]) -> dict[str, Any]:
     return {"model": body["model_name"], "settings": settings}
 
 
-def _trace_answer(settings: dict[str, Any]) -> dict[str, Any]:
+def _trace_response(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings as HTTP has them: texts, but for the level, which is a list of texts."""
     values = {name: setting["value"] for name, setting in settings.items()}
     return {k: v if k == "trace_level" or len(v) != 1 else v[0] for k, v in values.items()}
@@ -164,10 +164,10 @@ def _log_arguments(body: dict[str, Any]) -> dict[str, Any]:
         parameter, kind = _LOG_KINDS.get(name, ("", ""))
         if kind and parameter not in setting:
             raise refused(f"expect {kind} for '{name}'")
-    return {"settings": _log_answer(body["settings"])}
+    return {"settings": _log_response(body["settings"])}
 
 
-def _log_answer(settings: dict[str, Any]) -> dict[str, Any]:
+def _log_response(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, setting in settings.items() for value in setting.values()}
 
 
@@ -183,26 +183,28 @@ def _load_regions(kind: Any) -> Callable[[dict[str, Any]], Any]:
 
 #: Where two operations share a procedure, a message without settings stands for the first.
 RPCS = (
-    Rpc(m.IsServerLive, "ServerLive", True, answer="live", kind=bool),
-    Rpc(m.IsServerReady, "ServerReady", True, answer="ready", kind=bool),
-    Rpc(m.IsModelReady, "ModelReady", True, _MODEL, answer="ready", kind=bool),
+    Rpc(m.IsServerLive, "ServerLive", True, response_field="live", kind=bool),
+    Rpc(m.IsServerReady, "ServerReady", True, response_field="ready", kind=bool),
+    Rpc(m.IsModelReady, "ModelReady", True, _MODEL, response_field="ready", kind=bool),
     Rpc(m.GetServerMetadata, "ServerMetadata", True, kind=m.ServerMetadata),
     Rpc(
         m.GetStatistics,
         "ModelStatistics",
         True,
         _MODEL,
-        answer="model_stats",
+        response_field="model_stats",
         kind=tuple[m.ModelStatistics, ...],
     ),
     Rpc(m.GetModelMetadata, "ModelMetadata", True, _MODEL, kind=m.ModelMetadata),
-    Rpc(m.GetModelConfig, "ModelConfig", True, _MODEL, answer="config", kind=dict[str, Any]),
+    Rpc(
+        m.GetModelConfig, "ModelConfig", True, _MODEL, response_field="config", kind=dict[str, Any]
+    ),
     Rpc(
         m.GetRepositoryIndex,
         "RepositoryIndex",
         True,
         {"ready": "ready"},
-        answer="models",
+        response_field="models",
         kind=tuple[m.ModelIndex, ...],
     ),
     Rpc(m.LoadModel, "RepositoryModelLoad", body=_load_body, arguments=_load_arguments),
@@ -212,46 +214,46 @@ RPCS = (
         "TraceSetting",
         True,
         {"model": "model_name"},
-        answer="settings",
+        response_field="settings",
         kind=dict[str, Any],
         dump=_trace_message,
-        load=_trace_answer,
+        load=_trace_response,
     ),
     Rpc(
         m.UpdateTraceSettings,
         "TraceSetting",
         body=lambda r: {"model_name": r.model, "settings": _trace_message(r.settings)},
         arguments=_trace_arguments,
-        answer="settings",
+        response_field="settings",
         kind=dict[str, Any],
         dump=_trace_message,
-        load=_trace_answer,
+        load=_trace_response,
     ),
     Rpc(
         m.GetLogSettings,
         "LogSettings",
         True,
-        answer="settings",
+        response_field="settings",
         kind=dict[str, Any],
         dump=_log_message,
-        load=_log_answer,
+        load=_log_response,
     ),
     Rpc(
         m.UpdateLogSettings,
         "LogSettings",
         body=lambda r: {"settings": _log_message(r.settings)},
         arguments=_log_arguments,
-        answer="settings",
+        response_field="settings",
         kind=dict[str, Any],
         dump=_log_message,
-        load=_log_answer,
+        load=_log_response,
     ),
     Rpc(
         m.GetSystemSharedMemoryStatus,
         "SystemSharedMemoryStatus",
         True,
         _NAME,
-        answer="regions",
+        response_field="regions",
         dump=_regions,
         load=_load_regions(m.SystemSharedMemoryRegion),
     ),
@@ -266,7 +268,7 @@ RPCS = (
         "CudaSharedMemoryStatus",
         True,
         _NAME,
-        answer="regions",
+        response_field="regions",
         dump=_regions,
         load=_load_regions(m.CudaSharedMemoryRegion),
     ),

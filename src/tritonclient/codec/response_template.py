@@ -56,8 +56,8 @@ class ResponseTemplate(NamedTuple):
             outputs.append(_make(InferTensor, values))
         # A copy, since the template is remembered.
         given = dict(parameters) if parameters else NO_PARAMETERS
-        answer: InferResponse = _make(InferResponse, (model, version, id, given, tuple(outputs)))
-        return answer
+        response: InferResponse = _make(InferResponse, (model, version, id, given, tuple(outputs)))
+        return response
 
 
 #: By the length of messages.

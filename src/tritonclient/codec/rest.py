@@ -34,7 +34,7 @@ class HttpRequest(NamedTuple):
 
 
 class HttpResponse(NamedTuple):
-    """An answer; header names are in lower case on arrival."""
+    """A response; header names are in lower case on arrival."""
 
     status: int
     headers: Mapping[str, str]
@@ -74,7 +74,7 @@ def encode_request(request: m.Request[Any]) -> HttpRequest:
 
 
 def decode_response(request: m.Request[T], response: HttpResponse) -> T:
-    """The answer to a request.
+    """The response to a request.
 
     Raises:
         ServerError: the server refused it.
@@ -89,10 +89,10 @@ def decode_response(request: m.Request[T], response: HttpResponse) -> T:
         if isinstance(request, m.Infer):
             return rest_infer.decode_response(response.headers, response.body[0])  # type: ignore[return-value]
         route = _ROUTE_OF[type(request)]
-        if route.answer is None:
+        if route.kind is None:
             return None  # type: ignore[return-value]
         value = json.loads(bytes(response.body[0]))
-        return route.load(value) if route.load else load(route.answer, value)  # type: ignore[no-any-return]
+        return route.load(value) if route.load else load(route.kind, value)  # type: ignore[no-any-return]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise errors.ProtocolError(
             f"the answer to {type(request).__name__} can't be read: {describe(error):.500}",
@@ -224,20 +224,20 @@ def _words(error: Exception) -> str:
     return "the JSON has another form than this request"
 
 
-def encode_response(request: m.Request[T], answer: T) -> HttpResponse:
+def encode_response(request: m.Request[T], response: T) -> HttpResponse:
     """Return the HTTP response that encodes a response."""
-    if answer is True:
+    if response is True:
         return HttpResponse(200, _NO_HEADERS, ())
-    if answer is False:
+    if response is False:
         of_model = isinstance(request, m.IsModelReady)
         text = rest_infer.dumps({"error": "Model version not ready"})
         return HttpResponse(400, _NO_HEADERS, (text,) if of_model else ())
-    if isinstance(answer, m.InferResponse):
-        headers, body = rest_infer.encode_response(answer)
+    if isinstance(response, m.InferResponse):
+        headers, body = rest_infer.encode_response(response)
         return HttpResponse(200, headers, body)
-    if answer is None:
+    if response is None:
         return HttpResponse(200, _NO_HEADERS, ())
-    value = _ROUTE_OF[type(request)].dump(answer)
+    value = _ROUTE_OF[type(request)].dump(response)
     return HttpResponse(200, _JSON_HEADERS, (rest_infer.dumps(value),))
 
 

@@ -27,7 +27,7 @@ class Route(NamedTuple):
         path: template; a part in brackets is left out when its field is empty.
         body: JSON value of the request, or None for an empty body.
         arguments: decodes the fields of the request from that JSON value.
-        answer: type of the response's JSON (see `records.load`); None for no response.
+        kind: type of the response's JSON (see `records.load`); None for no response.
         dump: encodes the response as a JSON value, if it is not simply the record's.
         load: decodes that JSON value.
     """
@@ -35,7 +35,7 @@ class Route(NamedTuple):
     request: type[m.Request[Any]]
     method: str
     path: str
-    answer: Any = None
+    kind: Any = None
     body: Callable[[Any], Any] | None = None
     arguments: Callable[[Any], dict[str, Any]] | None = None
     dump: Callable[[Any], Any] = dump
@@ -146,7 +146,7 @@ ROUTES = (
         "GET",
         "/v2/models[/{model}][/versions/{version}]/stats",
         tuple[m.ModelStatistics, ...],
-        dump=lambda answer: {"model_stats": dump(answer)},
+        dump=lambda response: {"model_stats": dump(response)},
         load=lambda value: load(tuple[m.ModelStatistics, ...], value["model_stats"]),
     ),
     Route(m.GetModelMetadata, "GET", _MODEL, m.ModelMetadata),
@@ -160,7 +160,7 @@ ROUTES = (
         body=lambda request: {"ready": True} if request.ready else {},
         arguments=_index_arguments,
         # Triton leaves empty members out of its index.
-        dump=lambda answer: [{k: v for k, v in dump(row).items() if v} for row in answer],
+        dump=lambda response: [{k: v for k, v in dump(row).items() if v} for row in response],
     ),
     Route(
         m.LoadModel,

@@ -76,10 +76,10 @@ def _check_names(request: m.Request[Any]) -> None:
 
 
 def decode_response(request: m.Request[T], message: Buffer) -> T:
-    """The answer to a request.
+    """The response to a request.
 
     Raises:
-        ProtocolError: the message is not an answer of the protocol.
+        ProtocolError: the message is not a response of the protocol.
         ImportError: protobuf is not installed.
     """
     try:
@@ -87,10 +87,10 @@ def decode_response(request: m.Request[T], message: Buffer) -> T:
             return rpc_infer.decode_response(message)  # type: ignore[return-value]
         rpc = _RPC_OF[type(request)]
         value = _parsed(f"{rpc.method}Response", message)
-        if rpc.answer:
-            if rpc.answer not in value:
-                raise ValueError(f"{rpc.answer!r} is missing")
-            value = value[rpc.answer]
+        if rpc.response_field:
+            if rpc.response_field not in value:
+                raise ValueError(f"{rpc.response_field!r} is missing")
+            value = value[rpc.response_field]
         if rpc.load is not None:
             return rpc.load(value)  # type: ignore[no-any-return]
         return None if rpc.kind is None else load(rpc.kind, value)  # type: ignore[return-value]
@@ -99,7 +99,7 @@ def decode_response(request: m.Request[T], message: Buffer) -> T:
 
 
 def unreadable(request: m.Request[Any], message: Buffer, error: ValueError) -> errors.ProtocolError:
-    """The error to raise when an answer can't be read because of this one."""
+    """The error to raise when a response can't be read because of this one."""
     return errors.ProtocolError(
         f"the answer to {type(request).__name__} can't be read: {error!s:.500}",
         debug_details=bytes(memoryview(message)[:500]),
@@ -137,19 +137,19 @@ def decode_request(method: str, message: Buffer) -> m.Request[Any]:
     return rpc.request(**{ours: body[theirs] for ours, theirs in rpc.fields.items()})
 
 
-def encode_response(request: m.Request[T], answer: T) -> tuple[Buffer, ...]:
-    """The message of an answer to a request.
+def encode_response(request: m.Request[T], response: T) -> tuple[Buffer, ...]:
+    """The message of a response to a request.
 
     Raises:
-        ValueError: a value of the answer has no form over gRPC.
+        ValueError: a value of the response has no form over gRPC.
         ImportError: protobuf is not installed.
     """
-    if isinstance(answer, m.InferResponse):
-        return rpc_infer.encode_response(answer)
+    if isinstance(response, m.InferResponse):
+        return rpc_infer.encode_response(response)
     rpc = _RPC_OF[type(request)]
-    value = {} if answer is None else rpc.dump(answer)
-    if rpc.answer:
-        value = {rpc.answer: value}
+    value = {} if response is None else rpc.dump(response)
+    if rpc.response_field:
+        value = {rpc.response_field: value}
     return (_serialized(f"{rpc.method}Response", value),)
 
 

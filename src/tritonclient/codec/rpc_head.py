@@ -39,7 +39,7 @@ Choices: TypeAlias = "Mapping[str, Choice]"
 
 
 class Tensor(NamedTuple):
-    """An input of a request or an output of an answer.
+    """An input of a request or an output of a response.
 
     Attributes:
         contents: the message InferTensorContents, or None when there is none.

@@ -95,7 +95,7 @@ class Fields(NamedTuple):
 
     Attributes:
         headers: by lower-case name; what came several times is joined by ", ".
-        http_status: of an answer's first block, otherwise None.
+        http_status: of a response's first block, otherwise None.
         code: the gRPC status, if it is there.
         message: the text that comes with it.
         fault: what is wrong with the headers, "" for nothing.

@@ -60,7 +60,7 @@ class RpcStream:
             by `Compressed.step`, since the flow control windows bound only what comes.
         sent_end: whether the peer is told, or will be with the next bytes, that no more comes.
         coming: bytes of the DATA frame under way that are still to be read.
-        fields: the answer's first header block, once it has come.
+        fields: the response's first header block, once it has come.
         result: the outcome once the call is over, or the error that ended it; None before.
         notify: called when a message has come or the call is over, and then no more.
         deadline: by which the call must have ended, by the clock of those who keep it here.

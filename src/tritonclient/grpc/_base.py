@@ -11,6 +11,7 @@ from operator import index
 from typing import Any, TypeVar
 
 from .. import messages as m
+from ..call_log import record_end
 from ..classic.calls import as_sequence, template_key
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose, masked
@@ -22,7 +23,7 @@ from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceSer
 from ..extras import optional_import
 from ..transport.call import NO_OPTIONS, Options
 from ..transport.endpoint import parse_url
-from ..transport.grpc_call import GrpcSettings, metadata
+from ..transport.grpc_call import GrpcCall, GrpcSettings, metadata
 from ..transport.settings import Grpcio, RequestTooLarge, check_size
 from ._calls import InferCall, MessageCall
 from ._channel import KeepAliveOptions, make_route, warn_of_ignored
@@ -259,6 +260,11 @@ class GrpcClientBase(InferenceServerClientBase):
         except ValueError as error:
             raise _refused(error) from error
         return message
+
+    def _record(self, call: GrpcCall[Any], started: float, outcome: Exception | str = "OK") -> None:
+        """Write the record of a call that ended now; see `call_log`."""
+        if isinstance(outcome, (str, InferenceServerException)):
+            record_end(self._settings.endpoint.url, call.request, started, outcome)
 
     def _failure(self, error: Exception, timeout: float | None) -> Exception:
         """The error to raise when sending fails with this one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..classic.arguments import Headers
@@ -71,9 +72,9 @@ class InferenceServerClient(AdminClient):
         channel_args: channel arguments of grpcio, such as
             `[("grpc.max_receive_message_length", 2**20)]`, which replace `keepalive_options`. With
             arguments that this package does not implement, calls go through grpcio.
-        max_response_size: refuse larger answers, in bytes, also after decompression; it wins over
+        max_response_size: refuse larger responses, in bytes, also after decompression; it wins over
             "grpc.max_receive_message_length". Unless one of them is given, 2 GiB may be received,
-            and a compressed answer may grow to 256 MiB.
+            and a compressed response may grow to 256 MiB.
 
     Raises:
         InferenceServerException: the URL has a scheme that is none of gRPC's.
@@ -119,7 +120,7 @@ class InferenceServerClient(AdminClient):
     def __exit__(self, type: Any, value: Any, traceback: Any) -> None:
         if type is None:
             self.close()
-        else:  # nobody waits for answers any more
+        else:  # nobody waits for responses any more
             self.stop_stream(cancel_requests=True)
             self._shut()
 
@@ -156,12 +157,14 @@ class InferenceServerClient(AdminClient):
         self._transport = StubTransport(self)
 
     def _send(self, call: GrpcCall[T], client_timeout: float | None) -> T:
-        timeout = seconds(client_timeout)
+        timeout, started = seconds(client_timeout), monotonic()
         try:
-            answer: T = self._transport.send(call, timeout)
-            return answer
+            response: T = self._transport.send(call, timeout)
         except (InferenceServerException, RuntimeError) as error:
+            self._record(call, started, error)
             raise self._failure(error, timeout) from error.__cause__
+        self._record(call, started)
+        return response
 
     # Inference
 

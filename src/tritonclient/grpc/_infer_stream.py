@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..classic.errors import as_classic_error
 from ..classic.lazy_names import lazy_names
-from ..client.blocking_stream import answer_of
+from ..client.blocking_stream import response_of
 from ..codec import rpc
 from ..datatypes import Buffer
 from ..errors import InferenceServerException
@@ -117,13 +117,13 @@ class _InferStream:
             stream.cancel()  # where the server has said what can't be read
 
     def _deliver(self, message: Buffer) -> None:
-        answer = answer_of(message, "")
+        response = response_of(message, "")
         if self._verbose:
             print(rpc.parse("ModelStreamInferResponse", message))
-        if isinstance(answer, InferResponse):
-            self._call_back(InferResult._of(answer, message, streamed=True), None)
+        if isinstance(response, InferResponse):
+            self._call_back(InferResult._of(response, message, streamed=True), None)
         else:
-            self._call_back(None, as_classic_error(answer))
+            self._call_back(None, as_classic_error(response))
 
     def _call_back(
         self, result: InferResult | None, error: InferenceServerException | None

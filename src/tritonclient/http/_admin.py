@@ -10,7 +10,7 @@ from ..classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
 from ..datatypes import Buffer
 from . import _calls
 from ._base import HttpClientBase, Query
-from ._calls import Answer
+from ._calls import RawResponse
 from ._transport import Transport
 from ._utils import _raise_if_error
 
@@ -24,19 +24,19 @@ class AdminClient(HttpClientBase):
 
     # How everything is asked
 
-    def _get(self, request_uri: str, headers: Headers, query_params: Query) -> Answer:
+    def _get(self, request_uri: str, headers: Headers, query_params: Query) -> RawResponse:
         call = self._raw_call("GET", request_uri, b"", headers, query_params)
-        answer: Answer = self._transport.send(call)
-        self._show(answer)
-        return answer
+        response: RawResponse = self._transport.send(call)
+        self._show(response)
+        return response
 
     def _post(
         self, request_uri: str, request_body: Buffer | str, headers: Headers, query_params: Query
-    ) -> Answer:
+    ) -> RawResponse:
         call = self._raw_call("POST", request_uri, request_body, headers, query_params)
-        answer: Answer = self._transport.send(call)
-        self._show(answer)
-        return answer
+        response: RawResponse = self._transport.send(call)
+        self._show(response)
+        return response
 
     _own_post = _post
 
@@ -59,9 +59,9 @@ class AdminClient(HttpClientBase):
     def _read(
         self, kind: type[K], request: m.Request[Any], headers: Headers, query_params: Query
     ) -> K:
-        answer = self._ask(request, headers, query_params)
-        _raise_if_error(answer)
-        body = answer.read()
+        response = self._ask(request, headers, query_params)
+        _raise_if_error(response)
+        body = response.read()
         self._show(body)
         return _calls.json_of(body, kind)
 

@@ -52,8 +52,8 @@ class InferenceServerClient(AdminClient):
         ssl_context_factory: makes a new `ssl.SSLContext`, instead of `ssl.create_default_context`.
             The other arguments are applied to it.
         insecure: do not hold the server's name against its certificate.
-        max_response_size: refuse larger answers, in bytes, also after decompression. By default
-            any size may be received, and a compressed answer may grow to 256 MiB.
+        max_response_size: refuse larger responses, in bytes, also after decompression. By default
+            any size may be received, and a compressed response may grow to 256 MiB.
 
     Raises:
         InferenceServerException: the URL has a scheme.
@@ -229,7 +229,7 @@ class InferenceServerClient(AdminClient):
         if self._verbose:
             from concurrent.futures import wait
 
-            # What is shown of a quick answer comes first, as it does with the official client.
+            # What is shown of a quick response comes first, as it does with the official client.
             wait([future], 0.01)
             print(f"Sent request '{request_id}'" if request_id else "Sent request")
         return InferAsyncRequest(future, bool(self._verbose))
@@ -241,9 +241,9 @@ class InferenceServerClient(AdminClient):
                 return result
             except ServerError as error:
                 raise _calls.refused(error) from None
-        answer = self._post(**call._asdict())
-        _raise_if_error(answer)
-        return InferResult(answer, verbose)
+        response = self._post(**call._asdict())
+        _raise_if_error(response)
+        return InferResult(response, verbose)
 
 
 if not TYPE_CHECKING:  # a type checker would accept any name

@@ -1,4 +1,4 @@
-"""One call over gRPC: what to send for a request, and how to read its answer.
+"""One call over gRPC: what to send for a request, and how to read its response.
 
 Knows the codec and the engine, and nothing of sockets and loops: all runtimes share it.
 """
@@ -225,7 +225,7 @@ class GrpcCall(Generic[T]):
 
     @property
     def head_size(self) -> int:
-        """How many bytes it has besides its tensors, once they are taken off."""
+        """Size in bytes of the call without its tensors."""
         return len(self._head.block) + sum(map(len, self._payload))
 
     def with_data(self, data: list[Buffer]) -> Self:
@@ -276,7 +276,7 @@ class GrpcCall(Generic[T]):
 
     @property
     def coding(self) -> str | None:
-        """How the message is to be compressed."""
+        """Coding that compresses the message: "gzip", "deflate", or None."""
         return self._head.coding
 
     def message(self) -> bytes:

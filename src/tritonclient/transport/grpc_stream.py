@@ -65,7 +65,7 @@ class StreamReplay:
         """Note that no more messages will be sent."""
         self._ends = True
 
-    def answered(self) -> None:
+    def discard(self) -> None:
         """Drop the copies: the server has begun the stream."""
         self._sent = None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from random import Random
@@ -183,6 +185,22 @@ def test_closing_the_client_ends_its_iterations(server: Server) -> None:
         list(results)
     with pytest.raises(RuntimeError, match="the client is closed"):
         next(client.map("double", endless_pairs()))
+
+
+PROGRAM = """
+import os, sys, tritonclient
+results = tritonclient.Client(sys.argv[1]).map("double", ([1.0, 2.0] for _ in iter(int, 1)))
+next(results)
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.server
+def test_a_program_can_end_with_an_iterator_at_hand(server: Server) -> None:
+    command = [sys.executable, "-c", PROGRAM, server.http_url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def endless_pairs() -> Iterator[Any]:

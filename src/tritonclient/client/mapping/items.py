@@ -43,7 +43,8 @@ class InvalidItem(InferenceServerException):
     def of(cls, reason: Exception, index: int) -> InvalidItem:
         """Return the error of an item."""
         error = cls(str(reason))
-        error.index, error.reason = index, type(reason)(f"item {index}: {reason}")
+        kind = TypeError if isinstance(reason, TypeError) else ValueError
+        error.index, error.reason = index, kind(f"item {index}: {reason}")
         return error
 
 

@@ -80,8 +80,8 @@ class InferenceServerClient(AdminClient):
         ssl: use TLS.
         ssl_context: an `ssl.SSLContext`; None to verify the server by the system's authorities,
             False to trust any server.
-        max_response_size: refuse larger answers, in bytes, also after decompression. By default
-            any size may be received, and a compressed answer may grow to 256 MiB.
+        max_response_size: refuse larger responses, in bytes, also after decompression. By default
+            any size may be received, and a compressed response may grow to 256 MiB.
 
     Raises:
         InferenceServerException: the URL has a scheme.
@@ -168,9 +168,9 @@ class InferenceServerClient(AdminClient):
         if isinstance(call, InferCall):
             result: InferResult = await self._send(call)
             return result
-        answer = await self._post(**call._asdict())
-        body = await body_of(answer)
-        length = answer.headers.get(HEAD_LENGTH)
+        response = await self._post(**call._asdict())
+        body = await body_of(response)
+        length = response.headers.get(HEAD_LENGTH)
         return InferResult.from_response_body(
             body, bool(self._verbose), None if length is None else int(length)
         )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any, TypeVar
 
 from ... import messages as m
+from ...call_log import record_end
 from ...classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
 from ...datatypes import Buffer
-from ...errors import ConnectionFailed, DeadlineExceeded, ServerError
+from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, ServerError
 from ...transport.aio.transport import Transport
 from .. import _calls
 from .._base import HttpClientBase, Query
-from .._calls import AwaitedAnswer, InferCall, RawCall
+from .._calls import AwaitedResponse, InferCall, RawCall
 from ._errors import with_aiohttp_type
 
 K = TypeVar("K")
@@ -27,31 +29,43 @@ class AdminClient(HttpClientBase):
 
     # How everything is asked
 
-    async def _get(self, request_uri: str, headers: Headers, query_params: Query) -> AwaitedAnswer:
+    async def _get(
+        self, request_uri: str, headers: Headers, query_params: Query
+    ) -> AwaitedResponse:
         call = self._raw_call("GET", request_uri, b"", headers, query_params)
-        return await self._answer(call)
+        return await self._send_raw(call)
 
     async def _post(
         self, request_uri: str, request_body: Buffer | str, headers: Headers, query_params: Query
-    ) -> AwaitedAnswer:
+    ) -> AwaitedResponse:
         call = self._raw_call("POST", request_uri, request_body, headers, query_params)
-        return await self._answer(call)
+        return await self._send_raw(call)
 
     _own_post = _post
 
-    async def _answer(self, call: RawCall) -> AwaitedAnswer:
-        answer = await self._send(call)
-        awaited = AwaitedAnswer(answer, self._shown_url + call.target())
+    async def _send_raw(self, call: RawCall) -> AwaitedResponse:
+        response = await self._send(call)
+        awaited = AwaitedResponse(response, self._shown_url + call.target())
         self._show(awaited)
         return awaited
 
     async def _send(self, call: RawCall | InferCall) -> Any:
         try:
-            return await self._transport.send(call, self._timeout)
+            return await self._send_recorded(call)
         except ServerError as error:
             raise _calls.refused(error) from None
         except (ConnectionFailed, DeadlineExceeded) as error:
             raise with_aiohttp_type(error, self._settings.endpoint) from error.__cause__
+
+    async def _send_recorded(self, call: RawCall | InferCall) -> Any:
+        url, started = self._settings.endpoint.url, monotonic()
+        try:
+            response = await self._transport.send(call, self._timeout)
+        except InferenceServerException as error:
+            record_end(url, call.request, started, error)
+            raise
+        record_end(url, call.request, started, _calls.outcome_of(response))
+        return response
 
     async def _ask(self, request: m.Request[Any], headers: Headers, query_params: Query) -> Any:
         method, uri, body = _calls.encode(request)
@@ -270,8 +284,8 @@ class AdminClient(HttpClientBase):
         await self._do(m.UnregisterCudaSharedMemory(name), headers, query_params)
 
 
-async def body_of(answer: Any) -> bytes:
-    """The body of an answer, unless it is an error, which is raised."""
-    body: bytes = await answer.read()
-    _calls.raise_if_error(answer.status, body)
+async def body_of(response: Any) -> bytes:
+    """The body of a response, unless it is an error, which is raised."""
+    body: bytes = await response.read()
+    _calls.raise_if_error(response.status, body)
     return body

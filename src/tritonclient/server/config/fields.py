@@ -51,7 +51,7 @@ FIELDS: dict[str, Field] = {
     "ModelConfig.input": _YES,
     "ModelInput.name": _YES,
     "ModelInput.data_type": _YES,
-    "ModelInput.format": Field("without effect", "it does not change the data"),
+    "ModelInput.format": Field("honoured", "an image format needs three dims"),
     "ModelInput.dims": _YES,
     "ModelInput.reshape": _YES,
     "ModelTensorReshape.shape": _YES,

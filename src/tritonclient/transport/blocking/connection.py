@@ -86,7 +86,7 @@ class Connection:
         except DeadlineExceeded:
             if monotonic() < deadline:
                 raise  # nothing was received for too long
-            phase = SENDING if self._sending() else RECEIVING if engine.answering else WAITING
+            phase = SENDING if self._sending() else RECEIVING if engine.response_begun else WAITING
             raise late(phase) from None
         response = engine.response
         compressed = call.compressed(response)
@@ -133,7 +133,7 @@ class Connection:
                 sent = self.stream.send_some(buffers)
             except BlockingIOError:
                 news = True
-                if self._wait_to_send(deadline) & ~OUT and self._answered_early():
+                if self._wait_to_send(deadline) & ~OUT and self._responded_early():
                     return news
             except OSError as error:
                 # The server may have answered, "too large" for instance, before it hung up.
@@ -155,7 +155,7 @@ class Connection:
         """
         return self.stream.wait(IN | OUT, deadline)
 
-    def _answered_early(self) -> bool:
+    def _responded_early(self) -> bool:
         try:
             count = self.stream.receive_now(self.engine.get_buffer())
         except BlockingIOError:

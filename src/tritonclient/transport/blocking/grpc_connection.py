@@ -118,7 +118,7 @@ class GrpcConnection(Connection):
         engine = self.engine
         while True:
             if engine.ping_pending:
-                # Only the answer to the ping counts, whatever else is received.
+                # Only the response to the ping counts, whatever else is received.
                 alarm = self._pinged + settings.timeout
             elif self._may_ping(settings):
                 alarm = monotonic() + settings.time

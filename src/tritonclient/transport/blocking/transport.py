@@ -143,6 +143,6 @@ class Transport:
         self._pool.close()
 
     def abort(self) -> None:
-        """Close all connections now; calls that wait for an answer fail."""
+        """Close all connections now; calls that wait for a response fail."""
         self._pool.close()
         self._pool.abort()
