@@ -17,7 +17,7 @@ from ..images import ImageError, PixelFormat, check_scaling, read
 from ..messages import TensorMetadata
 from .arrays import Misfit, fits_type, leaf_type, text_type, to_array, with_leaf
 from .faults import BadInput
-from .formats import PATH, ROWS
+from .reading import PATH, ROWS
 from .sources import Source
 
 #: Rows per request where the server does not tell the largest batch.
