@@ -123,6 +123,8 @@ def _load_arrays(path: str, form: str) -> dict[str, Array]:
     for name, array in arrays.items():
         if not array.ndim:
             raise BadInput(f"array {name!r} of {path!r} is a single value, expected rows")
+        if 0 in array.shape[1:]:
+            raise BadInput(f"array {name!r} of {path!r} has the shape {list(array.shape)}")
         if array.dtype.kind not in "biufSU":
             raise BadInput(
                 f"array {name!r} of {path!r} is {array.dtype}, expected numbers, booleans or text"

@@ -99,7 +99,7 @@ def _guess(path: str, form: str) -> pa.Schema:
     types: dict[str, pa.DataType] = {}
     for row, _ in islice(_json_rows(path, ()), ROWS):
         for name, value in row.items():
-            with suppress(pa.ArrowException, TypeError, OverflowError):
+            with suppress(pa.ArrowException, TypeError, OverflowError, RecursionError):
                 kind = pa.array([value]).type
                 if not pa.types.is_null(leaf_type(kind)):
                     types.setdefault(name, kind)
@@ -116,7 +116,7 @@ def _fit(row: Mapping[str, Any], schema: pa.Schema) -> tuple[dict[str, Any], str
                 pa.array([value]).cast(field.type)
                 value = pa.array([value or None]).cast(field.type)[0].as_py()
             pa.array([value], field.type)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        except (pa.ArrowException, ArithmeticError, TypeError, ValueError, RecursionError) as error:
             fault = fault or f"column {field.name!r}: {value!r:.60} is no {field.type} ({error})"
             value = None
         values[field.name] = value
