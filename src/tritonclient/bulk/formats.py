@@ -44,7 +44,8 @@ class ParquetReader:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
         try:
-            with parquet.ParquetFile(self.path) as file:
+            # Buffers that are read in advance are kept until the file is closed.
+            with parquet.ParquetFile(self.path, pre_buffer=False) as file:
                 for batch in file.iter_batches(size, columns=list(columns)):
                     yield batch.select(list(columns))
         except (pa.ArrowException, OSError) as error:
