@@ -112,12 +112,15 @@ class _Run:
     async def _send(self, entry: Entry, batch: Batch) -> None:
         try:
             answers = await self._sender.send(batch)
-        except Exception as error:
+        except BaseException as error:
             self._window.settle(entry, [], error)
+            if not isinstance(error, Exception):
+                raise
         else:
             self._window.settle(entry, answers)
-        self._room.set()
-        self._changed.set()
+        finally:
+            self._room.set()
+            self._changed.set()
 
     async def take(self) -> Entry | None:
         """Return the next entry with answers; None when there are no more."""

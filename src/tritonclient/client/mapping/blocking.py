@@ -8,10 +8,13 @@ call can't be cancelled alone, and 64 threads would take turns.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeAlias
+from weakref import WeakSet
 
 from ..model_spec import ModelSpec
 from .batches import Batch, Batcher
@@ -21,6 +24,7 @@ from .plan import Plan, fit_plan
 from .sending import Answer, Sender, to_raise
 from .window import Entry, Window
 
+_running: WeakSet[Sending] = WeakSet()
 #: An entry, its answers, and what ends the iteration in place of them.
 Settled: TypeAlias = "tuple[Entry, list[Answer], BaseException | None]"
 
@@ -118,9 +122,11 @@ class Sending:
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._pid = os.getpid()
         # A daemon, so that a program can end that keeps an iterator which it did not finish.
         self._thread = threading.Thread(target=self._run, name="tritonclient-map", daemon=True)
         self._thread.start()
+        _running.add(self)
 
     def send(self, entry: Entry, batch: Batch) -> None:
         """Send a batch in the background."""
@@ -153,6 +159,8 @@ class Sending:
         Args:
             wait: until the thread has ended.
         """
+        if self._pid != os.getpid():
+            return  # the thread is the parent's
         if not self._closed:
             self._closed = True
             self._settled.put(None)
@@ -169,8 +177,10 @@ class Sending:
     async def _carry(self, entry: Entry, batch: Batch) -> None:
         try:
             answers = await self._sender.send(batch)
-        except Exception as error:
+        except BaseException as error:
             self._settled.put((entry, [], error))
+            if not isinstance(error, Exception):
+                raise
         else:
             self._settled.put((entry, answers, None))
 
@@ -190,3 +200,10 @@ class Sending:
         await self._client.close()
         await self._loop.shutdown_asyncgens()
         await self._loop.shutdown_default_executor()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End the threads of iterators that a program keeps; later they can't end any more."""
+    for sending in list(_running):
+        sending.close()

@@ -43,7 +43,10 @@ class InvalidItem(InferenceServerException):
     def of(cls, reason: Exception, index: int) -> InvalidItem:
         """Return the error of an item."""
         error = cls(str(reason))
-        error.index, error.reason = index, type(reason)(f"item {index}: {reason}")
+        kind = TypeError if isinstance(reason, TypeError) else ValueError
+        error.index, error.reason = index, kind(f"item {index}: {reason}")
+        if not isinstance(reason, (TypeError, ValueError)):
+            error.__cause__ = error.reason.__cause__ = reason
         return error
 
 
@@ -70,9 +73,12 @@ class ItemReader:
         The inputs are arrays by name; those of an item that is not stacked, whatever `infer` takes.
 
         Raises:
-            TypeError, ValueError: the item is not what the model takes.
+            Exception: the item is not what the model takes.
         """
-        inputs = given if isinstance(given, (dict, Mapping)) else self._only(given)
+        if type(given) is np.ndarray or not isinstance(given, (dict, Mapping)):
+            inputs = self._only(given)
+        else:
+            inputs = given
         last = self._last
         if len(inputs) == len(last):
             for name, dtype, shape in last:

@@ -82,7 +82,10 @@ def _of_item(
 ) -> InferenceServerException:
     """Return the error of a request as that of one of its items."""
     if isinstance(error, RequestTooLarge):
-        return InvalidItem.of(error, position)
+        invalid = InvalidItem.of(error, position)
+        text, invalid.reason = invalid.reason.args, RequestTooLarge(error.size, error.limit)
+        invalid.reason.args = text
+        return invalid
     named = copy.copy(error)
     named.index, named.__cause__ = position, error.__cause__
     return named.with_traceback(error.__traceback__)
