@@ -5,7 +5,7 @@
         ConnectionRefused           nobody listens there (also a ConnectionRefusedError)
       DeadlineExceeded              the call's deadline passed (also a TimeoutError)
       Cancelled                     the call was cancelled, here or by the server
-      ProtocolError                 the answer is not the v2 protocol
+      ProtocolError                 the response is not the v2 protocol
       ServerError                   the server understood the call and refused it
         InvalidArgument  Unauthenticated  PermissionDenied  NotFound  AlreadyExists
         ResourceExhausted  FailedPrecondition  Aborted  OutOfRange  Unimplemented
@@ -76,7 +76,7 @@ class InferenceServerException(Exception):
         return self._status
 
     def debug_details(self) -> Any:
-        """More about the failure, such as the body of an answer that could not be read."""
+        """More about the failure, such as the body of a response that could not be read."""
         return self._debug_details
 
     def __str__(self) -> str:
@@ -118,7 +118,7 @@ class _LocalError(InferenceServerException):
 
 
 class ConnectionFailed(_LocalError, ConnectionError):
-    """The server could not be reached, or the connection was lost before the answer was whole."""
+    """The server could not be reached, or the connection was lost before the response was whole."""
 
     #: True if the peer's kernel is known to have acknowledged no byte of the request.
     _unacknowledged = False
@@ -137,7 +137,7 @@ class StreamUnprocessed(StreamRefused):
 
 
 class DeadlineExceeded(_LocalError, TimeoutError):
-    """The call's deadline passed before its answer came."""
+    """The call's deadline passed before its response came."""
 
     def reword(self, text: str) -> None:
         """Say the same in other words."""
@@ -150,7 +150,7 @@ class Cancelled(_LocalError):
 
 
 class ProtocolError(_LocalError):
-    """The answer is not HTTP, not gRPC or not the v2 inference protocol."""
+    """The response is not HTTP, not gRPC or not the v2 inference protocol."""
 
 
 class ServerError(InferenceServerException):

@@ -7,7 +7,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .. import messages as m
-from ..call_log import record, recording
+from ..call_log import record_end
 from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, Unavailable
 from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.endpoint import Security
@@ -138,7 +138,7 @@ class Client(MapCalls, BaseClient):
         self._transport.close()
 
     def _abort(self) -> None:
-        # After an exception, Ctrl-C among them, nobody waits for answers any more.
+        # After an exception, Ctrl-C among them, nobody waits for responses any more.
         self._close_maps()
         self._workers.close(wait=False, cancel=True)
         self._transport.abort()
@@ -192,13 +192,12 @@ class Client(MapCalls, BaseClient):
     def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
         """Send a call and write its record."""
         try:
-            answer: T = self._transport.send(call, seconds)
+            response: T = self._transport.send(call, seconds)
         except InferenceServerException as error:
             settle(error, call, seconds, self._url, started)
             raise
-        if (logger := recording()) is not None:
-            record(logger, self._url, call.request, "OK", monotonic() - started)
-        return answer
+        record_end(self._url, call.request, started)
+        return response
 
     def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:
         """Drive a flow; an error that it ends with gets a hint."""
@@ -264,8 +263,8 @@ class Client(MapCalls, BaseClient):
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return self._run(*placed)  # type: ignore[no-any-return]
         call = self._calls.build(*arguments)
-        answer = self._send(call, self._seconds(timeout), arguments)
-        return InferResult(answer, self._url, call.request)
+        response = self._send(call, self._seconds(timeout), arguments)
+        return InferResult(response, self._url, call.request)
 
     @explains_missing
     def prepare(
@@ -293,8 +292,8 @@ class Client(MapCalls, BaseClient):
     def _infer(
         self, call: Call[m.InferResponse], seconds: float | None, arguments: InferArguments
     ) -> InferResult:
-        answer = self._send(call, seconds, arguments)
-        return InferResult(answer, self._url, call.request)
+        response = self._send(call, seconds, arguments)
+        return InferResult(response, self._url, call.request)
 
     @explains_missing
     def submit(
@@ -357,7 +356,7 @@ class Client(MapCalls, BaseClient):
         response_timeout: Timeout = CLIENT_DEFAULT,
         **options: Any,
     ) -> InferStream:
-        """The responses of a decoupled model, or the answers to many requests on one stream.
+        """The responses of a decoupled model, or the responses to many requests on one stream.
 
         Only gRPC has streams.
 
@@ -381,7 +380,7 @@ class Client(MapCalls, BaseClient):
         """
         arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
-        return self._open_stream(carrying, timeout, response_timeout).feed(requests)
+        return self._open_stream(carrying, timeout, response_timeout).send_all(requests)
 
     def open_stream(
         self,
