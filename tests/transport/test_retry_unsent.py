@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import socket
 import sys
 import threading
@@ -22,16 +24,18 @@ from tests.support.peers.hostile_peers import (
     Blocking,
     both_runtimes,
     close,
-    no_hang,
+    deadline_guard,
     reset,
     signal_to,
     stall,
     wait_for,
 )
 from tests.support.peers.protocols import GRPC, both_protocols
-from tritonclient import ConnectionFailed, InferenceServerException
+from tritonclient import AsyncClient, ConnectionFailed, InferenceServerException
+from tritonclient.messages import IsServerReady
 from tritonclient.transport import polling
 from tritonclient.transport.aio import connection as aio_connection
+from tritonclient.transport.aio.grpc_connection import GrpcConnection
 from tritonclient.transport.blocking import sockets
 
 pytestmark = pytest.mark.skipif(
@@ -68,7 +72,7 @@ def unseen(monkeypatch):
 @pytest.mark.parametrize("array", [SMALL, LARGE], ids=["small", "large"])
 def test_it_is_sent_again(unseen, protocol, runtime, end, array):
     with protocol.hung_up(runtime, end) as (client, server):
-        with no_hang():
+        with deadline_guard():
             assert len(_infer(client, array))
         assert (server.connections, len(server.requests)) == (2, 2)
 
@@ -116,7 +120,7 @@ def test_what_was_taken_is_not_sent_again(protocol, runtime, end):
     """Also when the program behind the connection has not read it: nobody can tell."""
     with _serve(protocol, _until_a_call_is_there, end) as server, runtime(server.url) as client:
         _infer(client)
-        with no_hang(), pytest.raises(ConnectionFailed):
+        with deadline_guard(), pytest.raises(ConnectionFailed):
             _infer(client)
         assert (server.connections, len(server.requests)) == (1, 1)
         _infer(client)
@@ -127,9 +131,37 @@ def test_what_was_taken_is_not_sent_again(protocol, runtime, end):
 @both_runtimes
 def test_a_new_connection_is_not_tried_again(protocol, runtime):
     with protocol.server([close]) as server, runtime(server.url) as client:
-        with no_hang(), pytest.raises(InferenceServerException):
+        with deadline_guard(), pytest.raises(InferenceServerException):
             _infer(client)
         assert server.connections == 1
+
+
+@both_protocols
+def test_the_end_comes_before_the_call(monkeypatch, protocol):
+    """A loop reads the end of a connection a turn before it reports the connection lost."""
+    kind = {"http": aio_connection.Connection, "grpc": GrpcConnection}[protocol.name]
+    eof_received = kind.eof_received
+    calls, ended = [], asyncio.Event()
+
+    def begin_a_call(connection):
+        calls.append(asyncio.create_task(connection.exchange(request, None, math.inf)))
+        ended.set()
+        return eof_received(connection)
+
+    monkeypatch.setattr(kind, "eof_received", begin_a_call)
+
+    async def main():
+        nonlocal request
+        async with AsyncClient(server.url) as client:
+            request = client._transport.prepare(IsServerReady())
+            await client._transport._pool(asyncio.get_running_loop()).open(math.inf)
+            await ended.wait()
+            with pytest.raises(ConnectionFailed):
+                await calls[0]
+
+    request = None
+    with protocol.server([close]) as server:
+        asyncio.run(main())
 
 
 def test_a_closed_client_does_not_begin_again(unseen):
@@ -161,7 +193,7 @@ def test_a_system_that_does_not_count(unseen, monkeypatch, protocol, runtime):
     for module in (sockets, aio_connection):
         monkeypatch.setattr(module, "unacknowledged_bytes", lambda sock: None)
     with protocol.hung_up(runtime, close) as (client, _):
-        with no_hang(), pytest.raises(ConnectionFailed):
+        with deadline_guard(), pytest.raises(ConnectionFailed):
             _infer(client)
         _infer(client)
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ..errors import InferenceServerException
-from ..messages import NO_PARAMETERS, Infer, InferResponse, Parameter
+from ..messages import Infer, InferResponse, Parameter
+from ..operations import NO_PARAMETERS
 from .jobs.errors import DecoupledModel, ModelClosed, as_server_error
 from .jobs.job import Job, JobOptions
 from .jobs.reader import ResponseReader
@@ -108,7 +109,7 @@ class Inference:
             model_name=model.name,
             model_version=str(model.version),
             id=self._request.id,
-            parameters=parameters,
+            parameters={**response.parameters, **parameters} if response.parameters else parameters,
             outputs=tuple(
                 outputs.encode(model, tensor, self._requested[tensor.name], self._regions)
                 for tensor in response.outputs or ()

@@ -11,14 +11,23 @@ from ...errors import InferenceServerException
 from ..config.reading import ModelConfig
 from ..jobs.host import Host
 from ..jobs.job import Job
+from ..jobs.response import Response
 from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Stopwatch
 
 if TYPE_CHECKING:
     from .function.model import FunctionModel
 
-#: The result of one job: its outputs, its error, or None if the responses are sent separately.
-Result: TypeAlias = "Sequence[Tensor] | InferenceServerException | None"
+
+class Rescheduled:
+    """The result of a job that its scheduler gives to the instance again."""
+
+
+RESCHEDULED = Rescheduled()
+#: The result of one job: its outputs (in a `Response` if it has parameters too), its error,
+#: `RESCHEDULED`, or None if the responses are sent separately. An error in a `Response` counts as
+#: a success in the statistics: it is an answer of the model.
+Result: TypeAlias = "Sequence[Tensor] | Response | InferenceServerException | Rescheduled | None"
 
 
 class Instance(Protocol):

@@ -51,7 +51,7 @@ FIELDS: dict[str, Field] = {
     "ModelConfig.input": _YES,
     "ModelInput.name": _YES,
     "ModelInput.data_type": _YES,
-    "ModelInput.format": Field("without effect", "it does not change the data"),
+    "ModelInput.format": Field("honoured", "an image format needs three dims"),
     "ModelInput.dims": _YES,
     "ModelInput.reshape": _YES,
     "ModelTensorReshape.shape": _YES,
@@ -110,9 +110,7 @@ FIELDS: dict[str, Field] = {
     "ModelSequenceBatching.Control.bool_false_true": _YES,
     "ModelSequenceBatching.Control.data_type": _YES,
     "ModelSequenceBatching.state": Field("refused", "implicit state is not kept"),
-    "ModelSequenceBatching.iterative_sequence": Field(
-        "without effect", "no request is rescheduled"
-    ),
+    "ModelSequenceBatching.iterative_sequence": _YES,
     "ModelConfig.ensemble_scheduling": _YES,
     "ModelEnsembling.step": _YES,
     "ModelEnsembling.Step.model_name": _YES,
@@ -144,7 +142,7 @@ FIELDS: dict[str, Field] = {
     "ModelWarmup.Input.dims": _YES,
     "ModelWarmup.Input.zero_data": _YES,
     "ModelWarmup.Input.random_data": _YES,
-    "ModelWarmup.Input.input_data_file": _YES,
+    "ModelWarmup.Input.input_data_file": Field("honoured", "a file in the model's folder `warmup`"),
     "ModelWarmup.count": _YES,
     "ModelConfig.model_operations": Field("without effect", "no backend loads operations"),
     "ModelConfig.model_transaction_policy": _YES,

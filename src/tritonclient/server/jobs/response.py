@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TypeAlias
 
 from ...errors import InferenceServerException
+from ...messages import Parameter
+from ...operations import NO_PARAMETERS
 from .tensor import Tensor
 
 
@@ -22,11 +24,13 @@ class Response(NamedTuple):
 
     Attributes:
         final: True if no response follows.
+        parameters: those that the model gives to the client.
     """
 
     outputs: tuple[Tensor, ...] | None = None
     error: InferenceServerException | None = None
     final: bool = False
+    parameters: Mapping[str, Parameter] = NO_PARAMETERS
 
 
 #: Called with each response, on any thread; it may block until the reader has room.

@@ -11,9 +11,10 @@ import threading
 from collections.abc import Sequence
 
 from ...errors import InferenceServerException
-from ..backends.base import Instance, InstanceFactory, Result
+from ..backends.base import Instance, InstanceFactory, Rescheduled, Result
 from ..jobs.errors import as_server_error
 from ..jobs.job import Job, PaddingJob
+from ..jobs.response import Response
 from ..scheduling.base import Scheduler
 from ..telemetry.statistics import Statistics, Stopwatch
 from .warmup import Warmup
@@ -116,10 +117,24 @@ class InstanceThread:
 
     def _respond(self, job: Job, result: Result, watch: Stopwatch) -> None:
         durations = watch.durations(job.queued, job.decoding)
+        if isinstance(result, Rescheduled):
+            self._statistics.succeeded(job.batch_size, durations)
+            self._reschedule(job)
+            return
         if isinstance(result, InferenceServerException):
             self._statistics.failed(durations)
             job.send(error=result, final=True)
             return
         self._statistics.succeeded(job.batch_size, durations)
-        if result is not None:
+        if isinstance(result, Response):
+            job.send(result.outputs, result.error, final=True, parameters=result.parameters)
+        elif result is not None:
             job.send(result, final=True)
+        else:
+            job.executed()
+
+    def _reschedule(self, job: Job) -> None:
+        try:
+            self._scheduler.reschedule(job)
+        except Exception as error:
+            job.send(error=as_server_error(error), final=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ...errors import Unimplemented
 from ..jobs.job import Job
 
 
@@ -26,5 +27,21 @@ class Scheduler(Protocol):
         """
         ...
 
+    def reschedule(self, job: Job) -> None:
+        """Give a job that an instance has just executed to it again.
+
+        Raises:
+            Unimplemented: the model has no iterative sequences.
+        """
+
     def close(self) -> None:
         """Accept no more jobs; waiting jobs are still executed."""
+
+
+def not_iterative(model: str) -> Unimplemented:
+    """Return the error of a request that is rescheduled by a model without iterative sequences."""
+    return Unimplemented(
+        f"model '{model}' rescheduled a request, which needs 'iterative_sequence: true' in "
+        "'sequence_batching' of its configuration",
+        "501",
+    )

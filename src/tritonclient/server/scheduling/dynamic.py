@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ...errors import Unavailable
 from ..jobs.errors import ModelClosed
 from ..jobs.job import Job
+from .base import not_iterative
 from .policies import NEVER, BatchingRule, QueuePolicy
 
 
@@ -95,6 +96,10 @@ class DynamicBatcher:
                 each.job.refusal = Unavailable("Request timeout expired", "503")
                 refused.append(each.job)
         return refused
+
+    def reschedule(self, job: Job) -> None:
+        """Raise Unimplemented; see `Scheduler`."""
+        raise not_iterative(job.model.name)
 
     def close(self) -> None:
         """Accept no more jobs; waiting jobs are still executed."""

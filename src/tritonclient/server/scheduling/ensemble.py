@@ -19,6 +19,7 @@ from ..jobs.job import Job
 from ..jobs.response import Response
 from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Statistics, Stopwatch
+from .base import not_iterative
 from .ensemble_steps import Step, needed, steps
 
 #: Tensors by their names in the ensemble.
@@ -62,6 +63,10 @@ class EnsembleScheduler:
     def next_batch(self, instance: int) -> list[Job]:
         """Return no jobs; an ensemble has no instances."""
         return []
+
+    def reschedule(self, job: Job) -> None:
+        """Raise Unimplemented; see `Scheduler`."""
+        raise not_iterative(job.model.name)
 
     def close(self) -> None:
         """Accept no more jobs; those that were started continue."""

@@ -109,6 +109,10 @@ class CachingScheduler:
         """Return the next jobs of the other scheduler."""
         return self._scheduler.next_batch(instance)
 
+    def reschedule(self, job: Job) -> None:
+        """Give a job to the other scheduler again."""
+        self._scheduler.reschedule(job)
+
     def close(self) -> None:
         """Accept no more jobs."""
         self._scheduler.close()

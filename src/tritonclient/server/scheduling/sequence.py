@@ -8,17 +8,19 @@ Control inputs describe the sequence to the model.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from ...errors import InvalidArgument
 from ..jobs.errors import ModelClosed
 from ..jobs.job import Job, PaddingJob
+from .base import not_iterative
 from .policies import NEVER, BatchingRule
 from .sequence_controls import SequenceControls, SequenceId
 
@@ -60,6 +62,8 @@ class SequenceBatcher:
             raise ValueError(f"model '{name}' has implicit state, which this server does not keep")
         self._name = name
         self._controls = SequenceControls(config)
+        self._iterative: bool = settings.get("iterative_sequence", False)
+        self._numbers = itertools.count(1)
         self._strategy: OldestStrategy | DirectStrategy
         oldest = settings.get("oldest")
         if oldest is None:
@@ -85,11 +89,17 @@ class SequenceBatcher:
         parameters = job.options.parameters
         id: Any = parameters.get("sequence_id", 0)
         start, end = (bool(parameters.get(f"sequence_{flag}", False)) for flag in ("start", "end"))
+        if self._iterative:
+            # The model decides when the sequence ends, by not rescheduling its request.
+            id, start, end = id or self._free_id(), start or not id, True
+            _describe(job, id, start=start)
         if not id:
             self._refuse("must specify a non-zero or non-empty correlation ID")
         if job.batch_size != 1:
             self._refuse("must specify batch-size 1 due to requirements of sequence batcher")
-        job.inputs = [*job.inputs, *self._controls.tensors(id, start=start, end=end, ready=True)]
+        ends = end and not self._iterative
+        controls = self._controls.tensors(id, start=start, end=ends, ready=True)
+        job.inputs = [*job.inputs, *controls]
         with self._changed:
             if self._closed:
                 raise ModelClosed(f"model '{self._name}' was unloaded", "503")
@@ -100,6 +110,22 @@ class SequenceBatcher:
             sequence.ended = end
             self._fill_slots()
             self._changed.notify_all()
+
+    def reschedule(self, job: Job) -> None:
+        """Execute the request of an iterative sequence again; see `Scheduler`."""
+        if not self._iterative:
+            raise not_iterative(self._name)
+        id: Any = job.options.parameters["sequence_id"]
+        _describe(job, id, start=False)
+        controls = self._controls.tensors(id, start=False, end=False, ready=True)
+        job.inputs = [*job.inputs[: len(job.inputs) - len(controls)], *controls]
+        job.queued = time.monotonic_ns()
+        with self._changed:
+            # Its sequence keeps the slot: the batch is not finished yet.
+            self._sequences[id].jobs.append(job)
+
+    def _free_id(self) -> int:
+        return next(number for number in self._numbers if number not in self._sequences)
 
     def _refuse(self, text: str, sequence: str = "") -> NoReturn:
         raise InvalidArgument(f"inference request {sequence}to model '{self._name}' {text}", "400")
@@ -199,6 +225,12 @@ class SequenceBatcher:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+def _describe(job: Job, id: SequenceId, *, start: bool) -> None:
+    """Set the sequence parameters of a request of an iterative sequence."""
+    parameters = {**job.options.parameters, "sequence_id": id, "sequence_start": start}
+    job.options = replace(job.options, parameters={**parameters, "sequence_end": False})
 
 
 class OldestStrategy:

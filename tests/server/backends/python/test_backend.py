@@ -32,8 +32,8 @@ class TritonPythonModel:
     def execute(self, requests):
         (r,) = requests
         seen = [
-            self.args, r.request_id(), r.model_name(), r.model_version(),
-            json.loads(r.parameters()), r.requested_output_names(), r.correlation_id(),
+            self.args, r.request_id(),
+            json.loads(r.parameters()), list(r.requested_output_names()), r.correlation_id(),
             r.flags(), r.timeout(), r.is_cancelled(), pb_utils.get_model_dir() == self.directory,
             pb_utils.get_input_tensor_by_name(r, "NOPE"),
         ]
@@ -50,7 +50,7 @@ def test_what_a_model_is_told(repository: RepositoryMaker, serve: Serve) -> None
     data = bytes(core.handle(request).outputs[0].data or b"")
     args, *seen = json.loads(data[4:])
     assert seen == [
-        *("seven", "a", 1, {"mine": "x", "n": 1}, ["OUT"], 5, 1, 9, False, True, None),
+        *("seven", {"mine": "x", "n": 1}, ["OUT"], 5, 1, 9, False, True, None),
     ]
     config = json.loads(args.pop("model_config"))
     assert config == core.handle(m.GetModelConfig("a"))
@@ -218,9 +218,11 @@ def test_tensor() -> None:
         copy = pb_utils.Tensor.from_dlpack("y", source)
         assert copy.name() == "y"
         np.testing.assert_array_equal(copy.as_numpy(), array)
-    for wrong in ([1, 2], np.zeros(1, "M8[s]")):
+    for wrong in (np.array(["a"]), np.zeros(1, "M8[s]"), np.zeros(1, complex)):
         with pytest.raises(pb_utils.TritonModelException):
             pb_utils.Tensor("x", wrong)
+    with pytest.raises(TypeError, match=r"tensor 'x' is made from list, expected numpy\.ndarray"):
+        pb_utils.Tensor("x", [1, 2])
 
 
 def test_bf16_passes_through() -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,12 +19,16 @@ from ....codec import messages_pb
 from ...config import reading as model_config
 from ...config import scheduling
 from ...jobs.job import Job
+from ...jobs.response import Response
 from ...telemetry.statistics import Stopwatch
-from ..base import InstanceFactory, ModelSource, Result
+from ..base import RESCHEDULED, InstanceFactory, ModelSource, Result
+from .event_loop import InstanceLoop
 from .loader import RAISED, LoadedModel, describe_error, model_errors
 from .pb_utils import module as pb_utils
 from .pb_utils.request import InferenceRequest
-from .pb_utils.response import result
+from .pb_utils.response import parameters_of, result
+
+_log = logging.getLogger(__name__)
 
 
 class PythonBackend:
@@ -67,6 +72,7 @@ class _PythonInstance:
             "model_version": str(source.version),
             "model_name": source.name,
         }
+        self._loop = InstanceLoop(name)
         self._loaded = LoadedModel(source)
         self._request = self._loaded.utils.InferenceRequest
         with self._loaded.loading(), model_errors():
@@ -79,19 +85,40 @@ class _PythonInstance:
         watch.lap()
         try:
             responses = self._model.execute(requests)
+            if isinstance(responses, Coroutine):
+                responses = self._await(responses, jobs)
         except RAISED as error:
             raise self._failure(describe_error(error)) from error
         watch.lap()
         return self._results(requests, responses)
 
+    def _await(self, coroutine: Coroutine[Any, Any, Any], jobs: Sequence[Job]) -> Any:
+        """Return the result of a coroutine; that of a decoupled model is not waited for.
+
+        So batches of a decoupled model overlap. If its coroutine raises, the requests that still
+        wait for responses fail.
+        """
+        if not self._decoupled:
+            return self._loop.result(coroutine)
+
+        def failed(error: BaseException) -> None:
+            failure = self._failure(describe_error(error))
+            _log.error("%s", failure.message())
+            for job in jobs:
+                job.send(error=failure, final=True)
+
+        self._loop.start(coroutine, failed)
+        return None
+
     def _results(self, requests: list[InferenceRequest], responses: Any) -> list[Result]:
+        again = [request.is_rescheduled() for request in requests]
         if self._decoupled:
             if responses is not None:
                 raise self._failure(
                     f"Python model '{self._name}' is using the decoupled mode and the execute "
                     "function must return None."
                 )
-            return [None] * len(requests)
+            return [RESCHEDULED if each else None for each in again]
         asked = [request.uses_sender() for request in requests]
         if responses is None and all(asked):
             return [None] * len(requests)
@@ -105,18 +132,29 @@ class _PythonInstance:
                 f"objects. InferenceRequest(s) size is:{len(requests)}, and InferenceResponse(s) "
                 f"size is:{len(responses)}\n"
             )
-        return [
-            None if response is None and uses_sender else self._result(response)
-            for response, uses_sender in zip(responses, asked, strict=True)
-        ]
+        return [self._result(*each) for each in zip(responses, asked, again, strict=True)]
 
-    def _result(self, response: Any) -> Result:
+    def _result(self, response: Any, uses_sender: bool, again: bool) -> Result:
+        if response is None and again:
+            return RESCHEDULED
+        if response is None and uses_sender:
+            return None
         if not isinstance(response, pb_utils.InferenceResponse):
             raise self._failure(
                 "Expected an 'InferenceResponse' object in the execute function return list, "
                 f"found type '{type(response).__name__}'.\n"
             )
-        return result(response)
+        if again:
+            raise self._failure(
+                "a request that is rescheduled needs None in the list that execute returns"
+            )
+        try:
+            outcome, parameters = result(response), parameters_of(response)
+        except Exception as error:  # of `str()` of an object, for instance
+            raise self._failure(describe_error(error)) from error
+        if isinstance(outcome, errors.InferenceServerException):
+            return Response(error=outcome)
+        return Response(tuple(outcome), parameters=parameters) if parameters else outcome
 
     def _failure(self, text: str) -> errors.Internal:
         return errors.Internal(
@@ -124,6 +162,7 @@ class _PythonInstance:
         )
 
     def close(self) -> None:
-        with contextlib.closing(self._loaded), model_errors():
+        loop, loaded = contextlib.closing(self._loop), contextlib.closing(self._loaded)
+        with loaded, loop, model_errors():
             if hasattr(self._model, "finalize"):
                 self._model.finalize()

@@ -38,8 +38,14 @@ class TritonError:
     CANCELLED: ClassVar = TritonErrorCode.CANCELLED
 
     def __init__(self, message: str, code: TritonErrorCode = TritonErrorCode.INTERNAL) -> None:
+        if not isinstance(message, str):
+            raise TypeError(f"message is {type(message).__name__}, expected str")
+        if not isinstance(code, TritonErrorCode):
+            raise TypeError(
+                f"code is {code!r}, expected a code of TritonError, such as TritonError.NOT_FOUND"
+            )
         self._message = message
-        self._code = TritonErrorCode(code)
+        self._code = code
 
     def message(self) -> str:
         return self._message

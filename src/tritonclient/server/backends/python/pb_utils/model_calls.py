@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import Iterator
+import threading
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
 
 from .....errors import Internal, InvalidArgument, NotFound
 from ....jobs.errors import as_server_error
@@ -14,6 +17,8 @@ from ....jobs.job import Job, JobOptions
 from ....jobs.reader import ResponseReader
 from ....jobs.response import Response, ResponseSink
 from ....jobs.tensor import Tensor
+from .response import InferenceResponse, response_of
+from .response_iterator import ResponseIterator
 
 
 class ModelCall:
@@ -30,7 +35,28 @@ class ModelCall:
         self._name = name
         self._version = "" if version < 0 else str(version)
         self._tensors = tensors
-        self._options = options
+        self._cancelled = threading.Event()
+        self._options = replace(options, cancelled=self._cancelled)
+
+    def cancel(self) -> None:
+        """Cancel the request."""
+        self._cancelled.set()
+
+    def awaitable(self, decoupled: bool) -> Awaitable[Any]:
+        """Start the request; return an awaitable of its response or of its `ResponseIterator`.
+
+        Cancelling the awaitable of a response cancels the request.
+        """
+        if decoupled:
+            return asyncio.ensure_future(_ready(ResponseIterator(self.responses(), self.cancel)))
+        return asyncio.ensure_future(self._await(self.response_future()))
+
+    async def _await(self, future: asyncio.Future[Response]) -> InferenceResponse:
+        try:
+            return response_of(await future)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
 
     def response(self) -> Response:
         """Execute and wait; return the response of a model that is not decoupled."""
@@ -99,3 +125,7 @@ class ModelCall:
         text = as_server_error(error).message()
         message = f"Model {self._name} - Error when running inference: {text}"
         return Response(error=Internal(message), final=True)
+
+
+async def _ready(responses: ResponseIterator) -> ResponseIterator:
+    return responses

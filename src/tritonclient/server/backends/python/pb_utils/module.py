@@ -19,6 +19,7 @@ from .....datatypes import Array
 from ....config.specification import DATATYPES
 from ....jobs.host import Host
 from .errors import TritonError, TritonModelException
+from .metrics import MetricFamily
 from .model_config import ModelConfig
 from .request import (
     TRITONSERVER_MEMORY_CPU,
@@ -33,7 +34,7 @@ from .request import (
 from .response import (
     TRITONSERVER_RESPONSE_COMPLETE_FINAL,
     InferenceResponse,
-    InferenceResponseSender,
+    as_bytes,
 )
 from .tensor import Tensor
 
@@ -48,8 +49,8 @@ __all__ = [
     "TRITON_STRING_TO_NUMPY",
     "InferenceRequest",
     "InferenceResponse",
-    "InferenceResponseSender",
     "Logger",
+    "MetricFamily",
     "ModelConfig",
     "PreferredMemory",
     "Tensor",
@@ -67,8 +68,9 @@ __all__ = [
     "using_decoupled_model_transaction_policy",
 ]
 
+_OF_DATATYPE: dict[str, Any] = {"BYTES": np.object_, "BOOL": bool}
 TRITON_STRING_TO_NUMPY: dict[str, Any] = {
-    name: np.object_ if datatype == "BYTES" else datatypes.NUMPY[datatype].type
+    name: _OF_DATATYPE.get(datatype) or datatypes.NUMPY[datatype].type
     for name, datatype in DATATYPES.items()
     if datatype != "BF16"
 }
@@ -154,18 +156,31 @@ def triton_string_to_numpy(triton_type_string: str) -> Any:
 
 
 def triton_to_numpy_type(data_type: int) -> Any:
-    """Return the numpy type of a datatype's number in the configuration."""
-    return list(TRITON_STRING_TO_NUMPY.values())[data_type - 1]
+    """Return the numpy type of a datatype's number in the configuration; None if it has none."""
+    kinds = list(TRITON_STRING_TO_NUMPY.values())
+    kind = kinds[data_type - 1] if 1 <= data_type <= len(kinds) else None
+    return np.bool_ if kind is bool else kind
 
 
-def numpy_to_triton_type(data_type: Any) -> int:
-    """Return the number in the configuration of a numpy type."""
-    return list(TRITON_STRING_TO_NUMPY.values()).index(np.dtype(data_type).type) + 1
+def numpy_to_triton_type(data_type: Any) -> int | None:
+    """Return the number in the configuration of a numpy type; None if it has none."""
+    kind = np.dtype(data_type).type
+    if kind is np.bytes_:
+        kind = np.object_
+    known = [np.dtype(each).type for each in TRITON_STRING_TO_NUMPY.values()]
+    return known.index(kind) + 1 if kind in known else None
 
 
-def serialize_byte_tensor(input_tensor: Array) -> bytes | None:
-    """Return the BYTES encoding of an array of str or bytes; None if it is empty."""
-    return datatypes.pack_bytes(input_tensor) if input_tensor.size else None
+def serialize_byte_tensor(input_tensor: Array) -> bytes | tuple[()] | None:
+    """Return the BYTES encoding of an array of objects or bytes.
+
+    It is the text of elements that are not bytes. An empty array gives (), other dtypes None.
+    """
+    if input_tensor.size == 0:
+        return ()
+    if input_tensor.dtype.kind not in "OS":
+        return None
+    return datatypes.pack_bytes(as_bytes(input_tensor))
 
 
 def deserialize_bytes_tensor(encoded_tensor: bytes) -> Array:
@@ -188,14 +203,15 @@ def of_model(host: Host, directory: str) -> ModuleType:
         directory: the directory of the model's version.
     """
     request = type("InferenceRequest", (InferenceRequest,), {"host": host})
+    family = type("MetricFamily", (MetricFamily,), {"metrics": host.metrics()})
 
     def get_model_dir() -> str:
         return directory
 
     def load_model(
-        model_name: str, config: str | None = None, files: Mapping[str, bytes] | None = None
+        model_name: str, config: str = "", files: Mapping[str, bytes] | None = None
     ) -> None:
-        host.handle(messages.LoadModel(model_name, config, files or {}))
+        host.handle(messages.LoadModel(model_name, config or None, files or {}))
 
     def unload_model(model_name: str, unload_dependents: bool = False) -> None:
         host.handle(messages.UnloadModel(model_name, unload_dependents))
@@ -205,9 +221,14 @@ def of_model(host: Host, directory: str) -> ModuleType:
 
     module = ModuleType("triton_python_backend_utils", __doc__)
     module.__dict__.update({name: globals()[name] for name in __all__})
-    for each in (request, get_model_dir, load_model, unload_model, is_model_ready):
+    for each in (request, family, get_model_dir, load_model, unload_model, is_model_ready):
         setattr(module, each.__name__, each)
     return module
+
+
+def close(module: ModuleType) -> None:
+    """Release what the model holds through its copy of this module."""
+    module.MetricFamily.metrics.close()
 
 
 def __getattr__(name: str) -> Any:

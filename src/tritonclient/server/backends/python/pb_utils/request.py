@@ -2,37 +2,89 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Iterator, Sequence
+import operator
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from enum import IntEnum
 from typing import Any, ClassVar
 
+from .....messages import Parameter
 from ....jobs.host import Host
 from ....jobs.job import Job, JobOptions
-from ....jobs.response import Response
 from .errors import TritonModelException
 from .model_calls import ModelCall
+from .parameters import checked
 from .response import InferenceResponse, InferenceResponseSender, response_of, snapshots
-from .tensor import Tensor
+from .response_iterator import ResponseIterator
+from .tensor import Tensor, text
 
-TRITONSERVER_MEMORY_CPU = 0
-TRITONSERVER_MEMORY_GPU = 2
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_START = 1
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_END = 2
 TRITONSERVER_REQUEST_RELEASE_ALL = 1
 TRITONSERVER_REQUEST_RELEASE_RESCHEDULE = 2
 
+#: Parameters of a request that it has other methods for.
+_STANDARD = ("sequence_id", "sequence_start", "sequence_end", "priority", "timeout")
+
+
+class MemoryType(IntEnum):
+    """Kinds of memory, with Triton's numbers."""
+
+    TRITONSERVER_MEMORY_GPU = 0
+    TRITONSERVER_MEMORY_CPU = 1
+
+
+TRITONSERVER_MEMORY_CPU = MemoryType.TRITONSERVER_MEMORY_CPU
+TRITONSERVER_MEMORY_GPU = MemoryType.TRITONSERVER_MEMORY_GPU
+
 
 class PreferredMemory:
-    """Where the response of another model should be; this server has only CPU memory."""
+    """Where the response of another model should be; this server has only CPU memory.
 
-    def __init__(self, memory_type: int = TRITONSERVER_MEMORY_CPU, memory_id: int = 0) -> None:
-        self.memory_type = memory_type
-        self.memory_id = memory_id
+    Args:
+        preferred_memory_type: `TRITONSERVER_MEMORY_CPU` or `TRITONSERVER_MEMORY_GPU`.
+        preferred_device_id: number of the device.
+
+    Raises:
+        TypeError: an argument has another type.
+    """
+
+    def __init__(self, preferred_memory_type: MemoryType, preferred_device_id: int = 0) -> None:
+        _check("preferred_memory_type", preferred_memory_type, MemoryType)
+        self._type = preferred_memory_type
+        self._id = operator.index(preferred_device_id)
+
+
+class InferenceTrace:
+    """The trace of a request. Nothing is traced yet, so it has no context."""
+
+    def get_context(self) -> str | None:
+        """Return the OpenTelemetry context as JSON text, or None."""
+        return None
+
+
+_NO_TRACE = InferenceTrace()
 
 
 class InferenceRequest:
-    """A request to a model, made by a client or by another model."""
+    """A request to a model, made by a client or by another model.
+
+    Args:
+        correlation_id: the sequence, as int or str.
+        inputs: a list of `Tensor`.
+        requested_output_names: names of outputs; all if empty.
+        model_name: the name of the model, as str or bytes.
+        model_version: -1 for the highest.
+        flags: `TRITONSERVER_REQUEST_FLAG_SEQUENCE_START`, `..._END`, both or none.
+        timeout: microseconds, 0 for none.
+        preferred_memory: accepted; responses are in CPU memory.
+        trace: accepted; nothing is traced.
+        parameters: values of type bool, int or str by name.
+
+    Raises:
+        TypeError: an argument is missing or has another type.
+        TritonModelException: the correlation ID or a parameter has another type.
+    """
 
     #: The server, in the subclass that `module.of_model` makes for a model.
     host: ClassVar[Host | None] = None
@@ -41,64 +93,66 @@ class InferenceRequest:
         self,
         request_id: str = "",
         correlation_id: int | str = 0,
-        inputs: Sequence[Tensor] = (),
-        requested_output_names: Sequence[str] = (),
-        model_name: str = "",
+        inputs: Sequence[Tensor] | None = None,
+        requested_output_names: Iterable[str] | None = None,
+        model_name: str | None = None,
         model_version: int = -1,
         flags: int = 0,
         timeout: int = 0,
         preferred_memory: PreferredMemory | None = None,
-        trace: Any = None,
-        parameters: dict[str, Any] | None = None,
+        trace: InferenceTrace | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
     ) -> None:
-        self._model = (model_name, model_version)
+        if inputs is None or requested_output_names is None or model_name is None:
+            raise TypeError("inputs, requested_output_names and model_name are required")
+        for tensor in inputs:
+            _check("an element of inputs", tensor, Tensor)
+        if type(correlation_id) not in (int, str):
+            raise TritonModelException("Correlation ID must be integer or string")
+        if preferred_memory is not None:
+            _check("preferred_memory", preferred_memory, PreferredMemory)
+        if trace is not None:
+            _check("trace", trace, InferenceTrace)
+        names = tuple(text("a requested output name", each) for each in requested_output_names)
+        self._model = (text("model_name", model_name), operator.index(model_version))
         self._inputs = list(inputs)
-        self._flags = flags
-        self._timeout = timeout
+        self._flags = operator.index(flags)
+        self._timeout = operator.index(timeout)
         self._correlation_id = correlation_id
-        for value in (parameters or {}).values():
-            if type(value) not in (bool, int, str):
-                raise TritonModelException(
-                    f"Expect parameters values to have type bool/int/str, found type {type(value)}"
-                )
-        self._options = JobOptions(
-            request_id, tuple(requested_output_names), dict(parameters or {})
-        )
+        self._options = JobOptions(text("request_id", request_id), names, checked(parameters))
+        self._trace = trace or _NO_TRACE
         self._sender: InferenceResponseSender | None = None
         self._uses_sender = False
+        self._release = TRITONSERVER_REQUEST_RELEASE_ALL
 
     @classmethod
     def of(cls, job: Job) -> InferenceRequest:
         """Return the request of a job."""
-        options, model = job.options, job.model
+        options = job.options
         known = options.parameters
-        request = cls(
-            model_name=model.name,
-            inputs=[Tensor.of(*tensor) for tensor in job.inputs],
-            model_version=model.version,
-            correlation_id=known.get("sequence_id", 0),  # type: ignore[arg-type]  # checked before
-            flags=TRITONSERVER_REQUEST_FLAG_SEQUENCE_START * bool(known.get("sequence_start"))
-            | TRITONSERVER_REQUEST_FLAG_SEQUENCE_END * bool(known.get("sequence_end")),
-            timeout=int(known.get("timeout", 0)),
-        )
+        request = cls.__new__(cls)
+        request._model = (job.model.name, job.model.version)
+        request._inputs = [Tensor.of(*tensor) for tensor in job.inputs]
+        request._correlation_id = known.get("sequence_id", 0)  # type: ignore[assignment]  # checked before
+        request._flags = TRITONSERVER_REQUEST_FLAG_SEQUENCE_START * bool(
+            known.get("sequence_start")
+        ) | TRITONSERVER_REQUEST_FLAG_SEQUENCE_END * bool(known.get("sequence_end"))
+        request._timeout = int(known.get("timeout", 0))
         request._options = options
+        request._trace = _NO_TRACE
         request._sender = InferenceResponseSender(job)
+        request._uses_sender = False
+        request._release = TRITONSERVER_REQUEST_RELEASE_ALL
         return request
 
     def inputs(self) -> list[Tensor]:
         return self._inputs
 
-    def requested_output_names(self) -> list[str]:
-        return list(self._options.outputs)
+    def requested_output_names(self) -> set[str]:
+        return set(self._options.outputs)
 
     def request_id(self) -> str:
         return self._options.id
-
-    def model_name(self) -> str:
-        return self._model[0]
-
-    def model_version(self) -> int:
-        return self._model[1]
 
     def correlation_id(self) -> int | str:
         return self._correlation_id
@@ -110,8 +164,23 @@ class InferenceRequest:
         self._flags = flags
 
     def set_release_flags(self, flags: int) -> None:
-        if flags != TRITONSERVER_REQUEST_RELEASE_ALL:
-            raise TritonModelException("rescheduling of requests is not supported by this server")
+        """Set what follows `execute`: `TRITONSERVER_REQUEST_RELEASE_ALL` or `..._RESCHEDULE`.
+
+        A rescheduled request is executed again. `execute` returns None for it, and does not send
+        its last response.
+
+        Raises:
+            TritonModelException: the flags are unknown, or a model made the request.
+        """
+        if flags not in (TRITONSERVER_REQUEST_RELEASE_ALL, TRITONSERVER_REQUEST_RELEASE_RESCHEDULE):
+            raise TritonModelException(f"unknown release flags: {flags}")
+        if self._sender is None:
+            raise TritonModelException("release flags are for requests that `execute` receives")
+        self._release = flags
+
+    def is_rescheduled(self) -> bool:
+        """Return True if the model wants to execute this request again."""
+        return self._release == TRITONSERVER_REQUEST_RELEASE_RESCHEDULE
 
     def timeout(self) -> int:
         """Return the timeout in microseconds; 0 for none."""
@@ -119,11 +188,11 @@ class InferenceRequest:
 
     def parameters(self) -> str:
         """Return the request's custom parameters as JSON text."""
-        standard = ("sequence_id", "sequence_start", "sequence_end", "priority", "timeout")
-        return json.dumps({k: v for k, v in self._options.parameters.items() if k not in standard})
+        known = self._options.parameters
+        return json.dumps({k: v for k, v in known.items() if k not in _STANDARD})
 
-    def trace(self) -> None:
-        return None
+    def trace(self) -> InferenceTrace:
+        return self._trace
 
     def is_cancelled(self) -> bool:
         """Return True if the client no longer waits for a response."""
@@ -140,7 +209,7 @@ class InferenceRequest:
         """Return True if the model took the response sender."""
         return self._uses_sender
 
-    def exec(self, decoupled: bool = False) -> InferenceResponse | Iterator[InferenceResponse]:
+    def exec(self, decoupled: bool = False) -> InferenceResponse | ResponseIterator:
         """Execute this request on another model and return its response.
 
         Args:
@@ -148,14 +217,13 @@ class InferenceRequest:
                 which the last may be empty.
         """
         call = self._to_model()
-        return map(response_of, call.responses()) if decoupled else response_of(call.response())
+        if decoupled:
+            return ResponseIterator(call.responses(), call.cancel)
+        return response_of(call.response())
 
     def async_exec(self, decoupled: bool = False) -> Awaitable[Any]:
         """Start `exec` and return an awaitable of its result, for the running event loop."""
-        call = self._to_model()
-        if decoupled:
-            return asyncio.ensure_future(_ready(map(response_of, call.responses())))
-        return asyncio.ensure_future(_later(call.response_future()))
+        return self._to_model().awaitable(decoupled)
 
     def _to_model(self) -> ModelCall:
         if self.host is None:
@@ -176,9 +244,6 @@ class InferenceRequest:
         return ModelCall(self.host, *self._model, snapshots(self._inputs), options)
 
 
-async def _ready(responses: Iterator[InferenceResponse]) -> Iterator[InferenceResponse]:
-    return responses
-
-
-async def _later(response: Awaitable[Response]) -> InferenceResponse:
-    return response_of(await response)
+def _check(name: str, value: object, expected: type) -> None:
+    if not isinstance(value, expected):
+        raise TypeError(f"{name} is {value!r:.100}, expected {expected.__name__}")

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ..... import datatypes, errors
+from ..... import errors
 from .....datatypes import Array
+from .....messages import Parameter
+from .....operations import NO_PARAMETERS
 from ....jobs.job import Job
 from ....jobs.response import Response
 from ....jobs.tensor import Tensor as CoreTensor
 from .errors import ERROR_OF_CODE, TritonError, TritonErrorCode, TritonModelException
+from .parameters import checked
 from .tensor import Tensor
 
 TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
 
 
 class InferenceResponse:
-    """A response to one request: output tensors or an error."""
+    """A response to one request: output tensors or an error.
+
+    Args:
+        output_tensors: a list of `Tensor`.
+        error: the error of the request; the outputs are not sent then.
+        parameters: values of type bool, int or str by name, which the client receives.
+
+    Raises:
+        TypeError: an argument has another type.
+        TritonModelException: a parameter has another type.
+    """
 
     def __init__(
-        self, output_tensors: Sequence[Tensor] = (), error: TritonError | None = None
+        self,
+        output_tensors: Sequence[Tensor] = (),
+        error: TritonError | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
     ) -> None:
         if error is not None and not isinstance(error, TritonError):
             raise TypeError(f"error is {type(error).__name__}, expected TritonError")
@@ -31,6 +48,7 @@ class InferenceResponse:
                 raise TypeError(f"output_tensors holds {type(tensor).__name__}, expected Tensor")
         self._tensors = list(output_tensors)
         self._error = error
+        self._parameters = checked(parameters)
 
     def output_tensors(self) -> list[Tensor]:
         return self._tensors
@@ -40,6 +58,10 @@ class InferenceResponse:
 
     def error(self) -> TritonError | None:
         return self._error
+
+    def parameters(self) -> str:
+        """Return the parameters as JSON text."""
+        return json.dumps(self._parameters)
 
 
 class InferenceResponseSender:
@@ -73,7 +95,8 @@ class InferenceResponseSender:
         if isinstance(outcome, errors.InferenceServerException):
             self._job.send(error=outcome, final=final)
         else:
-            self._job.send(outcome, final=final)
+            parameters = parameters_of(response) if response is not None else NO_PARAMETERS
+            self._job.send(outcome, final=final, parameters=parameters)
 
     def _check(self, response: InferenceResponse | None, flags: int) -> None:
         why = ""
@@ -113,6 +136,11 @@ def result(response: InferenceResponse) -> list[CoreTensor] | errors.InferenceSe
     return snapshots(response.output_tensors())
 
 
+def parameters_of(response: InferenceResponse) -> Mapping[str, Parameter]:
+    """Return the parameters of a response."""
+    return response._parameters
+
+
 def snapshots(tensors: Iterable[Tensor]) -> list[CoreTensor]:
     """Return copies of tensors, as the server's type.
 
@@ -124,16 +152,25 @@ def snapshots(tensors: Iterable[Tensor]) -> list[CoreTensor]:
 
 
 def _copy(array: Array) -> Array:
-    if array.dtype.kind not in "OSU":
-        return np.array(array, order="C")
-    return datatypes.unpack(datatypes.pack_bytes(array), "BYTES", array.shape)
+    return as_bytes(array) if array.dtype.kind in "OS" else np.array(array, order="C")
+
+
+def as_bytes(array: Array) -> Array:
+    """Return a copy whose elements are bytes: the text of those that are not, as in Triton."""
+    items = [
+        each if isinstance(each, bytes) else str(each).encode() for each in array.ravel().tolist()
+    ]
+    copy = np.empty(len(items), object)
+    copy[:] = items
+    return copy.reshape(array.shape)
 
 
 def response_of(response: Response) -> InferenceResponse:
     """Return a response of another model, as the type that models use."""
     error = response.error
     if error is None:
-        return InferenceResponse([Tensor.of(*tensor) for tensor in response.outputs or ()])
+        tensors = [Tensor.of(*tensor) for tensor in response.outputs or ()]
+        return InferenceResponse(tensors, parameters=response.parameters)
     codes = (code for code, (kind, _) in ERROR_OF_CODE.items() if isinstance(error, kind))
     code = next(codes, TritonError.UNKNOWN)
     return InferenceResponse(error=TritonError(error.message() or "", TritonErrorCode(code)))

@@ -5,22 +5,47 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..... import datatypes
 from .....datatypes import Array
+from . import dlpack
 from .errors import TritonModelException
 
 
-class Tensor:
-    """A named tensor in CPU memory."""
+def text(name: str, value: Any) -> str:
+    """Return text that a model gives as str or bytes; TypeError for other types.
 
-    def __init__(self, name: str, array: npt.ArrayLike) -> None:
+    Args:
+        name: the name of the argument.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode()
+    raise TypeError(f"{name} is {type(value).__name__}, expected str")
+
+
+class Tensor:
+    """A named tensor in CPU memory.
+
+    Args:
+        name: the name, as str or bytes.
+        array: a numpy array. Of objects that are not bytes, BYTES has the text of `str()`.
+
+    Raises:
+        TypeError: an argument has another type.
+        TritonModelException: the dtype has no datatype.
+    """
+
+    def __init__(self, name: str, array: Array) -> None:
+        name = text("name of a tensor", name)
         if not isinstance(array, np.ndarray):
-            raise TritonModelException(
-                f"Tensor '{name}' must be made from a numpy array, not {type(array).__name__}"
+            raise TypeError(
+                f"tensor '{name}' is made from {type(array).__name__}, expected numpy.ndarray"
             )
         try:
+            if array.dtype.kind in "UT":
+                raise ValueError("NumPy dtype is not supported; use np.object_ for text")
             self._datatype = datatypes.datatype_of(array)
         except ValueError as error:
             raise TritonModelException(f"Tensor '{name}': {error}") from error
@@ -67,31 +92,22 @@ class Tensor:
         return self.__dlpack__()
 
     @staticmethod
-    def from_dlpack(name: str, source: Any) -> Tensor:
-        """Return a tensor from a DLPack capsule, or from an object with `__dlpack__`."""
-        if isinstance(source, Tensor):
-            return Tensor.of(name, source._datatype, source._array)
-        if not hasattr(source, "__dlpack__"):
-            source = _Capsule(source)
-        return Tensor(name, np.from_dlpack(source))
+    def from_dlpack(name: str, tensor: Any) -> Tensor:
+        """Return a tensor of the memory of a DLPack capsule or of an object with `__dlpack__`.
 
-    def __dlpack__(self, **options: Any) -> Any:
-        if self._datatype in ("BF16", "BYTES"):
-            raise TritonModelException(f"{self._datatype} tensors have no DLPack form here")
-        return self._writable().__dlpack__(**options)
+        Raises:
+            TritonModelException: `tensor` is something else, or is not in CPU memory.
+        """
+        name = text("name of a tensor", name)
+        if isinstance(tensor, Tensor):
+            return Tensor.of(name, tensor._datatype, tensor._array)
+        array, bfloat16 = dlpack.read(tensor)
+        return Tensor.of(name, "BF16", array) if bfloat16 else Tensor(name, array)
 
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
-
-
-class _Capsule:
-    """A DLPack capsule as an object with `__dlpack__`, which `numpy.from_dlpack` needs."""
-
-    def __init__(self, capsule: Any) -> None:
-        self._capsule = capsule
-
-    def __dlpack__(self, **options: Any) -> Any:
-        return self._capsule
+    def __dlpack__(self, *, stream: Any = None, **options: Any) -> Any:
+        if self._datatype == "BYTES":
+            raise TritonModelException("DLPack does not have support for string tensors.")
+        return dlpack.write(self._writable(), bfloat16=self._datatype == "BF16")
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
+        return (dlpack.CPU, 0)
