@@ -74,6 +74,8 @@ class InferenceServer:
         functions: the models of the repository that are functions, by name.
         response_cache_size: bytes of responses to keep for models whose configuration has
             `response_cache { enable: true }`; 0 to keep none.
+        in_process: True to execute Python models in this process.
+        python: the interpreter of their processes; "" for that of this process.
 
     Raises:
         ValueError: an argument is invalid, or a directory is not a model repository.
@@ -91,6 +93,8 @@ class InferenceServer:
         trace_settings: Mapping[str, Any] = NO_SETTINGS,
         functions: Functions = MappingProxyType({}),
         response_cache_size: int = 0,
+        in_process: bool = True,
+        python: str = "",
     ) -> None:
         if control_mode not in CONTROL_MODES:
             raise ValueError(
@@ -111,6 +115,8 @@ class InferenceServer:
             self,
             functions,
             response_cache_size,
+            in_process,
+            python,
         )
         self._regions = Regions()
         self._trace = TraceSettings(trace_settings)

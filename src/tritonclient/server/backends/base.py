@@ -43,6 +43,10 @@ class Instance(Protocol):
     def close(self) -> None:
         """Release what the instance holds; it executes no more."""
 
+    def why_restarted(self) -> str:
+        """Return why the instance was started again last; "" if it was not."""
+        return ""
+
 
 InstanceFactory: TypeAlias = Callable[[], Instance]
 
@@ -56,6 +60,8 @@ class ModelSource:
         config: the completed configuration; a backend may complete it further.
         host: the server, for models that execute other models.
         function: the function that the backend "function" executes; None for other models.
+        in_process: True to execute Python models in this process; False for a process per instance.
+        python: the interpreter of those processes; "" for that of this process.
     """
 
     name: str
@@ -64,6 +70,8 @@ class ModelSource:
     config: ModelConfig
     host: Host
     function: FunctionModel | None = None
+    in_process: bool = True
+    python: str = ""
 
     @property
     def path(self) -> Path:

@@ -15,7 +15,7 @@ from ..extras import optional_import
 from ..jobs.job import Job
 from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Stopwatch
-from .base import InstanceFactory, ModelSource, Result
+from .base import Instance, InstanceFactory, ModelSource, Result
 from .batches import concatenate, split
 
 _TYPES = {
@@ -164,7 +164,7 @@ def _text(shape: list[int]) -> str:
     return f"[{','.join(map(str, shape))}]"
 
 
-class _OnnxInstance:
+class _OnnxInstance(Instance):
     def __init__(self, session: Any) -> None:
         self._session: Any = session
         self._output_names = [tensor.name for tensor in session.get_outputs()]

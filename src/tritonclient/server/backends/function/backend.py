@@ -21,7 +21,7 @@ from ...config.specification import Specification, specifications
 from ...jobs.job import Job
 from ...jobs.tensor import Tensor
 from ...telemetry.statistics import Stopwatch
-from ..base import InstanceFactory, ModelSource, Result
+from ..base import Instance, InstanceFactory, ModelSource, Result
 from ..batches import concatenate, split
 from .model import FunctionModel, described
 from .tensor_types import TensorType
@@ -92,7 +92,7 @@ def _zeros(specification: Specification, batched: bool) -> Array:
     return np.zeros(shape, datatypes.NUMPY[specification.datatype])
 
 
-class _Instance:
+class _Instance(Instance):
     """Calls a plain function, or iterates over what a generator function yields."""
 
     def __init__(
