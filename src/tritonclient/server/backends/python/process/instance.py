@@ -25,6 +25,8 @@ _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 30.0
 #: Seconds that a model has for `finalize`, as in Triton.
 _FINALIZE_TIMEOUT = 30.0
+#: Seconds that its process has to end after that.
+_END_TIMEOUT = 5.0
 
 
 class ProcessInstance(Instance):
@@ -102,13 +104,16 @@ class ProcessInstance(Instance):
             self._closing = True
             dispatcher = self._dispatcher
             self._state.notify_all()
+        finalized = None
         if dispatcher is not None:
             dispatcher.send({"kind": "close"})
-        with self._state:
-            self._state.wait_for(lambda: self._closed or self._process is None, _FINALIZE_TIMEOUT)
-            finalized = self._closed
+            with self._state:
+                self._state.wait_for(
+                    lambda: self._closed or self._process is None, _FINALIZE_TIMEOUT
+                )
+                finalized = self._closed
         if finalized is not None:
-            self._thread.join(_FINALIZE_TIMEOUT)
+            self._thread.join(_END_TIMEOUT)
         self._kill()
         self._thread.join()
         if finalized is not None and (error := load_error(finalized.values)) is not None:
@@ -160,15 +165,15 @@ class ProcessInstance(Instance):
         dispatcher = Dispatcher(process.channel, self._host, lifecycle)
         with self._state:
             self._process = process
+            if self._closing:
+                process.kill()
         dispatcher.send(load_values(self._source, "instance"))
         wrong = dispatcher.receive()
-        with self._state:
-            self._dispatcher = None
         if wrong:
             process.kill()
-        end = process.end()
         with self._state:
-            self._process = None
+            self._dispatcher = self._process = None
+        end = process.end()
         self._note_end(wrong or end, problems[0])
         dispatcher.end(self._unhealthy())
 
