@@ -82,6 +82,10 @@ class ModelSource:
 class Backend(Protocol):
     """Makes the instances of one version of a model."""
 
+    def close(self) -> None:
+        """Release what loading needed; called when the instances are made, or the load failed."""
+        return
+
     def complete(self, source: ModelSource) -> None:
         """Fill in the parts of the configuration that can be read from the model."""
 

@@ -15,7 +15,7 @@ from ..extras import optional_import
 from ..jobs.job import Job
 from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Stopwatch
-from .base import Instance, InstanceFactory, ModelSource, Result
+from .base import Backend, Instance, InstanceFactory, ModelSource, Result
 from .batches import concatenate, split
 
 _TYPES = {
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 DEFAULT_MAX_BATCH_SIZE = 4
 
 
-class OnnxBackend:
+class OnnxBackend(Backend):
     """Loads ONNX models. The instances of a version share one session, which is thread-safe."""
 
     def __init__(self) -> None:

@@ -1,38 +1,48 @@
 """The Python backend: executes `model.py` files with a class `TritonPythonModel`, unchanged.
 
-As in Triton each instance has a process of its own. With `in_process` all instances run in this
-process, for breakpoints, coverage and mocks. Each instance then still has its own package and
+As in Triton each instance may have a process of its own. With `in_process` all instances run in
+this process, for breakpoints, coverage and mocks. Each instance then still has its own package and
 object, and modules that a model imports from its own directory are not visible to other models.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
 from functools import partial
 from typing import Any
 
 from ....codec import messages_pb
 from ...config import reading as model_config
 from ...config import scheduling
-from ...jobs.host import Host
-from ..base import Instance, InstanceFactory, ModelSource
+from ..base import Backend, Instance, InstanceFactory, ModelSource
 from .completion import completed
+from .environment import interpreter
 from .instance import InstanceSource, PythonInstance
-from .process.instance import ProcessInstance, completed_in_process
+from .process.instance import ProcessInstance
+from .process.launch import ModelProcess
+from .process.loading import complete_in_process
 
 
-class PythonBackend:
+class PythonBackend(Backend):
     """Loads Python-backend models."""
+
+    def __init__(self) -> None:
+        # The process that completed the configuration; the first instance takes it.
+        self._process: ModelProcess | None = None
 
     def complete(self, source: ModelSource) -> None:
         """Call the model's `auto_complete_config`, if it has one."""
         values = messages_pb.to_dict(source.config)
-        instance, python = _instance_source(source, values, source.name), source.python
+        python = interpreter(values, source.directory, source.python)
+        instance = _instance_source(source, values, source.name)
         if source.in_process:
             changed = completed(instance, source.host)
         else:
-            changed = completed_in_process(instance, source.host, python)
+            if os.name != "posix":
+                raise ValueError("this system needs in_process=True for Python models")
+            self._process = ModelProcess(python)
+            changed = complete_in_process(self._process, instance, source.host)
         if changed in (None, values):
             return
         source.config.CopyFrom(model_config.from_json(json.dumps(changed)))
@@ -40,14 +50,29 @@ class PythonBackend:
 
     def instances(self, source: ModelSource, config: dict[str, Any]) -> list[InstanceFactory]:
         """Return as many factories as all instance groups count."""
-        make: Callable[[InstanceSource, Host], Instance] = (
-            PythonInstance if source.in_process else partial(ProcessInstance, python=source.python)
-        )
-        return [
-            partial(make, _instance_source(source, config, f"{group['name']}_{index}"), source.host)
+        names = [
+            f"{group['name']}_{index}"
             for group in config["instance_group"]
             for index in range(group["count"])
         ]
+        python = interpreter(config, source.directory, source.python)
+        return [
+            partial(self._instance, source, _instance_source(source, config, name), python)
+            for name in names
+        ]
+
+    def _instance(self, source: ModelSource, instance: InstanceSource, python: str) -> Instance:
+        if source.in_process:
+            return PythonInstance(instance, source.host)
+        process, self._process = self._process, None
+        return ProcessInstance(instance, source.host, python, process)
+
+    def close(self) -> None:
+        """End the process that completed a configuration, if no instance has taken it."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.end()
 
 
 def _instance_source(source: ModelSource, config: dict[str, Any], name: str) -> InstanceSource:

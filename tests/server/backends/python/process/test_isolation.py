@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from tests.server.conftest import FP32_CONFIG, RepositoryMaker, fp32
+from tests.server.conftest import RepositoryMaker, fp32
 from tests.support.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.errors import Internal, InvalidArgument
@@ -189,11 +191,36 @@ def runs(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("config", [FP32_CONFIG])
-def test_closing_ends_the_processes(repository: RepositoryMaker, serve: Serve, config: str) -> None:
-    repository.python("m", code(), config)
+def test_closing_ends_the_processes(repository: RepositoryMaker, serve: Serve) -> None:
+    repository.python("m", code())
     core = serve()
     pid = worker_of(core, "m")
     assert runs(pid)
     core.close()
     assert not runs(pid)
+
+
+#: A server in a process of its own, which says the process of its model.
+SERVER = """
+import sys, time
+from tests.server.conftest import fp32
+from tritonclient import messages as m
+from tritonclient.server.core import InferenceServer
+core = InferenceServer([sys.argv[1]], in_process=False)
+responses = core.stream(m.Infer("m", (fp32("IN", [1]),)))
+instance = core._repository.get("m")._threads[0]._instance
+print(instance._process._process.pid, flush=True)
+time.sleep(1000)
+"""
+
+
+def test_a_killed_server_leaves_no_process(repository: RepositoryMaker) -> None:
+    # The model does not read from the server, and holds the GIL.
+    repository.python("m", code("ctypes.PyDLL(None).pause()"))
+    command = [sys.executable, "-c", SERVER, str(repository.directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        pid = int(server.stdout.readline())
+        assert runs(pid)
+        server.kill()
+    eventually(lambda: not runs(pid))

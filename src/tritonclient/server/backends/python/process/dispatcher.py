@@ -35,10 +35,11 @@ class Dispatcher:
     Args:
         channel: the channel to the process.
         host: the server, which the model may call.
-        lifecycle: called with the messages "ready", "failed" and "closed".
+        lifecycle: called with the messages "ready", "failed" and "closed"; returns True to end
+            `receive`.
     """
 
-    def __init__(self, channel: Channel, host: Host, lifecycle: Callable[[Message], None]) -> None:
+    def __init__(self, channel: Channel, host: Host, lifecycle: Callable[[Message], bool]) -> None:
         self._channel = channel
         self._host = host
         self._lifecycle = lifecycle
@@ -116,13 +117,15 @@ class Dispatcher:
         """Dispatch what the process sends until it ends; return what was wrong with it, or ""."""
         try:
             while (message := self._channel.receive()) is not None:
-                self._dispatch(message)
+                if self._dispatch(message):
+                    break
         except Exception as error:
             _log.debug("a process is ended", exc_info=error)
             return f"it sent what cannot be read: {type(error).__name__}: {error}"
         return ""
 
-    def _dispatch(self, message: Message) -> None:
+    def _dispatch(self, message: Message) -> bool:
+        """Do what a message asks for; return True after the last."""
         values = message.values
         self._forget(values.get("dropped", ()))
         kind = values["kind"]
@@ -139,9 +142,10 @@ class Dispatcher:
         elif kind == "log":
             logging.getLogger(values["logger"]).log(values["level"], "%s", values["text"])
         elif kind in ("ready", "failed", "closed"):
-            self._lifecycle(message)
+            return self._lifecycle(message)
         else:
             self._calls.take(kind, message)
+        return False
 
     def _respond(self, number: int, response: Response) -> None:
         with self._lock:

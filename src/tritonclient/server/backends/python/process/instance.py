@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any
 
-from .....errors import Internal, ServerError
+from .....errors import Internal
 from ....jobs.host import Host
 from ....jobs.job import Job
 from ....telemetry.statistics import Stopwatch
 from ...base import Instance, Result
 from ..instance import InstanceSource
-from . import messages
 from .channel import Message
 from .dispatcher import Dispatcher, ProcessEnded
 from .launch import ModelProcess
+from .loading import load_error, load_values, unhealthy_at_load
 
 _log = logging.getLogger(__name__)
 
@@ -38,18 +37,25 @@ class ProcessInstance(Instance):
     Args:
         host: the server, for models that execute other models.
         python: the interpreter; "" for that of this process.
+        process: the first process; None to start one.
 
     Raises:
         ServerError: the model cannot be loaded.
         ValueError: its file has no model.
     """
 
-    def __init__(self, source: InstanceSource, host: Host, python: str = "") -> None:
+    def __init__(
+        self,
+        source: InstanceSource,
+        host: Host,
+        python: str = "",
+        process: ModelProcess | None = None,
+    ) -> None:
         self._source = source
         self._host = host
         self._python = python
         self._state = threading.Condition()
-        self._process: ModelProcess | None = None
+        self._process = process
         self._dispatcher: Dispatcher | None = None  # of a process that is ready
         self._failure: Exception | None = None
         self._closed: Message | None = None
@@ -144,14 +150,15 @@ class ProcessInstance(Instance):
 
     def _serve(self) -> None:
         """Start the process and receive from it until it ends."""
+        process = self._process
         try:
-            process = ModelProcess(self._python)
+            process = process or ModelProcess(self._python)
         except OSError as error:
             self._note_end(f"it could not be started: {error}", None)
             return
         problems: list[Exception | None] = [None]
 
-        def lifecycle(message: Message) -> None:
+        def lifecycle(message: Message) -> bool:
             kind = message.values["kind"]
             with self._state:
                 if kind == "ready":
@@ -161,6 +168,7 @@ class ProcessInstance(Instance):
                 else:
                     self._closed = message
                 self._state.notify_all()
+            return False
 
         dispatcher = Dispatcher(process.channel, self._host, lifecycle)
         with self._state:
@@ -196,71 +204,3 @@ class ProcessInstance(Instance):
             f"in {delay:g} s" if delay else "now",
         )
         return delay
-
-
-def completed_in_process(
-    source: InstanceSource, host: Host, python: str = ""
-) -> dict[str, Any] | None:
-    """Return what a model's `auto_complete_config` makes of its configuration, as `completed`.
-
-    Raises:
-        ServerError: the model failed.
-        ValueError: its file has no model.
-    """
-    try:
-        process = ModelProcess(python)
-    except OSError as error:
-        raise unhealthy_at_load(source, f"it could not be started: {error}") from error
-    received: list[Message] = []
-
-    def lifecycle(message: Message) -> None:
-        received.append(message)
-        dispatcher.send({"kind": "close"})
-
-    dispatcher = Dispatcher(process.channel, host, lifecycle)
-    dispatcher.send(load_values(source, "complete"))
-    wrong = dispatcher.receive()
-    if wrong:
-        process.kill()
-    end = process.end()
-    unhealthy = unhealthy_at_load(source, wrong or end)
-    dispatcher.end(unhealthy)
-    if not received:
-        raise unhealthy
-    values = received[0].values
-    if (problem := load_error(values)) is not None:
-        raise problem
-    config: dict[str, Any] | None = values["config"]
-    return config
-
-
-def load_values(source: InstanceSource, mode: str) -> dict[str, Any]:
-    """Return the message that lets a process load a model.
-
-    Args:
-        mode: "instance", or "complete" to complete the configuration only.
-    """
-    policy = source.config.get("model_transaction_policy", {})
-    return {
-        "kind": "load",
-        "mode": mode,
-        "name": source.name,
-        "model": source.model,
-        "version": source.version,
-        "directory": str(source.directory),
-        "path": str(source.path),
-        "config": source.config,
-        "decoupled": policy.get("decoupled", False),
-    }
-
-
-def load_error(values: dict[str, Any]) -> Exception | None:
-    """Return the error that a message about loading or closing has; None if it has none."""
-    if "invalid" in values:
-        return ValueError(values["invalid"])
-    return messages.error(values["error"]) if "error" in values else None
-
-
-def unhealthy_at_load(source: InstanceSource, reason: str) -> ServerError:
-    """Return the error of a model whose process ended while it was loaded."""
-    return ServerError(f"Internal: Stub process '{source.name}' is not healthy: {reason}", "400")

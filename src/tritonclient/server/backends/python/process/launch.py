@@ -69,9 +69,12 @@ class ModelProcess:
             theirs.close()
             os.close(lifeline)
         self.channel = Channel(ours, waits=False)
+        self._end = ""
 
     def kill(self) -> None:
         """End the process, and those that it has started, at once."""
+        if self._process.returncode is not None:
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -80,6 +83,11 @@ class ModelProcess:
 
         A process that has not ended after 5 seconds is killed.
         """
+        if not self._end:
+            self._end = self._release()
+        return self._end
+
+    def _release(self) -> str:
         self.channel.close()
         self._await_end()
         self.kill()  # what it has started and left

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 from collections.abc import Sequence
 
 from .....datatypes import Buffer
 from .....errors import ProtocolError
 
-try:
+AVAILABLE = sys.platform == "linux"
+if sys.platform == "linux":
     import fcntl
 
     _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-    AVAILABLE = hasattr(os, "memfd_create")
-except (ImportError, AttributeError):  # not Linux
-    AVAILABLE = False
 
 #: The lowest descriptor to use: a model may have closed those of its output.
 _LOWEST = 3

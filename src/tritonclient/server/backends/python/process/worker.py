@@ -37,7 +37,7 @@ def run(sock: socket.socket) -> None:
     os.register_at_fork(after_in_child=sock.close)
     _ignore_signals()
     _forward_logs(host)
-    worker = Worker(host, host.task())
+    worker = Worker(host)
     while worker.handle(host.task()):
         pass
 
@@ -47,13 +47,16 @@ class Worker:
 
     Args:
         host: the server.
-        load: the first message, which says what to load.
     """
 
-    def __init__(self, host: RemoteHost, load: Message) -> None:
+    def __init__(self, host: RemoteHost) -> None:
         self._host = host
         self._process = os.getpid()
-        values = load.values
+        self._model: ModelInfo | None = None
+        self._instance: PythonInstance | None = None
+
+    def _load(self, values: dict[str, Any]) -> None:
+        """Complete a model's configuration, or make an instance."""
         source = InstanceSource(
             values["name"],
             values["model"],
@@ -62,21 +65,19 @@ class Worker:
             Path(values["path"]),
             values["config"],
         )
-        self._decoupled = values["decoupled"]
-        self._model = ModelInfo(source.model, source.version, 0, {}, {}, self._decoupled, {})
-        self._instance: PythonInstance | None = None
+        self._model = ModelInfo(source.model, source.version, 0, {}, {}, values["decoupled"], {})
         config = None
         try:
             if values["mode"] == "complete":
-                config = completed(source, host)
+                config = completed(source, self._host)
             else:
-                self._instance = PythonInstance(source, host)
+                self._instance = PythonInstance(source, self._host)
         except BaseException as error:
             self._check_process()
-            host.send({"kind": "failed", **_failure(error)})
+            self._host.send({"kind": "failed", **_failure(error)})
             raise SystemExit from None
         self._check_process()
-        host.send({"kind": "ready", "config": config})
+        self._host.send({"kind": "ready", "config": config})
 
     def _check_process(self) -> None:
         """End a process that the model forked and that returned from the model's code."""
@@ -87,6 +88,9 @@ class Worker:
         """Do what a message asks for; return False after the last."""
         if message.values["kind"] == "execute":
             self._execute(message)
+            return True
+        if message.values["kind"] == "load":
+            self._load(message.values)
             return True
         failure: dict[str, Any] = {}
         try:
@@ -117,6 +121,7 @@ class Worker:
         self._host.send({**values, "laps": watch.laps()}, body)
 
     def _job(self, values: dict[str, Any], message: Message) -> WorkerJob:
+        assert self._model is not None
         return WorkerJob(
             self._host,
             values["number"],
