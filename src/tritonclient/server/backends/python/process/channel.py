@@ -10,6 +10,7 @@ import array
 import contextlib
 import json
 import os
+import select
 import socket
 import struct
 import threading
@@ -114,7 +115,9 @@ class Channel:
             else:
                 buffers += body.buffers
         head = _HEAD.pack(len(text), size, fd >= 0)
-        views = [memoryview(each).cast("B") for each in (head, *buffers) if len(each)]
+        # One buffer of a small message costs less than several.
+        whole = [b"".join((head, *buffers))] if memory.AVAILABLE else [head, *buffers]
+        views = [memoryview(each).cast("B") for each in whole if len(each)]
         self._put(_Unsent(views, fd))
 
     def _put(self, message: _Unsent) -> None:
@@ -200,6 +203,20 @@ class Channel:
         if not isinstance(values, dict):
             raise ProtocolError("a process sent what is not a message")
         return Message(values, self._shared(size) if shared else memoryview(body))
+
+    def has_message(self) -> bool:
+        """Return True if `receive` would return a message without waiting."""
+        received = self._received
+        if len(received) < _HEAD.size:
+            return False
+        text_size, size, shared = _HEAD.unpack_from(received)
+        return len(received) >= _HEAD.size + int(text_size) + (0 if shared else int(size))
+
+    def wait(self) -> None:
+        """Wait until there is something to receive, or the other end is closed."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        poll.poll()
 
     def _fill(self, size: int) -> bool:
         """Receive until there are so many bytes; False if the other end is closed before."""

@@ -25,6 +25,10 @@ from .strand import Strand
 _log = logging.getLogger(__name__)
 
 
+#: Seconds for which the thread of the process leaves messages to a thread that waits for results.
+_PAUSE = 0.005
+
+
 class ProcessEnded(Exception):
     """The process has ended, or sent what cannot be read."""
 
@@ -37,15 +41,29 @@ class Dispatcher:
         host: the server, which the model may call.
         lifecycle: called with the messages "ready", "failed" and "closed"; returns True to end
             `receive`.
+        decoupled: True if most of what comes is no result of `execute`.
     """
 
-    def __init__(self, channel: Channel, host: Host, lifecycle: Callable[[Message], bool]) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        host: Host,
+        lifecycle: Callable[[Message], bool],
+        *,
+        decoupled: bool = False,
+    ) -> None:
         self._channel = channel
         self._host = host
         self._lifecycle = lifecycle
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._ended = False
+        self._wrong = ""
+        # The thread that waits for results receives them itself, which saves a switch of threads.
+        self._receives = not decoupled
+        self._executing = False
+        self._receiving = threading.Lock()
+        self._pause = threading.Event()  # never set
         self._jobs: dict[int, tuple[Job, Strand]] = {}
         self._batches: dict[int, queue.SimpleQueue[Message | None]] = {}
         self._calls = Calls(host, self.send)
@@ -77,7 +95,12 @@ class Dispatcher:
                 if not isinstance(job, PaddingJob):
                     strand = Strand(partial(_send, job), partial(self._acknowledge, number))
                     self._jobs[number] = (job, strand)
+        self._executing = self._receives
         self.send({"kind": "execute", "batch": batch, "jobs": values}, body)
+        if self._receives:
+            if self._receive(results):
+                results.put(None)
+            self._executing = False
         message = results.get()
         if message is None:
             raise ProcessEnded
@@ -115,14 +138,33 @@ class Dispatcher:
 
     def receive(self) -> str:
         """Dispatch what the process sends until it ends; return what was wrong with it, or ""."""
-        try:
-            while (message := self._channel.receive()) is not None:
-                if self._dispatch(message):
-                    break
-        except Exception as error:
-            _log.debug("a process is ended", exc_info=error)
-            return f"it sent what cannot be read: {type(error).__name__}: {error}"
-        return ""
+        while True:
+            self._channel.wait()
+            if self._executing:
+                # The other thread is quicker without this one. What it leaves is received then.
+                self._pause.wait(_PAUSE)
+            elif self._receive():
+                return self._wrong
+
+    def _receive(self, results: queue.SimpleQueue[Message | None] | None = None) -> bool:
+        """Dispatch what has arrived, or one message; return True after the last message.
+
+        Args:
+            results: None, or what to wait for.
+        """
+        with self._receiving:
+            waits = results is None or results.empty()
+            try:
+                while waits or self._channel.has_message():
+                    message = self._channel.receive()
+                    if message is None or self._dispatch(message):
+                        return True
+                    waits = results is not None and results.empty()
+            except Exception as error:
+                _log.debug("a process is ended", exc_info=error)
+                self._wrong = f"it sent what cannot be read: {type(error).__name__}: {error}"
+                return True
+        return False
 
     def _dispatch(self, message: Message) -> bool:
         """Do what a message asks for; return True after the last."""

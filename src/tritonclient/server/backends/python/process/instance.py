@@ -84,6 +84,9 @@ class ProcessInstance(Instance):
         try:
             results = dispatcher.execute(jobs, watch)
         except ProcessEnded:
+            with self._state:
+                if self._dispatcher is dispatcher:
+                    self._dispatcher = None
             self._kill()
             raise self._unhealthy() from None
         self._failed_in_a_row = 0
@@ -170,7 +173,10 @@ class ProcessInstance(Instance):
                 self._state.notify_all()
             return False
 
-        dispatcher = Dispatcher(process.channel, self._host, lifecycle)
+        policy = self._source.config.get("model_transaction_policy", {})
+        dispatcher = Dispatcher(
+            process.channel, self._host, lifecycle, decoupled=policy.get("decoupled", False)
+        )
         with self._state:
             self._process = process
             if self._closing:
