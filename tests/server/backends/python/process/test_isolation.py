@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -224,3 +226,37 @@ def test_a_killed_server_leaves_no_process(repository: RepositoryMaker) -> None:
         assert runs(pid)
         server.kill()
     eventually(lambda: not runs(pid))
+
+
+def used() -> tuple[int, int, int]:
+    """Return the numbers of threads, descriptors and child processes of this process."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    descriptors = os.listdir("/proc/self/fd")
+    return threading.active_count(), len(descriptors), len(children)
+
+
+def resident() -> int:
+    """Return the resident memory of this process in bytes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("count", [5, pytest.param(200, marks=pytest.mark.long)])
+def test_ended_processes_leave_nothing(
+    repository: RepositoryMaker, serve: Serve, count: int
+) -> None:
+    repository.python("m", code("os._exit(1)"))
+    core = serve()
+
+    def crash() -> None:
+        with pytest.raises(Internal):
+            ask(core, 1)
+        assert ask(core, 2) == 2
+
+    for _ in range(3):
+        crash()
+    before, memory = used(), resident()
+    for _ in range(count):
+        crash()
+    eventually(lambda: used() == before)
+    assert resident() - memory < 16 << 20
