@@ -69,7 +69,7 @@ test-long-java:
 
 # What takes long: sanitizers, fuzzing (TIME seconds for each target), 100,000 calls.
 test-cpp: .venv/.test
-	@CPP_CALLS=100000 $(BIN)/python -m pytest tests/languages/test_cpp.py
+	@$(BIN)/python -m pytest -m "not peers" tests/languages/test_cpp.py tests/languages/test_cpp_package.py
 	@cpp/tests/sanitize $(TIME)
 
 # The types are checked against the packages that the source imports, so these must be there too.

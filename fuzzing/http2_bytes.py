@@ -90,7 +90,9 @@ class Connection:
         end, single = bool(choice & 1), bool(choice & 2)
         try:
             self._calls.append(
-                self._engine.start(_REQUEST, payload, end=end, single=single, place=data_offset)
+                self._engine.start(
+                    _REQUEST, payload, end=end, single=single, data_offset=data_offset
+                )
             )
         except InferenceServerException as error:
             self._seen.append(repr(error))

@@ -1,16 +1,17 @@
-"""Measure the C++ clients beside bare loops and perf_analyzer, on a real Triton: in the repository,
+"""Measure the C++ clients beside bare loops and the official perf_analyzer, on a real Triton:
 
-    PYTHONPATH=. .venv/bin/python cpp/bench/compare.py CLIENT_BENCH [PERF_ANALYZER] [ROUNDS]
+    PYTHONPATH=. .venv/bin/python cpp/bench/compare.py CLIENT_BENCH [ROUNDS]
 
-All run by turns, and the least of each number is kept, since other work only adds to it. The
-table goes to the standard output.
+in the repository. The environment variable PERF_ANALYZER names the official program, which contains
+the official library; its own work is part of its numbers. All run by turns, and each number is the
+least of its turns, since other work on the machine only adds to it. The table goes to the standard
+output, what failed to the standard error.
 """
 
 from __future__ import annotations
 
-import contextlib
+import csv
 import os
-import re
 import resource
 import subprocess
 import sys
@@ -21,78 +22,103 @@ from tests.support.servers import triton
 from tests.support.servers.twins import build_repository
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 300
 
-CASES = {"128 bytes": (128, 2000), "16 MiB each way": (16 << 20, 30)}
-WAYS = {"http": "ours", "curl": "bare curl", "grpc": "ours", "stub": "generated stub"}
+#: Bytes of the inputs and number of the calls.
+CASES = {"128 bytes": (128, 2000), "16 MiB each way": (16 << 20, 20)}
+WAYS = {
+    "http": ("HTTP", "ours"),
+    "curl": ("HTTP", "bare loop of curl"),
+    "grpc": ("gRPC", "ours"),
+    "stub": ("gRPC", "bare loop of the generated stub"),
+}
+
+#: Wall and processor time of a call in microseconds, and the peak of the memory in MiB.
+Numbers = tuple[float, ...]
 
 
-def ours(bench: str, way: str, address: str, size: int, calls: int) -> tuple[float, ...]:
-    """Wall and processor time of a call in microseconds, and the peak memory in MiB."""
-    command = [bench, way, address, str(size), str(calls)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+def ours(bench: str, way: str, address: str, size: int, calls: int, threads: int = 1) -> Numbers:
+    """Run client_bench in one way."""
+    command = [bench, way, address, str(size), str(calls), str(threads)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[1:])}: {done.stderr.strip()}")
     wall, processor, peak = map(float, done.stdout.split())
     return wall, processor, peak / 1024
 
 
-def theirs(program: str, protocol: str, address: str, size: int) -> tuple[float, ...]:
-    """The same of perf_analyzer, whose own work is included."""
-    model = ["-m", "simple"] if size <= 128 else ["-m", "identity_fp32"]
-    shape = [] if size <= 128 else ["--shape", f"INPUT0:{size // 4}"]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    load = ["--concurrency-range", "1", "-p", "3000", "-r", "3", "-s", "999", "-v"]
-    command = [program, *model, *shape, "-u", address, "-i", protocol, "-b", "1", *load]
-    done = subprocess.run(command, capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    counted = sum(map(int, re.findall(r"Request count: (\d+)", done.stdout)))
-    times = re.findall(r"Avg latency: (\d+) usec", done.stdout)
-    if not counted or not times:
-        raise RuntimeError(done.stdout[-500:] + done.stderr[-500:])
+def _run_theirs(command: list[str], calls: int) -> tuple[float, float]:
+    """The median latency, and the processor time of the whole run in microseconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, "table.csv")
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [*command, "--request-count", str(calls), "-f", str(table)],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if not table.exists():
+            raise RuntimeError(f"{' '.join(command)}: {done.stdout[-500:]}{done.stderr[-500:]}")
+        with table.open() as file:
+            (row, *_) = csv.DictReader(file)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return min(map(float, times)), spent * 1e6 / counted, after.ru_maxrss / 1024
+    return float(row["p50 latency"]), spent * 1e6
 
 
-def main(bench: str, analyzer: str | None = None, rounds: str = "5") -> None:
-    best: dict[tuple[str, str], tuple[float, ...]] = {}
+def theirs(program: str, protocol: str, address: str, size: int, calls: int) -> Numbers:
+    """Run perf_analyzer twice; what more calls cost is the cost of these calls."""
+    model = ["simple"] if size <= 128 else ["identity_fp32", "--shape", f"INPUT0:{size // 4}"]
+    command = [program, "-m", *model, "-u", address, "-i", protocol.lower()]
+    _, few = _run_theirs(command, calls)
+    wall, many = _run_theirs(command, 3 * calls)
+    return wall, (many - few) / (2 * calls)
 
-    def note(case: str, name: str, numbers: tuple[float, ...]) -> None:
-        known = best.get((case, name))
-        best[case, name] = tuple(map(min, known, numbers)) if known else numbers
 
-    with contextlib.ExitStack() as stack:
-        repository = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "models"
+def main(bench: str, rounds: str = "5") -> None:
+    analyzer = os.environ.get("PERF_ANALYZER")
+    best: dict[tuple[str, str], Numbers] = {}
+
+    def note(case: str, name: str, measure, *arguments) -> None:
+        try:
+            numbers = measure(*arguments)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            print(f"{case}, {name}: {error}", file=sys.stderr)
+            return
+        known = best.get((case, name), numbers)
+        best[case, name] = tuple(map(min, known, numbers))
+
+    with tempfile.TemporaryDirectory() as folder:
+        repository = Path(folder) / "models"
         build_repository(ROOT / "models", repository)
-        server = stack.enter_context(triton.start(repository, control_mode="none"))
-        addresses = {
-            "HTTP": f"127.0.0.1:{server.http_port}",
-            "gRPC": f"127.0.0.1:{server.grpc_port}",
-        }
-        for _ in range(int(rounds)):
-            for case, (size, calls) in CASES.items():
-                for way, name in WAYS.items():
-                    protocol = "gRPC" if way in ("grpc", "stub") else "HTTP"
-                    with contextlib.suppress(subprocess.CalledProcessError):
-                        numbers = ours(bench, way, addresses[protocol], size, calls)
-                        note(case, f"{protocol}, {name}", numbers)
-        for case, (size, _) in CASES.items():
-            for protocol in addresses if analyzer else ():
-                with contextlib.suppress(RuntimeError):
-                    numbers = theirs(analyzer, protocol.lower(), addresses[protocol], size)
-                    note(case, f"{protocol}, perf_analyzer 2.48", numbers)
-        print("| what | way | wall us | processor us | peak MiB |\n|---|---|---|---|---|")
-        for (case, name), (wall, processor, peak) in best.items():
-            print(f"| {case} | {name} | {wall:.0f} | {processor:.0f} | {peak:.0f} |")
-        print()
-        for protocol, way in (("HTTP", "http"), ("gRPC", "grpc")):
-            rates = []
-            for threads in (1, 4, 16):
-                command = [bench, way, addresses[protocol], "128", "4000", str(threads)]
-                wall = min(
-                    float(subprocess.run(command, capture_output=True, text=True).stdout.split()[0])
-                    for _ in range(3)
-                )
-                rates.append(f"{threads}: {1e6 / wall:.0f}")
-            print(f"- {protocol}, calls per second by threads on one client: {', '.join(rates)}")
-    print(f"\n{os.cpu_count()} cores.", file=sys.stderr)
+        with triton.start(repository, control_mode="none") as server:
+            addresses = {
+                "HTTP": f"127.0.0.1:{server.http_port}",
+                "gRPC": f"127.0.0.1:{server.grpc_port}",
+            }
+            for _ in range(int(rounds)):
+                for case, (size, calls) in CASES.items():
+                    for way, (protocol, name) in WAYS.items():
+                        name = f"{protocol}, {name}"
+                        note(case, name, ours, bench, way, addresses[protocol], size, calls)
+                    for protocol, address in addresses.items() if analyzer else ():
+                        name = f"{protocol}, perf_analyzer 2.48"
+                        note(case, name, theirs, analyzer, protocol, address, size, calls)
+            for _ in range(int(rounds)):
+                for way in ("http", "grpc"):
+                    protocol, _ = WAYS[way]
+                    for threads in (1, 4, 16):
+                        arguments = (bench, way, addresses[protocol], 128, 4000, threads)
+                        note(f"{threads} threads", protocol, ours, *arguments)
+    print("| what | way | wall us | processor us | peak MiB |\n|---|---|---|---|---|")
+    for (case, name), numbers in sorted(best.items()):
+        if "threads" not in case:
+            print(f"| {case} | {name} | {' | '.join(f'{number:.0f}' for number in numbers)} |")
+    print("\n| threads on one client | HTTP calls/s | gRPC calls/s |\n|---|---|---|")
+    for threads in (1, 4, 16):
+        rates = [f"{1e6 / best[f'{threads} threads', name][0]:.0f}" for name in addresses]
+        print(f"| {threads} | {' | '.join(rates)} |")
 
 
 if __name__ == "__main__":

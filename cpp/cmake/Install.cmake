@@ -43,6 +43,10 @@ write_basic_package_version_file(TritonClientConfigVersion.cmake COMPATIBILITY S
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/TritonClientConfig.cmake"
   "${CMAKE_CURRENT_BINARY_DIR}/TritonClientConfigVersion.cmake" DESTINATION ${package_dir})
 
+if(TRITON_ENABLE_GPU)
+  install(FILES cmake/CudaRuntime.cmake DESTINATION ${package_dir})
+endif()
+
 foreach(part http grpc)
   if(${part}_targets)
     configure_file(cmake/tritonclient-${part}.pc.in tritonclient-${part}.pc @ONLY)

@@ -10,13 +10,12 @@ endif()
 set(triton_client_ignore "${CMAKE_CURRENT_SOURCE_DIR}/tests/sanitizers.ignore")
 set(triton_client_include "${CMAKE_CURRENT_SOURCE_DIR}/include")
 
-# What all of our code is compiled with; nothing of it reaches those who link the libraries.
 function(triton_client_options target)
   target_compile_features(${target} PUBLIC cxx_std_17)
   set_target_properties(${target} PROPERTIES
     POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF
     CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion)
+  target_compile_options(${target} PRIVATE ${triton_client_warnings})
   triton_client_sanitize(${target})
 endfunction()
 

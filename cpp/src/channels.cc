@@ -107,6 +107,7 @@ size_t ChannelShare::CachedChannels() {
 std::string KeyOf(const grpc::ChannelArguments& arguments) {
   const grpc_channel_args args = arguments.c_channel_args();
   std::string key;
+  if (args.args == nullptr) return key;
   for (size_t i = 0; i < args.num_args; ++i) {
     const grpc_arg& arg = args.args[i];
     key += std::to_string(arg.type) + "|" + arg.key + "=";

@@ -86,7 +86,7 @@ class Deflater {
 
   z_stream stream_{};
   bool ready_ = false;
-  std::array<uint8_t, 32 * 1024> piece_;
+  std::array<uint8_t, 32768> piece_;
   std::string out_;
 };
 

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -36,13 +37,19 @@ void Dispatcher::Run(State* state) {
   }
 }
 
+bool Dispatcher::Begin(const std::shared_ptr<State>& state) {
+  try {
+    state->thread = std::thread([state] { Run(state.get()); });
+  } catch (const std::system_error&) {
+    return false;  // there are too many threads
+  }
+  return true;
+}
+
 void Dispatcher::Post(std::function<void()> job) {
   {
     const std::lock_guard<std::mutex> lock(state_->mutex);
-    if (!state_->stopping) {
-      if (!state_->thread.joinable()) {
-        state_->thread = std::thread([state = state_] { Run(state.get()); });
-      }
+    if (!state_->stopping && (state_->thread.joinable() || Begin(state_))) {
       state_->jobs.push_back(std::move(job));
       state_->changed.notify_one();
       return;

@@ -14,7 +14,8 @@ class Dispatcher {
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
 
-  /// Add a job. After Stop() it runs at once, on the caller's thread.
+  /// Add a job. After Stop(), and where no thread can be had, it runs at once on the caller's
+  /// thread.
   void Post(std::function<void()> job);
 
   /// Run all jobs that are left, and end the thread. Within a job, the thread is left to end by
@@ -26,6 +27,7 @@ class Dispatcher {
 
  private:
   struct State;
+  static bool Begin(const std::shared_ptr<State>& state);
   static void Run(State* state);
 
   std::shared_ptr<State> state_;

@@ -13,11 +13,11 @@ namespace {
 
 // Up to here a body is joined and sent together with the header, in one system call. curl does not
 // do so for larger ones, which are read from where they lie.
-constexpr uint64_t kSmallBody = 64 * 1024;
+constexpr uint64_t kSmallBody = uint64_t{64} * 1024;
 
 // Pieces in which large bodies pass through curl: large enough for few system calls, and small
 // enough for a processor's cache.
-constexpr long kPieces = 256 * 1024;
+constexpr long kPieces = 256L * 1024;
 
 bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };

@@ -34,7 +34,7 @@ void Loan::Wait() {
 namespace {
 
 // Up to here a copy costs less than what keeps track of a loan.
-constexpr size_t kSmallTensor = 16 * 1024;
+constexpr size_t kSmallTensor = size_t{16} * 1024;
 
 // The numbers of the fields of grpc_service.proto.
 namespace request {

@@ -1,11 +1,9 @@
 // Everything in an answer is checked against the body before it is used.
 #include "rest_response.h"
 
-#include <rapidjson/document.h>
-#include <rapidjson/error/en.h>
-
 #include <utility>
 
+#include "json_document.h"
 #include "json_tensors.h"
 #include "text.h"
 
@@ -13,26 +11,17 @@ namespace triton::client::internal {
 namespace {
 
 using Pool = rapidjson::MemoryPoolAllocator<>;
-using Document = rapidjson::GenericDocument<rapidjson::UTF8<>, Pool, Pool>;
+using Document = JsonDocument<Pool, Pool>;
 using rapidjson::Value;
 
 // A document that needs no memory from the heap while it is small.
 class SmallDocument {
  public:
   Error Parse(std::string_view text) {
-    if (HasBrokenNan(text)) {
-      return Error(ErrorCode::DATA_LOSS,
-                   "failed to parse the answer's JSON: a NaN or infinity with more digits: " +
-                       Excerpt(text));
-    }
-    constexpr unsigned kFlags = rapidjson::kParseNanAndInfFlag | rapidjson::kParseIterativeFlag |
-                                rapidjson::kParseFullPrecisionFlag;
-    document_.Parse<kFlags>(text.data(), text.size());
-    if (!document_.HasParseError()) return Error::Success;
-    return Error(ErrorCode::DATA_LOSS, std::string("failed to parse the answer's JSON at offset ") +
-                                           std::to_string(document_.GetErrorOffset()) + ": " +
-                                           rapidjson::GetParseError_En(document_.GetParseError()) +
-                                           ": " + Excerpt(text));
+    const std::string wrong = document_.Read(text, &stack_);
+    if (wrong.empty()) return Error::Success;
+    return Error(ErrorCode::DATA_LOSS,
+                 "failed to parse the answer's JSON " + wrong + ": " + Excerpt(text));
   }
   const Document& operator*() const { return document_; }
   const Document* operator->() const { return &document_; }

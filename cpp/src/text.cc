@@ -110,29 +110,6 @@ std::string ShapeText(const std::vector<int64_t>& dims) {
   return out + "]";
 }
 
-bool HasBrokenNan(std::string_view json) {
-  // Rare, so that other JSON need not be looked at byte by byte.
-  const size_t first = std::min(json.find("NaN"), json.find("Inf"));
-  if (first == std::string_view::npos) return false;
-  bool quoted = false;
-  for (size_t i = 0; i < json.size(); ++i) {
-    if (json[i] == '"') {
-      quoted = !quoted;
-    } else if (quoted) {
-      if (json[i] == '\\') ++i;
-    } else if (json[i] == 'N' || json[i] == 'I') {
-      for (const std::string_view word : {"NaN", "Infinity", "Inf"}) {
-        if (json.substr(i, word.size()) != word) continue;
-        i += word.size() - 1;
-        const char next = i + 1 < json.size() ? json[i + 1] : ',';
-        if (next == '.' || next == 'e' || next == 'E') return true;
-        break;
-      }
-    }
-  }
-  return false;
-}
-
 std::string Excerpt(std::string_view text) {
   constexpr size_t kMost = 200;
   std::string out;

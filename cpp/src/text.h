@@ -28,10 +28,6 @@ std::string ShapeText(const std::vector<int64_t>& dims);
 /// Return the start of what a peer sent, on one line and printable.
 std::string Excerpt(std::string_view text);
 
-/// True if a NaN or an infinity in JSON goes on with a fraction or an exponent, which RapidJSON 1.1
-/// takes for part of the number, and then reads 0 or ends the program.
-bool HasBrokenNan(std::string_view json);
-
 /// Append an unsigned or signed number in decimal.
 void AppendNumber(std::string* out, uint64_t value);
 void AppendNumber(std::string* out, int64_t value);

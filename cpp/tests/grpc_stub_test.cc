@@ -1,160 +1,26 @@
 // The gRPC client against a server that misbehaves, from many threads, and in its last moments.
-#include <grpcpp/generic/async_generic_service.h>
-#include <grpcpp/grpcpp.h>
+#include "grpc_stub.h"
 
-#include <cstdlib>
-#include <fstream>
-
+#include "calls.h"
 #include "grpc_client.h"
 #include "stub.h"
 
 namespace tc = triton::client;
 using Client = tc::InferenceServerGrpcClient;
+using calls::ExpectIn;
+using calls::ExpectTimeout;
+using calls::Infer;
+using calls::Input;
+using calls::Options;
+using grpc_stub::AnswerIdentity;
+using grpc_stub::Server;
+using grpc_stub::Stall;
+using grpc_stub::Then;
 using stub::Event;
 
 namespace {
 
-enum class Then { ANSWER, FAIL, STALL };
-
-// What to do with a request: fill the answer, or the status.
-using Handle = std::function<Then(const std::string& method, const std::string& request,
-                                  std::string* answer, grpc::Status* status)>;
-
-std::string Bytes(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  buffer.Dump(&slices);
-  std::string bytes;
-  for (const auto& slice : slices) {
-    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return bytes;
-}
-
-// A server of gRPC whose messages the test decides.
-class Server : private grpc::CallbackGenericService {
- public:
-  explicit Server(Handle handle) : handle_(std::move(handle)) {
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
-    builder.SetMaxReceiveMessageSize(-1);
-    builder.RegisterCallbackGenericService(this);
-    server_ = builder.BuildAndStart();
-  }
-  ~Server() override { server_->Shutdown(std::chrono::system_clock::now()); }
-
-  std::string Url() const { return "127.0.0.1:" + std::to_string(port_); }
-
- private:
-  class Call : public grpc::ServerGenericBidiReactor {
-   public:
-    Call(std::string method, const Handle* handle) : method_(std::move(method)), handle_(handle) {
-      StartRead(&request_);
-    }
-    void OnReadDone(bool ok) override {
-      if (!ok) {
-        FinishOnce(grpc::Status::OK);
-        return;
-      }
-      std::string answer;
-      grpc::Status status;
-      switch ((*handle_)(method_, Bytes(request_), &answer, &status)) {
-        case Then::ANSWER: {
-          const grpc::Slice slice(answer);
-          answer_ = grpc::ByteBuffer(&slice, 1);
-          StartWrite(&answer_);
-          break;
-        }
-        case Then::FAIL:
-          FinishOnce(status);
-          break;
-        case Then::STALL:
-          break;
-      }
-    }
-    void OnWriteDone(bool ok) override {
-      if (ok) StartRead(&request_);
-    }
-    void OnCancel() override { FinishOnce(grpc::Status::CANCELLED); }
-    void OnDone() override { delete this; }
-
-   private:
-    void FinishOnce(const grpc::Status& status) {
-      if (!finished_.exchange(true)) Finish(status);
-    }
-    const std::string method_;
-    const Handle* handle_;
-    grpc::ByteBuffer request_;
-    grpc::ByteBuffer answer_;
-    std::atomic<bool> finished_{false};
-  };
-
-  grpc::ServerGenericBidiReactor* CreateReactor(
-      grpc::GenericCallbackServerContext* context) override {
-    return new Call(context->method(), &handle_);
-  }
-
-  const Handle handle_;
-  int port_ = 0;
-  std::unique_ptr<grpc::Server> server_;
-};
-
-// Answer with the first input, and the id.
-std::string Identity(const std::string& request_bytes, bool stream = false) {
-  inference::ModelInferRequest request;
-  request.ParseFromString(request_bytes);
-  inference::ModelInferResponse response;
-  response.set_model_name(request.model_name());
-  response.set_id(request.id());
-  auto* output = response.add_outputs();
-  output->set_name("B");
-  output->set_datatype("UINT8");
-  output->add_shape(static_cast<int64_t>(request.raw_input_contents(0).size()));
-  *response.add_raw_output_contents() = request.raw_input_contents(0);
-  if (!stream) return response.SerializeAsString();
-  inference::ModelStreamInferResponse wrapped;
-  *wrapped.mutable_infer_response() = response;
-  return wrapped.SerializeAsString();
-}
-
-Then AnswerIdentity(const std::string& method, const std::string& request, std::string* answer,
-                    grpc::Status*) {
-  *answer = Identity(request, method.find("Stream") != std::string::npos);
-  return Then::ANSWER;
-}
-
-Then Stall(const std::string&, const std::string&, std::string*, grpc::Status*) {
-  return Then::STALL;
-}
-
-std::unique_ptr<Client> Connect(const std::string& url) {
-  std::unique_ptr<Client> client;
-  const tc::Error err = Client::Create(&client, url);
-  EXPECT_TRUE(err.IsOk()) << err;
-  return client;
-}
-
-std::unique_ptr<tc::InferInput> Input(size_t size = 4) {
-  return tc::InferInput::Make("A", {static_cast<int64_t>(size)}, std::vector<uint8_t>(size, 1));
-}
-
-tc::InferOptions Options(uint64_t timeout_us = 0) {
-  tc::InferOptions options("m");
-  options.client_timeout_ = timeout_us;
-  return options;
-}
-
-tc::Error Infer(Client* client, uint64_t timeout_us = 0, size_t size = 4) {
-  const auto input = Input(size);
-  tc::InferResult* result = nullptr;
-  const tc::Error err = client->Infer(&result, Options(timeout_us), {input.get()});
-  EXPECT_NE(result, nullptr);
-  delete result;
-  return err;
-}
-
-void ExpectIn(const std::string& part, const tc::Error& err) {
-  EXPECT_NE(err.Message().find(part), std::string::npos) << err;
-}
+constexpr auto* Connect = calls::Connect<Client>;
 
 // Collects the results of a stream.
 class Results {
@@ -251,24 +117,11 @@ TEST(GrpcClient, EndsCallsAtTheirDeadline) {
   const Server server(Stall);
   const auto client = Connect(server.Url());
   for (const size_t size : {size_t{4}, size_t{64} << 20}) {
-    const tc::Error err = Infer(client.get(), 200000, size);
-    EXPECT_EQ(err.Code(), tc::ErrorCode::DEADLINE_EXCEEDED);
-    ExpectIn("Deadline Exceeded", err);
+    ExpectTimeout(Infer(client.get(), 200000, size));
   }
   bool live = false;
   ExpectIn("Deadline Exceeded", client->IsServerLive(&live, {}, 1000));
-  Event done;
-  std::string message;
-  const auto input = Input();
-  client->AsyncInfer(
-      [&](tc::InferResult* result) {
-        message = result->RequestStatus().Message();
-        delete result;
-        done.Set();
-      },
-      Options(100000), {input.get()});
-  ASSERT_TRUE(done.Wait());
-  EXPECT_NE(message.find("Deadline Exceeded"), std::string::npos) << message;
+  ExpectTimeout(calls::InferLater(client.get(), 100000));
 }
 
 // A peer that grants a huge window and then reads nothing: the kernel's buffers fill up, and gRPC
@@ -334,72 +187,12 @@ TEST(GrpcClient, RefusesWhatWouldAbortTheProcess) {
 
 TEST(GrpcClient, IsUsedBySixteenThreadsAtOnce) {
   const Server server(AnswerIdentity);
-  const auto client = Connect(server.Url());
-  std::atomic<int> wrong{0};
-  std::atomic<int> answered{0};
-  constexpr int kThreads = 16;
-  constexpr int kCalls = 20;
-  const auto small = Input();
-  const auto large = Input(100000);
-  const auto check = [&](tc::InferResult* result, const std::string& id) {
-    const std::unique_ptr<tc::InferResult> owner(result);
-    std::string received;
-    if (!result->RequestStatus().IsOk() || !result->Id(&received).IsOk() || received != id) {
-      ++wrong;
-    }
-    ++answered;
-  };
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      for (int i = 0; i < kCalls; ++i) {
-        auto* const input = i % 3 == 0 ? large.get() : small.get();
-        auto options = Options();
-        options.request_id_ = std::to_string(t * 1000 + i);
-        if (i % 2 == 0) {
-          tc::InferResult* result = nullptr;
-          client->Infer(&result, options, {input});
-          check(result, options.request_id_);
-        } else if (!client
-                        ->AsyncInfer([&, id = options.request_id_](
-                                         tc::InferResult* result) { check(result, id); },
-                                     options, {input})
-                        .IsOk()) {
-          ++wrong;
-        }
-        tc::InferStat stat;
-        client->ClientInferStat(&stat);
-      }
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  for (int i = 0; i < 6000 && answered < kThreads * kCalls; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  EXPECT_EQ(answered, kThreads * kCalls);
-  EXPECT_EQ(wrong, 0);
+  calls::ExpectSixteenThreadsWork(Connect(server.Url()).get(), [] {});
 }
 
 TEST(GrpcClient, EndsPendingCallsWhenItIsDestroyed) {
   const Server server(Stall);
-  const auto input = Input(100000);
-  std::atomic<int> cancelled{0};
-  {
-    const auto client = Connect(server.Url());
-    for (int i = 0; i < 10; ++i) {
-      client->AsyncInfer(
-          [&](tc::InferResult* result) {
-            const tc::Error err = result->RequestStatus();
-            if (err.Code() == tc::ErrorCode::CANCELLED &&
-                err.Message().find("client is closed") != std::string::npos) {
-              ++cancelled;
-            }
-            delete result;
-          },
-          Options(), {input.get()});
-    }
-  }
-  EXPECT_EQ(cancelled, 10);
+  calls::ExpectPendingCallsEnd(Connect(server.Url()));
 }
 
 TEST(GrpcClient, IsDestroyedInItsOwnCallback) {
@@ -431,25 +224,9 @@ TEST(GrpcClient, IsDestroyedInItsOwnCallback) {
 TEST(GrpcClient, CancelsOneCall) {
   const Server server(Stall);
   const auto client = Connect(server.Url());
-  const auto input = Input();
-  Event done;
-  tc::Error err;
-  tc::CallContext* context = nullptr;
-  ASSERT_TRUE(client
-                  ->AsyncInfer(
-                      [&](tc::InferResult* result) {
-                        err = result->RequestStatus();
-                        delete result;
-                        done.Set();
-                      },
-                      Options(), {input.get()}, {}, {}, GRPC_COMPRESS_NONE, &context)
-                  .IsOk());
-  context->Cancel();
-  EXPECT_TRUE(done.Wait());
-  ExpectIn("Locally cancelled by application!", err);
-  EXPECT_EQ(err.Code(), tc::ErrorCode::CANCELLED);
-  context->Cancel();  // harmless
-  delete context;
+  calls::ExpectCancel([&](auto callback, tc::InferInput* input, tc::CallContext** context) {
+    return client->AsyncInfer(callback, Options(), {input}, {}, {}, GRPC_COMPRESS_NONE, context);
+  });
 }
 
 TEST(GrpcClient, LetsASlowCallbackHoldUpNoCall) {

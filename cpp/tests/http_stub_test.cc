@@ -1,72 +1,31 @@
 // The HTTP client against a server that misbehaves, from many threads, and in its last moments.
+#include "http_stub.h"
+
 #include <zlib.h>
 
 #include <set>
 
+#include "calls.h"
 #include "http_client.h"
 #include "stub.h"
 
 namespace tc = triton::client;
 using Client = tc::InferenceServerHttpClient;
+using calls::ExpectIn;
+using calls::ExpectTimeout;
+using calls::Infer;
+using calls::Input;
+using calls::Options;
+using http_stub::Always;
+using http_stub::Answer;
+using http_stub::Identity;
 using stub::Event;
 using stub::Peer;
 using stub::Server;
 
 namespace {
 
-std::string Answer(const std::string& status, const std::string& headers, const std::string& body) {
-  return "HTTP/1.1 " + status + "\r\n" + headers +
-         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-}
-
-std::string Identity(const std::string& bytes, const std::string& id = "") {
-  const std::string head = R"({"model_name":"m","model_version":"1","id":")" + id +
-                           R"(","outputs":[{"name":"B","datatype":"UINT8","shape":[)" +
-                           std::to_string(bytes.size()) + R"(],"parameters":{"binary_data_size":)" +
-                           std::to_string(bytes.size()) + "}}]}";
-  return Answer("200 OK",
-                "Inference-Header-Content-Length: " + std::to_string(head.size()) + "\r\n",
-                head + bytes);
-}
-
-// Answers every request in the same way.
-Server Always(const std::string& answer) {
-  return Server([answer](const Peer& peer) {
-    while (!peer.ReceiveRequest().empty() && peer.Send(answer)) {
-    }
-  });
-}
-
-std::unique_ptr<Client> Connect(const std::string& url) {
-  std::unique_ptr<Client> client;
-  const tc::Error err = Client::Create(&client, url);
-  EXPECT_TRUE(err.IsOk()) << err;
-  return client;
-}
-
-// An input of bytes that it owns.
-std::unique_ptr<tc::InferInput> Input(size_t size = 4) {
-  return tc::InferInput::Make("A", {static_cast<int64_t>(size)}, std::vector<uint8_t>(size, 1));
-}
-
-tc::InferOptions Options(uint64_t timeout_us = 0) {
-  tc::InferOptions options("m");
-  options.client_timeout_ = timeout_us;
-  return options;
-}
-
-// Delete a result, whatever it is.
-tc::Error Infer(Client* client, uint64_t timeout_us = 0, size_t size = 4) {
-  const auto input = Input(size);
-  tc::InferResult* result = nullptr;
-  const tc::Error err = client->Infer(&result, Options(timeout_us), {input.get()});
-  delete result;
-  return err;
-}
-
-void ExpectIn(const std::string& part, const tc::Error& err) {
-  EXPECT_NE(err.Message().find(part), std::string::npos) << err;
-}
+constexpr auto* Connect = calls::Connect<Client>;
 
 }  // namespace
 
@@ -175,27 +134,12 @@ TEST(HttpClient, KeepsItsTimeoutToOneCall) {
   });
   const auto client = Connect(server.Url());
   for (const uint64_t timeout : {1U, 999U, 50000U}) {
-    const tc::Error err = Infer(client.get(), timeout);
-    EXPECT_EQ(err.Code(), tc::ErrorCode::DEADLINE_EXCEEDED);
-    ExpectIn("Deadline Exceeded", err);
+    ExpectTimeout(Infer(client.get(), timeout));
   }
   slow = false;
   EXPECT_TRUE(Infer(client.get()).IsOk());
   slow = true;
-  Event done;
-  std::string message;
-  const auto input = Input();
-  ASSERT_TRUE(client
-                  ->AsyncInfer(
-                      [&](tc::InferResult* result) {
-                        message = result->RequestStatus().Message();
-                        delete result;
-                        done.Set();
-                      },
-                      Options(50000), {input.get()})
-                  .IsOk());
-  ASSERT_TRUE(done.Wait());
-  EXPECT_NE(message.find("Deadline Exceeded"), std::string::npos) << message;
+  ExpectTimeout(calls::InferLater(client.get(), 50000));
 }
 
 // libcurl counts in milliseconds: a response can come within one and still be late.
@@ -368,78 +312,15 @@ TEST(HttpClient, IsUsedBySixteenThreadsAtOnce) {
     }
   });
   const auto client = Connect(server.Url());
-  std::atomic<int> wrong{0};
-  std::atomic<int> answered{0};
-  constexpr int kThreads = 16;
-  constexpr int kCalls = 25;
-  const auto input = Input();  // one input for all
-  const auto check = [&](tc::InferResult* result, const std::string& id) {
-    const std::unique_ptr<tc::InferResult> owner(result);
-    std::string received;
-    if (!result->RequestStatus().IsOk() || !result->Id(&received).IsOk() || received != id) {
-      ++wrong;
-    }
-    ++answered;
-  };
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      for (int i = 0; i < kCalls; ++i) {
-        auto options = Options();
-        options.request_id_ = std::to_string(t * 1000 + i);
-        if (i % 2 == 0) {
-          tc::InferResult* result = nullptr;
-          client->Infer(&result, options, {input.get()});
-          if (result == nullptr) {
-            ++wrong;
-          } else {
-            check(result, options.request_id_);
-          }
-        } else if (!client
-                        ->AsyncInfer([&, id = options.request_id_](
-                                         tc::InferResult* result) { check(result, id); },
-                                     options, {input.get()})
-                        .IsOk()) {
-          ++wrong;
-        }
-        bool live = false;
-        client->IsServerLive(&live);
-        tc::InferStat stat;
-        client->ClientInferStat(&stat);
-      }
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  for (int i = 0; i < 6000 && answered < kThreads * kCalls; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  EXPECT_EQ(answered, kThreads * kCalls);
-  EXPECT_EQ(wrong, 0);
-  tc::InferStat stat;
-  client->ClientInferStat(&stat);
-  EXPECT_EQ(stat.completed_request_count, static_cast<size_t>(kThreads * kCalls));
+  calls::ExpectSixteenThreadsWork(client.get(), [&] {
+    bool live = false;
+    client->IsServerLive(&live);
+  });
 }
 
 TEST(HttpClient, EndsPendingCallsWhenItIsDestroyed) {
   const Server server([](const Peer& peer) { peer.Stall(); });
-  const auto input = Input();
-  std::atomic<int> cancelled{0};
-  {
-    const auto client = Connect(server.Url());
-    for (int i = 0; i < 10; ++i) {
-      client->AsyncInfer(
-          [&](tc::InferResult* result) {
-            const tc::Error err = result->RequestStatus();
-            if (err.Code() == tc::ErrorCode::CANCELLED &&
-                err.Message().find("client is closed") != std::string::npos) {
-              ++cancelled;
-            }
-            delete result;
-          },
-          Options(), {input.get()});
-    }
-  }
-  EXPECT_EQ(cancelled, 10);
+  calls::ExpectPendingCallsEnd(Connect(server.Url()));
 }
 
 TEST(HttpClient, IsDestroyedInItsOwnCallback) {
@@ -473,26 +354,11 @@ TEST(HttpClient, IsDestroyedInItsOwnCallback) {
 TEST(HttpClient, CancelsOneCall) {
   const Server server([](const Peer& peer) { peer.Stall(); });
   const auto client = Connect(server.Url());
-  const auto input = Input();
-  Event done;
-  std::string message;
-  tc::CallContext* context = nullptr;
-  ASSERT_TRUE(client
-                  ->AsyncInfer(
-                      [&](tc::InferResult* result) {
-                        message = result->RequestStatus().Message();
-                        delete result;
-                        done.Set();
-                      },
-                      Options(), {input.get()}, {}, {}, {}, Client::CompressionType::NONE,
-                      Client::CompressionType::NONE, &context)
-                  .IsOk());
-  ASSERT_NE(context, nullptr);
-  context->Cancel();
-  EXPECT_TRUE(done.Wait());
-  EXPECT_NE(message.find("Locally cancelled by application!"), std::string::npos);
-  context->Cancel();  // harmless
-  delete context;
+  using Type = Client::CompressionType;
+  calls::ExpectCancel([&](auto callback, tc::InferInput* input, tc::CallContext** context) {
+    return client->AsyncInfer(callback, Options(), {input}, {}, {}, {}, Type::NONE, Type::NONE,
+                              context);
+  });
 }
 
 TEST(HttpClient, InfersSeveralAsOne) {

@@ -22,11 +22,13 @@ std::string Address(const char* name) {
 
 struct Http {
   using Client = tc::InferenceServerHttpClient;
+  static constexpr char kName[] = "HTTP";
   static constexpr char kAddress[] = "TRITON_HTTP";
 };
 
 struct Grpc {
   using Client = tc::InferenceServerGrpcClient;
+  static constexpr char kName[] = "gRPC";
   static constexpr char kAddress[] = "TRITON_GRPC";
 };
 
@@ -36,11 +38,11 @@ class ServerTest : public testing::Test {
   void SetUp() override {
     const std::string url = Address(Protocol::kAddress);
     ASSERT_FALSE(url.empty()) << Protocol::kAddress << " is not set";
-    ASSERT_TRUE(Protocol::Client::Create(&client, url).IsOk());
+    ASSERT_TRUE(Protocol::Client::Create(&client_, url).IsOk());
     for (size_t i = 0; i < 16; ++i) numbers[i] = static_cast<int32_t>(i);
     input0 = tc::InferInput::Make("INPUT0", {1, 16}, numbers.data(), 16);
     input1 = tc::InferInput::Make("INPUT1", {1, 16}, ones.data(), 16);
-    inputs = {input0.get(), input1.get()};
+    inputs_ = {input0.get(), input1.get()};
   }
 
   void CheckSimple(const tc::InferResult& result) {
@@ -51,16 +53,23 @@ class ServerTest : public testing::Test {
     for (size_t i = 0; i < 16; ++i) EXPECT_EQ(sums[i], numbers[i] + 1);
   }
 
-  std::unique_ptr<typename Protocol::Client> client;
+  std::unique_ptr<typename Protocol::Client> client_;
   std::vector<int32_t> numbers = std::vector<int32_t>(16);
   std::vector<int32_t> ones = std::vector<int32_t>(16, 1);
   std::unique_ptr<tc::InferInput> input0;
   std::unique_ptr<tc::InferInput> input1;
-  std::vector<tc::InferInput*> inputs;
+  std::vector<tc::InferInput*> inputs_;
+};
+
+struct Names {
+  template <typename Protocol>
+  static std::string GetName(int) {
+    return Protocol::kName;
+  }
 };
 
 using Protocols = testing::Types<Http, Grpc>;
-TYPED_TEST_SUITE(ServerTest, Protocols);
+TYPED_TEST_SUITE(ServerTest, Protocols, Names);
 
 std::unique_ptr<tc::InferRequestedOutput> Output(const std::string& name) {
   tc::InferRequestedOutput* output = nullptr;
@@ -71,17 +80,17 @@ std::unique_ptr<tc::InferRequestedOutput> Output(const std::string& name) {
 }  // namespace
 
 TYPED_TEST(ServerTest, InfersInAllWays) {
-  auto& client = *this->client;
+  auto& client = *this->client_;
   const tc::InferOptions options("simple");
-  auto outcome = tc::InferSync(client, options, this->inputs);
+  auto outcome = tc::InferSync(client, options, this->inputs_);
   ASSERT_TRUE(outcome.error.IsOk()) << outcome.error;
   this->CheckSimple(*outcome.result);
-  auto later = tc::InferAsync(client, options, this->inputs).get();
+  auto later = tc::InferAsync(client, options, this->inputs_).get();
   ASSERT_TRUE(later.error.IsOk()) << later.error;
   this->CheckSimple(*later.result);
 
   std::vector<tc::InferResult*> results;
-  const std::vector<std::vector<tc::InferInput*>> three(3, this->inputs);
+  const std::vector<std::vector<tc::InferInput*>> three(3, this->inputs_);
   const auto output0 = Output("OUTPUT0");
   ASSERT_TRUE(client.InferMulti(&results, {options}, three, {{output0.get()}, {}, {}}).IsOk());
   ASSERT_EQ(results.size(), 3U);
@@ -113,7 +122,7 @@ TYPED_TEST(ServerTest, InfersInAllWays) {
 }
 
 TYPED_TEST(ServerTest, AnswersEveryOtherRequest) {
-  auto& client = *this->client;
+  auto& client = *this->client_;
   bool yes = false;
   EXPECT_TRUE(client.IsServerLive(&yes).IsOk() && yes);
   EXPECT_TRUE(client.IsServerReady(&yes).IsOk() && yes);
@@ -166,15 +175,15 @@ TYPED_TEST(ServerTest, AnswersEveryOtherRequest) {
 }
 
 TYPED_TEST(ServerTest, SaysWhatIsWrong) {
-  auto& client = *this->client;
+  auto& client = *this->client_;
   const auto wrong = [&](const tc::InferOptions& options,
                          const std::vector<tc::InferInput*>& inputs) {
     return tc::InferSync(client, options, inputs).error;
   };
-  EXPECT_EQ(wrong(tc::InferOptions("nowhere"), this->inputs).Message(),
+  EXPECT_EQ(wrong(tc::InferOptions("nowhere"), this->inputs_).Message(),
             "Request for unknown model: 'nowhere' is not found");
-  EXPECT_EQ(wrong(tc::InferOptions("nowhere"), this->inputs).Code(), tc::ErrorCode::NOT_FOUND);
-  EXPECT_EQ(wrong(tc::InferOptions("simple"), {this->inputs[0]}).Code(),
+  EXPECT_EQ(wrong(tc::InferOptions("nowhere"), this->inputs_).Code(), tc::ErrorCode::NOT_FOUND);
+  EXPECT_EQ(wrong(tc::InferOptions("simple"), {this->inputs_[0]}).Code(),
             tc::ErrorCode::INVALID_ARGUMENT);
   tc::InferOptions late("slow_identity");
   late.client_timeout_ = 50000;
@@ -185,7 +194,7 @@ TYPED_TEST(ServerTest, SaysWhatIsWrong) {
 }
 
 TYPED_TEST(ServerTest, LoadsWithAConfiguration) {
-  auto& client = *this->client;
+  auto& client = *this->client_;
   const auto ready = [&](const std::string& version) {
     bool yes = false;
     EXPECT_TRUE(client.IsModelReady(&yes, "versioned", version).IsOk());
@@ -201,7 +210,7 @@ TYPED_TEST(ServerTest, LoadsWithAConfiguration) {
 }
 
 TYPED_TEST(ServerTest, UsesSharedMemory) {
-  auto& client = *this->client;
+  auto& client = *this->client_;
   tc::SharedMemoryRegion region;
   const std::string key = std::string("/tritonclient_cpp_") + TypeParam::kAddress;
   ASSERT_TRUE(tc::SharedMemoryRegion::Create(&region, key, 256).IsOk());
@@ -215,7 +224,7 @@ TYPED_TEST(ServerTest, UsesSharedMemory) {
   const auto output1 = Output("OUTPUT1");
   output0->SetSharedMemory(key.substr(1), 64, 128);
   output1->SetSharedMemory(key.substr(1), 64, 192);
-  auto outcome = tc::InferSync(client, tc::InferOptions("simple"), this->inputs,
+  auto outcome = tc::InferSync(client, tc::InferOptions("simple"), this->inputs_,
                                {output0.get(), output1.get()});
   EXPECT_TRUE(outcome.error.IsOk()) << outcome.error;
   for (int i = 0; i < 16; ++i) EXPECT_EQ(memory[32 + i], i + 1);

@@ -8,7 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <functional>
 #include <mutex>
@@ -80,19 +84,85 @@ class Peer {
   const std::atomic<bool>* stopping_;
 };
 
+inline sockaddr_in Loopback(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  return address;
+}
+
+/// Bind to a port of this host, 0 for any, and return which.
+inline int Bind(int fd, int port) {
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  sockaddr_in address = Loopback(port);
+  socklen_t size = sizeof(address);
+  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0) << std::strerror(errno);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  return ntohs(address.sin_port);
+}
+
+/// A port that nobody else gets while no server listens at it: connections are refused.
+class Port {
+ public:
+  Port() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), number_(Bind(fd_, 0)) {}
+  ~Port() { close(fd_); }
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+
+  int number() const { return number_; }
+  std::string Url() const { return "127.0.0.1:" + std::to_string(number_); }
+
+ private:
+  const int fd_;
+  const int number_;
+};
+
+/// A host that does not answer to SYN: the queue of its listener is full.
+class DeadHost {
+ public:
+  DeadHost()
+      : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), port_(Bind(listener_, 0)) {
+    EXPECT_EQ(listen(listener_, 0), 0);
+    for (int& fd : queued_) {
+      fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+      const sockaddr_in address = Loopback(port_);
+      connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+      pollfd connecting{fd, POLLOUT, 0};
+      dead_ = poll(&connecting, 1, 500) == 0;
+      if (dead_) break;
+    }
+  }
+  ~DeadHost() {
+    for (const int fd : queued_) {
+      if (fd >= 0) close(fd);
+    }
+    close(listener_);
+  }
+  DeadHost(const DeadHost&) = delete;
+  DeadHost& operator=(const DeadHost&) = delete;
+
+  /// False where the kernel takes connections beyond the length of the queue.
+  bool dead() const { return dead_; }
+  std::string Url() const { return "127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  const int listener_;
+  const int port_;
+  bool dead_ = false;
+  std::array<int, 8> queued_{-1, -1, -1, -1, -1, -1, -1, -1};
+};
+
 /// Accepts connections and handles each on a thread.
 class Server {
  public:
-  explicit Server(std::function<void(const Peer&)> handle) : handle_(std::move(handle)) {
+  /// @param port where it listens; 0: where it likes.
+  explicit Server(std::function<void(const Peer&)> handle, int port = 0)
+      : handle_(std::move(handle)) {
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    port_ = Bind(listener_, port);
     EXPECT_EQ(listen(listener_, 64), 0);
-    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
     accepting_ = std::thread([this] { Accept(); });
   }
   ~Server() {
@@ -149,6 +219,26 @@ class Event {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool set_ = false;
+};
+
+/// Counts what the threads of a test did.
+class Counter {
+ public:
+  void Add() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++count_;
+    changed_.notify_all();
+  }
+  /// False when there were fewer in a time in which anything that works would have been.
+  bool WaitFor(int count) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return count_ >= count; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int count_ = 0;
 };
 
 }  // namespace stub

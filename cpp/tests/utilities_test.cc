@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #include "http_client.h"
@@ -56,6 +58,32 @@ TEST(Json, IsParsedWithNanAndErrorsThatNameThePlace) {
   EXPECT_NE(err.Message().find("offset 5"), std::string::npos) << err;
   EXPECT_FALSE(tc::ParseJson(nullptr, "{}").IsOk());
   EXPECT_FALSE(tc::ParseJson(&document, std::string(1000000, '[')).IsOk());
+}
+
+TEST(Json, HasTheNumbersThatTheStandardLibraryReads) {
+  rapidjson::Document document;
+  for (const std::string text :
+       {"1844674407370955161551", "18446744073709551615.5", "1.8446744073709551615999", "0e50",
+        "0.0e-50", "-0.0", "1e-320", "-1e-400", "1e-99999999999", "2.2250738585072011e-308",
+        "1.7976931348623157e308", "123456789012345678901234567890", "9223372036854775808.0",
+        "-9223372036854775809", "18446744073709551616", "9007199254740993.0"}) {
+    ASSERT_TRUE(tc::ParseJson(&document, text).IsOk()) << text;
+    EXPECT_EQ(document.GetDouble(), std::strtod(text.c_str(), nullptr)) << text;
+    EXPECT_EQ(std::signbit(document.GetDouble()), text.front() == '-') << text;
+  }
+  const std::string zeros = "0." + std::string(400, '0') + "1e+50";
+  ASSERT_TRUE(tc::ParseJson(&document, zeros).IsOk());
+  EXPECT_EQ(document.GetDouble(), 0.0);
+  for (const char* large : {"1.8e308", "-99999999999999999e308", "1e999999999999"}) {
+    EXPECT_FALSE(tc::ParseJson(&document, large).IsOk()) << large;
+    EXPECT_TRUE(document.HasParseError());
+  }
+  ASSERT_TRUE(
+      tc::ParseJson(&document, "[-9223372036854775808,18446744073709551615,-1,4294967295]").IsOk());
+  EXPECT_EQ(document[0].GetInt64(), INT64_MIN);
+  EXPECT_EQ(document[1].GetUint64(), UINT64_MAX);
+  EXPECT_EQ(document[2].GetInt(), -1);
+  EXPECT_EQ(document[3].GetUint(), UINT32_MAX);
 }
 
 TEST(Timers, CountFromOneStepToTheNext) {

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .client.aio_stream import AsyncInferStream
     from .client.blocking import Client
     from .client.blocking_stream import InferStream
+    from .client.mapping.results import MapResult
     from .client.models import AsyncModel, Model
     from .client.requests import Tensor, request
     from .client.results import Classification, InferResult
@@ -66,6 +67,7 @@ __all__ = [
     "Internal",
     "InvalidArgument",
     "KeepAlive",
+    "MapResult",
     "Model",
     "NotFound",
     "OutOfRange",
@@ -105,6 +107,7 @@ _HOMES = {
     "InferResult": "client.results",
     "InferStream": "client.blocking_stream",
     "KeepAlive": "transport.settings",
+    "MapResult": "client.mapping.results",
     "Model": "client.models",
     "RequestTooLarge": "transport.settings",
     "RequestedOutput": "messages",

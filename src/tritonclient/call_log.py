@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from time import monotonic
 from typing import Any
+
+from .errors import InferenceServerException
 
 _logger: Any = None
 _DEBUG = 10
@@ -24,13 +27,28 @@ def recording() -> Any:
     return _logger if _logger.isEnabledFor(_DEBUG) else None
 
 
+def record_end(
+    url: str, request: Any, started: float, outcome: InferenceServerException | str = "OK"
+) -> None:
+    """Write the record of a call that ended now, if such records are taken.
+
+    Args:
+        started: when the call began, by the monotonic clock.
+        outcome: the error that it ended with, or its status.
+    """
+    if (logger := recording()) is not None:
+        if not isinstance(outcome, str):
+            outcome = outcome.status() or type(outcome).__name__
+        record(logger, url, request, outcome, monotonic() - started)
+
+
 def record(logger: Any, url: str, request: Any, status: str, seconds: float) -> None:
     """Write the record of a call: server, request, model, id, status, duration."""
     model, id = getattr(request, "model", ""), getattr(request, "id", "")
     logger.debug(
         "%s %s%s%s: %s in %.1f ms",
         url,
-        type(request).__name__,
+        getattr(request, "log_name", "") or type(request).__name__,
         f" model {model!r}" if model else "",
         f" id {id!r}" if id else "",
         status,

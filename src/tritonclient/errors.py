@@ -5,7 +5,7 @@
         ConnectionRefused           nobody listens there (also a ConnectionRefusedError)
       DeadlineExceeded              the call's deadline passed (also a TimeoutError)
       Cancelled                     the call was cancelled, here or by the server
-      ProtocolError                 the answer is not the v2 protocol
+      ProtocolError                 the response is not the v2 protocol
       ServerError                   the server understood the call and refused it
         InvalidArgument  Unauthenticated  PermissionDenied  NotFound  AlreadyExists
         ResourceExhausted  FailedPrecondition  Aborted  OutOfRange  Unimplemented
@@ -37,9 +37,11 @@ class InferenceServerException(Exception):
         model: the name of the model asked for, or "".
         request_id: the id of the request, or "".
         hint: what to do next, or which name was meant, or "". `message()` is without it.
+        index: the position of the item of `map` that failed, from 0; None in other calls.
     """
 
     hint = ""
+    index: int | None = None
 
     __module__ = "tritonclient.utils"  # where programs import it from, and tracebacks place it
 
@@ -74,12 +76,13 @@ class InferenceServerException(Exception):
         return self._status
 
     def debug_details(self) -> Any:
-        """More about the failure, such as the body of an answer that could not be read."""
+        """More about the failure, such as the body of a response that could not be read."""
         return self._debug_details
 
     def __str__(self) -> str:
         text = "" if self._msg is None else str(self._msg)
         text = text if self._status is None else f"[{self._status}] {text}"
+        text = text if self.index is None else f"item {self.index}: {text}"
         return f"{text} ({self.hint})" if self.hint else text
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -91,6 +94,8 @@ class InferenceServerException(Exception):
         }
         if self.hint:
             state["hint"] = self.hint
+        if self.index is not None:
+            state["index"] = self.index
         if isinstance(self, OSError):
             state["errno"] = self.errno
         return (type(self), (self._msg, self._status, self._debug_details), state)
@@ -113,7 +118,7 @@ class _LocalError(InferenceServerException):
 
 
 class ConnectionFailed(_LocalError, ConnectionError):
-    """The server could not be reached, or the connection was lost before the answer was whole."""
+    """The server could not be reached, or the connection was lost before the response was whole."""
 
     #: True if the peer's kernel is known to have acknowledged no byte of the request.
     _unacknowledged = False
@@ -132,7 +137,7 @@ class StreamUnprocessed(StreamRefused):
 
 
 class DeadlineExceeded(_LocalError, TimeoutError):
-    """The call's deadline passed before its answer came."""
+    """The call's deadline passed before its response came."""
 
     def reword(self, text: str) -> None:
         """Say the same in other words."""
@@ -145,7 +150,7 @@ class Cancelled(_LocalError):
 
 
 class ProtocolError(_LocalError):
-    """The answer is not HTTP, not gRPC or not the v2 inference protocol."""
+    """The response is not HTTP, not gRPC or not the v2 inference protocol."""
 
 
 class ServerError(InferenceServerException):

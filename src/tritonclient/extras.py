@@ -15,6 +15,7 @@ PACKAGES = {
     "images": ("pillow",),
     "cli": ("rich", "shtab"),
     "perf": ("hpack", "protobuf", "rich"),
+    "bulk": ("pyarrow", "rich"),
 }
 
 

@@ -11,68 +11,28 @@ configuration, statistics, trace, logging, system and CUDA shared memory).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+from dataclasses import field
+from typing import Any, NamedTuple, TypeAlias
 
 from .datatypes import Buffer
-
-T = TypeVar("T")
-
-#: Types of request parameters; gRPC has no others.
-Parameter: TypeAlias = "bool | int | float | str"
-#: Parameters that have an argument of their own and so can't be given by name.
-RESERVED_PARAMETERS = (
-    "sequence_id",
-    "sequence_start",
-    "sequence_end",
-    "priority",
-    "timeout",
-    "headers",
-    "binary_data_output",
-)
-RESERVED_PREFIX = "triton_"
-
-
-class Request(Generic[T]):
-    """An operation of the server whose response is a T.
-
-    Methods of all requests are here once. Dataclasses would compile them for each request, which
-    takes half the time of importing this package.
-    """
-
-    __slots__ = ()
-    __match_args__: ClassVar[tuple[str, ...]] = ()
-
-    def _values(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in self.__match_args__)
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self._values() == other._values()
-
-    def __hash__(self) -> int:
-        return hash((type(self), self._values()))
-
-    def __repr__(self) -> str:
-        values = zip(self.__match_args__, self._values(), strict=True)
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in values)})"
-
+from .operations import NO_PARAMETERS, operation
+from .operations import Parameter as Parameter
+from .operations import Request as Request
 
 # Health
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class IsServerLive(Request[bool]):
     """Ask if the server process is live."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class IsServerReady(Request[bool]):
     """Ask if the server accepts inference requests."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class IsModelReady(Request[bool]):
     """Ask if a model accepts inference requests."""
 
@@ -95,7 +55,7 @@ class ServerMetadata(NamedTuple):
     extensions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class GetServerMetadata(Request[ServerMetadata]):
     """Name, version and extensions of the server."""
 
@@ -118,7 +78,7 @@ class ModelMetadata(NamedTuple):
     outputs: tuple[TensorMetadata, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class GetModelMetadata(Request[ModelMetadata]):
     """A model's inputs and outputs."""
 
@@ -126,7 +86,7 @@ class GetModelMetadata(Request[ModelMetadata]):
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class GetModelConfig(Request[dict[str, Any]]):
     """A model's whole configuration, as the JSON form of the `ModelConfig` message."""
 
@@ -205,7 +165,7 @@ class ModelStatistics(NamedTuple):
     response_stats: Mapping[str, InferResponseStatistics] = {}
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class GetStatistics(Request[tuple[ModelStatistics, ...]]):
     """Statistics of one model, or of all when no name is given."""
 
@@ -231,14 +191,14 @@ class ModelIndex(NamedTuple):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class GetRepositoryIndex(Request[tuple[ModelIndex, ...]]):
     """Every model in the repository, or only the ready ones."""
 
     ready: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class LoadModel(Request[None]):
     """Load or reload a model.
 
@@ -252,7 +212,7 @@ class LoadModel(Request[None]):
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class UnloadModel(Request[None]):
     """Unload a model, and with `unload_dependents` also those that an ensemble brought along."""
 
@@ -267,14 +227,14 @@ TraceValue: TypeAlias = "str | tuple[str, ...] | None"
 LogValue: TypeAlias = "bool | int | str"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class GetTraceSettings(Request[dict[str, Any]]):
     """Trace settings of a model, or the global ones."""
 
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class UpdateTraceSettings(Request[dict[str, Any]]):
     """Change trace settings; answered with the settings that are then in force."""
 
@@ -282,12 +242,12 @@ class UpdateTraceSettings(Request[dict[str, Any]]):
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class GetLogSettings(Request[dict[str, Any]]):
     """The server's log settings."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class UpdateLogSettings(Request[dict[str, Any]]):
     """Change log settings; answered with the settings that are then in force."""
 
@@ -306,14 +266,14 @@ class SystemSharedMemoryRegion(NamedTuple):
     byte_size: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class GetSystemSharedMemoryStatus(Request[tuple[SystemSharedMemoryRegion, ...]]):
     """One registered region, or all when no name is given."""
 
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class RegisterSystemSharedMemory(Request[None]):
     """Register a POSIX shared memory object."""
 
@@ -323,7 +283,7 @@ class RegisterSystemSharedMemory(Request[None]):
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class UnregisterSystemSharedMemory(Request[None]):
     """Unmap one region, or all when no name is given."""
 
@@ -338,14 +298,14 @@ class CudaSharedMemoryRegion(NamedTuple):
     byte_size: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class GetCudaSharedMemoryStatus(Request[tuple[CudaSharedMemoryRegion, ...]]):
     """One registered region, or all when no name is given."""
 
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class RegisterCudaSharedMemory(Request[None]):
     """Register GPU memory by its 64-byte CUDA IPC handle."""
 
@@ -355,7 +315,7 @@ class RegisterCudaSharedMemory(Request[None]):
     byte_size: int
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class UnregisterCudaSharedMemory(Request[None]):
     """Close one region, or all when no name is given."""
 
@@ -363,9 +323,6 @@ class UnregisterCudaSharedMemory(Request[None]):
 
 
 # Inference
-
-#: Typed as unchangeable; a MappingProxyType could not be pickled.
-NO_PARAMETERS: Mapping[str, Parameter] = {}
 
 
 class InferTensor(NamedTuple):
@@ -415,14 +372,14 @@ class InferStreamResponse(NamedTuple):
     """One message of a gRPC stream: a model's answer, or why it failed.
 
     Attributes:
-        error: "" for an answer; otherwise the reason, and the response holds the request's id only.
+        error: the reason of a failure, and the response then holds the request's id only; or "".
     """
 
     error: str = ""
     response: InferResponse = InferResponse()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@operation
 class Infer(Request[InferResponse]):
     """Run a model.
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.classic.grpc_server import GrpcServer
-from tests.classic.runtimes import Awaiting, Blocking, GrpcAwaiting, GrpcBlocking
+from tests.classic.runtimes import AsyncRunner, Blocking, GrpcAsyncRunner, GrpcBlocking
 from tests.support.peers.hostile_peers import PATIENCE
 
 
@@ -18,14 +18,14 @@ def server(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(scope="module", params=[Blocking, Awaiting], ids=lambda r: r.kind)
+@pytest.fixture(scope="module", params=[Blocking, AsyncRunner], ids=lambda r: r.kind)
 def client(request: pytest.FixtureRequest, server: Any) -> Iterator[Any]:
     """A classic client of the server over HTTP, called the same way whatever its runtime."""
     with request.param(server.http_url) as client:
         yield client
 
 
-@pytest.fixture(scope="module", params=[GrpcBlocking, GrpcAwaiting], ids=lambda r: r.kind)
+@pytest.fixture(scope="module", params=[GrpcBlocking, GrpcAsyncRunner], ids=lambda r: r.kind)
 def grpc_client(request: pytest.FixtureRequest, server: Any) -> Iterator[Any]:
     """A classic client of the server over gRPC, called the same way whatever its runtime."""
     with request.param(server.grpc_url) as client:

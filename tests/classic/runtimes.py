@@ -44,7 +44,7 @@ class Blocking(hostile_peers.Blocking):
     make = staticmethod(_blocking)
 
 
-class Awaiting(hostile_peers.Awaiting):
+class AsyncRunner(hostile_peers.AsyncRunner):
     """A `tritonclient.http.aio.InferenceServerClient`, each of whose methods runs an event loop."""
 
     make = staticmethod(_awaited)
@@ -56,7 +56,7 @@ class GrpcBlocking(hostile_peers.Blocking):
     make = staticmethod(_grpc_blocking)
 
 
-class GrpcAwaiting(hostile_peers.Awaiting):
+class GrpcAsyncRunner(hostile_peers.AsyncRunner):
     """A `tritonclient.grpc.aio.InferenceServerClient`, each of whose methods runs a loop."""
 
     make = staticmethod(_grpc_awaited)
@@ -65,9 +65,9 @@ class GrpcAwaiting(hostile_peers.Awaiting):
 #: What the calls of a closed client raise over gRPC, blocking or awaiting.
 CLOSED = r"^(Cannot invoke RPC on closed channel!|Channel is closed\.)$"
 both_grpc_runtimes = pytest.mark.parametrize(
-    "runtime", [GrpcBlocking, GrpcAwaiting], ids=lambda r: r.kind
+    "runtime", [GrpcBlocking, GrpcAsyncRunner], ids=lambda r: r.kind
 )
-both_runtimes = pytest.mark.parametrize("runtime", [Blocking, Awaiting], ids=lambda r: r.kind)
+both_runtimes = pytest.mark.parametrize("runtime", [Blocking, AsyncRunner], ids=lambda r: r.kind)
 
 
 def make_input(name: str, array: Any, datatype: str, binary_data: bool = True) -> InferInput:

@@ -16,7 +16,7 @@ from tests.classic.runtimes import CLOSED, grpc_input, grpc_pair
 from tests.support.peers.hostile_peers import PATIENCE, free_port
 from tritonclient.grpc import InferenceServerException, service_pb2
 from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.grpc.aio._errors import with_grpcios
+from tritonclient.grpc.aio._errors import with_grpcio_type
 
 A = np.arange(16, dtype=np.int32).reshape(1, 16)
 ONES = np.ones((1, 16), np.int32)
@@ -253,9 +253,9 @@ def test_errors_of_the_server():
 
 def test_errors_where_grpcio_is_not_imported(monkeypatch):
     error = InferenceServerException("oops", "StatusCode.INTERNAL")
-    assert with_grpcios(error) is not error
+    assert with_grpcio_type(error) is not error
     monkeypatch.delitem(sys.modules, "grpc")
-    assert with_grpcios(error) is error
+    assert with_grpcio_type(error) is error
 
 
 def test_nobody_listens():

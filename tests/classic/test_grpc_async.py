@@ -16,7 +16,7 @@ import pytest
 
 from tests.classic.grpc_server import GrpcServer, answer, array_of, failed, simple
 from tests.classic.runtimes import Told, grpc_input, grpc_pair
-from tests.support.peers.hostile_peers import PATIENCE, free_port, no_hang
+from tests.support.peers.hostile_peers import PATIENCE, deadline_guard, free_port
 from tests.support.waiting import eventually
 from tritonclient.grpc import InferenceServerClient, InferenceServerException
 from tritonclient.grpc._client import CallContext
@@ -173,7 +173,7 @@ def test_wrong_arguments_are_told_at_once(client, server, told):
 
 
 def test_cancelling(stuck, told):
-    with InferenceServerClient(stuck.address) as client, no_hang():
+    with InferenceServerClient(stuck.address) as client, deadline_guard():
         context = infer(client, told)
         stuck.wait_for_calls(1)
         assert not context.done()
@@ -212,7 +212,7 @@ def test_cancelling_one_leaves_the_others(told):
 
 
 def test_time_limits(stuck, told):
-    with InferenceServerClient(stuck.address) as client, no_hang():
+    with InferenceServerClient(stuck.address) as client, deadline_guard():
         for seconds in (0.05, 0):
             infer(client, told, client_timeout=seconds)
             result, error = told.get()
@@ -221,7 +221,7 @@ def test_time_limits(stuck, told):
 
 
 def test_closing_cancels(stuck, told):
-    with no_hang():
+    with deadline_guard():
         with InferenceServerClient(stuck.address) as client:
             infer(client, told)
             stuck.wait_for_calls(1)
@@ -301,7 +301,7 @@ client = grpcclient.InferenceServerClient({stuck.address!r})
 x = grpcclient.InferInput("X", [1], "INT32").set_data_from_numpy(np.int32([1]))
 client.async_infer("m", [x], print)
 """
-    with no_hang():
+    with deadline_guard():
         done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -14,7 +14,7 @@ import trustme
 import tritonclient
 from tests.classic.grpc_server import GrpcServer, answer, simple, simple_stream
 from tests.classic.runtimes import CLOSED, Told, both_grpc_runtimes, grpc_pair
-from tests.support.peers.hostile_peers import PATIENCE, no_hang
+from tests.support.peers.hostile_peers import PATIENCE, deadline_guard
 from tritonclient.grpc import InferenceServerClient, InferenceServerException, KeepAliveOptions
 from tritonclient.grpc._channel import make_route
 from tritonclient.transport.blocking.transport import Transport
@@ -150,7 +150,7 @@ def test_keep_alive():
 def test_a_server_that_is_gone_is_noticed():
     """It takes the connection, and answers nothing."""
     options = KeepAliveOptions(keepalive_time_ms=50, keepalive_timeout_ms=50)
-    with socket.create_server(("127.0.0.1", 0)) as listener, no_hang():
+    with socket.create_server(("127.0.0.1", 0)) as listener, deadline_guard():
         with InferenceServerClient(
             f"127.0.0.1:{listener.getsockname()[1]}", keepalive_options=options
         ) as client:
@@ -284,7 +284,7 @@ def test_cancelling_through_grpcio():
 @pytest.mark.parametrize("cancel", [False, True])
 def test_streams_through_grpcio(server, cancel):
     told = Told()
-    with InferenceServerClient(server.address, channel_args=BY_GRPCIO) as client, no_hang():
+    with InferenceServerClient(server.address, channel_args=BY_GRPCIO) as client, deadline_guard():
         for _ in range(2):
             client.start_stream(told)
             for number in range(20):

@@ -26,7 +26,7 @@ import tritonclient.utils
 from tests.classic.grpc_server import METHODS, GrpcServer, answer, failed, simple
 from tests.classic.runtimes import CLOSED, GrpcBlocking, both_grpc_runtimes, grpc_pair
 from tests.support.peers import hostile_peers
-from tests.support.peers.hostile_peers import PATIENCE, free_port, no_hang
+from tests.support.peers.hostile_peers import PATIENCE, deadline_guard, free_port
 from tritonclient.grpc import (
     InferenceServerClient,
     InferenceServerException,
@@ -527,7 +527,7 @@ def test_time_limits(runtime):
         server.ending.wait(PATIENCE)
         return answer(request, A)
 
-    with GrpcServer(ModelInfer=slow) as server, runtime(server.url) as client, no_hang():
+    with GrpcServer(ModelInfer=slow) as server, runtime(server.url) as client, deadline_guard():
         for seconds in (0.05, 0):
             with pytest.raises(InferenceServerException) as caught:
                 infer(client, client_timeout=seconds)
@@ -555,7 +555,7 @@ def test_other_threads_are_told_when_the_client_is_closed():
         server.ending.wait(PATIENCE)
         return answer(request, A)
 
-    with GrpcServer(ModelInfer=slow) as server, ThreadPoolExecutor() as threads, no_hang():
+    with GrpcServer(ModelInfer=slow) as server, ThreadPoolExecutor() as threads, deadline_guard():
         client = InferenceServerClient(server.address)
         waiting = threads.submit(infer, client)
         server.wait_for_calls(1)

@@ -18,7 +18,7 @@ import pytest
 from tests.classic.grpc_server import GrpcServer, array_of, failed, simple_stream, streamed
 from tests.classic.runtimes import Told, grpc_input, grpc_pair
 from tests.support.peers import hostile_peers
-from tests.support.peers.hostile_peers import PATIENCE, free_port, no_hang
+from tests.support.peers.hostile_peers import PATIENCE, deadline_guard, free_port
 from tests.support.waiting import eventually
 from tritonclient.codec.rpc import SERVICE
 from tritonclient.grpc import (
@@ -288,7 +288,7 @@ def test_stopping_waits_for_all_responses(told):
 
 
 def test_cancelling(stuck, told):
-    with InferenceServerClient(stuck.address) as client, no_hang():
+    with InferenceServerClient(stuck.address) as client, deadline_guard():
         for _ in range(5):
             client.start_stream(told)
             send(client)
@@ -302,7 +302,7 @@ def test_cancelling(stuck, told):
 
 def test_a_server_that_never_answers_is_not_waited_for_for_ever(stuck, told, monkeypatch):
     monkeypatch.setattr(_InferStream.close, "__defaults__", (False, 0.1))
-    with InferenceServerClient(stuck.address) as client, no_hang():
+    with InferenceServerClient(stuck.address) as client, deadline_guard():
         client.start_stream(told)
         send(client)
         client.stop_stream()
@@ -342,7 +342,7 @@ def test_stopping_in_the_callback(told, cancel):
             send(client)
         told(result, error)
 
-    with GrpcServer(ModelStreamInfer=procedure) as server, no_hang():
+    with GrpcServer(ModelStreamInfer=procedure) as server, deadline_guard():
         with InferenceServerClient(server.address) as client:
             client.start_stream(callback)
             send(client)
@@ -392,7 +392,7 @@ def test_a_callback_that_is_stuck_does_not_hold_up_the_end(client, monkeypatch):
         called.set()
         over.wait(PATIENCE)
 
-    with no_hang():
+    with deadline_guard():
         client.start_stream(callback)
         send(client)
         assert called.wait(PATIENCE)
@@ -445,7 +445,7 @@ def test_an_error_of_the_server(told):
 
 
 def test_a_time_limit(stuck, told):
-    with InferenceServerClient(stuck.address) as client, no_hang():
+    with InferenceServerClient(stuck.address) as client, deadline_guard():
         client.start_stream(told, stream_timeout=0.1)
         send(client)
         result, error = told.get()
@@ -457,7 +457,7 @@ def test_a_time_limit(stuck, told):
 
 def test_a_connection_that_is_lost(told):
     script = [hostile_peers.reset]
-    with hostile_peers.Server(script) as server, no_hang():
+    with hostile_peers.Server(script) as server, deadline_guard():
         with InferenceServerClient(f"127.0.0.1:{server.port}") as client:
             client.start_stream(told)
             result, error = told.get()
@@ -472,7 +472,7 @@ def test_what_can_not_be_read_ends_the_stream(told):
         yield response
         server.ending.wait(PATIENCE)
 
-    with GrpcServer(ModelStreamInfer=procedure) as server, no_hang():
+    with GrpcServer(ModelStreamInfer=procedure) as server, deadline_guard():
         with InferenceServerClient(server.address) as client:
             client.start_stream(told)
             send(client)
@@ -490,7 +490,7 @@ def test_what_is_no_message_ends_the_stream(told, verbose):
 
     method = grpc.stream_stream_rpc_method_handler(lambda requests, context: iter([b"\xff"]))
     handler = grpc.method_handlers_generic_handler(SERVICE, {"ModelStreamInfer": method})
-    with ThreadPoolExecutor() as threads, no_hang():
+    with ThreadPoolExecutor() as threads, deadline_guard():
         server = grpc.server(threads, handlers=[handler])
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
@@ -505,7 +505,7 @@ def test_what_is_no_message_ends_the_stream(told, verbose):
 
 
 def test_leaving_by_an_exception_cancels(stuck, told):
-    with no_hang():
+    with deadline_guard():
         with pytest.raises(KeyError):
             with InferenceServerClient(stuck.address) as client:
                 client.start_stream(told)
@@ -515,7 +515,7 @@ def test_leaving_by_an_exception_cancels(stuck, told):
 
 
 def test_a_client_that_is_dropped_cancels(stuck, told):
-    with warnings.catch_warnings(), no_hang():
+    with warnings.catch_warnings(), deadline_guard():
         warnings.simplefilter("error")
         client = InferenceServerClient(stuck.address)
         client.start_stream(told)
@@ -562,7 +562,7 @@ def test_a_program_that_ends_while_responses_come(end):
         while context.is_active():
             yield streamed(first, A)
 
-    with GrpcServer(ModelStreamInfer=procedure) as server, no_hang():
+    with GrpcServer(ModelStreamInfer=procedure) as server, deadline_guard():
         code = ENDLESS.format(address=server.address) + end
         done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
     # It aborts when a thread prints while the interpreter ends.
@@ -579,7 +579,7 @@ def test_a_sender_never_waits(told):
         for request in requests:
             yield streamed(request, array_of(request, 0)[:1])
 
-    with GrpcServer(ModelStreamInfer=procedure) as server, no_hang():
+    with GrpcServer(ModelStreamInfer=procedure) as server, deadline_guard():
         with InferenceServerClient(server.address) as client:
             client.start_stream(told)
             for number in range(30):
@@ -598,7 +598,7 @@ def test_a_callback_that_waits_for_the_sender(client):
     room = queue.Queue(2)
     client.start_stream(lambda result, error: room.put((result, error)))
     array = np.zeros((1, 200_000), np.int32)
-    with no_hang():
+    with deadline_guard():
         for _ in range(60):
             client.async_stream_infer("simple", grpc_pair(array, array))
         for _ in range(60):
@@ -612,7 +612,7 @@ def test_cancelling_while_much_is_to_be_sent(told):
         yield from ()
 
     array = np.zeros(10_000_000, np.int32)
-    with GrpcServer(ModelStreamInfer=procedure) as server, no_hang():
+    with GrpcServer(ModelStreamInfer=procedure) as server, deadline_guard():
         with InferenceServerClient(server.address) as client:
             client.start_stream(told)
             for _ in range(3):
@@ -644,7 +644,7 @@ def test_a_stream_on_a_stub(server, told):
     request = _get_inference_request(
         "simple", grpc_pair(A, ONES), "", "7", None, 0, False, False, 0, None, None
     )
-    with grpc.insecure_channel(server.address) as channel, no_hang():
+    with grpc.insecure_channel(server.address) as channel, deadline_guard():
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         for cancel in (False, True):
             stream = _InferStream(told, False)

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.classic.runtimes import Awaiting, make_input, pair
+from tests.classic.runtimes import AsyncRunner, make_input, pair
 from tests.contract.test_admin import MODEL_FILE
 from tests.contract.test_infer import SCALARS
 from tests.support.waiting import eventually
@@ -429,7 +429,7 @@ def test_bodies_by_other_means(client):
         headers = {} if length is None else {"Inference-Header-Content-Length": length}
         answer = client._post("v2/models/simple/infer", body, headers, None)
         content = answer.read()
-        if isinstance(client, Awaiting):  # as aiohttp's answers are
+        if isinstance(client, AsyncRunner):  # as aiohttp's answers are
             status, content = answer.status, client.loop.run_until_complete(content)
         else:
             status = answer.status_code

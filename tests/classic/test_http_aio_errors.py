@@ -16,7 +16,7 @@ import pytest
 
 import tritonclient
 from tests.classic.runtimes import bare
-from tests.support.peers.hostile_peers import Server, free_port, no_hang, stall
+from tests.support.peers.hostile_peers import Server, deadline_guard, free_port, stall
 from tests.support.servers.triton_installation import clean_environment
 from tritonclient.http import InferenceServerException
 from tritonclient.http.aio import InferenceServerClient
@@ -90,7 +90,7 @@ def test_time_is_up_for_asyncio_too():
                 await client.is_server_live()
         return caught.value
 
-    with Server([stall]) as server, no_hang():
+    with Server([stall]) as server, deadline_guard():
         error = asyncio.run(ask(server.url))
     assert isinstance(error, TimeoutError)
     assert isinstance(error, InferenceServerException)

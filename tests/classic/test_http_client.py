@@ -27,15 +27,15 @@ import tritonclient.http.aio
 import tritonclient.http.aio.auth
 import tritonclient.http.auth
 import tritonclient.utils
-from tests.classic.runtimes import Awaiting, Blocking, bare, both_runtimes, pair
+from tests.classic.runtimes import AsyncRunner, Blocking, bare, both_runtimes, pair
 from tests.data import recordings
 from tests.support.peers.hostile_peers import (
     PATIENCE,
     Server,
     answer_all,
+    deadline_guard,
     free_port,
     http,
-    no_hang,
     read_request,
     send,
     stall,
@@ -463,7 +463,7 @@ def test_raise_if_error():
 
 
 def test_silence_ends_a_call():
-    with Server([read_request, stall], [answer_all(REAL)]) as server, no_hang():
+    with Server([read_request, stall], [answer_all(REAL)]) as server, deadline_guard():
         with Blocking(server.url, timeout=0.05) as client:
             with pytest.raises(InferenceServerException, match=r"for 0\.05 s") as caught:
                 infer(client)
@@ -498,7 +498,7 @@ def test_connecting_has_a_limit_of_its_own():
                 waiting = stack.enter_context(socket.socket())
                 waiting.setblocking(False)
                 waiting.connect_ex(listener.getsockname())
-            with Blocking(url, connection_timeout=0.05) as client, no_hang():
+            with Blocking(url, connection_timeout=0.05) as client, deadline_guard():
                 with pytest.raises(InferenceServerException) as caught:
                     client.is_server_live()
             assert isinstance(caught.value, TimeoutError)
@@ -524,8 +524,8 @@ def test_the_whole_call_has_a_limit_on_asyncio():
             if peer.server.ending.wait(0.02):
                 return
 
-    with Server([read_request, trickle]) as server, no_hang(len(REAL) * 0.02):
-        with Awaiting(server.url, timeout=0.2) as client:
+    with Server([read_request, trickle]) as server, deadline_guard(len(REAL) * 0.02):
+        with AsyncRunner(server.url, timeout=0.2) as client:
             with pytest.raises(InferenceServerException) as caught:
                 infer(client)
             assert isinstance(caught.value, TimeoutError)
@@ -720,9 +720,9 @@ def test_verbose(server, runtime, capsys):
     with runtime(server.url, verbose=True) as client:
         infer(client, headers={"x-mine": "1"})
         said = capsys.readouterr().out
-    head = f"http://{bare(server.url)}" if runtime is Awaiting else ""
+    head = f"http://{bare(server.url)}" if runtime is AsyncRunner else ""
     assert f"POST {head}/v2/models/simple/infer, headers {{'x-mine': '1'" in said
-    for part in ("[200 OK]" if runtime is Awaiting else "status=200", '"INPUT0"', '"OUTPUT0"'):
+    for part in ("[200 OK]" if runtime is AsyncRunner else "status=200", '"INPUT0"', '"OUTPUT0"'):
         assert part in said
     with Server([answer_all(http(b'{"name":"shown"}'))]) as other:
         with runtime(other.url, verbose=True) as client:
@@ -736,7 +736,7 @@ def test_verbose(server, runtime, capsys):
 
 def test_verbose_writes_the_names_of_headers_as_aiohttp_does(capsys):
     answer = http(b"{}", "content-type: a/b", "x-mine: 1")
-    with Server([answer_all(answer)]) as server, Awaiting(server.url, verbose=True) as client:
+    with Server([answer_all(answer)]) as server, AsyncRunner(server.url, verbose=True) as client:
         client.get_server_metadata()
     assert "'Content-Type': 'a/b'" in (said := capsys.readouterr().out)
     assert "'x-mine': '1'" in said

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import trustme
 
-from tests.classic.runtimes import Awaiting, Blocking, bare, both_runtimes, pair
+from tests.classic.runtimes import AsyncRunner, Blocking, bare, both_runtimes, pair
 from tests.data import recordings
 from tests.support.peers.hostile_peers import Server, answer_all
 from tests.transport.test_tls import authority, ca_file, server_context  # noqa: F401
@@ -164,11 +164,11 @@ def test_other_options(server, ca_file):  # noqa: F811
 def test_contexts_on_asyncio(server, misnamed, authority):  # noqa: F811
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    with Awaiting(server.url, ssl=True, ssl_context=context) as client:
+    with AsyncRunner(server.url, ssl=True, ssl_context=context) as client:
         ask(client)
-    with Awaiting(misnamed.url, ssl=True, ssl_context=context) as client:
+    with AsyncRunner(misnamed.url, ssl=True, ssl_context=context) as client:
         refused(client)
-    with Awaiting(misnamed.url, ssl=True, ssl_context=False) as client:
+    with AsyncRunner(misnamed.url, ssl=True, ssl_context=False) as client:
         ask(client)
 
 

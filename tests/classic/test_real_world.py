@@ -14,13 +14,13 @@ import tritonclient.grpc
 import tritonclient.grpc.aio
 import tritonclient.http
 import tritonclient.http.aio
-from tests.classic.runtimes import Awaiting, Blocking, GrpcAwaiting, GrpcBlocking
+from tests.classic.runtimes import AsyncRunner, Blocking, GrpcAsyncRunner, GrpcBlocking
 from tests.support.peers.hostile_peers import Server, read_request, stall
 from tritonclient import Client
 from tritonclient.utils import InferenceServerException
 
 BOTH = pytest.mark.parametrize("module", [tritonclient.http, tritonclient.grpc])
-EVERY = pytest.mark.parametrize("runtime", [Blocking, Awaiting, GrpcBlocking, GrpcAwaiting])
+EVERY = pytest.mark.parametrize("runtime", [Blocking, AsyncRunner, GrpcBlocking, GrpcAsyncRunner])
 
 
 @BOTH

@@ -16,7 +16,7 @@ import tritonclient.grpc
 import tritonclient.grpc.aio
 import tritonclient.http
 import tritonclient.http.aio
-from tests.support.peers.hostile_peers import Awaiting, Blocking, Server, answer_all, http
+from tests.support.peers.hostile_peers import AsyncRunner, Blocking, Server, answer_all, http
 from tritonclient import TLS, AsyncClient, Client, Grpcio, KeepAlive
 
 CLEAR = {"http": "http://127.0.0.1:9", "grpc": "grpc://127.0.0.1:9", "unix": "unix:/a"}
@@ -119,7 +119,7 @@ CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("runtime", [Blocking, Awaiting], ids=lambda r: r.kind)
+@pytest.mark.parametrize("runtime", [Blocking, AsyncRunner], ids=lambda r: r.kind)
 @pytest.mark.parametrize(("way", "arguments", "words"), CALLS.values(), ids=CALLS)
 def test_calls(runtime, way, arguments, words):
     options = {"grpcio": Grpcio()} if way == "grpcio" else {}
@@ -129,7 +129,7 @@ def test_calls(runtime, way, arguments, words):
                 ask("m", {"INPUT0": A}, **arguments)
 
 
-@pytest.mark.parametrize("runtime", [Blocking, Awaiting], ids=lambda r: r.kind)
+@pytest.mark.parametrize("runtime", [Blocking, AsyncRunner], ids=lambda r: r.kind)
 def test_streams_over_http(runtime):
     with runtime(CLEAR["http"]) as client, pytest.raises(ValueError, match="streams need gRPC"):
         client.stream("m", {"INPUT0": A})

@@ -29,9 +29,9 @@ from tritonclient.transport.http_call import HttpSettings
 A = np.ones((1, 16), np.int32)
 CLASSIC = {
     "http": runtimes.Blocking,
-    "http.aio": runtimes.Awaiting,
+    "http.aio": runtimes.AsyncRunner,
     "grpc": runtimes.GrpcBlocking,
-    "grpc.aio": runtimes.GrpcAwaiting,
+    "grpc.aio": runtimes.GrpcAsyncRunner,
 }
 classic = pytest.mark.parametrize("name", CLASSIC)
 both_runtimes = hostile_peers.both_runtimes

@@ -14,7 +14,7 @@ from tests.support import pb_strategies, strategies
 from tests.support.rpc_meaning import ANSWERS, INFERS
 from tritonclient import errors
 from tritonclient import messages as m
-from tritonclient.codec import messages_pb, rest, rpc, rpc_infer
+from tritonclient.codec import messages_pb, procedures, rest, rpc, rpc_infer
 from tritonclient.codec.messages_pb import message, to_dict
 
 EVERY = pytest.mark.parametrize("kind", list(strategies.REQUESTS), ids=lambda k: k.__name__)
@@ -67,7 +67,7 @@ def joined(parts):
 
 
 def test_every_request_is_tried():
-    assert set(REQUESTS) == {row.request for row in rpc.RPCS}
+    assert set(REQUESTS) == {row.request for row in procedures.RPCS}
 
 
 def test_every_procedure_has_a_row():
@@ -75,8 +75,8 @@ def test_every_procedure_has_a_row():
     assert service.full_name == rpc.SERVICE
     methods = {method.name: method for method in service.methods}
     streamed = {"ModelStreamInfer"}
-    assert {row.method for row in rpc.RPCS} | streamed == set(methods)
-    for row in rpc.RPCS:
+    assert {row.method for row in procedures.RPCS} | streamed == set(methods)
+    for row in procedures.RPCS:
         assert methods[row.method].input_type.name == f"{row.method}Request"
         assert methods[row.method].output_type.name == f"{row.method}Response"
 
@@ -187,7 +187,7 @@ def test_requests_without_a_form(request_, error, text):
 
 
 def test_reads_may_be_asked_twice():
-    repeatable = {row.request for row in rpc.RPCS if row.reads}
+    repeatable = {row.request for row in procedures.RPCS if row.reads}
     assert {kind for kind in REQUESTS if kind.__name__.startswith(("Is", "Get"))} == repeatable
     assert rpc.idempotent(m.IsServerLive())
     assert not rpc.idempotent(m.Infer("m", ()))
@@ -202,7 +202,7 @@ def test_reads_may_be_asked_twice():
 @given(data=st.data())
 def test_any_answer(kind, data):
     request = data.draw(REQUESTS[kind])
-    (row,) = [row for row in rpc.RPCS if row.request is kind]
+    (row,) = [row for row in procedures.RPCS if row.request is kind]
     right = pb_strategies.messages(message(f"{row.method}Response"))
     given = data.draw(right.flatmap(pb_strategies.broken) | st.binary(max_size=40))
     try:
@@ -216,7 +216,7 @@ def test_any_answer(kind, data):
 @ROUND
 @given(data=st.data())
 def test_any_request(kind, data):
-    (row,) = [row for row in rpc.RPCS if row.request is kind]
+    (row,) = [row for row in procedures.RPCS if row.request is kind]
     right = pb_strategies.messages(message(f"{row.method}Request"))
     whole = right.map(lambda message: message.SerializeToString())
     given = data.draw(whole | right.flatmap(pb_strategies.broken) | st.binary(max_size=40))
@@ -229,7 +229,9 @@ def test_any_request(kind, data):
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in rpc.RPCS if row.request is not m.Infer], ids=lambda row: row.method
+    "row",
+    [row for row in procedures.RPCS if row.request is not m.Infer],
+    ids=lambda row: row.method,
 )
 @ROUND
 @given(data=st.data())
@@ -237,8 +239,10 @@ def test_right_answers_are_read(row, data):
     kind = message(f"{row.method}Response")
     given = data.draw(pb_strategies.messages(kind))
     # What no server says: no configuration, and a setting without a value.
-    assume(row.answer != "config" or given.HasField("config"))
-    assume(row.answer != "settings" or all(to_dict(each) for each in given.settings.values()))
+    assume(row.response_field != "config" or given.HasField("config"))
+    assume(
+        row.response_field != "settings" or all(to_dict(each) for each in given.settings.values())
+    )
     request = data.draw(REQUESTS[row.request])
     answer = rpc.decode_response(request, given.SerializeToString())
     again = joined(rpc.encode_response(request, answer))

@@ -12,7 +12,7 @@ from tests.data.recordings import rpc as recordings
 from tests.data.recordings.rpc import Call
 from tritonclient import errors
 from tritonclient import messages as m
-from tritonclient.codec import messages_pb, rest, rpc, rpc_infer
+from tritonclient.codec import messages_pb, procedures, rest, rpc, rpc_infer
 
 #: Requests that Triton takes, or refuses in words that tell less.
 DIFFERENT = {
@@ -188,4 +188,4 @@ def test_results_are_those_of_http():
             assert rest.decode_response(over_http, response_of(exchange)) == answer, exchange.name
             compared.add(type(request))
     unasked = {m.Infer, m.RegisterCudaSharedMemory}  # without a GPU
-    assert compared == {row.request for row in rpc.RPCS} - unasked
+    assert compared == {row.request for row in procedures.RPCS} - unasked

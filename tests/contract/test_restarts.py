@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import MODELS
-from tests.support.peers.hostile_peers import no_hang
+from tests.support.peers.hostile_peers import deadline_guard
 from tests.support.servers import triton
 from tests.support.servers.twins import build_repository
 from tests.support.waiting import eventually
@@ -138,7 +138,7 @@ def test_clients_outlive_a_server_that_is_killed(serve: Any, repository: Path) -
                     each_gets(workers, lambda worker: len(worker.failures), 1)
         finally:
             over.set()
-        with no_hang():
+        with deadline_guard():
             for task in tasks:
                 task.result()
     for worker in workers:

@@ -203,10 +203,10 @@ def test_any_bytes(wire):
 def test_what_is_remembered_is_bounded():
     for number in range(2000):
         decode(block(("grpc-status", "0"), ("x", str(number))))
-    assert header_block._remembered.cache_info().currsize <= 256
-    before = header_block._remembered.cache_info().misses
+    assert header_block._decode_cached.cache_info().currsize <= 256
+    before = header_block._decode_cached.cache_info().misses
     decode(block(("grpc-status", "0"), ("x", "y" * 20_000)))
-    assert header_block._remembered.cache_info().misses == before
+    assert header_block._decode_cached.cache_info().misses == before
 
 
 def test_a_missing_package_is_named():

@@ -444,7 +444,7 @@ def test_large_messages_are_aligned(offset):
     content = random.Random(3).randbytes(200_000)
     engine = Http2()
     feed(engine, HELLO)
-    stream = engine.start(REQUEST, place=lambda prefix: offset)
+    stream = engine.start(REQUEST, data_offset=lambda prefix: offset)
     feed(engine, head() + data(message(content)) + trailers())
     received = stream.take()
     assert received == content

@@ -18,9 +18,9 @@ from PIL import Image
 
 from tritonclient.cli import ensemble_image_client, grpc_image_client, image_client
 from tritonclient.cli.image_jobs import Batch, Classifier, Job, UsageError
-from tritonclient.cli.images import PixelFormat
 from tritonclient.client.results import InferResult
 from tritonclient.errors import Unavailable
+from tritonclient.images import PixelFormat
 from tritonclient.messages import InferResponse, InferTensor, ModelMetadata, TensorMetadata
 from tritonclient.server import Server
 from tritonclient.testing import FaultServer

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tritonclient.cli import images
-from tritonclient.cli.images import ImageError, PixelFormat
+from tritonclient import images
+from tritonclient.images import ImageError, PixelFormat
 
 PNG = (Path(__file__).parents[2] / "examples/images/digits/0_0386.png").read_bytes()
 

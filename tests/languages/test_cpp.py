@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,7 @@ DEADLINE = 300  # seconds; for programs that take one
 @pytest.fixture(scope="module")
 def built() -> Path:
     """The folder of the programs."""
-    if lacking := cpp_build.missing():
-        reason = f"the C++ client needs {', '.join(lacking)}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return cpp_build.build()
+    return cpp_build.built()
 
 
 @pytest.fixture(scope="module", params=["embedded", "triton"])
@@ -51,10 +45,10 @@ def test_clients_against_a_server(built: Path, addresses: tuple[str, str]) -> No
     )
 
 
-def test_memory_stays_flat(built: Path, embedded) -> None:
-    calls = os.environ.get("CPP_CALLS", "3000")
-    http, grpc = embedded.http_url, embedded.grpc_url
-    cpp_build.run(built / "tests" / "memory_test", http, grpc.partition("://")[2], calls)
+@pytest.mark.parametrize("calls", [3000, pytest.param(100_000, marks=pytest.mark.long)])
+def test_memory_stays_flat(built: Path, embedded, calls: int) -> None:
+    http, grpc = embedded.http_url, embedded.grpc_url.partition("://")[2]
+    print(cpp_build.run(built / "tests" / "memory_test", http, grpc, str(calls)))
 
 
 @dataclass(frozen=True)
@@ -197,145 +191,3 @@ def test_wrong_flags_are_named(built, embedded, name, flags, reason) -> None:
     done = execute(built, program, addresses)
     assert done.returncode == 1
     assert reason in done.stderr
-
-
-HTTP_PROGRAM = """
-#include <iostream>
-#include "http_client.h"
-#include "json_utils.h"
-#include "shm_utils.h"
-namespace tc = triton::client;
-int main() {
-  std::unique_ptr<tc::InferenceServerHttpClient> client;
-  if (!tc::InferenceServerHttpClient::Create(&client, "localhost:1").IsOk()) return 1;
-  int fd = -1;
-  bool live = true;
-  rapidjson::Document document;
-  if (!tc::ParseJson(&document, "{}").IsOk()) return 2;
-  if (tc::CreateSharedMemoryRegion("", 1, &fd).IsOk()) return 3;
-  return client->IsServerLive(&live).IsOk() || live ? 4 : 0;
-}
-"""
-GRPC_PROGRAM = """
-#include "grpc_client.h"
-namespace tc = triton::client;
-int main() {
-  std::unique_ptr<tc::InferenceServerGrpcClient> client;
-  grpc::ChannelArguments arguments;
-  if (!tc::InferenceServerGrpcClient::Create(&client, "localhost:1", arguments).IsOk()) return 1;
-  inference::ServerMetadataResponse metadata;
-  if (client->ServerMetadata(&metadata).IsOk()) return 2;
-  return metadata.DebugString().empty() ? 0 : 3;
-}
-"""
-CONSUMER = """
-cmake_minimum_required(VERSION 3.18)
-project(consumer CXX)
-{how}
-add_executable(program program.cc)
-target_link_libraries(program PRIVATE {target})
-"""
-
-
-@pytest.fixture(scope="module")
-def installed(built: Path) -> Path:
-    """Where the library is installed."""
-    cpp_build.build(install=True)
-    return cpp_build.INSTALLED
-
-
-def test_installed_files(installed: Path) -> None:
-    libraries = ("httpclient", "grpcclient")
-    expected = [
-        *(f"lib/lib{name}.so" for name in libraries),
-        *(f"lib/lib{name}_static.a" for name in (*libraries,)),
-        "lib/libshm_utils_static.a",
-        "lib/libjson_utils_static.a",
-        "lib/cmake/TritonClient/TritonClientConfig.cmake",
-        "lib/cmake/TritonClient/TritonClientConfigVersion.cmake",
-        "lib/pkgconfig/tritonclient-http.pc",
-        "lib/pkgconfig/tritonclient-grpc.pc",
-        *(
-            f"include/{name}.h"
-            for name in (
-                *("common", "http_client", "grpc_client", "ipc", "shm_utils", "json_utils"),
-                *("grpc_service.pb", "grpc_service.grpc.pb", "model_config.pb"),
-            )
-        ),
-        "bin/image_client",
-        "bin/simple_http_infer_client",
-    ]
-    assert [name for name in expected if not (installed / name).exists()] == []
-
-
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_a_program_is_built_with_pkg_config(installed: Path, tmp_path: Path, protocol: str) -> None:
-    source = tmp_path / "program.cc"
-    source.write_text(HTTP_PROGRAM if protocol == "http" else GRPC_PROGRAM)
-    flags = cpp_build.run(
-        *("pkg-config", "--cflags", "--libs", f"tritonclient-{protocol}"),
-        PKG_CONFIG_PATH=str(installed / "lib" / "pkgconfig"),
-    ).split()
-    program = tmp_path / "program"
-    cpp_build.run("c++", "-std=c++17", source, "-o", program, *flags)
-    cpp_build.run(program, LD_LIBRARY_PATH=str(installed / "lib"))
-
-
-@pytest.mark.parametrize("target", ["httpclient", "httpclient_static"])
-def test_a_program_is_built_with_find_package(installed: Path, tmp_path: Path, target: str) -> None:
-    """HTTP needs no gRPC, not even to configure."""
-    how = (
-        "set(CMAKE_DISABLE_FIND_PACKAGE_gRPC ON)\nset(CMAKE_DISABLE_FIND_PACKAGE_Protobuf ON)\n"
-        "find_package(TritonClient 2.73 CONFIG REQUIRED COMPONENTS http)"
-    )
-    (tmp_path / "program.cc").write_text(HTTP_PROGRAM)
-    text = CONSUMER.format(how=how, target=f"TritonClient::{target}")
-    (tmp_path / "CMakeLists.txt").write_text(text)
-    build = tmp_path / "build"
-    cpp_build.run("cmake", "-S", tmp_path, "-B", build, f"-DCMAKE_PREFIX_PATH={installed}")
-    cpp_build.run("cmake", "--build", build)
-    cpp_build.run(build / "program")
-
-
-@pytest.mark.parametrize("target", ["grpcclient", "grpcclient_static"])
-def test_a_grpc_program_is_built_with_find_package(
-    installed: Path, tmp_path: Path, target: str
-) -> None:
-    (tmp_path / "program.cc").write_text(GRPC_PROGRAM)
-    text = CONSUMER.format(
-        how="find_package(TritonClient CONFIG REQUIRED)", target=f"TritonClient::{target}"
-    )
-    (tmp_path / "CMakeLists.txt").write_text(text)
-    build = tmp_path / "build"
-    cpp_build.run("cmake", "-S", tmp_path, "-B", build, f"-DCMAKE_PREFIX_PATH={installed}")
-    cpp_build.run("cmake", "--build", build)
-    cpp_build.run(build / "program")
-
-
-def test_the_source_is_a_subproject(built: Path, tmp_path: Path) -> None:
-    (tmp_path / "program.cc").write_text(HTTP_PROGRAM)
-    how = (
-        f"set(TRITON_ENABLE_CC_GRPC OFF)\nadd_subdirectory({ROOT / 'cpp'} client)\n"
-        "if(DEFINED CMAKE_CXX_STANDARD OR CMAKE_BUILD_TYPE)\n"
-        '  message(FATAL_ERROR "the subproject changed the project")\nendif()'
-    )
-    text = CONSUMER.format(how=how, target="TritonClient::httpclient")
-    (tmp_path / "CMakeLists.txt").write_text(text)
-    build = tmp_path / "build"
-    launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
-    cpp_build.run("cmake", "-S", tmp_path, "-B", build, *launcher)
-    cpp_build.run("cmake", "--build", build, "--parallel", "2", "--target", "program")
-    cpp_build.run(build / "program")
-
-
-def test_components_that_are_not_there_are_named(installed: Path, tmp_path: Path) -> None:
-    how = "find_package(TritonClient CONFIG REQUIRED COMPONENTS rest)"
-    (tmp_path / "program.cc").write_text("int main() {}")
-    (tmp_path / "CMakeLists.txt").write_text(CONSUMER.format(how=how, target=""))
-    done = subprocess.run(
-        ["cmake", "-S", tmp_path, "-B", tmp_path / "b", f"-DCMAKE_PREFIX_PATH={installed}"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode != 0
-    assert "component 'rest' is not installed" in done.stderr

@@ -14,12 +14,6 @@ KNOWN_CIRCLES = []
 KNOWN_LONG = {
     "client/aio.py": 500,
     "client/blocking.py": 607,
-    "codec/rest.py": 475,
-    "codec/rpc.py": 457,
-    "grpc/_client.py": 410,
-    "http/_client.py": 491,
-    "http/aio/__init__.py": 436,
-    "messages.py": 442,
 }
 
 

@@ -12,13 +12,14 @@ import pytest
 import tritonclient
 from tests.meta.imports import MODULES, ROOT, imports, own
 from tritonclient import messages
-from tritonclient.codec import rest, rpc
+from tritonclient.client.mapping import calls
+from tritonclient.codec import procedures, routes
 
 #: A module may import its own layer and those above it in this list; longest name counts.
 LAYERS = [
     {"errors", "extras", "caches", "call_log"},
     {"datatypes"},
-    {"messages"},
+    {"messages", "operations"},
     {"shm"},
     {"codec", "engine"},
     {"transport"},
@@ -35,6 +36,8 @@ LAYERS = [
         "_request",
         "server",
         "perf",
+        "images",
+        "bulk",
     },
     {"cli", "testing", "__main__"},
 ]
@@ -45,7 +48,7 @@ IO = {
 #: What has parts that may be missing, beyond numpy; they are imported when first needed.
 EXTRAS = {
     "grpc", "server", "perf", "cli", "testing", "shm", "codec.messages_pb", "codec.rpc",
-    "engine.header_block", "client.notebook",
+    "engine.header_block", "client.notebook", "images", "bulk",
 }  # fmt: skip
 
 
@@ -86,7 +89,14 @@ def test_neither_codec_nor_engine_imports_the_other(package):
 
 @EVERY
 def test_codec_and_engine_do_no_io(module):
-    if module.split(".")[0] not in ("codec", "engine", "errors", "datatypes", "messages"):
+    if module.split(".")[0] not in (
+        "codec",
+        "engine",
+        "errors",
+        "datatypes",
+        "messages",
+        "operations",
+    ):
         return
     names = imports(module)
     assert not names & IO
@@ -150,6 +160,7 @@ def public(kind):
 
 TWINS = [
     (tritonclient.Client, tritonclient.AsyncClient),
+    (calls.MapCalls, calls.AsyncMapCalls),
     (tritonclient.Model, tritonclient.AsyncModel),
     (tritonclient.SharedMemory, tritonclient.AsyncSharedMemory),
 ]
@@ -180,7 +191,7 @@ def test_twins_are_called_alike(blocking, awaiting):
 @pytest.mark.parametrize(("blocking", "awaiting"), TWINS)
 def test_only_the_awaiting_twin_awaits(blocking, awaiting):
     # They ask nothing, or give something to wait for.
-    at_once = {"prepare", "submit", "stream", "open_stream", "shared_memory", "output"}
+    at_once = {"prepare", "submit", "stream", "open_stream", "shared_memory", "output", "map"}
     for name, member in public(awaiting).items():
         assert inspect.iscoroutinefunction(member) == (name not in at_once), name
     for member in public(blocking).values():
@@ -201,13 +212,13 @@ def requests():
 
 
 def test_every_request_has_a_route():
-    assert {route.request for route in rest.ROUTES} == set(requests())
-    assert len(rest.ROUTES) == len(requests())
+    assert {route.request for route in routes.ROUTES} == set(requests())
+    assert len(routes.ROUTES) == len(requests())
 
 
 def test_every_request_has_a_procedure():
-    assert {row.request for row in rpc.RPCS} == set(requests())
-    assert len(rpc.RPCS) == len(requests())
+    assert {row.request for row in procedures.RPCS} == set(requests())
+    assert len(procedures.RPCS) == len(requests())
 
 
 def test_type_checkers_are_told_every_name():

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.support.peers.grpc_proxies import PROGRAMS, SMALL_BODY, serve
-from tests.support.peers.hostile_peers import PATIENCE, Awaiting, Blocking, no_hang
+from tests.support.peers.hostile_peers import PATIENCE, AsyncRunner, Blocking, deadline_guard
 from tritonclient import (
     TLS,
     ConnectionFailed,
@@ -40,7 +40,7 @@ NOT_SPOKEN = (ConnectionFailed, ProtocolError)
 
 RUNTIMES = {
     "blocking": Blocking,
-    "asyncio": Awaiting,
+    "asyncio": AsyncRunner,
     "grpcio": functools.partial(Blocking, grpcio=Grpcio()),
 }
 each_runtime = pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=RUNTIMES)
@@ -153,7 +153,7 @@ def test_deadline(runtime, program, grpc_proxy):
     slow = {"INPUT0": A[0], "DELAY_MS": np.array([9000], np.int32)}
     with runtime(url, timeout=PATIENCE) as client:
         check_small(client)
-        with no_hang(5), pytest.raises(DeadlineExceeded):
+        with deadline_guard(5), pytest.raises(DeadlineExceeded):
             client.infer("slow_identity", slow, timeout=0.3)
         check_small(client)
 
@@ -168,7 +168,7 @@ def test_nobody_behind_the_proxy(runtime, program, tensor, grpc_proxy):
     url, _ = grpc_proxy(f"{program} down")
     with runtime(url, timeout=PATIENCE) as client:
         for _ in range(3):
-            with no_hang(), pytest.raises(Unavailable) as caught:
+            with deadline_guard(), pytest.raises(Unavailable) as caught:
                 client.infer("identity_fp32", {"INPUT0": tensor})
             assert caught.value.status() == "StatusCode.UNAVAILABLE"
             assert re.search("(?i)HTTP.*status.* 50[23]", caught.value.message())
@@ -184,7 +184,7 @@ def test_nobody_behind_the_proxy_in_words_of_grpc(runtime, program, grpc_proxy):
     url, _ = grpc_proxy(f"{program} down in gRPC")
     with runtime(url, timeout=PATIENCE) as client:
         for _ in range(3):
-            with no_hang(), pytest.raises(Unavailable) as caught:
+            with deadline_guard(), pytest.raises(Unavailable) as caught:
                 check_small(client)
             assert caught.value.status() == "StatusCode.UNAVAILABLE"
             assert caught.value.message() == "no server is up!"
@@ -198,7 +198,7 @@ def test_proxy_that_does_not_wait(runtime, program, grpc_proxy):
     slow = {"INPUT0": A[0], "DELAY_MS": np.array([3000], np.int32)}
     with runtime(url, timeout=PATIENCE) as client:
         for _ in range(2):
-            with no_hang(), pytest.raises(kind, match=text):
+            with deadline_guard(), pytest.raises(kind, match=text):
                 client.infer("slow_identity", slow)
             check_small(client)
 
@@ -211,7 +211,7 @@ def test_too_large_for_the_proxy(runtime, grpc_proxy):
     with runtime(url, timeout=PATIENCE) as client:
         for tensor in (LARGE, LARGE[: SMALL_BODY // 4]):
             check_small(client)
-            with no_hang(), pytest.raises(kind, match="413") as caught:
+            with deadline_guard(), pytest.raises(kind, match="413") as caught:
                 client.infer("identity_fp32", {"INPUT0": tensor})
             assert caught.value.model == "identity_fp32"
         check_small(client)
@@ -225,7 +225,10 @@ def test_too_large_for_the_proxy(runtime, grpc_proxy):
 def test_authority_is_verified(runtime, program, grpc_proxy):
     url, _ = grpc_proxy(f"{program} tls")
     with runtime(url, timeout=PATIENCE / 10) as client:
-        with no_hang(), pytest.raises(ConnectionFailed, match=r"(?i)certificate.verify.failed"):
+        with (
+            deadline_guard(),
+            pytest.raises(ConnectionFailed, match=r"(?i)certificate.verify.failed"),
+        ):
             check_small(client)
 
 
@@ -236,7 +239,7 @@ def test_name_is_verified(runtime, program, grpc_proxy, ca_file):
     tls = TLS(ca_file=ca_file, server_name="triton.example")
     with runtime(url, timeout=PATIENCE / 10, tls=tls) as client:
         with (
-            no_hang(),
+            deadline_guard(),
             pytest.raises(
                 ConnectionFailed, match=r"(?i)hostname (mismatch|verification check failed)"
             ),
@@ -254,7 +257,7 @@ def test_proxy_without_http2(runtime, way, grpc_proxy):
     url, options = grpc_proxy(way)
     with runtime(url, timeout=PATIENCE / 10, **options) as client:
         with (
-            no_hang(),
+            deadline_guard(),
             pytest.raises(NOT_SPOKEN, match=r"(?i)HTTP/?1|alpn|application.protocol"),
         ):
             check_small(client)
@@ -266,7 +269,7 @@ def test_plain_client_of_a_secure_listener(runtime, program, grpc_proxy):
     url, _ = grpc_proxy(f"{program} tls")
     with runtime(url.replace("grpcs", "grpc"), timeout=PATIENCE / 10) as client:
         with (
-            no_hang(),
+            deadline_guard(),
             pytest.raises(NOT_SPOKEN, match=r"(?i)HTTP/?1|closed"),
         ):
             check_small(client)
@@ -278,5 +281,5 @@ def test_secure_client_of_a_plain_listener(runtime, program, grpc_proxy, ca_file
     url, _ = grpc_proxy(f"{program} plain")
     secure = url.replace("grpc", "grpcs")
     with runtime(secure, timeout=PATIENCE / 10, tls=TLS(ca_file=ca_file)) as client:
-        with no_hang(), pytest.raises(ConnectionFailed, match=r"(?i)handshake"):
+        with deadline_guard(), pytest.raises(ConnectionFailed, match=r"(?i)handshake"):
             check_small(client)

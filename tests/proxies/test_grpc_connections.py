@@ -21,7 +21,7 @@ from tests.proxies.test_grpc import (
     each_runtime,
 )
 from tests.support.peers.grpc_proxies import CALLS_PER_CONNECTION, serve
-from tests.support.peers.hostile_peers import PATIENCE, both_runtimes, no_hang
+from tests.support.peers.hostile_peers import PATIENCE, both_runtimes, deadline_guard
 from tritonclient import AsyncClient, Client, ConnectionRefused, KeepAlive
 
 REQUEST = [(":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", "/")]
@@ -241,7 +241,7 @@ def test_cancelled_calls(program, grpc_proxy, executed):
     async def main():
         async with AsyncClient(url, timeout=PATIENCE, max_connections=1) as client:
             await acheck(client)
-            with no_hang(8):
+            with deadline_guard(8):
                 for _ in range(3):
                     tasks = [asyncio.create_task(client.infer("slow_identity", slow)) for _ in "ab"]
                     await acheck(client)

@@ -21,7 +21,7 @@ from tests.proxies.test_grpc import (
     each_runtime,
 )
 from tests.support.peers.grpc_proxies import PROGRAMS, serve
-from tests.support.peers.hostile_peers import PATIENCE, Awaiting, no_hang
+from tests.support.peers.hostile_peers import PATIENCE, AsyncRunner, deadline_guard
 from tritonclient import AsyncClient, Cancelled, Client
 
 each_way = pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def repeat(count, delay=0):
 def collect(client, *arguments, **options):
     """All responses of a stream, whichever the client."""
     stream = client.client.stream(*arguments, **options)
-    if not isinstance(client, Awaiting):
+    if not isinstance(client, AsyncRunner):
         return list(stream)
 
     async def take():
@@ -163,7 +163,7 @@ def test_sequences(runtime, program, grpc_proxy):
 @each_program
 def test_cancelled(program, grpc_proxy):
     url, _ = grpc_proxy(f"{program} plain")
-    with Client(url, timeout=PATIENCE, max_connections=2) as client, no_hang():
+    with Client(url, timeout=PATIENCE, max_connections=2) as client, deadline_guard():
         for _ in range(5):
             with client.stream("repeat_int32", repeat(1000, delay=20)) as stream:
                 assert values(itertools.islice(stream, 3)) == [0, 1, 2]
@@ -183,7 +183,7 @@ def test_cancelled_tasks(program, grpc_proxy):
                     assert int((await anext(stream))["OUT"][0]) == 0
                 assert values(await acollect(client, "repeat_int32", repeat(3))) == [0, 1, 2]
 
-    with no_hang():
+    with deadline_guard():
         asyncio.run(main())
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.peers import http_proxies
-from tests.support.peers.hostile_peers import PATIENCE, both_runtimes, no_hang
+from tests.support.peers.hostile_peers import PATIENCE, both_runtimes, deadline_guard
 from tests.support.peers.http_proxies import KEEPALIVE_REQUESTS, SMALL_BODY
 from tritonclient import (
     TLS,
@@ -172,7 +172,7 @@ def test_too_large_for_the_proxy(runtime, nginx):
     with runtime(url, timeout=PATIENCE, max_connections=1) as client:
         for tensor in (LARGE, LARGE[: SMALL_BODY // 4]):
             check_small(client)
-            with no_hang(), pytest.raises(ResourceExhausted) as caught:
+            with deadline_guard(), pytest.raises(ResourceExhausted) as caught:
                 client.infer("identity_fp32", {"INPUT0": tensor})
             assert "413 Request Entity Too Large" in caught.value.message()
             assert caught.value.status() == "413"
@@ -190,7 +190,7 @@ def test_nobody_behind_the_proxy(runtime, proxy, tensor):
     }[name]
     with runtime(f"http://{addresses['plain']}/down", timeout=PATIENCE) as client:
         for _ in range(3):
-            with no_hang(), pytest.raises(Unavailable) as caught:
+            with deadline_guard(), pytest.raises(Unavailable) as caught:
                 client.infer("identity_fp32", {"INPUT0": tensor})
             assert (caught.value.status(), title in caught.value.message()) == (status, True)
             with pytest.raises(Unavailable, match=title):
@@ -221,19 +221,19 @@ def test_idle_connection_closed(runtime, proxy):
 @both_runtimes
 def test_authority_is_verified(runtime, proxy):
     with runtime(f"https://{proxy[1]['tls']}") as client:
-        with no_hang(), pytest.raises(ConnectionFailed, match="certificate verify failed"):
+        with deadline_guard(), pytest.raises(ConnectionFailed, match="certificate verify failed"):
             check_small(client)
 
 
 @both_runtimes
 def test_plain_client_of_a_secure_listener(runtime, nginx):
     with runtime(f"http://{nginx['tls']}") as client:
-        with no_hang(), pytest.raises(InvalidArgument, match="plain HTTP request was sent"):
+        with deadline_guard(), pytest.raises(InvalidArgument, match="plain HTTP request was sent"):
             check_small(client)
 
 
 @both_runtimes
 def test_secure_client_of_a_plain_listener(runtime, proxy):
     with runtime(f"https://{proxy[1]['plain']}") as client:
-        with no_hang(), pytest.raises(ConnectionFailed, match="TLS handshake"):
+        with deadline_guard(), pytest.raises(ConnectionFailed, match="TLS handshake"):
             check_small(client)

@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scheduling": {"jobs", "config", "telemetry"},
     "backends": {"jobs", "config", "telemetry"},
     "tensors": {"jobs", "config"},
-    "jobs": {"config"},
+    "jobs": {"config", "telemetry"},
     "telemetry": set(),
     "config": set(),
     "extras": set(),

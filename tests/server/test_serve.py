@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import re
 import signal
@@ -20,7 +21,8 @@ import grpc
 import pytest
 import trustme
 
-from tests.server.conftest import RepositoryMaker
+from tests.server.conftest import ECHO, RepositoryMaker
+from tests.support.waiting import eventually
 from tritonclient.cli import main
 from tritonclient.cli.serve import table
 from tritonclient.server.repository.repository import ModelStatus
@@ -127,7 +129,6 @@ def test_flags(repository: RepositoryMaker) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--model-control-mode=poll"], "'poll' is not supported"),
         (["--allow-http=false", "--allow-grpc=false"], "nothing to serve without HTTP and gRPC"),
         (["--http-key=x"], "belong together"),
         (["--load-model=a"], "'explicit' only"),
@@ -255,6 +256,14 @@ def test_port_that_is_taken(
     assert f"can't listen at 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err
 
 
+def test_the_log_is_left_as_it_was(repository: RepositoryMaker) -> None:
+    logger = logging.getLogger("tritonclient.server")
+    before = [*logger.handlers], logger.level, logger.propagate
+    repository.python("a", "1/0")
+    assert main(["serve", f"--model-repository={repository.directory}", *ANYWHERE]) == 1
+    assert ([*logger.handlers], logger.level, logger.propagate) == before
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
@@ -274,9 +283,33 @@ def test_what_has_no_effect_is_said(
         "warning: these have no effect: --grpc-infer-allocation-pool-size, --metrics-port, "
         "--strict-model-config"
     ]
-    with pytest.raises(SystemExit):
-        main(["serve", "--help"])
-    assert "poll: not supported yet" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("flags", [["--watch"], ["--model-control-mode=poll", "--watch"]])
+def test_watch_reloads_a_file(tmp_path: Path, flags: list[str]) -> None:
+    file = tmp_path / "it.py"
+    code = (
+        ECHO
+        + """
+    @staticmethod
+    def auto_complete_config(config):
+        config.add_input({"name": "IN", "data_type": "TYPE_FP32", "dims": [-1]})
+        config.add_output({"name": "OUT", "data_type": "TYPE_FP32", "dims": [-1]})
+        return config
+"""
+    )
+    file.write_text(code)
+    with running(str(file), *flags) as (_, url, _):
+        file.write_text("broken (")
+        file.write_text(code.replace("t.as_numpy()", "t.as_numpy() + 41"))
+
+        def answer() -> list[float]:
+            request = urllib.request.Request(f"{url}/v2/models/it/infer", BODY)
+            with urllib.request.urlopen(request) as response:
+                data: list[float] = json.load(response)["outputs"][0]["data"]
+            return data
+
+        eventually(lambda: answer() == [42.0])
 
 
 # gRPC

@@ -14,7 +14,7 @@ import pytest
 
 from tests.server.conftest import MODELS, RepositoryMaker
 from tests.server.test_serve import running
-from tritonclient.cli import main, serve, serve_flags, serve_models
+from tritonclient.cli import main, serve, serve_models
 
 DIGITS = MODELS / "digits" / "1" / "model.onnx"
 
@@ -48,8 +48,6 @@ def test_only_this_machine_can_connect_by_default() -> None:
     [
         (["a/net.onnx", "b/net.onnx"], "a/net.onnx and b/net.onnx are both named 'net'"),
         (["nope.onnx"], "there is no file '.*nope.onnx'"),
-        (["--demo", "--http-restricted-api=health:a=b"], "--http-restricted-api: this server can"),
-        (["--demo", "--grpc-restricted-protocol=x:a=b"], "--grpc-restricted-protocol: this server"),
     ],
 )
 def test_what_cannot_be_served(
@@ -57,22 +55,6 @@ def test_what_cannot_be_served(
 ) -> None:
     assert main(["serve", *given]) == 1
     assert re.search(message, capsys.readouterr().err)
-
-
-def test_every_flag_without_effect_is_taken() -> None:
-    parser = argparse.ArgumentParser()
-    serve.add_arguments(parser)
-    given = [flag for flag in serve_flags.WITHOUT_EFFECT if "auto" not in flag]
-    arguments = parser.parse_args(["m.onnx", *(f"{flag}=1" for flag in given)])
-    assert serve_flags.ignored(arguments) == given
-
-
-def test_a_flag_without_a_value_takes_no_model() -> None:
-    parser = argparse.ArgumentParser()
-    serve.add_arguments(parser)
-    arguments = parser.parse_args(["--disable-auto-complete-config", "m.onnx"])
-    assert arguments.models == ["m.onnx"]
-    assert serve_flags.ignored(arguments) == ["--disable-auto-complete-config"]
 
 
 def test_a_mistyped_pattern_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,14 @@ import pytest
 from tests.server.conftest import FP32_CONFIG, RepositoryMaker, fp32, int32
 from tests.server.telemetry.test_statistics import check_sums
 from tritonclient import messages as m
-from tritonclient.errors import Cancelled, InvalidArgument, NotFound, ServerError, Unimplemented
+from tritonclient.errors import (
+    Cancelled,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    ServerError,
+    Unimplemented,
+)
 from tritonclient.server.core import InferenceServer
 from tritonclient.server.jobs.reader import LIMIT
 
@@ -238,6 +245,23 @@ def misuses(config: str) -> list[str]:
         *(["sender.send(response(2))"] if config == FP32_CONFIG else []),
         *("sender.send(flags=FINAL)", "sender.send(response(1))", "sender.send(flags=FINAL)"),
     ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "sender.send(response(1))\nsender.send(response(2))\nsender.send(flags=FINAL)",
+        "sender.send(response(1))\nreturn [response(2)]",
+        "sender.send(response(1))\nraise ValueError('no')",
+    ],
+)
+def test_a_second_response_of_another_model_is_an_error(
+    model: Callable[..., InferenceServer], body: str
+) -> None:
+    core = model(body, FP32_CONFIG)
+    with pytest.raises(Internal, match="expected a single response, got 2"):
+        core.handle(request(5))
+    assert read(core.stream(request(5))) == ["expected a single response, got 2"]
 
 
 NEEDS_RESPONSE = (

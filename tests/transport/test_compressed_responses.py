@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.peers.echo import check, infer, over_grpc, over_http
 from tests.support.peers.grpc_peers import GrpcServer, greet, session
-from tests.support.peers.hostile_peers import PATIENCE, Server, both_runtimes, http, no_hang
+from tests.support.peers.hostile_peers import PATIENCE, Server, both_runtimes, deadline_guard, http
 from tests.support.peers.protocols import HTTP, both_protocols
 from tritonclient import (
     AsyncClient,
@@ -99,7 +99,7 @@ def test_the_deadline_passes_while_decompressing(protocol, runtime, slowly):
     with serve(protocol) as server, runtime(server.url) as client:
         check(infer(client))
         del slowly[:]
-        with no_hang(), pytest.raises(DeadlineExceeded):
+        with deadline_guard(), pytest.raises(DeadlineExceeded):
             for timeout in (0.5, 1.0, 2.0, 4.0):  # to be beyond the way to and fro
                 client.infer("echo", {"IN": LARGE[: int(timeout * 24) << 20]}, timeout=timeout)
         begun = len(slowly)
@@ -336,7 +336,7 @@ def test_a_response_that_takes_too_long_to_decompress(awaited, slowly):
             async for _ in client.stream("echo", ASKED, response_timeout=0.4):
                 pass
 
-    with serve_stream(stream_message(1)) as server, no_hang():
+    with serve_stream(stream_message(1)) as server, deadline_guard():
         with pytest.raises(DeadlineExceeded):
             asyncio.run(awaiting(server.url)) if awaited else blocking(server.url)
 
@@ -351,6 +351,6 @@ def test_a_bomb_ends_its_stream(awaited):
         async with AsyncClient(url, max_response_size=1 << 20) as client:
             return [each async for each in client.stream("echo", ASKED)]
 
-    with serve_stream(*MESSAGES) as server, no_hang():
+    with serve_stream(*MESSAGES) as server, deadline_guard():
         with pytest.raises(ProtocolError, match="exceeds 1048576"):
             asyncio.run(awaiting(server.url)) if awaited else blocking(server.url)

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from tests.support.peers.echo import infer, located
-from tests.support.peers.hostile_peers import both_runtimes, no_hang
+from tests.support.peers.hostile_peers import both_runtimes, deadline_guard
 from tests.support.peers.protocols import both_protocols
 from tests.support.peers.silence import silent_listener
 from tritonclient import AsyncClient, ConnectionFailed, ConnectionRefused, DeadlineExceeded
@@ -46,14 +46,14 @@ def test_nobody_listens(runtime, unused):
 def test_failed_connect_frees_its_place(runtime, unused):
     with runtime(unused, max_connections=1) as client:
         for _ in range(3):
-            with no_hang(), pytest.raises(ConnectionRefused):
+            with deadline_guard(), pytest.raises(ConnectionRefused):
                 infer(client)
 
 
 @both_runtimes
 def test_connecting_takes_too_long(runtime, unreachable):
     with runtime(unreachable, timeout=0.1) as client:
-        with no_hang(), pytest.raises(DeadlineExceeded) as caught:
+        with deadline_guard(), pytest.raises(DeadlineExceeded) as caught:
             infer(client)
         assert located(caught.value, unreachable)
 

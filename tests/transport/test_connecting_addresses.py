@@ -17,8 +17,8 @@ from tests.support.peers.hostile_peers import (
     PATIENCE,
     Server,
     both_runtimes,
+    deadline_guard,
     free_port,
-    no_hang,
     stall,
 )
 from tests.support.peers.protocols import HTTP, both_protocols
@@ -55,7 +55,7 @@ def url(protocol, host=HOST):
 def test_a_silent_address_before_a_good_one(protocol, runtime, timeout, monkeypatch):
     with silent_listener() as silent, protocol.serve([protocol.answer_all]) as server:
         answer_names(monkeypatch, silent, server.address)
-        with no_hang(), runtime(url(protocol)) as client:
+        with deadline_guard(), runtime(url(protocol)) as client:
             # A short time is shared among the addresses; on a busy machine it may be too short.
             for _ in range(50):
                 try:
@@ -77,7 +77,7 @@ def test_a_family_that_is_silent(runtime, monkeypatch):
             pytest.skip("this system has no IPv6")
         try:
             answer_names(monkeypatch, silent, ("127.0.0.1", port))
-            with no_hang(), runtime(f"http://{HOST}:{port}") as client:
+            with deadline_guard(), runtime(f"http://{HOST}:{port}") as client:
                 check(infer(client))
         finally:
             silence.__exit__(None, None, None)
@@ -89,7 +89,7 @@ def test_good_addresses_behind_those_that_refuse(protocol, runtime, monkeypatch)
     with protocol.serve([protocol.answer_all]) as server:
         refusing = [("127.0.0.1", free_port()) for _ in range(20)]
         answer_names(monkeypatch, *refusing, server.address)
-        with no_hang(), runtime(url(protocol)) as client:
+        with deadline_guard(), runtime(url(protocol)) as client:
             check(infer(client))
 
 
@@ -99,7 +99,7 @@ def test_all_addresses_fail(protocol, runtime, monkeypatch):
     first, second = free_port(), free_port()
     answer_names(monkeypatch, ("127.0.0.1", first), ("127.0.0.1", second))
     with runtime(url(protocol)) as client:
-        with no_hang(), pytest.raises(ConnectionRefused) as caught:
+        with deadline_guard(), pytest.raises(ConnectionRefused) as caught:
             infer(client)
     assert located(caught.value, url(protocol))
     for port in (first, second):
@@ -112,7 +112,10 @@ def test_all_addresses_are_silent(protocol, runtime, monkeypatch):
     with silent_listener() as one, silent_listener() as two:
         answer_names(monkeypatch, one, two, ("127.0.0.1", free_port()))
         with runtime(url(protocol), timeout=1) as client:
-            with no_hang(), pytest.raises(DeadlineExceeded, match="while connecting") as caught:
+            with (
+                deadline_guard(),
+                pytest.raises(DeadlineExceeded, match="while connecting") as caught,
+            ):
                 infer(client)
     for _, port in (one, two):
         assert f"127.0.0.1:{port} does not answer" in caught.value.message()
@@ -178,7 +181,7 @@ def test_an_interrupted_thread_leaves_nothing(protocol, silent_names, monkeypatc
         with Client(url(protocol), timeout=PATIENCE * 2, max_connections=1) as client:
             for _ in range(2):
                 signal.setitimer(signal.ITIMER_REAL, 0.3)
-                with no_hang(), pytest.raises(Interrupted):
+                with deadline_guard(), pytest.raises(Interrupted):
                     infer(client)
                 assert open_files() == before
 
@@ -206,7 +209,10 @@ def test_a_silent_name_server(protocol, runtime, monkeypatch):
     with protocol.serve([protocol.answer_all]) as server:
         with silent_name_server(monkeypatch, server.address) as go:
             with runtime(url(protocol)) as client:
-                with no_hang(), pytest.raises(DeadlineExceeded, match="name lookup") as caught:
+                with (
+                    deadline_guard(),
+                    pytest.raises(DeadlineExceeded, match="name lookup") as caught,
+                ):
                     infer(client, timeout=0.2)
                 assert located(caught.value, url(protocol))
                 assert HOST in caught.value.message()
@@ -275,7 +281,7 @@ def test_an_event_loop_s_threads_are_left_to_the_program(monkeypatch):
             assert {type(each) for each in answers} == {DeadlineExceeded}
             assert await asyncio.wait_for(asyncio.to_thread(lambda: 5), PATIENCE) == 5
 
-    with silent_name_server(monkeypatch), no_hang():
+    with silent_name_server(monkeypatch), deadline_guard():
         asyncio.run(main())  # whose end waits for those threads
 
 
@@ -354,7 +360,10 @@ def test_small_messages_are_not_held_back(protocol, runtime):
 def test_a_handshake_that_takes_too_long(runtime, protocol):
     with Server([stall]) as server:
         with runtime(f"{protocol}://127.0.0.1:{server.port}", timeout=0.2) as client:
-            with no_hang(), pytest.raises(DeadlineExceeded, match="during the TLS handshake"):
+            with (
+                deadline_guard(),
+                pytest.raises(DeadlineExceeded, match="during the TLS handshake"),
+            ):
                 infer(client)
 
 
@@ -363,7 +372,7 @@ def test_a_unix_socket_whose_queue_is_full(runtime, tmp_path):
     path = str(tmp_path / "socket")
     with silent_listener(socket.AF_UNIX, path):
         with runtime(f"unix:{path}", timeout=0.2) as client:
-            with no_hang(), pytest.raises(DeadlineExceeded, match=r"queue of .* is full"):
+            with deadline_guard(), pytest.raises(DeadlineExceeded, match=r"queue of .* is full"):
                 infer(client)
 
 
@@ -394,7 +403,7 @@ def test_classic_clients_do_the_same(name, monkeypatch):
 
     with silent_listener() as silent, protocol.serve([protocol.answer_all]) as server:
         answer_names(monkeypatch, silent, server.address)
-        with no_hang():
+        with deadline_guard():
             if name.endswith("aio"):
                 asyncio.run(ask())
             else:

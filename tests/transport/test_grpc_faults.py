@@ -42,7 +42,7 @@ from tests.support.peers.hostile_peers import (
     PATIENCE,
     both_runtimes,
     close,
-    no_hang,
+    deadline_guard,
     stall,
 )
 from tests.support.peers.protocols import GRPC
@@ -142,7 +142,7 @@ def test_garbage(runtime, wire):
     """An answer that is none is one call's trouble: the connection goes on."""
     script = [greet, read_call, raw(wire), until_gone]
     with GrpcServer(script, [greet, answer_calls()]) as server, runtime(server.url) as client:
-        with no_hang(), pytest.raises(ProtocolError) as caught:
+        with deadline_guard(), pytest.raises(ProtocolError) as caught:
             infer(client)
         assert located(caught.value, server.url)
         assert caught.value.message()
@@ -160,7 +160,7 @@ def test_garbage_that_ends_the_connection(runtime, wire):
         peer.sock.sendall(wire)
 
     with GrpcServer([say, stall], [greet, answer_calls()]) as server, runtime(server.url) as client:
-        with no_hang(), pytest.raises(ProtocolError) as caught:
+        with deadline_guard(), pytest.raises(ProtocolError) as caught:
             infer(client)
         assert located(caught.value, server.url)
         assert len(str(caught.value)) < 1000
@@ -183,7 +183,7 @@ def test_garbage_that_ends_the_connection(runtime, wire):
 def test_pages(runtime, status, kind):
     script = [greet, read_call, raw(_page(status)), until_gone]
     with GrpcServer(script) as server, runtime(server.url) as client:
-        with no_hang(), pytest.raises(kind, match=f"HTTP status {status}") as caught:
+        with deadline_guard(), pytest.raises(kind, match=f"HTTP status {status}") as caught:
             infer(client)
         assert located(caught.value, server.url)
         assert b"502 Bad Gateway" in caught.value.debug_details()
@@ -197,7 +197,7 @@ def test_pages(runtime, status, kind):
 def test_resets(runtime, code, kind):
     script = [greet, read_call, raw(reset_frame(code)), read_calls(2), raw(answer_frames(BODY, 3))]
     with GrpcServer([*script, stall]) as server, runtime(server.url) as client:
-        with no_hang(), pytest.raises(kind, match="stream") as caught:
+        with deadline_guard(), pytest.raises(kind, match="stream") as caught:
             infer(client)
         assert located(caught.value, server.url)
         check(infer(client))
@@ -265,7 +265,10 @@ def test_a_refused_stream(runtime):
 def test_refused_for_ever(runtime):
     script = [greet, *[read_call, refuse] * 10]
     with GrpcServer(script) as server, runtime(server.url) as client:
-        with no_hang(), pytest.raises(ConnectionFailed, match="refused the stream") as caught:
+        with (
+            deadline_guard(),
+            pytest.raises(ConnectionFailed, match="refused the stream") as caught,
+        ):
             infer(client)
         assert located(caught.value, server.url)
         assert len(server.requests) == 4

@@ -24,8 +24,8 @@ from tests.support.peers.grpc_peers import (
 from tests.support.peers.hostile_peers import (
     PATIENCE,
     both_runtimes,
+    deadline_guard,
     ignore,
-    no_hang,
     signal_to,
     stall,
     wait_for,
@@ -76,7 +76,7 @@ def test_a_deadline_resets_the_stream(runtime):
     told = threading.Event()
     script = [greet, read_call, _until_reset(told), answer_calls()]
     with GrpcServer(script) as server, runtime(server.url) as client:
-        with no_hang(), pytest.raises(DeadlineExceeded) as caught:
+        with deadline_guard(), pytest.raises(DeadlineExceeded) as caught:
             infer(client, timeout=0.05)
         assert located(caught.value, server.url)
         client.settle()
@@ -147,7 +147,7 @@ def test_a_silent_connection_gets_no_more_calls():
                 await long
 
     with GrpcServer([greet, read_call, answer(), ignore], [greet, answer_calls()]) as server:
-        with no_hang():
+        with deadline_guard():
             asyncio.run(main(server))
         assert server.asked_on == [0, 1, 1]
 
@@ -169,7 +169,7 @@ def test_refused_while_it_is_sent(runtime):
     script = [greet, refuse, answer_calls()]
     with GrpcServer(script, [greet, answer_calls()]) as server:
         with runtime(server.url, timeout=PATIENCE) as client:
-            with no_hang(), pytest.raises(ResourceExhausted, match="too large"):
+            with deadline_guard(), pytest.raises(ResourceExhausted, match="too large"):
                 client.infer("echo", BIG)
             check(infer(client))
         assert server.connections <= 2
@@ -179,7 +179,7 @@ def test_refused_while_it_is_sent(runtime):
 def test_a_server_that_opens_no_window(runtime):
     with GrpcServer([greet, stall], [greet, answer_calls()]) as server:
         with runtime(server.url) as client:
-            with no_hang(), pytest.raises(DeadlineExceeded):
+            with deadline_guard(), pytest.raises(DeadlineExceeded):
                 client.infer("echo", BIG, timeout=0.1)
             check(infer(client))
 
@@ -190,7 +190,7 @@ def test_a_server_that_opens_no_window(runtime):
 @both_runtimes
 def test_connecting_in_vain(runtime):
     with GrpcServer([stall], [greet, answer_calls()]) as server, runtime(server.url) as client:
-        with no_hang(), pytest.raises(DeadlineExceeded):
+        with deadline_guard(), pytest.raises(DeadlineExceeded):
             infer(client, timeout=0.05)
         check(infer(client))
         assert server.peers[0].gone.wait(PATIENCE)
@@ -214,7 +214,7 @@ def test_many_calls_of_a_server_that_says_nothing():
             check(await infer(client, timeout=PATIENCE))
 
     with GrpcServer([say_nothing, greet, answer_calls()]) as server:
-        with no_hang():
+        with deadline_guard():
             asyncio.run(main(server))
         assert server.connections <= 25
 
@@ -242,7 +242,7 @@ def test_no_more_calls_at_once_than_the_server_allows(connections):
 async def waiters(client, count):
     """Come back when so many calls wait for a connection."""
     pool = client._transport._pool(asyncio.get_running_loop())
-    with no_hang():
+    with deadline_guard():
         while len(pool._waiters) < count:
             await asyncio.sleep(0.001)
 
@@ -266,7 +266,10 @@ def test_calls_wait_until_the_server_allows_more():
             for number, each in enumerate(calls):
                 check(await each, number)
 
-    with GrpcServer([greet_with({3: 1}), open_up, answer(), until_gone]) as server, no_hang():
+    with (
+        GrpcServer([greet_with({3: 1}), open_up, answer(), until_gone]) as server,
+        deadline_guard(),
+    ):
         asyncio.run(main(server))
         assert server.connections == 1
 
@@ -281,6 +284,6 @@ def test_a_stream_that_ends_lets_another_call_in():
                 await waiters(client, 1)
             check(await waiting)
 
-    with GrpcServer([greet_with({3: 1}), answer_calls()]) as server, no_hang():
+    with GrpcServer([greet_with({3: 1}), answer_calls()]) as server, deadline_guard():
         asyncio.run(main(server))
         assert server.connections == 1

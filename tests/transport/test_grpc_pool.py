@@ -30,8 +30,8 @@ from tests.support.peers.h2peer import PING, frame, head, message, window_update
 from tests.support.peers.hostile_peers import (
     PATIENCE,
     both_runtimes,
+    deadline_guard,
     ignore,
-    no_hang,
     signal_to,
 )
 from tests.support.waiting import eventually
@@ -135,7 +135,7 @@ def test_a_peer_that_fell_silent_is_noticed(runtime):
     settings = KeepAlive(time=0.05, timeout=0.1)
     with GrpcServer([greet, read_call, ignore], [greet, answer_calls()]) as server:
         with runtime(server.url, timeout=None, keep_alive=settings) as client:
-            with no_hang(), pytest.raises(ConnectionFailed, match="keepalive") as caught:
+            with deadline_guard(), pytest.raises(ConnectionFailed, match="keepalive") as caught:
                 infer(client)
             assert (caught.value.endpoint, caught.value.model) == (server.url, "echo")
             check(infer(client))
@@ -238,7 +238,7 @@ def test_a_blocking_client_looks_at_what_was_idle_for_long():
         with Client(server.url, timeout=None, keep_alive=settings) as client:
             check(infer(client))
             threading.Event().wait(0.1)
-            with no_hang(), pytest.raises(ConnectionFailed, match="keepalive"):
+            with deadline_guard(), pytest.raises(ConnectionFailed, match="keepalive"):
                 infer(client)
             assert client.ask(IsServerReady()) is True
 
@@ -256,7 +256,7 @@ def test_calls_that_cannot_send_end_as_well(runtime):
     script = [greet_with({4: 1 << 30}), raw(window_update(1 << 30)), ignore]
     with GrpcServer(script) as server:
         with runtime(server.url, timeout=None, keep_alive=settings) as client:
-            with no_hang(), pytest.raises(ConnectionFailed, match="keepalive"):
+            with deadline_guard(), pytest.raises(ConnectionFailed, match="keepalive"):
                 client.infer("echo", {"IN": np.zeros(16 << 20, np.uint8)})
 
 
@@ -274,7 +274,7 @@ def test_only_the_answer_to_a_ping_counts(runtime):
     stages = [greet, read_call, lambda peer: peer.server.ending.wait(0.8), drip]
     with GrpcServer(stages) as server:
         with runtime(server.url, timeout=None, keep_alive=settings) as client:
-            with no_hang(), pytest.raises(ConnectionFailed, match="keepalive"):
+            with deadline_guard(), pytest.raises(ConnectionFailed, match="keepalive"):
                 infer(client)
 
 

@@ -17,9 +17,9 @@ from tests.support.peers.hostile_peers import (
     answer_all,
     both_runtimes,
     close,
+    deadline_guard,
     http,
     ignore,
-    no_hang,
     read_body,
     read_head,
     read_request,
@@ -126,7 +126,7 @@ GARBAGE = {
 def test_garbage(runtime, answer):
     with Server([read_request, send(answer), stall], [answer_all(REAL)]) as server:
         with runtime(server.url) as client:
-            with no_hang(), pytest.raises(ProtocolError) as caught:
+            with deadline_guard(), pytest.raises(ProtocolError) as caught:
                 infer(client)
             error = caught.value
             assert (error.endpoint, error.model, error.request_id) == (server.url, "simple", "7")
@@ -147,7 +147,7 @@ def test_lying_length(runtime, size):
     assert answer != REAL
     with Server([read_request, send(answer), stall], [answer_all(REAL)]) as server:
         with runtime(server.url) as client:
-            with no_hang(), pytest.raises((DeadlineExceeded, ProtocolError)):
+            with deadline_guard(), pytest.raises((DeadlineExceeded, ProtocolError)):
                 infer(client, timeout=0.1)
             check(infer(client))
 
@@ -213,7 +213,7 @@ def test_early_answer(runtime, after):
     if after is read_body:
         first.append(answer_all(REAL))  # the same connection may go on, when all of it was sent
     with Server(first, [answer_all(REAL)]) as server, runtime(server.url) as client:
-        with no_hang(), pytest.raises(ResourceExhausted, match="too large"):
+        with deadline_guard(), pytest.raises(ResourceExhausted, match="too large"):
             client.infer("simple", BIG)
         check(infer(client))
         assert server.connections == 2 or after is read_body
@@ -231,7 +231,7 @@ def test_answered_before_all_was_sent(runtime, size):
     body = {"INPUT0": np.zeros(size, np.uint8)}
     with Server([narrow, read_head, send(refusal), ignore], [answer_all(REAL)]) as server:
         with runtime(server.url, timeout=PATIENCE / 2) as client:
-            with no_hang(), pytest.raises(ResourceExhausted):
+            with deadline_guard(), pytest.raises(ResourceExhausted):
                 client.infer("simple", body)
             if size >= 5 << 20:  # more than the kernel's buffers hold
                 check(infer(client))

@@ -14,8 +14,8 @@ from tests.support.peers.hostile_peers import (
     PATIENCE,
     both_runtimes,
     close,
+    deadline_guard,
     ignore,
-    no_hang,
     reset,
     signal_to,
 )
@@ -45,7 +45,7 @@ def test_large_both_ways(protocol, runtime):
 def test_lost_while_it_is_sent(protocol, runtime, end):
     with protocol.serve([protocol.read_some, end], [protocol.answer_all]) as server:
         with runtime(server.url) as client:
-            with no_hang(), pytest.raises(ConnectionFailed):
+            with deadline_guard(), pytest.raises(ConnectionFailed):
                 client.infer("echo", BIG)
             check(infer(client))
 
@@ -54,7 +54,7 @@ def test_lost_while_it_is_sent(protocol, runtime, end):
 def test_a_server_that_does_not_read(protocol, runtime):
     with protocol.serve([ignore], [protocol.answer_all]) as server:
         with runtime(server.url) as client:
-            with no_hang(), pytest.raises(DeadlineExceeded):
+            with deadline_guard(), pytest.raises(DeadlineExceeded):
                 client.infer("echo", BIG, timeout=0.1)
             check(infer(client))
 
@@ -74,7 +74,7 @@ def test_cancelling_while_it_is_sent(protocol, reads_on):
 
     after = protocol.answer_all if reads_on else ignore
     script = [protocol.read_some, signal_to(begun), after]
-    with protocol.serve(script, [protocol.answer_all]) as server, no_hang():
+    with protocol.serve(script, [protocol.answer_all]) as server, deadline_guard():
         asyncio.run(main(server))
         # Where a call can be given up alone, a server that goes on reading keeps the connection.
         assert server.connections == (1 if reads_on and protocol.at_once > 1 else 2)

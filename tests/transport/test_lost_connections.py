@@ -16,7 +16,7 @@ from tests.support.peers.hostile_peers import (
     PATIENCE,
     both_runtimes,
     close,
-    no_hang,
+    deadline_guard,
     reset,
 )
 from tests.support.peers.protocols import GRPC, HTTP, both_protocols, check_simple, infer_simple
@@ -84,7 +84,7 @@ def test_split_at_every_byte(protocol, proxy, runtime):
 def test_stall(protocol, proxy, runtime, seam):
     proxy.harm = "stall", protocol.seams[seam]
     with runtime(proxy.url) as client:
-        with no_hang(), pytest.raises(DeadlineExceeded) as caught:
+        with deadline_guard(), pytest.raises(DeadlineExceeded) as caught:
             infer_simple(client, timeout=0.05)
         assert located(caught.value, proxy.url, "simple")
         proxy.harm = None
@@ -198,7 +198,7 @@ def test_a_server_that_is_restarted(protocol, runtime):
         check(infer(client))
     with client:
         for _ in range(3):
-            with no_hang(), pytest.raises(ConnectionFailed):
+            with deadline_guard(), pytest.raises(ConnectionFailed):
                 infer(client)
             with protocol.serve([protocol.answer_all], address=address):
                 for number in range(20):

@@ -24,7 +24,7 @@ from tests.support.peers.grpc_peers import (
 )
 from tests.support.peers.h2peer import goaway
 from tests.support.peers.h2peer import message as framed
-from tests.support.peers.hostile_peers import PATIENCE, no_hang, wait_for
+from tests.support.peers.hostile_peers import PATIENCE, deadline_guard, wait_for
 from tritonclient import (
     AsyncClient,
     Cancelled,
@@ -154,7 +154,10 @@ def test_farewell(kind):
 @each_kind
 def test_refused_for_ever(kind):
     with GrpcServer([greet, *[read_call, refuse] * 10, until_gone]) as server:
-        with no_hang(), pytest.raises(ConnectionFailed, match="refused the stream") as caught:
+        with (
+            deadline_guard(),
+            pytest.raises(ConnectionFailed, match="refused the stream") as caught,
+        ):
             collect(kind, server.url, requests(1))
         assert caught.value.endpoint == server.url
         assert len(server.requests) == 4
@@ -163,7 +166,7 @@ def test_refused_for_ever(kind):
 @each_kind
 def test_too_much_to_be_sent_again(kind):
     with GrpcServer([greet, read_call, refuse, serve_streams]) as server:
-        with no_hang(), pytest.raises(ConnectionFailed, match="refused the stream"):
+        with deadline_guard(), pytest.raises(ConnectionFailed, match="refused the stream"):
             collect(kind, server.url, requests(2, size=1 << 17))
         assert len(server.requests) == 1
 
@@ -202,7 +205,7 @@ def test_answered_streams_are_not_begun_again(kind):
             next(stream)
 
     with GrpcServer([greet, read_call, answer_and_refuse]) as server:
-        with no_hang(), pytest.raises(ConnectionFailed, match="refused the stream"):
+        with deadline_guard(), pytest.raises(ConnectionFailed, match="refused the stream"):
             blocking(server.url) if kind == "blocking" else asyncio.run(awaited(server.url))
         assert len(server.requests) == 1
 
@@ -211,7 +214,7 @@ def test_answered_streams_are_not_begun_again(kind):
 def test_a_deadline_while_it_is_begun_again(kind):
     """All connections are taken."""
     with GrpcServer([greet, read_call, refuse, until_gone]) as server:
-        with no_hang(), pytest.raises(DeadlineExceeded):
+        with deadline_guard(), pytest.raises(DeadlineExceeded):
             collect(kind, server.url, requests(1), timeout=0.3)
 
 
@@ -223,7 +226,7 @@ def test_nobody_is_left_to_begin_it_again(kind):
         listener.close()
 
     with GrpcServer([greet, read_call, stop_listening, go_away(0)]) as server:
-        with no_hang(), pytest.raises(ConnectionRefused) as caught:
+        with deadline_guard(), pytest.raises(ConnectionRefused) as caught:
             collect(kind, server.url, requests(1))
         assert caught.value.endpoint == server.url
 
@@ -240,7 +243,7 @@ def test_cancelled_after_a_refusal():
                 await anext(stream)
 
     with GrpcServer([greet, read_headers, refuse_headers, answer_calls()]) as server:
-        with no_hang():
+        with deadline_guard():
             asyncio.run(main(server))
         assert server.connections == 1
 
@@ -279,7 +282,7 @@ def test_its_deadline_holds_when_it_is_begun_again():
                     await late
 
     with GrpcServer([greet_with({3: 2}), refuse_for_the_call, until_gone]) as server:
-        with no_hang():
+        with deadline_guard():
             asyncio.run(main(server))
         assert len(server.peers[0].session.http2.calls) == 3
 
@@ -305,7 +308,7 @@ def test_a_turn_that_it_needs_no_more_is_another_ones():
 
     script = [greet_with({3: 2}), refuse_for_the_call, wait_for(asked), answer(), answer_calls()]
     with GrpcServer(script) as server:
-        with no_hang():
+        with deadline_guard():
             asyncio.run(main(server))
         assert server.connections == 1
 
@@ -325,5 +328,5 @@ def test_a_client_that_is_closed_before_it_is_begun_again():
         await asyncio.gather(call, return_exceptions=True)
 
     with GrpcServer([greet_with({3: 2}), refuse_for_the_call, until_gone]) as server:
-        with no_hang():
+        with deadline_guard():
             asyncio.run(main(server))

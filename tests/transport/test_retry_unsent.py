@@ -24,7 +24,7 @@ from tests.support.peers.hostile_peers import (
     Blocking,
     both_runtimes,
     close,
-    no_hang,
+    deadline_guard,
     reset,
     signal_to,
     stall,
@@ -72,7 +72,7 @@ def unseen(monkeypatch):
 @pytest.mark.parametrize("array", [SMALL, LARGE], ids=["small", "large"])
 def test_it_is_sent_again(unseen, protocol, runtime, end, array):
     with protocol.hung_up(runtime, end) as (client, server):
-        with no_hang():
+        with deadline_guard():
             assert len(_infer(client, array))
         assert (server.connections, len(server.requests)) == (2, 2)
 
@@ -120,7 +120,7 @@ def test_what_was_taken_is_not_sent_again(protocol, runtime, end):
     """Also when the program behind the connection has not read it: nobody can tell."""
     with _serve(protocol, _until_a_call_is_there, end) as server, runtime(server.url) as client:
         _infer(client)
-        with no_hang(), pytest.raises(ConnectionFailed):
+        with deadline_guard(), pytest.raises(ConnectionFailed):
             _infer(client)
         assert (server.connections, len(server.requests)) == (1, 1)
         _infer(client)
@@ -131,7 +131,7 @@ def test_what_was_taken_is_not_sent_again(protocol, runtime, end):
 @both_runtimes
 def test_a_new_connection_is_not_tried_again(protocol, runtime):
     with protocol.server([close]) as server, runtime(server.url) as client:
-        with no_hang(), pytest.raises(InferenceServerException):
+        with deadline_guard(), pytest.raises(InferenceServerException):
             _infer(client)
         assert server.connections == 1
 
@@ -193,7 +193,7 @@ def test_a_system_that_does_not_count(unseen, monkeypatch, protocol, runtime):
     for module in (sockets, aio_connection):
         monkeypatch.setattr(module, "unacknowledged_bytes", lambda sock: None)
     with protocol.hung_up(runtime, close) as (client, _):
-        with no_hang(), pytest.raises(ConnectionFailed):
+        with deadline_guard(), pytest.raises(ConnectionFailed):
             _infer(client)
         _infer(client)
 

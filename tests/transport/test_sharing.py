@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.support.peers.echo import check, infer
-from tests.support.peers.hostile_peers import PATIENCE, no_hang, signal_to, stall, wait_for
+from tests.support.peers.hostile_peers import PATIENCE, deadline_guard, signal_to, stall, wait_for
 from tests.support.peers.protocols import both_protocols
 from tritonclient import AsyncClient, Client, ConnectionFailed, DeadlineExceeded
 
@@ -94,7 +94,7 @@ def test_deadline_while_waiting_in_a_thread(protocol):
                 busy = threads.submit(infer, client)
                 assert begun.wait(PATIENCE)
                 with (
-                    no_hang(),
+                    deadline_guard(),
                     pytest.raises(DeadlineExceeded, match="all 1 connections were busy") as caught,
                 ):
                     client.infer("waiting", {"IN": [1]}, timeout=0.05)
@@ -118,7 +118,7 @@ def test_deadline_while_waiting_in_a_task(protocol):
             busy.cancel()
             await asyncio.gather(busy, return_exceptions=True)
 
-    with no_hang():
+    with deadline_guard():
         with protocol.serve([protocol.read, signal_to(begun), stall], at_once=1) as server:
             asyncio.run(main(server))
 
@@ -147,7 +147,7 @@ def test_cancelled_waiter_hands_its_turn_on(protocol):
 
     script = [protocol.read, wait_for(go), protocol.answer, protocol.answer_all]
     with protocol.serve(script, at_once=1) as server:
-        with no_hang():
+        with deadline_guard():
             asyncio.run(main(server))
         assert server.connections == 1
 
@@ -168,7 +168,7 @@ def test_any_task_can_be_cancelled(protocol):
                     with pytest.raises(asyncio.CancelledError):
                         await task
 
-    with protocol.serve([protocol.answer_all], at_once=1) as server, no_hang():
+    with protocol.serve([protocol.answer_all], at_once=1) as server, deadline_guard():
         for index in range(6):
             for steps in range(30):
                 asyncio.run(main(index, steps))

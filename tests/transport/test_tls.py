@@ -17,13 +17,13 @@ from tests.support.peers.grpc_peers import GrpcServer, answer, greet, raw, read_
 from tests.support.peers.h2peer import goaway
 from tests.support.peers.hostile_peers import (
     PATIENCE,
-    Awaiting,
+    AsyncRunner,
     Server,
     answer_all,
     both_runtimes,
     close,
+    deadline_guard,
     http,
-    no_hang,
     read_body,
     read_head,
     read_request,
@@ -221,7 +221,7 @@ def test_client_certificate(authority, strict_server, runtime, ca_file, tmp_path
 @both_runtimes
 def test_client_certificate_missing(strict_server, runtime, ca_file):
     with runtime(secure(strict_server), tls=TLS(ca_file=ca_file)) as client:
-        with no_hang(), pytest.raises(ConnectionFailed):
+        with deadline_guard(), pytest.raises(ConnectionFailed):
             infer(client, 1)
     assert not strict_server.requests
 
@@ -251,7 +251,7 @@ def test_large_tensors(server, runtime, ca_file):
 @both_runtimes
 def test_handshake_that_stalls(runtime):
     with Server([stall], [stall]) as server, runtime(secure(server)) as client:
-        with no_hang(), pytest.raises(DeadlineExceeded) as caught:
+        with deadline_guard(), pytest.raises(DeadlineExceeded) as caught:
             client.infer("m", {"IN": [1]}, timeout=0.1)
         assert caught.value.model == "m"
         assert server.peers[0].gone.wait(PATIENCE)
@@ -261,13 +261,13 @@ def test_handshake_that_stalls(runtime):
 @pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
 def test_server_without_tls(runtime, greeting):
     with Server([send(greeting)]) as server, runtime(secure(server)) as client:
-        with no_hang(), pytest.raises(ConnectionFailed):
+        with deadline_guard(), pytest.raises(ConnectionFailed):
             infer(client, 1)
 
 
 @both_runtimes
 def test_client_without_tls(server, runtime):
-    with runtime(server.url) as client, no_hang(), pytest.raises(ConnectionFailed):
+    with runtime(server.url) as client, deadline_guard(), pytest.raises(ConnectionFailed):
         infer(client, 1)
 
 
@@ -401,7 +401,7 @@ def test_base_path(runtime):
 def responses(client):
     """Ask for a stream on either runtime."""
     inputs = {"INPUT0": np.zeros((1, 16), np.int32), "INPUT1": np.zeros((1, 16), np.int32)}
-    if not isinstance(client, Awaiting):
+    if not isinstance(client, AsyncRunner):
         return list(client.client.stream("simple", inputs))
 
     async def collect():

@@ -30,7 +30,7 @@ def _values(request: pb_utils.InferenceRequest, name: str) -> list[int]:
 
 
 def _respond(
-    sender: pb_utils.InferenceResponseSender, values: list[int], delays: list[int]
+    sender: pb_utils._InferenceResponseSender, values: list[int], delays: list[int]
 ) -> None:
     for value, delay in zip(values, delays, strict=False):
         _pause(sender, delay)
@@ -41,7 +41,7 @@ def _respond(
     sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
-def _pause(sender: pb_utils.InferenceResponseSender, milliseconds: int) -> None:
+def _pause(sender: pb_utils._InferenceResponseSender, milliseconds: int) -> None:
     end = time.monotonic() + min(milliseconds / 1000, LONGEST)
     while (left := end - time.monotonic()) > 0 and not sender.is_cancelled():
         time.sleep(min(left, STEP))

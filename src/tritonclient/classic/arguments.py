@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import InferenceServerException
-from ..messages import RESERVED_PARAMETERS, RESERVED_PREFIX, RegisterCudaSharedMemory
+from ..messages import RegisterCudaSharedMemory
+from ..operations import RESERVED_PARAMETERS, RESERVED_PREFIX
 from ..utils import raise_error
 
 Headers: TypeAlias = "Mapping[str, str] | None"

@@ -34,7 +34,7 @@ class _ConnectionFailed(InferenceServerException, ConnectionError, metaclass=_Eq
 
 
 class _DeadlineExceeded(InferenceServerException, TimeoutError, metaclass=_Equal):
-    """The answer did not come in time."""
+    """The response did not come in time."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _deadline_exceeded, *super().__reduce__()[1:]
@@ -51,7 +51,7 @@ def _deadline_exceeded(*arguments: Any) -> _DeadlineExceeded:
     return _DeadlineExceeded(*arguments)
 
 
-def plain(
+def as_classic_error(
     error: InferenceServerException,
     text: str | None = None,
     status: str | None = None,
@@ -69,10 +69,10 @@ def plain(
         kind = _ConnectionFailed
     elif isinstance(error, DeadlineExceeded):
         kind = _DeadlineExceeded
-    return retold(error, kind, text, status, details)
+    return copy_error_as(error, kind, text, status, details)
 
 
-def retold(
+def copy_error_as(
     error: InferenceServerException, kind: Any, text: str | None, status: str | None, details: Any
 ) -> InferenceServerException:
     """An error of another kind and other words, which happened where and why the given one did."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datatypes import DATATYPES, NUMPY, datatype_for, meant_datatype, pack
-from ..messages import NO_PARAMETERS, InferTensor, Parameter, RequestedOutput
+from ..messages import InferTensor, Parameter, RequestedOutput
+from ..operations import NO_PARAMETERS
 from ..utils import raise_error, serialize_byte_tensor
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Output:
         self._parameters = shared_memory(region_name, byte_size, offset)
 
     def unset_shared_memory(self) -> None:
-        """Have the output returned in the answer again."""
+        """Have the output returned in the response again."""
         self._parameters = NO_PARAMETERS
 
     def _requested(self) -> RequestedOutput:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import errors as _errors  # noqa: F401  # checks that no other distribution is mixed in
-from . import bench, completion, health, models, repository, serve
+from . import bench, completion, health, infer, models, repository, serve
 
 #: Modules with `NAME`, `HELP`, `DESCRIPTION`, `add_arguments(parser)` and `run(arguments)`, which
 #: returns the exit status.
 _COMMANDS: tuple[Any, ...] = (
     bench,
     serve,
+    infer,
     models,
     health,
     repository.LOAD,

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import images
 from ..client.blocking import Client
 from ..client.model_spec import ModelSpec
 from ..client.results import InferResult
 from ..datatypes import Array
 from ..errors import ServerError
 from ..messages import RequestedOutput
-from . import images
 from .arguments import positive
 from .image_client import execute, note, url_of
 from .image_jobs import UsageError, class_line

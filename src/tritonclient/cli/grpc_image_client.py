@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .. import images
 from .. import messages as m
 from ..client.results import InferResult
 from ..codec import rpc
 from ..datatypes import pack
 from ..errors import ConnectionFailed, InferenceServerException, ProtocolError, ServerError
 from ..extras import optional_import
-from . import images
 from .image_client import IN_FLIGHT, add_arguments, execute, make_job, note
 from .image_jobs import Batch, Job, UsageError
 

@@ -17,18 +17,18 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .. import images
 from ..client.aio import AsyncClient
 from ..client.blocking import Client
 from ..client.model_spec import ModelSpec
 from ..client.requests import request
 from ..client.results import InferResult
 from ..errors import InferenceServerException, ProtocolError, ServerError
+from ..images import ImageError
 from ..messages import ModelMetadata
-from . import images
 from .arguments import positive
 from .image_jobs import Batch, Classifier, Job, UsageError
 from .image_report import Report
-from .images import ImageError
 
 #: Requests under way at once with --async.
 IN_FLIGHT = 20

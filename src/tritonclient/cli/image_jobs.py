@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from .. import images
 from ..client.model_spec import ModelSpec
 from ..client.requests import Tensor
 from ..client.results import Classification, InferResult
 from ..errors import ProtocolError
+from ..images import ImageError, PixelFormat
 from ..messages import ModelMetadata, RequestedOutput, TensorMetadata
-from . import images
-from .images import PixelFormat
 
 
 class UsageError(Exception):
@@ -51,9 +51,9 @@ class Classifier:
         try:
             image = _only(spec.inputs, "input")
             scores = _only(spec.outputs, "output")
-            pixels = _pixel_format(image, bool(max_batch_size), config)
+            pixels = images.pixel_format(image, bool(max_batch_size), config)
             _check_scores(scores, bool(max_batch_size))
-        except UsageError as error:
+        except (UsageError, ImageError) as error:
             raise UsageError(f"{error}, so it is no image classifier: {spec}") from None
         return cls(name, version, image.name, scores.name, pixels, max_batch_size)
 
@@ -62,30 +62,6 @@ def _only(tensors: Mapping[str, TensorMetadata], what: str) -> TensorMetadata:
     if len(tensors) != 1:
         raise UsageError(f"the model has {len(tensors)} {what}s, not 1")
     return next(iter(tensors.values()))
-
-
-def _pixel_format(image: TensorMetadata, batched: bool, config: Mapping[str, Any]) -> PixelFormat:
-    shape = image.shape[1:] if batched else image.shape
-    if image.datatype in ("BYTES", "BOOL"):
-        raise UsageError(f"the model's input is {image.datatype}, not pixels")
-    if len(shape) != 3:
-        raise UsageError(f"the model's input has {len(shape)} dimensions, not 3, for an image")
-    declared = config["input"][0] if config.get("input") else {}
-    layout = str(declared.get("format", "FORMAT_NONE"))
-    if layout == "FORMAT_NCHW":
-        channels, height, width = shape
-    elif layout == "FORMAT_NHWC":
-        height, width, channels = shape
-    else:
-        raise UsageError(
-            f"the model's configuration gives its input the format {layout}, "
-            "not FORMAT_NCHW or FORMAT_NHWC"
-        )
-    if height < 1 or width < 1:
-        raise UsageError("the model takes images of any size, and so names none to resize to")
-    if channels not in (1, 3):
-        raise UsageError(f"the model's images have {channels} channels, not 1 or 3")
-    return PixelFormat(height, width, channels, layout == "FORMAT_NCHW", image.datatype)
 
 
 def _check_scores(scores: TensorMetadata, batched: bool) -> None:

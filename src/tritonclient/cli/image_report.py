@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from .. import images
 from ..client.results import InferResult
 from ..errors import ServerError
-from . import images
+from ..images import ImageError
 from .image_jobs import Batch, Job
-from .images import ImageError
 from .output import Progress, note
 
 

@@ -38,6 +38,8 @@ SIGINT or SIGTERM, 1 if the server cannot start, 2 for a mistake in the command 
 
 #: Seconds that models have to notice that their requests were cancelled.
 _GRACE = 2.0
+#: Seconds between two looks at the files of models with --watch.
+_WATCH_INTERVAL = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +52,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("none", "explicit", "poll"),
         default="none",
         help="none: load all models at the start; explicit: load --load-model and what clients "
-        "request; poll: not supported yet (default: %(default)s)",
+        "request; poll: load all models and follow the directories (default: %(default)s)",
+    )
+    models.add_argument(
+        "--repository-poll-secs",
+        type=positive,
+        default=15,
+        metavar="SECONDS",
+        help="seconds between two looks in control mode poll (default: %(default)s)",
+    )
+    models.add_argument(
+        "--watch",
+        action="store_true",
+        help="reload models whose files change, within a second; a model that can't be loaded "
+        "goes on as it was",
     )
     models.add_argument(
         "--load-model",
@@ -161,10 +176,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _fail(problem)
     if ignored := _ignored(arguments):
         print(f"warning: these have no effect: {', '.join(ignored)}", file=sys.stderr)
-    _log_to_stderr(verbose=arguments.log_verbose > 0)
     from ..errors import InferenceServerException
 
-    with _signals() as stopped:
+    with _logging_to_stderr(verbose=arguments.log_verbose > 0), _signals() as stopped:
         try:
             with output.waiting("loading models"):
                 server = _server(arguments).start()
@@ -201,8 +215,6 @@ def _problem(arguments: argparse.Namespace) -> str | None:
         return found
     if not (arguments.allow_http or arguments.allow_grpc):
         return "there is nothing to serve without HTTP and gRPC"
-    if arguments.model_control_mode == "poll":
-        return "model control mode 'poll' is not supported; use 'explicit' and load models anew"
     if bool(arguments.http_certificate) != bool(arguments.http_key):
         return "--http-certificate and --http-key belong together"
     return serve_grpc.problem(arguments)
@@ -230,6 +242,7 @@ def _server(arguments: argparse.Namespace) -> Server:
         response_cache_size=max(
             [*arguments.cache_config, *arguments.response_cache_byte_size], default=0
         ),
+        watch_interval=_watch_interval(arguments),
         max_input_size=arguments.http_max_input_size,
         forwarded_headers=arguments.http_header_forward_pattern or "",
         certfile=arguments.http_certificate,
@@ -239,6 +252,12 @@ def _server(arguments: argparse.Namespace) -> Server:
         in_process=arguments.in_process,
         python=arguments.python,
     )
+
+
+def _watch_interval(arguments: argparse.Namespace) -> float:
+    if arguments.watch:
+        return _WATCH_INTERVAL
+    return arguments.repository_poll_secs if arguments.model_control_mode == "poll" else 0
 
 
 def _services(server: Server, arguments: argparse.Namespace) -> Iterator[str]:
@@ -269,13 +288,22 @@ def _signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _log_to_stderr(*, verbose: bool) -> None:
+@contextmanager
+def _logging_to_stderr(*, verbose: bool) -> Iterator[None]:
+    """Write the server's log to stderr within the block."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname).1s %(asctime)s %(name)s: %(message)s"))
     logger = logging.getLogger("tritonclient.server")
+    before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 def table(models: Sequence[ModelStatus]) -> str:

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .. import messages as m
-from ..call_log import record, recording
+from ..call_log import record_end
 from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, Unavailable
 from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.endpoint import Security
@@ -17,6 +17,7 @@ from ..transport.settings import Grpcio, KeepAlive, check_timeout
 from . import flows
 from .base import BaseClient
 from .infer_calls import InferArguments
+from .mapping.calls import AsyncMapCalls
 from .models import AsyncModel
 from .options import (
     CLIENT_DEFAULT,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient(BaseClient):
+class AsyncClient(AsyncMapCalls, BaseClient):
     """The client for coroutines, with the methods and arguments of `Client`.
 
     It can be made anywhere, also outside a running event loop, and used on several loops, each of
@@ -63,7 +64,7 @@ class AsyncClient(BaseClient):
         async with AsyncClient("http://localhost:8000") as client:
             result = await client.infer("simple", {"INPUT0": a, "INPUT1": b})
 
-    Cancelling a task that waits for an answer tells the server to stop.
+    Cancelling a task that waits for a response tells the server to stop.
 
     Args:
         max_connections: connections open at the same time per event loop.
@@ -147,13 +148,12 @@ class AsyncClient(BaseClient):
     async def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
         """Send a call and write its record."""
         try:
-            answer: T = await self._transport.send(call, seconds)
+            response: T = await self._transport.send(call, seconds)
         except InferenceServerException as error:
             settle(error, call, seconds, self._url, started)
             raise
-        if (logger := recording()) is not None:
-            record(logger, self._url, call.request, "OK", monotonic() - started)
-        return answer
+        record_end(self._url, call.request, started)
+        return response
 
     async def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:
         """Drive a flow; an error that it ends with gets a hint."""
@@ -190,8 +190,8 @@ class AsyncClient(BaseClient):
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return await self._run(*placed)
         call = self._calls.build(*arguments)
-        answer = await self._send(call, self._seconds(timeout), arguments)
-        return InferResult(answer, self._url, call.request)
+        response = await self._send(call, self._seconds(timeout), arguments)
+        return InferResult(response, self._url, call.request)
 
     @explains_missing
     def prepare(
@@ -215,8 +215,8 @@ class AsyncClient(BaseClient):
     async def _infer(
         self, call: Call[m.InferResponse], seconds: float | None, arguments: InferArguments
     ) -> InferResult:
-        answer = await self._send(call, seconds, arguments)
-        return InferResult(answer, self._url, call.request)
+        response = await self._send(call, seconds, arguments)
+        return InferResult(response, self._url, call.request)
 
     @explains_missing
     def submit(
@@ -277,7 +277,7 @@ class AsyncClient(BaseClient):
         response_timeout: Timeout = CLIENT_DEFAULT,
         **options: Any,
     ) -> AsyncInferStream:
-        """The responses of a decoupled model, or the answers to many requests on one stream.
+        """The responses of a decoupled model, or the responses to many requests on one stream.
 
         See `Client.stream`. Requests may also come from an asynchronous iterable; they are taken
         by a task.

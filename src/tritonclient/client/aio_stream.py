@@ -44,7 +44,7 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         self._requests = requests
         self._grpc_stream: AsyncGrpcStream | None = None
         self._opening: asyncio.Lock | None = None
-        self._feeder: asyncio.Task[None] | None = None
+        self._sender: asyncio.Task[None] | None = None
         self._failures: list[BaseException] = []  # of taking the next request
         self._closed = False
 
@@ -68,8 +68,8 @@ class AsyncInferStream(AsyncIterator[InferResult]):
                     raise RuntimeError("the stream is closed")
                 self._grpc_stream = await self._open()
                 if self._requests is not None:
-                    feeding = _feed(self._grpc_stream, self._requests, self._failures)
-                    self._feeder = asyncio.ensure_future(feeding)
+                    sending = _send_all(self._grpc_stream, self._requests, self._failures)
+                    self._sender = asyncio.ensure_future(sending)
         return self._grpc_stream
 
     async def __anext__(self) -> InferResult:
@@ -101,13 +101,15 @@ class AsyncInferStream(AsyncIterator[InferResult]):
     def cancel(self) -> None:
         """End the stream at once; harmless when it has ended."""
         self._closed = True
-        if self._feeder is not None:
-            self._feeder.cancel()
+        if self._sender is not None:
+            self._sender.cancel()
         if self._grpc_stream is not None and not self._grpc_stream.ended:
             self._grpc_stream.cancel()
 
 
-async def _feed(stream: AsyncGrpcStream, requests: Requests, failures: list[BaseException]) -> None:
+async def _send_all(
+    stream: AsyncGrpcStream, requests: Requests, failures: list[BaseException]
+) -> None:
     try:
         if isinstance(requests, AsyncIterable):
             async for request in requests:

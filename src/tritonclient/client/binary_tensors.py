@@ -20,7 +20,7 @@ _REFUSALS = (Internal, InvalidArgument, Unimplemented)
 
 
 class BinaryTensors:
-    """Whether a server takes tensors as binary data, an extension of Triton's.
+    """True if a server takes tensors as binary data, an extension of Triton's.
 
     Requests are sent in this form until the server refuses one. Then it is asked for its
     extensions, once. If it lacks this one, the request is sent as JSON, and later ones too if the
@@ -47,7 +47,7 @@ class BinaryTensors:
         self._free = given is None and protocol == "http"
 
     def may_matter(self, error: InferenceServerException, options: Mapping[str, Any]) -> bool:
-        """Whether a call with these options may have failed for its form."""
+        """True if a call with these options may have failed for its form."""
         if not self._free or "binary" in options:
             return False
         return isinstance(error, _REFUSALS) or error.status() == "415"  # media type

@@ -7,14 +7,8 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .. import messages as m
-from ..call_log import record, recording
-from ..errors import (
-    ConnectionFailed,
-    DeadlineExceeded,
-    InferenceServerException,
-    Unavailable,
-)
-from ..transport.blocking.transport import Transport
+from ..call_log import record_end
+from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, Unavailable
 from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.endpoint import Security
 from ..transport.settings import Grpcio, KeepAlive, check_limit, check_timeout
@@ -22,6 +16,7 @@ from . import flows
 from .base import BaseClient
 from .executor import Workers
 from .infer_calls import InferArguments
+from .mapping.calls import MapCalls
 from .models import Model
 from .options import (
     CLIENT_DEFAULT,
@@ -56,13 +51,14 @@ if TYPE_CHECKING:
     from typing_extensions import Never, Self, Unpack
 
     from ..transport.blocking.transport import Transport
+    from .aio import AsyncClient
     from .blocking_stream import InferStream, Requests
     from .shared_memory import SharedMemory
 
 T = TypeVar("T")
 
 
-class Client(BaseClient):
+class Client(MapCalls, BaseClient):
     """A client of an inference server. Any number of threads may share one.
 
     Connections are opened when needed and kept; closing the client closes them:
@@ -113,6 +109,7 @@ class Client(BaseClient):
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
         self._transport: Transport = blocking_transport(chosen, tls, max_connections, grpcio)
         self._set_up(chosen, timeout, binary)
+        self._carried_by = (chosen, tls, max_connections, grpcio)
         check_limit("workers", workers)
         self._workers = Workers(workers)
 
@@ -136,13 +133,21 @@ class Client(BaseClient):
         Leaving `with` by an exception does not wait: what was submitted is cancelled, and calls in
         other threads fail.
         """
+        self._close_maps()
         self._workers.close()
         self._transport.close()
 
     def _abort(self) -> None:
-        # After an exception, Ctrl-C among them, nobody waits for answers any more.
+        # After an exception, Ctrl-C among them, nobody waits for responses any more.
+        self._close_maps()
         self._workers.close(wait=False, cancel=True)
         self._transport.abort()
+
+    def _twin(self) -> AsyncClient:
+        """Return an `AsyncClient` with the settings of this client, for the thread of `map`."""
+        from .mapping.twin import Twin
+
+        return Twin(*self._carried_by, self._timeout, self._calls.binary)
 
     # How everything is asked
 
@@ -187,13 +192,12 @@ class Client(BaseClient):
     def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
         """Send a call and write its record."""
         try:
-            answer: T = self._transport.send(call, seconds)
+            response: T = self._transport.send(call, seconds)
         except InferenceServerException as error:
             settle(error, call, seconds, self._url, started)
             raise
-        if (logger := recording()) is not None:
-            record(logger, self._url, call.request, "OK", monotonic() - started)
-        return answer
+        record_end(self._url, call.request, started)
+        return response
 
     def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:
         """Drive a flow; an error that it ends with gets a hint."""
@@ -259,8 +263,8 @@ class Client(BaseClient):
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return self._run(*placed)  # type: ignore[no-any-return]
         call = self._calls.build(*arguments)
-        answer = self._send(call, self._seconds(timeout), arguments)
-        return InferResult(answer, self._url, call.request)
+        response = self._send(call, self._seconds(timeout), arguments)
+        return InferResult(response, self._url, call.request)
 
     @explains_missing
     def prepare(
@@ -288,8 +292,8 @@ class Client(BaseClient):
     def _infer(
         self, call: Call[m.InferResponse], seconds: float | None, arguments: InferArguments
     ) -> InferResult:
-        answer = self._send(call, seconds, arguments)
-        return InferResult(answer, self._url, call.request)
+        response = self._send(call, seconds, arguments)
+        return InferResult(response, self._url, call.request)
 
     @explains_missing
     def submit(
@@ -352,7 +356,7 @@ class Client(BaseClient):
         response_timeout: Timeout = CLIENT_DEFAULT,
         **options: Any,
     ) -> InferStream:
-        """The responses of a decoupled model, or the answers to many requests on one stream.
+        """The responses of a decoupled model, or the responses to many requests on one stream.
 
         Only gRPC has streams.
 
@@ -376,7 +380,7 @@ class Client(BaseClient):
         """
         arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
-        return self._open_stream(carrying, timeout, response_timeout).feed(requests)
+        return self._open_stream(carrying, timeout, response_timeout).send_all(requests)
 
     def open_stream(
         self,

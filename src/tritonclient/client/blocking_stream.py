@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..codec import rpc_infer
 from ..datatypes import Buffer
 from ..errors import InferenceServerException, ProtocolError, ServerError
 from ..messages import Infer, InferResponse
+from ..transport.call import GrpcStream
 from .requests import request as make_request
 from .results import InferResult
 
@@ -39,38 +40,26 @@ def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
 
 def result_of(message: Buffer, url: str) -> InferResult | InferenceServerException:
     """Return the result in a message, or the error of one request."""
-    answer = answer_of(message, url)
-    return InferResult(answer, url) if isinstance(answer, InferResponse) else answer
+    decoded = response_of(message, url)
+    return InferResult(decoded, url) if isinstance(decoded, InferResponse) else decoded
 
 
-def answer_of(message: Buffer, url: str) -> InferResponse | InferenceServerException:
+def response_of(message: Buffer, url: str) -> InferResponse | InferenceServerException:
     """Return the response in a message, or the error of one request, as the codec decodes it.
 
     Raises:
         ProtocolError: the message is none of a stream's.
     """
     try:
-        answer = rpc_infer.decode_stream_response(message)
+        decoded = rpc_infer.decode_stream_response(message)
     except ValueError as error:
         raise ProtocolError(f"the answer can't be read: {error}", endpoint=url) from error
-    response = answer.response
-    if not answer.error:
+    response = decoded.response
+    if not decoded.error:
         return response
     return ServerError(
-        answer.error, endpoint=url, model=response.model_name, request_id=response.id
+        decoded.error, endpoint=url, model=response.model_name, request_id=response.id
     )
-
-
-class Duplex(Protocol):
-    """A stream as a blocking transport gives it."""
-
-    @property
-    def ended(self) -> bool: ...
-
-    def send(self, message: tuple[Buffer, ...]) -> None: ...
-    def end(self) -> None: ...
-    def receive(self, timeout: float | None = None) -> Buffer | None: ...
-    def cancel(self, error: InferenceServerException | None = None) -> None: ...
 
 
 class InferStream(Iterator[InferResult]):
@@ -85,8 +74,8 @@ class InferStream(Iterator[InferResult]):
     One thread may send while another iterates.
     """
 
-    def __init__(self, duplex: Duplex, url: str, response_timeout: float | None) -> None:
-        self._duplex = duplex
+    def __init__(self, stream: GrpcStream, url: str, response_timeout: float | None) -> None:
+        self._grpc_stream = stream
         self._url = url
         self._timeout = response_timeout
         self._failures: list[BaseException] = []  # of taking the next request
@@ -98,13 +87,13 @@ class InferStream(Iterator[InferResult]):
         self.cancel()
 
     def __del__(self) -> None:
-        duplex = getattr(self, "_duplex", None)
-        if duplex is not None:
-            duplex.cancel()  # gives its connection back when the stream has ended
+        stream = getattr(self, "_grpc_stream", None)
+        if stream is not None:
+            stream.cancel()  # gives its connection back when the stream has ended
 
     def __next__(self) -> InferResult:
         try:
-            message = self._duplex.receive(self._timeout)
+            message = self._grpc_stream.receive(self._timeout)
         except InferenceServerException as error:
             error.endpoint = self._url
             if self._failures:
@@ -122,17 +111,17 @@ class InferStream(Iterator[InferResult]):
 
         Returns when the request is on its way; waits while the server takes no more.
         """
-        self._duplex.send(message_of(make_request(model, inputs, **options)))
+        self._grpc_stream.send(message_of(make_request(model, inputs, **options)))
 
     def end(self) -> None:
-        """Tell the server that no more requests will come; the stream ends with its last answer."""
-        self._duplex.end()
+        """Half-close the stream: no more requests will come. It ends with the last response."""
+        self._grpc_stream.end()
 
     def cancel(self) -> None:
         """End the stream at once, from any thread; harmless when it has ended."""
-        self._duplex.cancel()
+        self._grpc_stream.cancel()
 
-    def feed(self, requests: Requests) -> Self:
+    def send_all(self, requests: Requests) -> Self:
         """Send all requests, from a thread of their own, and then end.
 
         When taking the next request fails, the stream is cancelled and the iteration raises that.
@@ -141,20 +130,20 @@ class InferStream(Iterator[InferResult]):
             for request in requests:
                 message_of(request)  # refused before anything is sent
         # It holds what it needs rather than the stream, which may be dropped meanwhile.
-        arguments = (self._duplex, requests, self._failures)
-        Thread(target=_feed, args=arguments, name="tritonclient-stream", daemon=True).start()
+        arguments = (self._grpc_stream, requests, self._failures)
+        Thread(target=_send_all, args=arguments, name="tritonclient-stream", daemon=True).start()
         return self
 
 
-def _feed(duplex: Duplex, requests: Requests, failures: list[BaseException]) -> None:
+def _send_all(stream: GrpcStream, requests: Requests, failures: list[BaseException]) -> None:
     try:
         for request in requests:
-            if duplex.ended:
+            if stream.ended:
                 return
-            duplex.send(message_of(request))
-        duplex.end()
+            stream.send(message_of(request))
+        stream.end()
     except InferenceServerException:
         pass  # the receiver gets the error as well
     except BaseException as error:
         failures.append(error)
-        duplex.cancel()
+        stream.cancel()

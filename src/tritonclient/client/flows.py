@@ -1,6 +1,6 @@
 """Work that takes several requests, written once for both runtimes.
 
-A flow is a generator. It yields requests, is sent their answers (or thrown their errors), yields
+A flow is a generator. It yields requests, is sent their responses (or thrown their errors), yields
 pauses in seconds, and returns its result. `run` drives one with blocking calls; `AsyncClient`
 has the awaiting twin.
 """
@@ -46,11 +46,11 @@ def run(
         step = next(flow)
         while True:
             try:
-                answer = send(*step) if isinstance(step, tuple) else sleep(step)
+                response = send(*step) if isinstance(step, tuple) else sleep(step)
             except InferenceServerException as error:
                 step = flow.throw(error)
             else:
-                step = flow.send(answer)
+                step = flow.send(response)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
 
@@ -65,11 +65,11 @@ async def run_async(
         step = next(flow)
         while True:
             try:
-                answer = await (send(*step) if isinstance(step, tuple) else sleep(step))
+                response = await (send(*step) if isinstance(step, tuple) else sleep(step))
             except InferenceServerException as error:
                 step = flow.throw(error)
             else:
-                step = flow.send(answer)
+                step = flow.send(response)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
 

@@ -71,17 +71,7 @@ class ModelSpec:
                 f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays, "
                 f"such as {{{example!r}: array}}"
             )
-        if isinstance(outputs, str):
-            raise TypeError(
-                f"outputs is {outputs!r:.60}, expected a sequence of names: [{outputs!r:.60}]"
-            )
-        for output in outputs or ():
-            name = output if isinstance(output, str) else output.name
-            if self.outputs and name not in self.outputs:
-                raise ValueError(
-                    f"model {self.name!r} has no output {name!r}; "
-                    f"its outputs are {list_tensors(self.outputs)}{meant(str(name), self.outputs)}"
-                )
+        self.check_outputs(outputs)
         if not self.inputs:
             return dict(inputs)  # some servers tell nothing of a model
         for name in inputs:
@@ -97,6 +87,24 @@ class ModelSpec:
                     f"its inputs are {list_tensors(self.inputs)}"
                 )
         return {name: self._fit(self.inputs[name], value, cast) for name, value in inputs.items()}
+
+    def check_outputs(self, outputs: Sequence[str | RequestedOutput] | None) -> None:
+        """Raise for outputs that the model does not have.
+
+        Raises:
+            TypeError, ValueError: an output is none of the model's.
+        """
+        if isinstance(outputs, str):
+            raise TypeError(
+                f"outputs is {outputs!r:.60}, expected a sequence of names: [{outputs!r:.60}]"
+            )
+        for output in outputs or ():
+            name = output if isinstance(output, str) else output.name
+            if self.outputs and name not in self.outputs:
+                raise ValueError(
+                    f"model {self.name!r} has no output {name!r}; "
+                    f"its outputs are {list_tensors(self.outputs)}{meant(str(name), self.outputs)}"
+                )
 
     def only_input(self, given: tuple[TensorLike, ...]) -> dict[str, TensorLike]:
         """The inputs that a model called with arguments without names is given.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .. import messages as m
+from .mapping.plan import Item, Items, make_plan
 from .model_spec import ModelSpec
 from .options import CLIENT_DEFAULT, InferOptions, Timeout
 from .requests import TensorLike
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from typing_extensions import Unpack
+
+    from .mapping.plan import MapOptions
+    from .mapping.results import MapResult
+    from .mapping.sending import Answer
 
 
 class Model:
@@ -85,6 +90,54 @@ class Model:
             **options,
         )
         return future
+
+    @overload
+    def map(
+        self,
+        items: Iterable[Item],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        batch_size: int | Literal["max"] = "max",
+        concurrency: int | Literal["auto"] = "auto",
+        errors: Literal["raise"] = "raise",
+        ordered: bool = True,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[MapOptions],
+    ) -> Generator[MapResult, None, None]: ...
+
+    @overload
+    def map(
+        self,
+        items: Iterable[Item],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        batch_size: int | Literal["max"] = "max",
+        concurrency: int | Literal["auto"] = "auto",
+        errors: Literal["keep"],
+        ordered: bool = True,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[MapOptions],
+    ) -> Generator[Answer, None, None]: ...
+
+    def map(
+        self,
+        items: Items,
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        batch_size: int | Literal["max"] = "max",
+        concurrency: int | Literal["auto"] = "auto",
+        errors: Literal["raise", "keep"] = "raise",
+        ordered: bool = True,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[MapOptions],
+    ) -> Generator[Answer, None, None]:
+        """Run the model on every item of an iterable; takes the arguments of `Client.map`."""
+        asked = (self.spec.name, self.spec.version, outputs)
+        plan = make_plan(
+            asked, batch_size, concurrency, errors, ordered, timeout, options, self._cast
+        )
+        results: Generator[Answer, None, None] = self._client._map(plan, items, self.spec)
+        return results
 
     def __repr__(self) -> str:
         return f"<Model {self.spec}>"
@@ -156,6 +209,54 @@ class AsyncModel:
             **options,
         )
         return task
+
+    @overload
+    def map(
+        self,
+        items: Iterable[Item] | AsyncIterable[Item],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        batch_size: int | Literal["max"] = "max",
+        concurrency: int | Literal["auto"] = "auto",
+        errors: Literal["raise"] = "raise",
+        ordered: bool = True,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[MapOptions],
+    ) -> AsyncGenerator[MapResult, None]: ...
+
+    @overload
+    def map(
+        self,
+        items: Iterable[Item] | AsyncIterable[Item],
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        batch_size: int | Literal["max"] = "max",
+        concurrency: int | Literal["auto"] = "auto",
+        errors: Literal["keep"],
+        ordered: bool = True,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[MapOptions],
+    ) -> AsyncGenerator[Answer, None]: ...
+
+    def map(
+        self,
+        items: Items,
+        *,
+        outputs: Sequence[str | m.RequestedOutput] | None = None,
+        batch_size: int | Literal["max"] = "max",
+        concurrency: int | Literal["auto"] = "auto",
+        errors: Literal["raise", "keep"] = "raise",
+        ordered: bool = True,
+        timeout: Timeout = CLIENT_DEFAULT,
+        **options: Unpack[MapOptions],
+    ) -> AsyncGenerator[Answer, None]:
+        """Run the model on every item of an iterable; takes the arguments of `AsyncClient.map`."""
+        asked = (self.spec.name, self.spec.version, outputs)
+        plan = make_plan(
+            asked, batch_size, concurrency, errors, ordered, timeout, options, self._cast
+        )
+        results: AsyncGenerator[Answer, None] = self._client._map(plan, items, self.spec)
+        return results
 
     def __repr__(self) -> str:
         return f"<AsyncModel {self.spec}>"

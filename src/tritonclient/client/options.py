@@ -7,10 +7,9 @@ import math
 import warnings
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from enum import Enum
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
 
-from ..call_log import record, recording
+from ..call_log import record_end
 from ..errors import DeadlineExceeded, InferenceServerException
 from ..messages import Infer, LoadModel, Parameter, TraceValue, UpdateTraceSettings
 from ..transport.call import NO_OPTIONS, Call, Options
@@ -244,9 +243,7 @@ def settle(
     """Let the error of a call say how many seconds it had, and write the call's record."""
     if isinstance(error, DeadlineExceeded):
         name_seconds(error, seconds)
-    if (logger := recording()) is not None:
-        status = error.status() or type(error).__name__
-        record(logger, url, call.request, status, monotonic() - started)
+    record_end(url, call.request, started, error)
 
 
 def make_transport_options(

@@ -144,7 +144,7 @@ class BasePlacement:
         blocks: list[Block] = []
         if not self._refused:
             try:
-                request = yield from self._place(request, on_gpu, blocks, left)
+                request = yield from self._place_inputs(request, on_gpu, blocks, left)
             except RegistrationRefused as refusal:
                 self._refuse(refusal.error)
         if self._refused and on_gpu:
@@ -188,7 +188,7 @@ class BasePlacement:
             stacklevel=2,
         )
 
-    def _place(
+    def _place_inputs(
         self,
         request: Infer,
         on_gpu: Mapping[str, Any],

@@ -23,7 +23,7 @@ def recover(
     end: float | None,
     clock: Callable[[], float] = monotonic,
 ) -> Flow[Any]:
-    """Return the answer of a failed call after all, or raise its error with a hint.
+    """Return the response of a failed call after all, or raise its error with a hint.
 
     Args:
         arguments: those that `calls` made an inference from.
@@ -45,12 +45,12 @@ def recover(
         request = calls.request_in_json(call, arguments) if binary.lacking else None
         if request is not None:
             try:
-                answer = yield request, _left(end, clock)
+                response = yield request, _left(end, clock)
             except InferenceServerException as second:
                 refusal, error = str(error), second
             else:
                 binary.sent = False
-                return answer
+                return response
     yield from explain(error, _left(end, clock), hints)
     if refusal:
         also = f"as binary data it was refused with: {refusal:.300}"

@@ -38,60 +38,58 @@ _MISSING_INPUT = re.compile(r"expected \d+ inputs? but got \d+|missing input", r
 _HUNG_UP = re.compile("without an answer|onnection reset")
 _WRONG_DATATYPE = re.compile(r"data-type is '(\w+)', but .* expects '(\w+)'")
 
-#: Texts of errors, and what to do about them.
+#: Patterns of errors' texts, compiled when first needed, and what to do about them.
 _CURES = (
     (
         ServerError,
-        re.compile("decoupled transaction policy"),
+        "decoupled transaction policy",
         "its responses come on a stream: client.stream(model, inputs), with a grpc:// url",
     ),
     (
         ServerError,
-        re.compile(r"batch-size must be <= \d+"),
+        r"batch-size must be <= \d+",
         "the first dimension is the batch: send fewer rows at a time, or raise max_batch_size in "
         "the model's config.pbtxt",
     ),
     (
         ServerError,
-        re.compile("has no shape but model requires batch dimension"),
+        "has no shape but model requires batch dimension",
         "give an array whose first dimension is the batch, such as [[value]]",
     ),
     (
         ServerError,
-        re.compile(r"unexpected shape for input"),
+        r"unexpected shape for input",
         "the first dimension of a model that batches is the batch: array[None] adds it",
     ),
     (
         ServerError,
-        re.compile(r"got 0\b.*|byte size mismatch.*\b0 "),
+        r"got 0\b.*|byte size mismatch.*\b0 ",
         "an input without elements is refused; send at least one row",
     ),
     (
         ConnectionFailed,
-        re.compile(
-            "unable to get local issuer|self.signed certificate|unable to get issuer|"
-            "unable to verify the first"
-        ),
+        "unable to get local issuer|self.signed certificate|unable to get issuer|"
+        "unable to verify the first",
         "if you trust the server's authority: tls=TLS(ca_file='ca.pem')",
     ),
     (
         ConnectionFailed,
-        re.compile("ostname mismatch|IP address mismatch|certificate is not valid for"),
+        "ostname mismatch|IP address mismatch|certificate is not valid for",
         "the name that the certificate is for: tls=TLS(server_name='...')",
     ),
     (
         ConnectionFailed,
-        re.compile("Name or service not known|nodename nor servname|name resolution|getaddrinfo"),
+        "Name or service not known|nodename nor servname|name resolution|getaddrinfo",
         "check the host in the url; does it resolve on this machine?",
     ),
     (
         ConnectionFailed,
-        re.compile("No such file or directory"),
+        "No such file or directory",
         "is the server running, and does it listen on this socket?",
     ),
     (
         ConnectionFailed,
-        re.compile("Connection refused|Connect call failed"),
+        "Connection refused|Connect call failed",
         "is the server running there? Triton's ports are 8000 for HTTP and 8001 for gRPC",
     ),
 )
@@ -121,12 +119,12 @@ def explain(
     if question is None or seconds <= 0:
         return
     try:
-        answer = yield question, seconds
+        response = yield question, seconds
     except InferenceServerException:
-        answer = None  # such servers have no index, or can't be asked now
-    if answer is not None:
+        response = None  # such servers have no index, or can't be asked now
+    if response is not None:
         tensors = isinstance(question, GetModelMetadata)
-        error.hint = _of_tensors(text, answer) if tensors else of_models(error.model, answer)
+        error.hint = _of_tensors(text, response) if tensors else of_models(error.model, response)
     if len(remembered) >= _MAX_REMEMBERED:
         remembered.clear()
     remembered[key] = error.hint
@@ -135,7 +133,7 @@ def explain(
 def _without_asking(error: InferenceServerException) -> str:
     text = str(error.message())
     for kind, pattern, cure in _CURES:
-        if isinstance(error, kind) and pattern.search(text):
+        if isinstance(error, kind) and re.search(pattern, text):
             return cure
     if isinstance(error, Unauthenticated):
         return 'credentials are given as headers={"authorization": "Bearer ..."}'
@@ -165,7 +163,7 @@ def _of_connection(error: ConnectionFailed, text: str) -> str:
 
 
 def _of_page(error: InferenceServerException) -> str:
-    """Return how an answer begins that is not the protocol's."""
+    """Return how a response begins that is not the protocol's."""
     body = error.debug_details()
     if isinstance(body, (bytes, bytearray, memoryview)):
         body = bytes(body[:200]).decode("utf-8", "replace")

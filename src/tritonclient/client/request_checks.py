@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..messages import RESERVED_PARAMETERS, RESERVED_PREFIX, Parameter, RequestedOutput
+from ..messages import Parameter, RequestedOutput
+from ..operations import RESERVED_PARAMETERS, RESERVED_PREFIX
 
 
 def check_texts(**arguments: Any) -> None:

@@ -33,7 +33,7 @@ class Classification:
 class InferResult(NotebookResult, Mapping[str, Array]):
     """A model's answer: a mapping from the names of outputs to arrays.
 
-    Arrays are views of the memory that the answer was received into, and may be written to.
+    Arrays are views of the memory that the response was received into, and may be written to.
     BYTES come as object arrays of `bytes`. They are made when first asked for.
     """
 
@@ -67,7 +67,7 @@ class InferResult(NotebookResult, Mapping[str, Array]):
     def _copied(self, tensor: InferTensor) -> InferTensor:
         data = tensor.data
         if data is None:
-            if self._place(tensor.name) is None:
+            if self._block_of(tensor.name) is None:
                 return tensor
             data = pack(self[tensor.name], tensor.datatype)
         return tensor._replace(data=bytearray(data))
@@ -126,8 +126,8 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         try:
             if data is not None:
                 array = unpack(data, datatype, shape)
-            elif (place := self._place(name)) is not None:
-                array = place.read(datatype, shape)
+            elif (block := self._block_of(name)) is not None:
+                array = block.read(datatype, shape)
         except ValueError as error:
             raise self._error(f"output {name!r} can't be read: {error}") from error
         if array is None:
@@ -135,7 +135,7 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         self._arrays[name] = array
         return array
 
-    def _place(self, name: str) -> Any:
+    def _block_of(self, name: str) -> Any:
         """The shared memory that an output was put into, if the request said so."""
         for output in self._requested:
             if output.name == name:
@@ -149,10 +149,10 @@ class InferResult(NotebookResult, Mapping[str, Array]):
             KeyError: there is no such output.
             ValueError: it is not in shared memory, or its datatype has no DLPack form.
         """
-        tensor, place = self.output(name), self._place(name)
-        if place is None or tensor.data is not None:
+        tensor, block = self.output(name), self._block_of(name)
+        if block is None or tensor.data is not None:
             raise ValueError(f"output {name!r} is not in shared memory; result[{name!r}] has it")
-        return place.tensor(tensor.datatype, tensor.shape)
+        return block.tensor(tensor.datatype, tensor.shape)
 
     def _error(self, text: str) -> ProtocolError:
         return ProtocolError(

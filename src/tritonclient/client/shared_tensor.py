@@ -18,7 +18,7 @@ from .requests import TensorLike, convert
 class SharedTensor:
     """A tensor in shared memory, made by `put` and `empty` of a `SharedMemory`.
 
-    It can be given for an input, and `output` makes a model put its answer there. Keep it for as
+    It can be given for an input, and `output` makes a model put its output there. Keep it for as
     long as a server may still use it, which may be longer than a call that timed out.
 
     Attributes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..messages import NO_PARAMETERS, InferResponse, InferTensor
+from ..messages import InferResponse, InferTensor
+from ..operations import NO_PARAMETERS
 from . import wire
 from .rpc_head import MAX_TEMPLATE, Parts
 
@@ -55,8 +56,8 @@ class ResponseTemplate(NamedTuple):
             outputs.append(_make(InferTensor, values))
         # A copy, since the template is remembered.
         given = dict(parameters) if parameters else NO_PARAMETERS
-        answer: InferResponse = _make(InferResponse, (model, version, id, given, tuple(outputs)))
-        return answer
+        response: InferResponse = _make(InferResponse, (model, version, id, given, tuple(outputs)))
+        return response
 
 
 #: By the length of messages.

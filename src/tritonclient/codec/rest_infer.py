@@ -20,15 +20,8 @@ import numpy as np
 from ..caches import LARGEST
 from ..datatypes import NUMPY, Array, Buffer, check, element_count, pack, unpack
 from ..errors import InvalidArgument
-from ..messages import (
-    NO_PARAMETERS,
-    RESERVED_PARAMETERS,
-    Infer,
-    InferResponse,
-    InferTensor,
-    Parameter,
-    RequestedOutput,
-)
+from ..messages import Infer, InferResponse, InferTensor, Parameter, RequestedOutput
+from ..operations import NO_PARAMETERS, RESERVED_PARAMETERS
 from .checks import check_shape, check_size
 from .rest_refusals import check_request
 
@@ -37,7 +30,7 @@ _head_length = HEAD_LENGTH.lower()
 
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 # As Triton does, answers have NaN, Infinity, and bytes that are no UTF-8.
-_answers = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+_response_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def dumps(value: Any) -> bytes:
@@ -64,15 +57,15 @@ def encode_request(request: Infer) -> tuple[Mapping[str, str], tuple[Buffer, ...
     return _assemble(head.encode(), request.inputs)
 
 
-def encode_response(answer: InferResponse) -> tuple[Mapping[str, str], tuple[Buffer, ...]]:
-    """Headers and body of an inference answer."""
-    head: dict[str, Any] = {"id": answer.id} if answer.id else {}
-    head |= {"model_name": answer.model_name, "model_version": answer.model_version}
-    if answer.parameters:
-        head["parameters"] = dict(answer.parameters)
-    outputs = ",".join(map(_tensor, answer.outputs))
+def encode_response(response: InferResponse) -> tuple[Mapping[str, str], tuple[Buffer, ...]]:
+    """Headers and body of an inference response."""
+    head: dict[str, Any] = {"id": response.id} if response.id else {}
+    head |= {"model_name": response.model_name, "model_version": response.model_version}
+    if response.parameters:
+        head["parameters"] = dict(response.parameters)
+    outputs = ",".join(map(_tensor, response.outputs))
     text = f'{_encoder.encode(head)[:-1]},"outputs":[{outputs}]}}'
-    return _assemble(text.encode("utf-8", "surrogateescape"), answer.outputs)
+    return _assemble(text.encode("utf-8", "surrogateescape"), response.outputs)
 
 
 def _assemble(
@@ -102,7 +95,7 @@ def _tensor(tensor: InferTensor, is_input: bool = False) -> str:
         description["parameters"] = parameters
     if tensor.data is not None and not tensor.binary:
         description["data"] = _json_values(tensor, is_input)
-    return (_encoder if is_input else _answers).encode(description)
+    return (_encoder if is_input else _response_encoder).encode(description)
 
 
 def _describe_binary(
@@ -191,13 +184,13 @@ class _Head(NamedTuple):
 
 
 def decode_response(headers: Mapping[str, str], body: Buffer) -> InferResponse:
-    """The answer in a body; its tensors are views of that body.
+    """The response in a body; its tensors are views of that body.
 
     Raises:
-        ValueError: the body is not an inference answer.
+        ValueError: the body is not an inference response.
     """
     head_bytes, view, position = _split(headers, body)
-    head = _response_head(head_bytes) if len(head_bytes) <= 2048 else _parse_answer(head_bytes)
+    head = _response_head(head_bytes) if len(head_bytes) <= 2048 else _parse_response(head_bytes)
     tensors = _tensors(head.tensors, view, position)
     name, version, id, parameters = head.members.values()
     # A copy, since the head is remembered.
@@ -236,7 +229,7 @@ def _tensors(
     return tuple(tensors)
 
 
-def _parse_answer(head: bytes) -> _Head:
+def _parse_response(head: bytes) -> _Head:
     # Triton writes BYTES that are no text into its JSON as they are; this keeps them.
     value = _without_nulls(json.loads(head.decode("utf-8", "surrogateescape")))
     if isinstance(value, dict) and not {"model_name", "outputs"} & value.keys():
@@ -264,7 +257,7 @@ def _without_nulls(value: Any) -> Any:
     return {name: member for name, member in value.items() if member is not None}
 
 
-_response_head = lru_cache(maxsize=256)(_parse_answer)
+_response_head = lru_cache(maxsize=256)(_parse_response)
 
 
 def _describe(value: dict[str, Any], kind: str) -> tuple[_Described, ...]:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 from ..datatypes import Buffer
-from ..messages import NO_PARAMETERS, Parameter
+from ..messages import Parameter
+from ..operations import NO_PARAMETERS
 from . import wire
 
 #: Heads up to this size are kept as templates.
@@ -38,7 +39,7 @@ Choices: TypeAlias = "Mapping[str, Choice]"
 
 
 class Tensor(NamedTuple):
-    """An input of a request or an output of an answer.
+    """An input of a request or an output of a response.
 
     Attributes:
         contents: the message InferTensorContents, or None when there is none.

@@ -3,7 +3,7 @@ ModelStreamInferResponse.
 
 A message is written as a head, which describes the tensors, followed by their raw contents. The
 protobuf classes would copy these twice each way, so the messages are written and read here: what
-is sent refers to the tensors' own memory, and the tensors of an answer are views of its message.
+is sent refers to the tensors' own memory, and the tensors of a response are views of its message.
 
 Programs use the same tensors again and again, so encoded fields and decoded heads are kept as
 templates. A head is kept without its id, which differs between calls.
@@ -19,7 +19,6 @@ from typing import NamedTuple
 from ..caches import LARGEST, small_cache
 from ..datatypes import Buffer, byte_size, check, element_count
 from ..messages import (
-    NO_PARAMETERS,
     Infer,
     InferResponse,
     InferStreamResponse,
@@ -27,12 +26,13 @@ from ..messages import (
     Parameter,
     RequestedOutput,
 )
+from ..operations import NO_PARAMETERS
 from . import contents, rpc_head, wire
 from .checks import check_elements, check_name, check_shape, check_size
 from .response_template import MAX_SIZE, store_template, templates
 
 #: Fields of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse.
-_RAW_INPUT, _RAW_OUTPUT, _ANSWER = 7, 6, 2
+_RAW_INPUT, _RAW_OUTPUT, _RESPONSE = 7, 6, 2
 _ID = 3
 _DOUBLE = struct.Struct("<d")
 
@@ -56,27 +56,27 @@ def encode_request(request: Infer) -> tuple[Buffer, ...]:
     return _assemble(head, _RAW_INPUT, request.inputs)
 
 
-def encode_response(answer: InferResponse) -> tuple[Buffer, ...]:
-    """The message of an answer: heads and tensors by turns."""
-    head = [_names(answer.model_name, answer.model_version)]
-    if answer.id:
-        head.append(wire.text(_ID, answer.id))
-    if answer.parameters:
-        head.append(_parameters(4, answer.parameters))
-    head += map(_tensor, answer.outputs)
-    outputs = answer.outputs
+def encode_response(response: InferResponse) -> tuple[Buffer, ...]:
+    """The message of a response: heads and tensors by turns."""
+    head = [_names(response.model_name, response.model_version)]
+    if response.id:
+        head.append(wire.text(_ID, response.id))
+    if response.parameters:
+        head.append(_parameters(4, response.parameters))
+    head += map(_tensor, response.outputs)
+    outputs = response.outputs
     if any(output.data is None for output in outputs):
-        # An answer has raw contents for each output, empty where the data is elsewhere.
+        # A response has raw contents for each output, empty where the data is elsewhere.
         outputs = tuple([output._replace(data=output.data or b"") for output in outputs])
     return _assemble(head, _RAW_OUTPUT, outputs)
 
 
-def encode_stream_response(answer: InferStreamResponse) -> tuple[Buffer, ...]:
+def encode_stream_response(response: InferStreamResponse) -> tuple[Buffer, ...]:
     """The message of a stream's response: heads and tensors by turns."""
-    first, *rest = encode_response(answer.response)
+    first, *rest = encode_response(response.response)
     size = wire.varint(len(first) + sum(map(len, rest)))
-    tag = wire.tag(_ANSWER, wire.DELIMITED)
-    return (b"".join((wire.text(1, answer.error), tag, size, first)), *rest)
+    tag = wire.tag(_RESPONSE, wire.DELIMITED)
+    return (b"".join((wire.text(1, response.error), tag, size, first)), *rest)
 
 
 def _assemble(
@@ -199,8 +199,8 @@ class _Output(NamedTuple):
     contents: bytes | None
 
 
-class _Answer(NamedTuple):
-    """An answer without its id and raw contents.
+class _ResponseHead(NamedTuple):
+    """A response without its id and raw contents.
 
     Attributes:
         is_raw: whether the data of all outputs is in the raw contents.
@@ -214,13 +214,13 @@ class _Answer(NamedTuple):
 
 
 def decode_response(message: Buffer) -> InferResponse:
-    """The answer in a message.
+    """The response in a message.
 
     Its tensors can be written to: they are views of the message, or of a copy where the message is
     read-only or small.
 
     Raises:
-        ValueError: the message is not an inference answer.
+        ValueError: the message is not an inference response.
     """
     if len(message) <= MAX_SIZE:
         if type(message) is not bytearray:
@@ -234,12 +234,12 @@ def decode_response(message: Buffer) -> InferResponse:
         view = memoryview(bytearray(message))
     parts = rpc_head.split(view, _RAW_OUTPUT)
     head = parts.head
-    answer = _response_head(head) if len(head) <= rpc_head.MAX_TEMPLATE else _read(head)
+    described = _response_head(head) if len(head) <= rpc_head.MAX_TEMPLATE else _read(head)
     # A copy, since the head is remembered.
-    given = dict(answer.parameters) if answer.parameters else NO_PARAMETERS
-    outputs = _outputs(answer, parts.raw)
-    response = InferResponse(answer.name, answer.version, parts.id, given, outputs)
-    if answer.is_raw:
+    given = dict(described.parameters) if described.parameters else NO_PARAMETERS
+    outputs = _outputs(described, parts.raw)
+    response = InferResponse(described.name, described.version, parts.id, given, outputs)
+    if described.is_raw:
         store_template(view, parts, response)
     return response
 
@@ -251,19 +251,19 @@ def decode_stream_response(message: Buffer) -> InferStreamResponse:
         ValueError: the message is not a response of a stream.
     """
     view = memoryview(message)
-    if len(view) and view[0] == _ANSWER << 3 | wire.DELIMITED:
+    if len(view) and view[0] == _RESPONSE << 3 | wire.DELIMITED:
         length, start = wire.read_varint(view, 1, wire.MAX_PREFIX)
-        if start + length == len(view):  # the common case: an answer, and nothing else
+        if start + length == len(view):  # the common case: a response, and nothing else
             return InferStreamResponse("", decode_response(view[start:]))
-    error, answers = "", []
+    error, responses = "", []
     for number, kind, payload in wire.fields(view):
         if kind == wire.DELIMITED and number == 1:
             error = str(payload, "utf-8")
         elif kind == wire.DELIMITED and number == 2:
-            answers.append(payload)
-    if not answers:
+            responses.append(payload)
+    if not responses:
         return InferStreamResponse(error)
-    return InferStreamResponse(error, decode_response(wire.merged(answers)))
+    return InferStreamResponse(error, decode_response(wire.merged(responses)))
 
 
 def data_offset(prefix: Buffer, *, stream: bool = False) -> int:
@@ -271,7 +271,7 @@ def data_offset(prefix: Buffer, *, stream: bool = False) -> int:
 
     Args:
         prefix: any number of them.
-        stream: whether the message is a stream's response, in which the answer is wrapped.
+        stream: whether the message is a stream's response, in which the response is wrapped.
 
     Returns:
         The offset from the message's beginning, or 0 if these bytes are not enough.
@@ -284,8 +284,8 @@ def data_offset(prefix: Buffer, *, stream: bool = False) -> int:
             if tag & 7 != wire.DELIMITED:
                 return 0
             length, start = wire.read_varint(view, start)
-            if stream and tag >> 3 == _ANSWER:
-                position, stream = start, False  # what follows is the answer's own
+            if stream and tag >> 3 == _RESPONSE:
+                position, stream = start, False  # what follows is the response's own
             elif not stream and tag >> 3 == _RAW_OUTPUT:
                 return start
             else:
@@ -295,11 +295,11 @@ def data_offset(prefix: Buffer, *, stream: bool = False) -> int:
     return 0
 
 
-def _read(message: bytes) -> _Answer:
+def _read(message: bytes) -> _ResponseHead:
     head = rpc_head.read(message)
     outputs = tuple(map(_output, head.tensors))
     is_raw = not any(each.elsewhere or each.contents is not None for each in outputs)
-    return _Answer(head.name, head.version, rpc_head.values(head.parameters), outputs, is_raw)
+    return _ResponseHead(head.name, head.version, rpc_head.values(head.parameters), outputs, is_raw)
 
 
 _response_head = lru_cache(maxsize=256)(_read)
@@ -327,13 +327,13 @@ def _output(tensor: rpc_head.Tensor) -> _Output:
     return _Output(name, datatype, shape, rpc_head.values(parameters), size, elsewhere, data)
 
 
-def _outputs(answer: _Answer, raw: list[Buffer]) -> tuple[InferTensor, ...]:
+def _outputs(response: _ResponseHead, raw: list[Buffer]) -> tuple[InferTensor, ...]:
     data_of: Iterable[Buffer | None] = raw
-    if not answer.is_raw or len(raw) != len(answer.outputs):
-        data_of = _matched(answer.outputs, raw)
+    if not response.is_raw or len(raw) != len(response.outputs):
+        data_of = _matched(response.outputs, raw)
     outputs = []
     for (name, datatype, shape, parameters, size, _, _), data in zip(
-        answer.outputs, data_of, strict=True
+        response.outputs, data_of, strict=True
     ):
         if data is not None and len(data) != size:
             if len(data):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..messages import RESERVED_PREFIX
+from ..operations import RESERVED_PREFIX
 from . import contents
 from .rpc_head import BOOL, DOUBLE, INT64, STRING, UINT64, Choice, Choices
 from .rpc_status import refused

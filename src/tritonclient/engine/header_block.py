@@ -26,7 +26,7 @@ NO_TABLE = b"\x20"
 #: A literal that is to be added to that table, which just stays empty. Nginx closes the connection
 #: over names that are not when it refuses a stream.
 _ADDED = 0x40
-_REMEMBERED_SIZE = 1024
+_CACHED_SIZE = 1024
 #: Names of the static table that requests use (RFC 7541, appendix A).
 _INDEX = {":authority": 1, ":path": 4, "content-type": 31, "user-agent": 58}
 #: Whole fields of the static table.
@@ -95,7 +95,7 @@ class Fields(NamedTuple):
 
     Attributes:
         headers: by lower-case name; what came several times is joined by ", ".
-        http_status: of an answer's first block, otherwise None.
+        http_status: of a response's first block, otherwise None.
         code: the gRPC status, if it is there.
         message: the text that comes with it.
         fault: what is wrong with the headers, "" for nothing.
@@ -120,7 +120,7 @@ def decode(block: bytes) -> Fields:
         ProtocolError: it is not a valid block, or too large.
         ImportError: the `hpack` package is not installed.
     """
-    return _remembered(block) if len(block) <= _REMEMBERED_SIZE else _decode(block)
+    return _decode_cached(block) if len(block) <= _CACHED_SIZE else _decode(block)
 
 
 def _decode(block: bytes) -> Fields:
@@ -165,7 +165,7 @@ def _fields(decoded: Iterable[tuple[bytes, bytes]]) -> Fields:
     )
 
 
-_remembered = lru_cache(maxsize=256)(_decode)
+_decode_cached = lru_cache(maxsize=256)(_decode)
 
 
 @cache

@@ -42,7 +42,7 @@ _NO_PARTS = bytearray()  # stands in where nothing is collected
 
 
 class Response(NamedTuple):
-    """An answer. Header names are in lower case; `body` is as it came."""
+    """A response. Header names are in lower case; `body` is as it came."""
 
     status: int
     headers: Headers
@@ -139,12 +139,7 @@ class Http1:
         return out
 
     @property
-    def unsent(self) -> bool:
-        """False: drivers take all of an exchange at once."""
-        return False
-
-    @property
-    def answering(self) -> bool:
+    def response_begun(self) -> bool:
         """True if the head of the response was received."""
         return self._state in (_LENGTH, _CHUNKED, _UNTIL_EOF)
 
@@ -217,8 +212,8 @@ class Http1:
         elif self._state is _UNTIL_EOF:
             self._collect(self._end - self._start)
         elif self._start < self._end and self._state in (_IDLE, _CLOSED):
-            # Nothing was asked for. What follows an answer can only be a fault or an attack; before
-            # the first request another protocol speaks.
+            # Nothing was asked for. What follows a response is a fault or an attack; before the
+            # first request another protocol speaks.
             if self._head.status == 0:
                 self._refuse_non_http()
             self._state = _CLOSED
@@ -228,7 +223,7 @@ class Http1:
         """Handle the end of what the peer sends.
 
         Raises:
-            ConnectionFailed: an answer was due, or not yet whole.
+            ConnectionFailed: a response was due, or not yet whole.
         """
         state, self._state = self._state, _CLOSED
         if state is _UNTIL_EOF:

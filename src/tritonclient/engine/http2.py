@@ -11,7 +11,7 @@ sends what `data_to_send` gives, reads into `get_buffer()`, and reports with `bu
 It is small because its one purpose leaves much out: no priorities, no push, no dynamic header
 table (see `header_block`). What is left is done in full: settings and changes of them under way,
 both windows in both directions, CONTINUATION, padding, PING, GOAWAY, RST_STREAM, interim and
-trailers-only answers. The connection's own window is opened all the way at once, so that one slow
+trailers-only responses. The connection's own window is opened all the way at once, so that one slow
 stream does not hold up the others; the streams' windows bound the memory.
 
 Large messages are received right into their memory: while a DATA frame is under way,
@@ -75,7 +75,7 @@ class Http2(FastResponses):
         max_streams: how many the server allows at a time; 0 until it has told its settings.
         ping_pending: whether a ping of ours is unanswered.
         pings: pings that were sent since a call last sent anything.
-        unverified: whether the answer to `send_liveness_probe` has not come yet.
+        unverified: whether the response to `send_liveness_probe` has not come yet.
         unacknowledged: frames of settings of ours that the peer has not acknowledged yet.
         goaway_message: why the peer takes no more calls, if it said so.
         length_known: whether the peer will fill all of what `get_buffer` gave last.
@@ -111,13 +111,13 @@ class Http2(FastResponses):
         return not self._first
 
     @property
-    def answering(self) -> bool:
-        """Whether the answer to a call has begun to come."""
+    def response_begun(self) -> bool:
+        """True if the response to a call has begun."""
         return any(stream.fields is not None for stream in self.streams.values())
 
     @property
     def unsent(self) -> bool:
-        """Whether a part of a call waits for the peer to take more."""
+        """True if a part of a call waits until the peer reads more."""
         return any(stream.out_size for stream in self.streams.values())
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:
@@ -270,7 +270,7 @@ class Http2(FastResponses):
             if padding and stream.result is None:
                 # At once, since the window may have been opened for just what a message needs.
                 stream.window += padding
-                self._answer(pack_window_update(stream_id, padding))
+                self._reply(pack_window_update(stream_id, padding))
         else:
             self._left_over -= length
             if self._left_over < 0:
@@ -363,7 +363,7 @@ class Http2(FastResponses):
             self._header_block, self._header_stream = bytearray(block), stream_id
             self._header_ends = ends
             self._idle_frames = 0
-            self._template = None  # what interrupts the block is not to be read as an answer
+            self._template = None  # what interrupts the block is not to be read as a response
 
     def _continuation_received(self, flags: int, payload: bytes) -> None:
         if self._header_block is None:

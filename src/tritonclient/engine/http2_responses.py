@@ -79,7 +79,9 @@ class FastResponses(Sending):
             return False
         if stream_id != second or stream_id != third:
             return False
-        if not self._answered(stream_id, buffer[start + message : start + last], outcome, stop):
+        if not self._take_response(
+            stream_id, buffer[start + message : start + last], outcome, stop
+        ):
             return False
         if self._end - stop == _UPDATE_SIZE:
             # What often comes right behind, for what we sent.
@@ -116,7 +118,9 @@ class FastResponses(Sending):
             return False
         outcome = plain_outcome(bytes(buffer[block:data]), bytes(buffer[last + 9 : stop]))
         message, start = data + 9 + PREFIX_SIZE, self._start
-        if outcome is None or not self._answered(stream_id, buffer[message:last], outcome, stop):
+        if outcome is None or not self._take_response(
+            stream_id, buffer[message:last], outcome, stop
+        ):
             return False
         split = struct.Struct(
             f">5s L {length + 5}s L {PREFIX_SIZE}s {message_size}x 5s L {stop - last - 9}s"
@@ -128,7 +132,9 @@ class FastResponses(Sending):
         )
         return True
 
-    def _answered(self, stream_id: int, message: bytearray, outcome: Outcome, stop: int) -> bool:
+    def _take_response(
+        self, stream_id: int, message: bytearray, outcome: Outcome, stop: int
+    ) -> bool:
         """Take a response that ends at a position; False if it has to be read frame by frame."""
         stream = self.streams.get(stream_id)
         if stream is None or not stream.sent_end or stream.fields is not None:

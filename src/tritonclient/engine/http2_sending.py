@@ -40,11 +40,11 @@ from .http2_frames import (
     pack_window_update,
 )
 from .rpc_outcome import Outcome, reset_error
-from .rpc_stream import Place, RpcStream
+from .rpc_stream import DataOffset, RpcStream
 
 #: Frames without any progress (PING, SETTINGS, empty DATA ...) that are put up with in a row.
 MAX_IDLE_FRAMES = 10_000
-#: Bytes of answers to such frames that may wait for a peer that does not read.
+#: Bytes of replies to such frames that may wait for a peer that does not read.
 MAX_PENDING_CONTROL = 64 * 1024
 _LAST_STREAM = 2**31 - 1
 
@@ -98,7 +98,7 @@ class Sending:
         self._stream_window = DEFAULT_WINDOW
         # What is to be sent.
         self._control: list[Buffer] = [OPENING]
-        self._control_size = 0  # of answers to the peer's frames
+        self._control_size = 0  # of replies to the peer's frames
         self._sending: dict[int, RpcStream] = {}
 
     # What drivers ask
@@ -120,7 +120,7 @@ class Sending:
         *,
         end: bool = True,
         single: bool = True,
-        place: Place | None = None,
+        data_offset: DataOffset | None = None,
     ) -> RpcStream:
         """Begin a call.
 
@@ -128,8 +128,8 @@ class Sending:
             block: its header block.
             payload: messages with their prefixes (see `rpc_stream.frame_message`).
             end: that no more messages will be sent.
-            single: that one message is the whole answer.
-            place: tells where in a large message the memory should be aligned.
+            single: that one message is the whole response.
+            data_offset: tells where in a large message the memory should be aligned.
 
         Raises:
             StreamRefused: the connection takes no more calls.
@@ -146,7 +146,7 @@ class Sending:
             self._max_message,
             self._max_content,
             self._grant,
-            place,
+            data_offset,
             single,
         )
         self.streams[stream_id] = stream
@@ -277,7 +277,7 @@ class Sending:
                 del self._sending[stream.id]
                 return begin - limit
 
-    def _answer(self, frame: bytes) -> None:
+    def _reply(self, frame: bytes) -> None:
         """Send a frame that answers one of the peer's."""
         self._control_size += len(frame)
         if self._control_size > MAX_PENDING_CONTROL:
@@ -288,7 +288,7 @@ class Sending:
         self._control.append(pack_window_update(stream_id, increment))
 
     def _reset(self, stream_id: int, code: int) -> None:
-        # Not an answer that the peer could ask for again and again: a call is reset once.
+        # Not a response that the peer could ask for again and again: a call is reset once.
         self._control.append(pack_frame(RST_STREAM, 0, stream_id, code.to_bytes(4, "big")))
 
     # The peer's frames that regulate it
@@ -323,7 +323,7 @@ class Sending:
             return
         self._idle()
         if not flags & ACK:
-            self._answer(pack_frame(PING, ACK, 0, payload))
+            self._reply(pack_frame(PING, ACK, 0, payload))
 
     def _settings_received(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) % 6 or stream_id or (flags & ACK and payload):
@@ -342,7 +342,7 @@ class Sending:
         self._stream_window_received(values.get(INITIAL_WINDOW_SIZE, self._stream_window))
         self._max_frame = values.get(MAX_FRAME_SIZE, self._max_frame)
         self.max_streams = values.get(MAX_CONCURRENT_STREAMS, self.max_streams)
-        self._answer(pack_frame(SETTINGS, ACK, 0))
+        self._reply(pack_frame(SETTINGS, ACK, 0))
 
     def _stream_window_received(self, value: int) -> None:
         change, self._stream_window = value - self._stream_window, value

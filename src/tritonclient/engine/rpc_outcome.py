@@ -17,7 +17,7 @@ _CODES = {400: 13, 401: 16, 403: 7, 404: 12, 413: 8, 429: 14, 502: 14, 503: 14, 
 
 
 class Outcome(NamedTuple):
-    """How the server ended a call.
+    """End of a call, as the server reported it.
 
     Attributes:
         code: the gRPC status; 0 for success.

@@ -38,7 +38,7 @@ _MESSAGE_COST = 256
 _SMALL_SIZE = 256
 
 #: Where, in a message of which some first bytes are given, the memory should be aligned.
-Place: TypeAlias = Callable[[memoryview], int]
+DataOffset: TypeAlias = Callable[[memoryview], int]
 
 
 class MessageTooLarge(Exception):
@@ -60,7 +60,7 @@ class RpcStream:
             by `Compressed.step`, since the flow control windows bound only what comes.
         sent_end: whether the peer is told, or will be with the next bytes, that no more comes.
         coming: bytes of the DATA frame under way that are still to be read.
-        fields: the answer's first header block, once it has come.
+        fields: the response's first header block, once it has come.
         result: the outcome once the call is over, or the error that ended it; None before.
         notify: called when a message has come or the call is over, and then no more.
         deadline: by which the call must have ended, by the clock of those who keep it here.
@@ -97,7 +97,7 @@ class RpcStream:
         max_message: int,
         max_content: int,
         grant: Callable[[int, int], None],
-        place: Place | None,
+        data_offset: DataOffset | None,
         single: bool,
     ) -> None:
         self.id = id
@@ -106,7 +106,7 @@ class RpcStream:
         self._max_message = max_message
         self._max_content = max_content
         self._grant = grant
-        self._place = place
+        self._data_offset = data_offset
         self._single = single
 
     # What is sent
@@ -263,8 +263,8 @@ class RpcStream:
         if length < _PLACED_SIZE:
             return memoryview(bytearray(length))
         skip = 0
-        if self._place is not None and not self._compressed:
-            skip = -self._place(data[:length]) % _ALIGNMENT
+        if self._data_offset is not None and not self._compressed:
+            skip = -self._data_offset(data[:length]) % _ALIGNMENT
         try:
             # Uninitialised, where a bytearray would first be filled with zeros.
             return np.empty(skip + length, np.uint8).data[skip:]

@@ -22,10 +22,10 @@ class AdminClient(GrpcClientBase):
         raise NotImplementedError
 
     def _ask(self, request: m.Request[Any], headers: Headers, client_timeout: float | None) -> Any:
-        answer = self._send(self._message_call(request, headers), client_timeout)
+        response = self._send(self._message_call(request, headers), client_timeout)
         if self._verbose:
-            print(answer)
-        return answer
+            print(response)
+        return response
 
     def _read(
         self,
@@ -34,8 +34,8 @@ class AdminClient(GrpcClientBase):
         as_json: bool,
         client_timeout: float | None,
     ) -> Any:
-        answer = self._ask(request, headers, client_timeout)
-        return as_dict(answer) if as_json else answer
+        response = self._ask(request, headers, client_timeout)
+        return as_dict(response) if as_json else response
 
     def _do(
         self, done: str, request: m.Request[None], headers: Headers, client_timeout: float | None

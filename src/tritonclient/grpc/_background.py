@@ -19,6 +19,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from time import monotonic
 from typing import Any, TypeAlias
 
 from ..errors import InferenceServerException
@@ -72,11 +73,14 @@ class Background:
     async def _carry(
         self, client: GrpcClientBase, call: InferCall, timeout: float | None
     ) -> InferResult:
+        started = monotonic()
         try:
             result: InferResult = await self._transport.send(call, timeout)
-            return result
         except (InferenceServerException, RuntimeError) as error:
+            client._record(call, started, error)
             raise client._failure(error, timeout) from error.__cause__
+        client._record(call, started)
+        return result
 
     def _running(self) -> AbstractEventLoop:
         if self._closed:

@@ -11,6 +11,7 @@ from operator import index
 from typing import Any, TypeVar
 
 from .. import messages as m
+from ..call_log import record_end
 from ..classic.calls import as_sequence, template_key
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose, masked
@@ -22,11 +23,11 @@ from ..errors import Cancelled, ConnectionFailed, DeadlineExceeded, InferenceSer
 from ..extras import optional_import
 from ..transport.call import NO_OPTIONS, Options
 from ..transport.endpoint import parse_url
-from ..transport.grpc_call import GrpcSettings, metadata
+from ..transport.grpc_call import GrpcCall, GrpcSettings, metadata
 from ..transport.settings import Grpcio, RequestTooLarge, check_size
 from ._calls import InferCall, MessageCall
 from ._channel import KeepAliveOptions, make_route, warn_of_ignored
-from ._errors import get_cancelled_error, in_grpcs_words
+from ._errors import as_grpc_error, get_cancelled_error
 from ._infer_input import InferInput
 from ._infer_result import InferResult
 from ._requested_output import InferRequestedOutput
@@ -260,6 +261,11 @@ class GrpcClientBase(InferenceServerClientBase):
             raise _refused(error) from error
         return message
 
+    def _record(self, call: GrpcCall[Any], started: float, outcome: Exception | str = "OK") -> None:
+        """Write the record of a call that ended now; see `call_log`."""
+        if isinstance(outcome, (str, InferenceServerException)):
+            record_end(self._settings.endpoint.url, call.request, started, outcome)
+
     def _failure(self, error: Exception, timeout: float | None) -> Exception:
         """The error to raise when sending fails with this one."""
         if not isinstance(error, InferenceServerException):
@@ -270,7 +276,7 @@ class GrpcClientBase(InferenceServerClientBase):
         if timeout is None and ours and isinstance(error, DeadlineExceeded):
             text = f"can't connect in {CONNECT_TIMEOUT:g} s: {error.message()}"
             error = ConnectionFailed(text, endpoint=error.endpoint)
-        return in_grpcs_words(error)
+        return as_grpc_error(error)
 
     def _closed_error(self) -> ValueError:
         return closed()
@@ -296,7 +302,7 @@ def _refused(error: ValueError) -> InferenceServerException:
     """The error to raise for what can't be sent."""
     if isinstance(error, RequestTooLarge):
         text = f"Sent message larger than max ({error.size} vs. {error.limit})"
-        return in_grpcs_words(error_of(8, text))
+        return as_grpc_error(error_of(8, text))
     return InferenceServerException(str(error))
 
 

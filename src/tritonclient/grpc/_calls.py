@@ -1,4 +1,4 @@
-"""Calls whose answers are given as the classic clients give them."""
+"""Calls whose responses are given as the classic clients give them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ._infer_result import InferResult
 
 
 class MessageCall(GrpcCall[Any]):
-    """A call whose answer is given as a protobuf message."""
+    """A call whose response is given as a protobuf message."""
 
     __slots__ = ()
 
@@ -34,7 +34,7 @@ class InferCall(GrpcCall[Any]):
 
     def decode(self, message: Buffer) -> InferResult:
         try:
-            answer = rpc_infer.decode_response(message)
+            response = rpc_infer.decode_response(message)
         except ValueError as error:
             raise rpc.unreadable(self.request, message, error) from error
-        return InferResult._of(answer, message)
+        return InferResult._of(response, message)

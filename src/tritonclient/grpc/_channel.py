@@ -63,7 +63,7 @@ class KeepAliveOptions:
     Attributes:
         keepalive_time_ms: milliseconds of silence after which a ping is sent; the default, grpcio's
             largest number, is never.
-        keepalive_timeout_ms: milliseconds that its answer may take.
+        keepalive_timeout_ms: milliseconds that its response may take.
         keepalive_permit_without_calls: whether pings are also sent while no call is in work.
         http2_max_pings_without_data: how many pings may be sent in a row; 0 for any number.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..classic.arguments import Headers
@@ -13,17 +14,17 @@ from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose
 from ..codec import rpc
 from ..errors import InferenceServerException
-from ..transport.blocking.transport import Transport
 from ..transport.call import Options
 from ..transport.grpc_call import GrpcCall
 from ..utils import raise_error
 from ._admin import AdminClient
-from ._base import CONNECT_TIMEOUT, closed, seconds
-from ._channel import MAX_GRPC_MESSAGE_SIZE, KeepAliveOptions, Route
+from ._base import closed, seconds
+from ._channel import MAX_GRPC_MESSAGE_SIZE, KeepAliveOptions
 from ._context import CallContext
 from ._infer_input import InferInput
 from ._infer_result import InferResult
 from ._requested_output import InferRequestedOutput
+from ._transport import open_transport
 from ._utils import infer_request
 
 if TYPE_CHECKING:
@@ -49,9 +50,6 @@ INT32_MAX = 2**31 - 1
 
 T = TypeVar("T")
 
-#: Each call that a thread waits for has a connection of its own.
-_MAX_CONNECTIONS = 1024
-
 
 class InferenceServerClient(AdminClient):
     """A client of an inference server. Any number of threads may share one.
@@ -74,9 +72,9 @@ class InferenceServerClient(AdminClient):
         channel_args: channel arguments of grpcio, such as
             `[("grpc.max_receive_message_length", 2**20)]`, which replace `keepalive_options`. With
             arguments that this package does not implement, calls go through grpcio.
-        max_response_size: refuse larger answers, in bytes, also after decompression; it wins over
+        max_response_size: refuse larger responses, in bytes, also after decompression; it wins over
             "grpc.max_receive_message_length". Unless one of them is given, 2 GiB may be received,
-            and a compressed answer may grow to 256 MiB.
+            and a compressed response may grow to 256 MiB.
 
     Raises:
         InferenceServerException: the URL has a scheme that is none of gRPC's.
@@ -113,7 +111,7 @@ class InferenceServerClient(AdminClient):
             channel_args,
             max_response_size,
         )
-        self._transport = _transport(self._route)
+        self._transport = open_transport(self._route)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -122,7 +120,7 @@ class InferenceServerClient(AdminClient):
     def __exit__(self, type: Any, value: Any, traceback: Any) -> None:
         if type is None:
             self.close()
-        else:  # nobody waits for answers any more
+        else:  # nobody waits for responses any more
             self.stop_stream(cancel_requests=True)
             self._shut()
 
@@ -159,12 +157,14 @@ class InferenceServerClient(AdminClient):
         self._transport = StubTransport(self)
 
     def _send(self, call: GrpcCall[T], client_timeout: float | None) -> T:
-        timeout = seconds(client_timeout)
+        timeout, started = seconds(client_timeout), monotonic()
         try:
-            answer: T = self._transport.send(call, timeout)
-            return answer
+            response: T = self._transport.send(call, timeout)
         except (InferenceServerException, RuntimeError) as error:
+            self._record(call, started, error)
             raise self._failure(error, timeout) from error.__cause__
+        self._record(call, started)
+        return response
 
     # Inference
 
@@ -391,18 +391,6 @@ class InferenceServerClient(AdminClient):
         stream.send(message)
         if self._verbose:
             print(f"enqueued request {request_id} to stream...")
-
-
-def _transport(route: Route) -> Transport:
-    settings, tls, grpcio = route
-    if grpcio is None:
-        return Transport(
-            settings, tls=tls, max_connections=_MAX_CONNECTIONS, connect_timeout=CONNECT_TIMEOUT
-        )
-    from ..transport.grpcio.blocking import GrpcioTransport
-
-    # It has the same methods.
-    return GrpcioTransport(settings, grpcio, tls=tls)  # type: ignore[return-value]
 
 
 if not TYPE_CHECKING:  # a type checker would accept any name

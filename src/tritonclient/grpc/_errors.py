@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from ..classic.errors import NOT_CONNECTED, plain
+from ..classic.errors import NOT_CONNECTED, as_classic_error
 from ..codec.rpc_status import error_of
 from ..errors import (
     Cancelled,
@@ -31,7 +31,7 @@ def get_error_grpc(rpc_error: Any) -> InferenceServerException:
         # Of a call that was cancelled here grpcio knows no more, and would wait for it for ever.
         return get_cancelled_error(rpc_error.details())
     code = rpc_error.code().value[0]
-    return plain(error_of(code, rpc_error.details(), rpc_error.debug_error_string()))
+    return as_classic_error(error_of(code, rpc_error.details(), rpc_error.debug_error_string()))
 
 
 def raise_error_grpc(rpc_error: Any) -> NoReturn:
@@ -39,12 +39,12 @@ def raise_error_grpc(rpc_error: Any) -> NoReturn:
     raise get_error_grpc(rpc_error) from None
 
 
-def in_grpcs_words(error: InferenceServerException) -> InferenceServerException:
+def as_grpc_error(error: InferenceServerException) -> InferenceServerException:
     """Return a copy of an error with the status and text of grpcio."""
     text, status = error.message() or "", error.status()
     if isinstance(error, ServerError) or status is not None:
         # The error of one request on a stream has no status.
-        return plain(error, text, status, _details(status, text))
+        return as_classic_error(error, text, status, _details(status, text))
     if isinstance(error, Cancelled):
         return get_cancelled_error()
     status = next(
@@ -55,7 +55,7 @@ def in_grpcs_words(error: InferenceServerException) -> InferenceServerException:
     elif text.startswith(NOT_CONNECTED):
         reason = _refusal(error) or f"{text} ({error.endpoint})"
         text = f"failed to connect to all addresses; last error: {reason}"
-    return plain(error, text, status, error.debug_details() or _details(status, text))
+    return as_classic_error(error, text, status, error.debug_details() or _details(status, text))
 
 
 def _refusal(error: InferenceServerException) -> str | None:

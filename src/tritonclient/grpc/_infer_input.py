@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..classic.lazy_names import lazy_names
 from ..classic.tensors import Input, pack_array
 from ..codec import rpc, rpc_infer
-from ..messages import NO_PARAMETERS, Infer
+from ..messages import Infer
+from ..operations import NO_PARAMETERS
 
 if TYPE_CHECKING:
     from typing_extensions import Self

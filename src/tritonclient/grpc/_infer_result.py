@@ -22,7 +22,7 @@ class InferResult:
 
     _parsed: Any = None
     _message: Buffer
-    _answer: InferResponse | None = None
+    _response: InferResponse | None = None
     _streamed = False
 
     def __init__(self, result: Any) -> None:
@@ -30,10 +30,10 @@ class InferResult:
         self._message = bytearray(result.SerializeToString())
 
     @classmethod
-    def _of(cls, answer: InferResponse, message: Buffer, streamed: bool = False) -> InferResult:
-        """The result of an answer that was read from a message, of a stream or not."""
+    def _of(cls, response: InferResponse, message: Buffer, streamed: bool = False) -> InferResult:
+        """The result of a response that was read from a message, of a stream or not."""
         result: InferResult = object.__new__(cls)
-        result._answer, result._message = answer, message
+        result._response, result._message = response, message
         if streamed:
             result._streamed = True
         return result
@@ -41,16 +41,16 @@ class InferResult:
     def as_numpy(self, name: str) -> Array | None:
         """An output as an array, or None when there is no output of that name.
 
-        Arrays are views of the answer's memory and may be written to. BYTES come as arrays of
+        Arrays are views of the response's memory and may be written to. BYTES come as arrays of
         `bytes`, BF16 as `ml_dtypes.bfloat16` where that package is installed, otherwise as float32.
 
         Raises:
             InferenceServerException: the output was written to shared memory, or can't be read.
         """
-        answer = self._answer
-        if answer is None:
-            answer = self._answer = self._read()
-        for tensor in answer.outputs:
+        response = self._response
+        if response is None:
+            response = self._response = self._read()
+        for tensor in response.outputs:
             if tensor.name == name:
                 if tensor.data is None:
                     raise_error(f"output '{name}' has no data here: it is in shared memory")
@@ -78,7 +78,7 @@ class InferResult:
         return None
 
     def get_response(self, as_json: bool = False) -> Any:
-        """The answer as the message ModelInferResponse.
+        """The response as the message ModelInferResponse.
 
         It is made when it is first asked for, and has the tensors' contents as they are by then.
 

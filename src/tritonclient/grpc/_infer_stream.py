@@ -12,9 +12,9 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..classic.errors import plain
+from ..classic.errors import as_classic_error
 from ..classic.lazy_names import lazy_names
-from ..client.blocking_stream import answer_of
+from ..client.blocking_stream import response_of
 from ..codec import rpc
 from ..datatypes import Buffer
 from ..errors import InferenceServerException
@@ -22,7 +22,7 @@ from ..extras import optional_import
 from ..messages import InferResponse
 from ..transport.call import GrpcStream
 from ..utils import raise_error
-from ._errors import in_grpcs_words, raise_error_grpc
+from ._errors import as_grpc_error, raise_error_grpc
 from ._infer_result import InferResult
 
 #: Called with `result` and `error` by name, one of which is None.
@@ -61,7 +61,7 @@ class _InferStream:
             self._grpc_stream = open()
         except InferenceServerException as error:
             self._active = False
-            self._run(self._call_back, None, in_grpcs_words(error))
+            self._run(self._call_back, None, as_grpc_error(error))
         else:
             self._run(self._read, self._grpc_stream)
 
@@ -111,19 +111,19 @@ class _InferStream:
                 self._deliver(message)
         except InferenceServerException as error:
             self._active = False
-            self._call_back(None, in_grpcs_words(error))
+            self._call_back(None, as_grpc_error(error))
         finally:
             self._active = False
             stream.cancel()  # where the server has said what can't be read
 
     def _deliver(self, message: Buffer) -> None:
-        answer = answer_of(message, "")
+        response = response_of(message, "")
         if self._verbose:
             print(rpc.parse("ModelStreamInferResponse", message))
-        if isinstance(answer, InferResponse):
-            self._call_back(InferResult._of(answer, message, streamed=True), None)
+        if isinstance(response, InferResponse):
+            self._call_back(InferResult._of(response, message, streamed=True), None)
         else:
-            self._call_back(None, plain(answer))
+            self._call_back(None, as_classic_error(response))
 
     def _call_back(
         self, result: InferResult | None, error: InferenceServerException | None

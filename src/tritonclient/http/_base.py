@@ -21,7 +21,7 @@ from ..transport.endpoint import Endpoint, parse_url
 from ..transport.http_call import HttpSettings
 from ..transport.settings import response_limits
 from ..utils import raise_error
-from ._calls import Answer, AwaitedAnswer, InferCall, Raw, RawCall, encode_request
+from ._calls import AwaitedResponse, InferCall, Raw, RawCall, RawResponse, encode_request
 from ._infer_input import InferInput
 from ._infer_result import InferResult
 from ._requested_output import InferRequestedOutput
@@ -70,7 +70,7 @@ class HttpClientBase(InferenceServerClientBase):
         self._closed = False
         # What `verbose` shows in front of each path.
         self._shown_url = ""
-        # The official client receives answers of any size.
+        # The official client receives responses of any size.
         largest, content = response_limits(max_response_size, sys.maxsize)
         self._settings = HttpSettings(
             _endpoint(url, secure), max_response_size=largest, max_content=content
@@ -273,7 +273,9 @@ class HttpClientBase(InferenceServerClientBase):
         if self._verbose:
             print(
                 *[
-                    each.shown(self._verbose) if isinstance(each, (Answer, AwaitedAnswer)) else each
+                    each.shown(self._verbose)
+                    if isinstance(each, (RawResponse, AwaitedResponse))
+                    else each
                     for each in shown
                 ]
             )

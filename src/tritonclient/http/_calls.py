@@ -1,16 +1,15 @@
-"""Calls whose answers are given as they came, and requests as the classic client takes them."""
+"""Calls whose responses are given as they came, and requests as the classic client takes them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from .. import messages as m
 from ..classic.arguments import check_version
-from ..classic.errors import plain
+from ..classic.errors import as_classic_error
 from ..classic.loading import load_request as load_request
 from ..classic.secrets import Verbose, masked, masked_target
 from ..codec import rest
@@ -18,6 +17,7 @@ from ..datatypes import Buffer
 from ..engine.http1 import Response
 from ..engine.http1_head import Headers
 from ..errors import DeadlineExceeded, InferenceServerException, ProtocolError
+from ..operations import operation
 from ..transport.http_call import HttpCall
 from ..utils import raise_error
 from ._infer_result import InferResult
@@ -26,7 +26,7 @@ K = TypeVar("K")
 
 
 class SentHeaders(Mapping[str, str]):
-    """An answer's headers, by the names that the server wrote; looked up by names in any case."""
+    """A response's headers, by the names that the server wrote; looked up by names in any case."""
 
     def __init__(self, headers: Headers) -> None:
         self._headers = headers
@@ -41,8 +41,8 @@ class SentHeaders(Mapping[str, str]):
         return len(self._headers)
 
 
-class Answer:
-    """An answer, whatever it says. Its body is no longer encoded, whatever the headers say.
+class RawResponse:
+    """A response, whatever it says. Its body is no longer encoded, whatever the headers say.
 
     Attributes:
         status_code: HTTP's status.
@@ -80,7 +80,13 @@ _TITLED = frozenset(
 )  # fmt: skip
 
 
-class AwaitedAnswer:
+def outcome_of(response: Any) -> str:
+    """Return the status of a response for the log, "OK" if it is one of success."""
+    status = getattr(response, "status_code", 200)
+    return "OK" if 200 <= status < 300 else str(status)
+
+
+class AwaitedResponse:
     """A response as the asyncio client returns it.
 
     Attributes:
@@ -88,10 +94,10 @@ class AwaitedAnswer:
         headers: its headers.
     """
 
-    def __init__(self, answer: Answer, url: str) -> None:
-        self.status = answer.status_code
-        self.headers = answer.headers
-        self._answer = answer
+    def __init__(self, response: RawResponse, url: str) -> None:
+        self.status = response.status_code
+        self.headers = response.headers
+        self._response = response
         self._url = url
 
     def __repr__(self) -> str:
@@ -110,19 +116,19 @@ class AwaitedAnswer:
 
     async def read(self) -> bytes:
         """The body."""
-        return self._answer.read()
+        return self._response.read()
 
     async def text(self) -> str:
         """The body as text."""
-        return self._answer.read().decode()
+        return self._response.read().decode()
 
     async def json(self) -> Any:
         """The body's JSON value."""
-        return json.loads(self._answer.read())
+        return json.loads(self._response.read())
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Raw(m.Request[Answer]):
+@operation
+class Raw(m.Request[RawResponse]):
     """A request in the words of HTTP."""
 
     method: str
@@ -130,9 +136,14 @@ class Raw(m.Request[Answer]):
     headers: Mapping[str, str]
     body: tuple[Buffer, ...]
 
+    @property
+    def log_name(self) -> str:
+        """The name of the request in the log; see `call_log`."""
+        return f"{self.method} {self.path}"
 
-class RawCall(HttpCall[Answer]):
-    """A call whose answer is not looked into."""
+
+class RawCall(HttpCall[RawResponse]):
+    """A call whose response is not looked into."""
 
     __slots__ = ()
 
@@ -140,8 +151,8 @@ class RawCall(HttpCall[Answer]):
         raw: Any = self.request
         return rest.HttpRequest(raw.method, raw.path, raw.headers, raw.body)
 
-    def finish(self, response: Response) -> Answer:
-        return Answer(response)
+    def finish(self, response: Response) -> RawResponse:
+        return RawResponse(response)
 
     def target(self) -> str:
         """The path and the query that it asks for."""
@@ -155,13 +166,13 @@ class InferCall(HttpCall[Any]):
 
     def finish(self, response: Response) -> InferResult:
         try:
-            answer = super().finish(response)
+            decoded = super().finish(response)
         except ProtocolError:
             loose = InferResult._loosely(response.headers, response.content())
             if loose is None:
                 raise
             return loose
-        return InferResult._of(answer, response.headers, response.content())
+        return InferResult._of(decoded, response.headers, response.content())
 
 
 def raise_if_error(status: int, body: Buffer) -> None:
@@ -188,11 +199,11 @@ def refused(error: InferenceServerException) -> InferenceServerException:
     """A refusal as programs know it: with the body as details only where it has no "error"."""
     body = str(error.debug_details() or "")
     details = None if body.lstrip("{ \n").startswith('"error"') else body or None
-    return plain(error, error.message() or "", error.status(), details)
+    return as_classic_error(error, error.message() or "", error.status(), details)
 
 
 def json_of(body: bytes, kind: type[K]) -> K:
-    """The JSON value of an answer's body, which must be of a kind.
+    """The JSON value of a response's body, which must be of a kind.
 
     Raises:
         ProtocolError: the value is of another kind.

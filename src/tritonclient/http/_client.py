@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from .. import messages as m
-from ..classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region, warn_of_no_tls
+from ..classic.arguments import Headers, warn_of_no_tls
 from ..classic.lazy_names import lazy_names
 from ..classic.secrets import Verbose
 from ..client.executor import Workers
-from ..datatypes import Buffer
 from ..errors import ServerError
 from . import _calls
-from ._base import HttpClientBase, Post, Query
-from ._calls import Answer, InferCall
+from ._admin import AdminClient
+from ._base import Post, Query
+from ._calls import InferCall
 from ._infer_input import InferInput
 from ._infer_result import InferAsyncRequest, InferResult
 from ._requested_output import InferRequestedOutput
@@ -29,10 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["InferenceServerClient", "_raise_if_error"]
 
-K = TypeVar("K")
 
-
-class InferenceServerClient(HttpClientBase):
+class InferenceServerClient(AdminClient):
     """A client of an inference server. Any number of threads may share one.
 
     Methods that ask the server take `headers`, which are sent along, and `query_params`, which are
@@ -55,8 +52,8 @@ class InferenceServerClient(HttpClientBase):
         ssl_context_factory: makes a new `ssl.SSLContext`, instead of `ssl.create_default_context`.
             The other arguments are applied to it.
         insecure: do not hold the server's name against its certificate.
-        max_response_size: refuse larger answers, in bytes, also after decompression. By default
-            any size may be received, and a compressed answer may grow to 256 MiB.
+        max_response_size: refuse larger responses, in bytes, also after decompression. By default
+            any size may be received, and a compressed response may grow to 256 MiB.
 
     Raises:
         InferenceServerException: the URL has a scheme.
@@ -125,242 +122,6 @@ class InferenceServerClient(HttpClientBase):
         self._workers.close()
         self._closed = True
         self._transport.close()
-
-    # How everything is asked
-
-    def _get(self, request_uri: str, headers: Headers, query_params: Query) -> Answer:
-        call = self._raw_call("GET", request_uri, b"", headers, query_params)
-        answer: Answer = self._transport.send(call)
-        self._show(answer)
-        return answer
-
-    def _post(
-        self, request_uri: str, request_body: Buffer | str, headers: Headers, query_params: Query
-    ) -> Answer:
-        call = self._raw_call("POST", request_uri, request_body, headers, query_params)
-        answer: Answer = self._transport.send(call)
-        self._show(answer)
-        return answer
-
-    _own_post = _post
-
-    def _ask(self, request: m.Request[Any], headers: Headers, query_params: Query) -> Any:
-        method, uri, body = _calls.encode(request)
-        # By name, as programs' own `_get` and `_post` may expect.
-        if method == "GET":
-            return self._get(request_uri=uri, headers=headers, query_params=query_params)
-        return self._post(
-            request_uri=uri, request_body=body, headers=headers, query_params=query_params
-        )
-
-    def _is(self, request: m.Request[bool], headers: Headers, query_params: Query) -> bool:
-        return bool(self._ask(request, headers, query_params).status_code == 200)
-
-    def _do(self, request: m.Request[None], headers: Headers, query_params: Query) -> None:
-        _raise_if_error(self._ask(request, headers, query_params))
-        self._show(_calls.done(request))
-
-    def _read(
-        self, kind: type[K], request: m.Request[Any], headers: Headers, query_params: Query
-    ) -> K:
-        answer = self._ask(request, headers, query_params)
-        _raise_if_error(answer)
-        body = answer.read()
-        self._show(body)
-        return _calls.json_of(body, kind)
-
-    # Health
-
-    def is_server_live(self, headers: Headers = None, query_params: Query = None) -> bool:
-        """Return True if the server is live; raise if it is unreachable."""
-        return self._is(m.IsServerLive(), headers, query_params)
-
-    def is_server_ready(self, headers: Headers = None, query_params: Query = None) -> bool:
-        """Return True if the server accepts requests; raise if it is unreachable."""
-        return self._is(m.IsServerReady(), headers, query_params)
-
-    def is_model_ready(
-        self,
-        model_name: str,
-        model_version: str = "",
-        headers: Headers = None,
-        query_params: Query = None,
-    ) -> bool:
-        """Return True if a model is ready; raise if the server is unreachable."""
-        check_version(model_version)
-        return self._is(m.IsModelReady(model_name, model_version), headers, query_params)
-
-    # Metadata, configuration, statistics
-
-    def get_server_metadata(
-        self, headers: Headers = None, query_params: Query = None
-    ) -> dict[str, Any]:
-        """Name, version and extensions of the server, as it sends them."""
-        return self._read(dict, m.GetServerMetadata(), headers, query_params)
-
-    def get_model_metadata(
-        self,
-        model_name: str,
-        model_version: str = "",
-        headers: Headers = None,
-        query_params: Query = None,
-    ) -> dict[str, Any]:
-        """Inputs and outputs of a model, as the server sends them."""
-        check_version(model_version)
-        request = m.GetModelMetadata(model_name, model_version)
-        return self._read(dict, request, headers, query_params)
-
-    def get_model_config(
-        self,
-        model_name: str,
-        model_version: str = "",
-        headers: Headers = None,
-        query_params: Query = None,
-    ) -> dict[str, Any]:
-        """A model's configuration, as the server sends it."""
-        check_version(model_version)
-        request = m.GetModelConfig(model_name, model_version)
-        return self._read(dict, request, headers, query_params)
-
-    def get_inference_statistics(
-        self,
-        model_name: str = "",
-        model_version: str = "",
-        headers: Headers = None,
-        query_params: Query = None,
-    ) -> dict[str, Any]:
-        """Statistics of a model, or of all models, as the server sends them."""
-        request = _calls.statistics(model_name, model_version)
-        return self._read(dict, request, headers, query_params)
-
-    # Model repository
-
-    def get_model_repository_index(
-        self, headers: Headers = None, query_params: Query = None
-    ) -> list[dict[str, Any]]:
-        """The models in the repository, as the server sends them."""
-        return self._read(list, m.GetRepositoryIndex(), headers, query_params)
-
-    def load_model(
-        self,
-        model_name: str,
-        headers: Headers = None,
-        query_params: Query = None,
-        config: str | Mapping[str, Any] | None = None,
-        files: Mapping[str, bytes] | None = None,
-    ) -> None:
-        """Load or reload a model.
-
-        Args:
-            config: a model configuration as JSON text or mapping, instead of the repository's.
-            files: contents by path, such as "file:1/model.onnx", instead of the repository's
-                files; they need a `config`.
-        """
-        self._do(_calls.load_request(model_name, config, files), headers, query_params)
-
-    def unload_model(
-        self,
-        model_name: str,
-        headers: Headers = None,
-        query_params: Query = None,
-        unload_dependents: bool = False,
-    ) -> None:
-        """Unload a model, and with `unload_dependents` those that it brought along."""
-        self._do(m.UnloadModel(model_name, unload_dependents), headers, query_params)
-
-    # Trace and log settings
-
-    def update_trace_settings(
-        self,
-        model_name: str | None = None,
-        settings: Mapping[str, Any] = NO_SETTINGS,
-        headers: Headers = None,
-        query_params: Query = None,
-    ) -> dict[str, Any]:
-        """Change trace settings of a model, or the server's. None as a value resets one.
-
-        Returns:
-            All that are in force then.
-        """
-        request = m.UpdateTraceSettings(settings, model_name or "")
-        return self._read(dict, request, headers, query_params)
-
-    def get_trace_settings(
-        self,
-        model_name: str | None = None,
-        headers: Headers = None,
-        query_params: Query = None,
-    ) -> dict[str, Any]:
-        """Trace settings of a model, or the server's."""
-        request = m.GetTraceSettings(model_name or "")
-        return self._read(dict, request, headers, query_params)
-
-    def update_log_settings(
-        self, settings: Mapping[str, Any], headers: Headers = None, query_params: Query = None
-    ) -> dict[str, Any]:
-        """Change log settings, and return all that are in force then."""
-        request = m.UpdateLogSettings(settings)
-        return self._read(dict, request, headers, query_params)
-
-    def get_log_settings(
-        self, headers: Headers = None, query_params: Query = None
-    ) -> dict[str, Any]:
-        """The server's log settings."""
-        return self._read(dict, m.GetLogSettings(), headers, query_params)
-
-    # Shared memory
-
-    def get_system_shared_memory_status(
-        self, region_name: str = "", headers: Headers = None, query_params: Query = None
-    ) -> Any:
-        """The registered region of a name, or all, as the server sends them."""
-        request = m.GetSystemSharedMemoryStatus(region_name)
-        return self._read(object, request, headers, query_params)
-
-    def register_system_shared_memory(
-        self,
-        name: str,
-        key: str,
-        byte_size: int,
-        offset: int = 0,
-        headers: Headers = None,
-        query_params: Query = None,
-    ) -> None:
-        """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
-        request = m.RegisterSystemSharedMemory(name, key, byte_size, offset)
-        self._do(request, headers, query_params)
-
-    def unregister_system_shared_memory(
-        self, name: str = "", headers: Headers = None, query_params: Query = None
-    ) -> None:
-        """Unregister a region, or all regions."""
-        self._do(m.UnregisterSystemSharedMemory(name), headers, query_params)
-
-    def get_cuda_shared_memory_status(
-        self, region_name: str = "", headers: Headers = None, query_params: Query = None
-    ) -> Any:
-        """The registered CUDA region of a name, or all, as the server sends them."""
-        request = m.GetCudaSharedMemoryStatus(region_name)
-        return self._read(object, request, headers, query_params)
-
-    def register_cuda_shared_memory(
-        self,
-        name: str,
-        raw_handle: bytes | str,
-        device_id: int,
-        byte_size: int,
-        headers: Headers = None,
-        query_params: Query = None,
-    ) -> None:
-        """Register GPU memory by its CUDA IPC handle in base64."""
-        request = cuda_region(name, raw_handle, device_id, byte_size)
-        self._do(request, headers, query_params)
-
-    def unregister_cuda_shared_memory(
-        self, name: str = "", headers: Headers = None, query_params: Query = None
-    ) -> None:
-        """Unregister a CUDA region, or all CUDA regions."""
-        self._do(m.UnregisterCudaSharedMemory(name), headers, query_params)
 
     # Inference
 
@@ -468,7 +229,7 @@ class InferenceServerClient(HttpClientBase):
         if self._verbose:
             from concurrent.futures import wait
 
-            # What is shown of a quick answer comes first, as it does with the official client.
+            # What is shown of a quick response comes first, as it does with the official client.
             wait([future], 0.01)
             print(f"Sent request '{request_id}'" if request_id else "Sent request")
         return InferAsyncRequest(future, bool(self._verbose))
@@ -480,9 +241,9 @@ class InferenceServerClient(HttpClientBase):
                 return result
             except ServerError as error:
                 raise _calls.refused(error) from None
-        answer = self._post(**call._asdict())
-        _raise_if_error(answer)
-        return InferResult(answer, verbose)
+        response = self._post(**call._asdict())
+        _raise_if_error(response)
+        return InferResult(response, verbose)
 
 
 if not TYPE_CHECKING:  # a type checker would accept any name

@@ -12,7 +12,8 @@ from ..classic.lazy_names import lazy_names
 from ..classic.tensors import Input, pack_array
 from ..codec import rest_infer
 from ..datatypes import pack_bytes
-from ..messages import NO_PARAMETERS, Infer
+from ..messages import Infer
+from ..operations import NO_PARAMETERS
 from ..utils import raise_error
 
 if TYPE_CHECKING:

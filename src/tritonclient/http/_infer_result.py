@@ -30,15 +30,15 @@ class InferResult:
     """A model's answer.
 
     Args:
-        response: something with `get(header)` and `read()`, which give the answer's headers and
+        response: something with `get(header)` and `read()`, which give the response's headers and
             body.
-        verbose: print the answer's JSON.
+        verbose: print the response's JSON.
 
     Raises:
-        InferenceServerException: it is not an answer of the protocol.
+        InferenceServerException: it is not a response of the protocol.
     """
 
-    # The outputs of an answer that breaks the protocol, see `_take_loosely`.
+    # The outputs of a response that breaks the protocol, see `_take_loosely`.
     _loose: Mapping[str, Array] = MappingProxyType({})
 
     def __init__(self, response: Any, verbose: bool) -> None:
@@ -61,26 +61,26 @@ class InferResult:
         *,
         max_response_size: int | None = None,
     ) -> InferResult:
-        """The answer in a body that was received by other means.
+        """The response in a body that was received by other means.
 
         Args:
             response_body: the whole body.
-            verbose: print the answer's JSON.
+            verbose: print the response's JSON.
             header_length: the header Inference-Header-Content-Length, if there was one.
             content_encoding: the header Content-Encoding, if there was one.
             max_response_size: largest body to accept after decompression, in bytes; None for
                 256 MiB.
 
         Raises:
-            InferenceServerException: it is not an answer of the protocol.
+            InferenceServerException: it is not a response of the protocol.
         """
         body = _decoded(response_body, content_encoding, max_response_size)
         return cls(_Body(body, {HEAD_LENGTH: header_length}), verbose)
 
     @classmethod
-    def _of(cls, answer: InferResponse, headers: Mapping[str, str], body: Buffer) -> InferResult:
+    def _of(cls, response: InferResponse, headers: Mapping[str, str], body: Buffer) -> InferResult:
         result: InferResult = object.__new__(cls)
-        result._take(answer, headers, body)
+        result._take(response, headers, body)
         return result
 
     @classmethod
@@ -100,19 +100,19 @@ class InferResult:
 
     def _read(self, headers: Mapping[str, str], body: Buffer) -> None:
         try:
-            answer = rest.decode_response(_ANY, rest.HttpResponse(200, headers, (body,)))
-            self._take(answer, headers, body)
+            response = rest.decode_response(_ANY, rest.HttpResponse(200, headers, (body,)))
+            self._take(response, headers, body)
         except ProtocolError:
             if not self._take_loosely(headers, body):
                 raise
 
-    def _take(self, answer: InferResponse, headers: Mapping[str, str], body: Buffer) -> None:
+    def _take(self, response: InferResponse, headers: Mapping[str, str], body: Buffer) -> None:
         self._headers = headers
         self._body = body
         # The first of a name counts.
-        self._tensors = {tensor.name: tensor for tensor in reversed(answer.outputs)}
+        self._tensors = {tensor.name: tensor for tensor in reversed(response.outputs)}
         self._response: dict[str, Any] | None = None
-        for tensor in answer.outputs:
+        for tensor in response.outputs:
             if not tensor.binary and tensor.datatype == "BYTES" and tensor.data is not None:
                 try:
                     _texts(tensor)  # raises at once for invalid texts
@@ -141,7 +141,7 @@ class InferResult:
     def as_numpy(self, name: str) -> Array | None:
         """An output as an array, or None when there is no output of that name.
 
-        Arrays are views of the answer's memory and may be written to. BYTES come as arrays of
+        Arrays are views of the response's memory and may be written to. BYTES come as arrays of
         `bytes`, or of `str` when they were sent as JSON; BF16 as `ml_dtypes.bfloat16` where that
         package is installed, otherwise as float32.
 
@@ -166,7 +166,7 @@ class InferResult:
         return next((output for output in outputs if output["name"] == name), None)
 
     def get_response(self) -> dict[str, Any]:
-        """The answer's JSON."""
+        """The response's JSON."""
         if self._response is None:
             self._response = json.loads(self._head().decode("utf-8", "surrogateescape"))
         return self._response or {}
@@ -224,7 +224,7 @@ def _texts(tensor: InferTensor) -> Array:
 
 
 def _refuse(head: bytes, error: UnicodeDecodeError) -> NoReturn:
-    """Refuse texts that are none; where in the answer's JSON, if it is its bytes that are wrong."""
+    """Refuse texts that are none; name the place in the JSON if its bytes are wrong."""
     try:
         head.decode()
     except UnicodeDecodeError as first:
@@ -239,9 +239,9 @@ class InferAsyncRequest:
     """An inference under way.
 
     Args:
-        greenlet: the `concurrent.futures.Future` of the answer; it has this name for the sake of
+        greenlet: the `concurrent.futures.Future` of the response; it has this name for the sake of
             programs that give it by name.
-        verbose: print the answer's JSON.
+        verbose: print the response's JSON.
     """
 
     def __init__(self, greenlet: Future[InferResult], verbose: bool = False) -> None:
@@ -249,7 +249,7 @@ class InferAsyncRequest:
         self._verbose = verbose
 
     def get_result(self, block: bool = True, timeout: float | None = None) -> InferResult:
-        """The answer.
+        """The response.
 
         Args:
             block: wait for it; False to fail at once when it is not there yet.

@@ -1,13 +1,15 @@
-"""The transport of the blocking classic client, which words a late answer as sockets do."""
+"""The transport of the blocking classic client, which words a late response as sockets do."""
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TypeVar
 
-from ..errors import DeadlineExceeded
+from ..call_log import record_end
+from ..errors import DeadlineExceeded, InferenceServerException
 from ..transport.blocking import transport
 from ..transport.call import Call
-from ._calls import say_timed_out
+from ._calls import outcome_of, say_timed_out
 
 T = TypeVar("T")
 
@@ -16,9 +18,14 @@ class Transport(transport.Transport):
     """Sends requests; see the class of this name that it extends."""
 
     def send(self, call: Call[T], timeout: float | None = None) -> T:
-        """Send a prepared request and return its answer."""
+        """Send a prepared request and return its response; write the call's record."""
+        started = monotonic()
         try:
-            return super().send(call, timeout)
-        except DeadlineExceeded as error:
-            say_timed_out(error)
+            response = super().send(call, timeout)
+        except InferenceServerException as error:
+            if isinstance(error, DeadlineExceeded):
+                say_timed_out(error)
+            record_end(self._url, call.request, started, error)
             raise
+        record_end(self._url, call.request, started, outcome_of(response))
+        return response

@@ -33,8 +33,11 @@ from .jobs.tensor import Tensor
 from .repository.given import Functions
 from .repository.layout import empty
 from .repository.model import Model
-from .repository.repository import ModelStatus, Repository, check_version
+from .repository.repository import ModelStatus, Repository
+from .repository.versions import version_number
+from .repository.watch import RepositoryWatch
 from .telemetry.log_settings import LogSettings
+from .telemetry.metrics import HeldMetrics, Metrics
 from .telemetry.trace_settings import NO_SETTINGS, TraceSettings
 from .tensors.shared_memory import Regions
 
@@ -42,7 +45,9 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-CONTROL_MODES = ("none", "explicit")
+CONTROL_MODES = ("none", "explicit", "poll")
+#: Seconds between two looks at the repository in mode "poll", as in Triton.
+POLL_INTERVAL = 15
 #: The version of Triton whose responses are reproduced.
 VERSION = "2.51.0"
 EXTENSIONS = (
@@ -66,7 +71,8 @@ class InferenceServer:
 
     Args:
         control_mode: "none" loads all models at the start and none later; "explicit" loads
-            `load_models` at the start and others on request.
+            `load_models` at the start and others on request; "poll" loads all models and follows
+            the directories.
         load_models: names of models to load at the start in mode "explicit"; "*" means all.
         strict_readiness: True to be ready only while all models that should be loaded are.
         exit_on_error: True to fail if a model cannot be loaded at the start.
@@ -74,6 +80,8 @@ class InferenceServer:
         functions: the models of the repository that are functions, by name.
         response_cache_size: bytes of responses to keep for models whose configuration has
             `response_cache { enable: true }`; 0 to keep none.
+        watch_interval: seconds after which models whose files changed are reloaded, again and
+            again; 0 for never, and for `POLL_INTERVAL` in mode "poll".
         in_process: True to execute Python models in this process.
         python: the interpreter of their processes; "" for that of this process.
 
@@ -93,13 +101,14 @@ class InferenceServer:
         trace_settings: Mapping[str, Any] = NO_SETTINGS,
         functions: Functions = MappingProxyType({}),
         response_cache_size: int = 0,
+        watch_interval: float = 0,
         in_process: bool = True,
         python: str = "",
     ) -> None:
         if control_mode not in CONTROL_MODES:
             raise ValueError(
                 f"model control mode {control_mode!r} is not supported by this server, "
-                f"which has {' and '.join(map(repr, CONTROL_MODES))}"
+                f"which has {', '.join(map(repr, CONTROL_MODES))}"
             )
         self._explicit = control_mode == "explicit"
         directories = list(directories)
@@ -110,13 +119,10 @@ class InferenceServer:
             )
         self._strict = strict_readiness
         self._closed = False
+        self._watch: RepositoryWatch | None = None
+        self._metrics = Metrics()
         self._repository = Repository(
-            directories,
-            self,
-            functions,
-            response_cache_size,
-            in_process,
-            python,
+            directories, self, functions, response_cache_size, in_process, python
         )
         self._regions = Regions()
         self._trace = TraceSettings(trace_settings)
@@ -127,11 +133,17 @@ class InferenceServer:
                 if exit_on_error and not self._explicit:
                     raise ValueError(empty(directories))
                 _log.warning("%s", empty(directories))
+        if control_mode == "poll":
+            watch_interval = watch_interval or POLL_INTERVAL
+        if watch_interval:
+            self._watch = RepositoryWatch(self._repository, every=not self._explicit)
         try:
             self._load_all(chosen, exit_on_error)
         except BaseException:
             self.close()
             raise
+        if self._watch is not None:
+            self._watch.start(watch_interval)
 
     def _load_all(self, names: Iterable[str], exit_on_error: bool) -> None:
         failures = {}
@@ -155,6 +167,8 @@ class InferenceServer:
     def close(self) -> None:
         """Refuse further requests, finalize the models and unmap shared memory."""
         self._closed = True
+        if self._watch is not None:
+            self._watch.close()
         self._repository.close()
         self._regions.unregister("")
 
@@ -213,21 +227,21 @@ class InferenceServer:
     def _model_metadata(self, request: m.GetModelMetadata) -> m.ModelMetadata:
         model = self._repository.get(request.model, request.version)
         # As in Triton, a request for one version lists only that version.
-        asked = (request.version,) if request.version else ()
+        asked = (str(model.info.version),) if request.version else ()
         return model.metadata(asked or self._repository.versions(request.model))
 
     def _model_config(self, request: m.GetModelConfig) -> dict[str, Any]:
         return self._repository.get(request.model, request.version).config
 
     def _statistics(self, request: m.GetStatistics) -> tuple[m.ModelStatistics, ...]:
-        check_version(request.version)
+        version = version_number(request.version)
         found = [
             model for model in self._repository.ready() if request.model in ("", model.info.name)
         ]
         if request.model and not found:
             raise InvalidArgument(f"requested model '{request.model}' is not available", "400")
-        if request.version:
-            found = [model for model in found if str(model.info.version) == request.version]
+        if version is not None:
+            found = [model for model in found if model.info.version == version]
             if not found:
                 raise InvalidArgument(
                     f"requested model version is not available for model '{request.model}'", "400"
@@ -284,6 +298,10 @@ class InferenceServer:
     ) -> Job:
         """Start a request to a model and return its job; the responses go to `sink`."""
         return submit(partial(self._repository.get, name, version), tensors, options, sink)
+
+    def metrics(self) -> HeldMetrics:
+        """Return the metrics for one instance, which closes them at its end."""
+        return HeldMetrics(self._metrics)
 
     # Model repository
 

@@ -45,7 +45,8 @@ class Server:
         grpc_port: port of gRPC; 0 for a free port, None for no gRPC. "auto" is a free port, or
             None if grpcio is missing or this process was forked from one that serves gRPC.
         model_control_mode: "none" to load all models at the start, "explicit" to load
-            `load_models` and what clients request.
+            `load_models` and what clients request, "poll" to load all models and follow the
+            directories.
         load_models: names of models; "*" for all.
         strict_readiness: True to be ready only while all models that should be loaded are.
         exit_on_error: True to let `start()` fail if a model cannot be loaded.
@@ -54,6 +55,8 @@ class Server:
             {"trace_level": ["TIMESTAMPS"], "trace_rate": "5"}. Nothing is traced yet.
         response_cache_size: bytes of responses to keep for models whose configuration has
             `response_cache { enable: true }`; 0 to keep none.
+        watch_interval: seconds after which models whose files changed are reloaded, again and
+            again; 0 for never. A model that cannot be reloaded goes on as it was.
         max_input_size: largest HTTP request body in bytes.
         forwarded_headers: a regular expression; inference requests over HTTP have each header in
             whose name it is found as a parameter. "" to forward none. `grpc` has the same option.
@@ -82,6 +85,7 @@ class Server:
         trace_file: str = "",
         trace_settings: Mapping[str, Any] | None = None,
         response_cache_size: int = 0,
+        watch_interval: float = 0,
         max_input_size: int = MAX_INPUT_SIZE,
         forwarded_headers: str = "",
         certfile: str | os.PathLike[str] | None = None,
@@ -125,6 +129,12 @@ class Server:
                 "keeps no responses"
             )
         self._core_options["response_cache_size"] = response_cache_size
+        if not 0 <= watch_interval < float("inf"):
+            raise ValueError(
+                f"watch_interval is {watch_interval}, expected seconds from 0, where 0 does not "
+                "watch"
+            )
+        self._core_options["watch_interval"] = watch_interval
         self._core_options |= {"in_process": in_process, "python": os.fspath(python)}
         self._max_input_size = max_input_size
         self._forwarding = HeaderForwarding(forwarded_headers)

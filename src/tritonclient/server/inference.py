@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ..errors import InferenceServerException
-from ..messages import NO_PARAMETERS, Infer, InferResponse, Parameter
+from ..messages import Infer, InferResponse, Parameter
+from ..operations import NO_PARAMETERS
 from .jobs.errors import DecoupledModel, ModelClosed, as_server_error
 from .jobs.job import Job, JobOptions
 from .jobs.reader import ResponseReader

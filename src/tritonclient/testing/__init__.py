@@ -8,6 +8,7 @@
         server.inferences           # what was asked, to compare with
 
 `infer_result({"Y": array})` makes the result of a call without any server.
+`load_model("repository/model")` loads a model into this process, to call it with arrays.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from ..server import FunctionModel
 from ..server.faults import Fault, ReceivedInference
 from .local import LocalAsyncClient, LocalClient
+from .model import LocalModel, load_model
 from .results import infer_result
 from .server import FaultServer
 
@@ -24,6 +26,8 @@ __all__ = [
     "FunctionModel",
     "LocalAsyncClient",
     "LocalClient",
+    "LocalModel",
     "ReceivedInference",
     "infer_result",
+    "load_model",
 ]

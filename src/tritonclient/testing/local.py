@@ -93,9 +93,13 @@ class LocalClient(Client):
 
     def __init__(self, handle: Handle, **options: Any) -> None:
         super().__init__(_URL, **options)
+        self._handle = handle
         transport: Any = _LocalTransport(handle)
         self._transport = transport
         self._calls = InferCalls(transport.prepare)
+
+    def _twin(self) -> LocalAsyncClient:
+        return LocalAsyncClient(self._handle, timeout=self._timeout)
 
 
 class LocalAsyncClient(AsyncClient):

@@ -19,7 +19,7 @@ _JOIN_BELOW = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a call is transported, independent of its meaning.
+    """Options of a call's transport, independent of its meaning.
 
     Attributes:
         headers: further headers, gRPC's metadata; they win over the client's own. Over gRPC, names
@@ -66,12 +66,7 @@ class Engine(Protocol):
         ...
 
     @property
-    def unsent(self) -> bool:
-        """True if a part of a call waits until the peer reads more."""
-        ...
-
-    @property
-    def answering(self) -> bool:
+    def response_begun(self) -> bool:
         """True if the response to a call has begun."""
         ...
 

@@ -1,4 +1,4 @@
-"""Where a server is: URLs, and TLS settings."""
+"""Addresses of servers: URLs, and TLS settings."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def _beginning(scheme: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TLS:
-    """How to secure a connection. By default the server's certificate and name are verified.
+    """Settings of TLS. By default the server's certificate and name are verified.
 
     Files are read once, when a client is made. Make a new client to use renewed certificates.
 

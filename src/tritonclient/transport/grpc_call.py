@@ -1,4 +1,4 @@
-"""One call over gRPC: what to send for a request, and how to read its answer.
+"""One call over gRPC: what to send for a request, and how to read its response.
 
 Knows the codec and the engine, and nothing of sockets and loops: all runtimes share it.
 """
@@ -225,7 +225,7 @@ class GrpcCall(Generic[T]):
 
     @property
     def head_size(self) -> int:
-        """How many bytes it has besides its tensors, once they are taken off."""
+        """Size in bytes of the call without its tensors."""
         return len(self._head.block) + sum(map(len, self._payload))
 
     def with_data(self, data: list[Buffer]) -> Self:
@@ -247,7 +247,7 @@ class GrpcCall(Generic[T]):
         if head.coding is not None:
             payload = frame_message([self.message()], head.coding)
         block = head.block + timeout_block(timeout)
-        return engine.start(block, payload, place=rpc_infer.data_offset)
+        return engine.start(block, payload, data_offset=rpc_infer.data_offset)
 
     def compressed(self, response: RpcStream) -> Compressed | None:
         """The message if it is to be decompressed before `finish`."""
@@ -276,7 +276,7 @@ class GrpcCall(Generic[T]):
 
     @property
     def coding(self) -> str | None:
-        """How the message is to be compressed."""
+        """Coding that compresses the message: "gzip", "deflate", or None."""
         return self._head.coding
 
     def message(self) -> bytes:

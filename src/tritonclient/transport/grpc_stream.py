@@ -44,7 +44,7 @@ class StreamReplay:
         if isinstance(result, InferenceServerException):
             log_debug("a stream was refused; beginning it again")
             self._retries += counts(result)
-        stream = engine.start(self._block, end=False, single=False, place=stream_data_offset)
+        stream = engine.start(self._block, end=False, single=False, data_offset=stream_data_offset)
         if self._sent or self._ends:
             engine.send(stream, [bytes(self._sent or b"")], end=self._ends)
         return stream
@@ -65,7 +65,7 @@ class StreamReplay:
         """Note that no more messages will be sent."""
         self._ends = True
 
-    def answered(self) -> None:
+    def discard(self) -> None:
         """Drop the copies: the server has begun the stream."""
         self._sent = None
 

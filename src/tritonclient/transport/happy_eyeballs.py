@@ -1,4 +1,4 @@
-"""Which addresses of a host are tried in which order, and when: "Happy Eyeballs", without I/O.
+"""Order and times at which addresses of a host are tried: "Happy Eyeballs", without I/O.
 
 A host may have addresses of both families, and some may be silent: behind a firewall that drops
 what is sent, for instance. So the next address is tried while the last one has not answered yet.
@@ -31,7 +31,7 @@ _NO_ROUTE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
 class Address(NamedTuple):
-    """Where to connect to.
+    """Address to connect to.
 
     Attributes:
         family: `socket.AF_INET` or `socket.AF_INET6`.

@@ -1,4 +1,4 @@
-"""One call over HTTP: what to send for a request, and how to read its answer.
+"""One call over HTTP: what to send for a request, and how to read its response.
 
 Knows the codec and the engine, and nothing of sockets and loops: both runtimes share it.
 """
@@ -77,7 +77,7 @@ class HttpSettings:
 
     @property
     def keep_alive(self) -> KeepAlive | None:
-        """None: HTTP/1.1 has no pings."""
+        """Always None: HTTP/1.1 has no pings."""
         return None
 
     @property
@@ -147,7 +147,7 @@ class HttpCall(Generic[T]):
 
     @property
     def head_size(self) -> int:
-        """How many bytes it has besides its tensors, once they are taken off."""
+        """Size in bytes of the call without its tensors."""
         return len(self._head)
 
     def with_data(self, data: list[Buffer]) -> Self:
@@ -170,16 +170,16 @@ class HttpCall(Generic[T]):
 
         Raises:
             ServerError: the server refused the request.
-            ProtocolError: the answer is not the protocol's.
+            ProtocolError: the response is not the protocol's.
         """
-        answer = rest.HttpResponse(response.status, response.headers, (response.content(),))
-        return rest.decode_response(self.request, answer)
+        received = rest.HttpResponse(response.status, response.headers, (response.content(),))
+        return rest.decode_response(self.request, received)
 
     def connection_reusable_after(self, error: BaseException) -> bool:
         """True if an error's response is that of a v2 server, so that the connection is usable.
 
         A refusal is a JSON object or empty. A page of HTML comes from something in between, and
-        an answer that can't be read from who knows what.
+        a response that can't be read from who knows what.
         """
         return isinstance(error, ServerError) and error.debug_details()[:1] in ("", "{")
 

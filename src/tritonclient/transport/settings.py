@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
-    """When to look whether a silent gRPC server still answers, by HTTP/2 pings.
+    """Settings of HTTP/2 pings, which detect an unresponsive gRPC server.
 
     A connection whose server does not answer a ping in time is closed, and its calls fail, those
     without a deadline as well.
 
     Attributes:
         time: seconds of silence after which a ping is sent; infinite for never.
-        timeout: seconds that the answer may take before the connection counts as lost.
+        timeout: seconds that the response may take before the connection counts as lost.
         without_calls: also while no call is in work. Blocking clients look at idle connections
             when they use them next.
         max_pings: pings to send in a row while no message is sent; 0 for any number.

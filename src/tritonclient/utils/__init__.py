@@ -23,7 +23,7 @@ from ..datatypes import (
     widen_bf16,
 )
 from ..errors import InferenceServerException
-from ..messages import RESERVED_PARAMETERS, RESERVED_PREFIX
+from ..operations import RESERVED_PARAMETERS, RESERVED_PREFIX
 
 if TYPE_CHECKING:
     from ..shm.dlpack import SharedMemoryTensor

@@ -132,6 +132,15 @@ def test_files_must_be_there_and_long_enough(repository: RepositoryMaker, serve:
     assert "warmup setting expects 8 bytes, but the data provided from data" in found.status
 
 
+@pytest.mark.parametrize("file", ["../1/model.py", "/dev/zero", "a/../../config.pbtxt", "folder"])
+def test_files_elsewhere_are_not_read(repository: RepositoryMaker, serve: Serve, file: str) -> None:
+    given = config("batch_size: 1 " + INPUT % f'input_data_file: "{file}"')
+    directory = repository.python("warm", SEEN, given)
+    (directory / "warmup" / "folder").mkdir(parents=True)
+    (found,) = serve(exit_on_error=False).status()
+    assert f"warmup file '{file}' is not " in found.status
+
+
 def test_batches_that_are_too_large_are_refused(repository: RepositoryMaker, serve: Serve) -> None:
     """Triton crashes here."""
     found = status(repository, serve, f"batch_size: 9 {INPUT % 'zero_data: true'}")

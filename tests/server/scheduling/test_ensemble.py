@@ -55,7 +55,7 @@ class TritonPythonModel:
 GATED = ADD.replace(
     "        values =",
     "        from tests.server.conftest import GATES\n"
-    "        GATES[-1].execute([request.model_name()])\n        values =",
+    "        GATES[-1].execute([pb_utils.get_model_dir().split('/')[-2]])\n        values =",
 )
 
 

@@ -69,3 +69,27 @@ def test_of_a_model(repository: RepositoryMaker, serve: Callable[..., InferenceS
     check_sums(b)
     assert (b.inference_count, b.execution_count, b.inference_stats.fail.count) == (0, 1, 1)
     assert b.inference_stats.fail.ns > 0
+
+
+def test_a_response_with_an_error_counts_as_a_success(
+    repository: RepositoryMaker, serve: Callable[..., InferenceServer]
+) -> None:
+    """As in Triton 2.51; what `execute` raises counts as a failure."""
+    answers = """
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        if requests[0].request_id() == "raise":
+            raise ValueError("no")
+        return [pb_utils.InferenceResponse(error=pb_utils.TritonError("no")) for _ in requests]
+"""
+    repository.python("a", answers)
+    core = serve()
+    for id in ("", "", "raise"):
+        with pytest.raises(ServerError, match="no"):
+            core.handle(m.Infer("a", (fp32("IN", [1]),), id=id))
+    (found,) = core.handle(m.GetStatistics("a"))
+    check_sums(found)
+    assert (found.inference_count, found.execution_count) == (2, 3)
+    assert (found.inference_stats.success.count, found.inference_stats.fail.count) == (2, 1)

@@ -233,7 +233,7 @@ class Stream(Blocking):
             return next(responses)["OUTPUT0"]
 
 
-class Awaiting(Caller):
+class AsyncCaller(Caller):
     """Runs an event loop for the time of its calls."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -264,7 +264,7 @@ class Awaiting(Caller):
             self.loop.close()
 
 
-class AsyncStream(Awaiting):
+class AsyncStream(AsyncCaller):
     async def acall(self, array: Any, timeout: float) -> Any:
         inputs = {"INPUT0": array}
         stream = self.client.stream("identity_fp32", inputs, response_timeout=timeout)
@@ -321,7 +321,7 @@ class AsyncInfer(Classic):
         return answer.get_result().as_numpy("OUTPUT0")
 
 
-class ClassicAwaiting(Awaiting):
+class ClassicAsyncCaller(AsyncCaller):
     async def _make(self) -> Any:
         if self.protocol == "grpc":
             options = {} if self.tls is None else {"ssl": True, "root_certificates": self.tls}
@@ -342,13 +342,13 @@ class ClassicAwaiting(Awaiting):
 
 CALLERS: dict[str, type[Caller]] = {
     "blocking": Blocking,
-    "aio": Awaiting,
+    "aio": AsyncCaller,
     "submit": Submit,
     "streams": Stream,
     "aio streams": AsyncStream,
     "classic sync": Classic,
     "async_infer": AsyncInfer,
-    "classic aio": ClassicAwaiting,
+    "classic aio": ClassicAsyncCaller,
 }
 
 

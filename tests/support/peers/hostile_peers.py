@@ -6,7 +6,7 @@ is over when the block is: sockets closed, threads joined.
     with Server([read_request, send(ANSWER), reset]) as server, Blocking(server.url) as client:
         ...
 
-`Blocking` and `Awaiting` make one test body run on both clients; see `both_runtimes`.
+`Blocking` and `AsyncRunner` make one test body run on both clients; see `both_runtimes`.
 """
 
 from __future__ import annotations
@@ -311,7 +311,7 @@ class Blocking:
         """Wait until the client has sent everything."""
 
 
-class Awaiting(Blocking):
+class AsyncRunner(Blocking):
     """An `AsyncClient`, each of whose methods runs an event loop until it is through."""
 
     kind = "asyncio"
@@ -345,11 +345,11 @@ class Awaiting(Blocking):
             self.loop.close()
 
 
-both_runtimes = pytest.mark.parametrize("runtime", [Blocking, Awaiting], ids=lambda r: r.kind)
+both_runtimes = pytest.mark.parametrize("runtime", [Blocking, AsyncRunner], ids=lambda r: r.kind)
 
 
 @contextlib.contextmanager
-def no_hang(seconds: float = PATIENCE) -> Iterator[None]:
+def deadline_guard(seconds: float = PATIENCE) -> Iterator[None]:
     """Fail when the block takes longer than anything that works could."""
     begin = time.monotonic()
     yield

@@ -33,7 +33,7 @@ class TRITON_CLIENT_API RequestTimers {
     SEND_END,
     RECV_START,
     RECV_END,
-    COUNT__
+    COUNT__  // NOLINT(bugprone-reserved-identifier): the official name
   };
 
   RequestTimers() { Reset(); }

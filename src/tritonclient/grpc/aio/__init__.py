@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...classic.arguments import Headers
@@ -121,12 +122,14 @@ class InferenceServerClient(AsyncAdminClient):
         self._transport = AsyncStubTransport(self)
 
     async def _send(self, call: GrpcCall[T], client_timeout: float | None) -> T:
-        timeout = seconds(client_timeout)
+        timeout, started = seconds(client_timeout), monotonic()
         try:
-            answer: T = await self._transport.send(call, timeout)
-            return answer
+            response: T = await self._transport.send(call, timeout)
         except (InferenceServerException, RuntimeError) as error:
+            self._record(call, started, error)
             raise self._failure(error, timeout) from error.__cause__
+        self._record(call, started)
+        return response
 
     def _closed_error(self) -> ValueError:
         return ValueError("Channel is closed.")  # in the words of grpcio's own awaiting channels

@@ -24,10 +24,10 @@ class AsyncAdminClient(GrpcClientBase):
     async def _ask(
         self, request: m.Request[Any], headers: Headers, client_timeout: float | None
     ) -> Any:
-        answer = await self._send(self._message_call(request, headers), client_timeout)
+        response = await self._send(self._message_call(request, headers), client_timeout)
         if self._verbose:
-            print(answer)
-        return answer
+            print(response)
+        return response
 
     async def _read(
         self,
@@ -36,8 +36,8 @@ class AsyncAdminClient(GrpcClientBase):
         as_json: bool,
         client_timeout: float | None,
     ) -> Any:
-        answer = await self._ask(request, headers, client_timeout)
-        return as_dict(answer) if as_json else answer
+        response = await self._ask(request, headers, client_timeout)
+        return as_dict(response) if as_json else response
 
     async def _do(
         self, done: str, request: m.Request[None], headers: Headers, client_timeout: float | None

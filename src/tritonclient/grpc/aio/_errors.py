@@ -6,11 +6,11 @@ import sys
 from functools import cache
 from typing import Any
 
-from ...classic.errors import plain
+from ...classic.errors import as_classic_error
 from ...errors import InferenceServerException
 
 
-def with_grpcios(error: InferenceServerException) -> InferenceServerException:
+def with_grpcio_type(error: InferenceServerException) -> InferenceServerException:
     """Return the error that ended a stream, also a `grpc.aio.AioRpcError` if grpcio is imported.
 
     Programs that handle such errors import it.
@@ -35,6 +35,6 @@ def _kind(grpcio: Any) -> Any:
             self._details, self._debug_error_string = error.message(), details
 
         def __reduce__(self) -> tuple[Any, ...]:
-            return plain(self).__reduce__()  # this class can't be found by its name
+            return as_classic_error(self).__reduce__()  # this class can't be found by its name
 
     return StreamFailed

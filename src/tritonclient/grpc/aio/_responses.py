@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ...classic.errors import plain
-from ...client.blocking_stream import answer_of
+from ...classic.errors import as_classic_error
+from ...client.blocking_stream import response_of
 from ...codec import rpc
 from ...datatypes import Buffer
 from ...errors import Cancelled, InferenceServerException
@@ -17,7 +17,7 @@ from ...utils import raise_error
 from .. import InferResult
 from .._base import GrpcClientBase
 from .._utils import infer_request
-from ._errors import with_grpcios
+from ._errors import with_grpcio_type
 
 if TYPE_CHECKING:
     from ...transport.call import AsyncGrpcStream
@@ -88,7 +88,7 @@ class Responses(AsyncIterator["Response"]):
         try:
             stream = await asyncio.shield(self._opening)
             message = await stream.receive()
-            answer = None if message is None else answer_of(message, "")
+            response = None if message is None else response_of(message, "")
         except InferenceServerException as error:
             self._end()
             self._failures.append(self._reason(error))
@@ -97,14 +97,14 @@ class Responses(AsyncIterator["Response"]):
             if not self._opening.cancelled():  # it is this task that is cancelled, not the stream
                 raise
             raise self._reason(Cancelled("")) from None
-        if answer is None or message is None:
+        if response is None or message is None:
             self._end()
             raise StopAsyncIteration
         if self._client._verbose:
             print(rpc.parse("ModelStreamInferResponse", message))
-        if isinstance(answer, InferResponse):
-            return InferResult._of(answer, message, streamed=True), None
-        return None, plain(answer)
+        if isinstance(response, InferResponse):
+            return InferResult._of(response, message, streamed=True), None
+        return None, as_classic_error(response)
 
     def _end(self) -> None:
         self._over = True
@@ -121,7 +121,9 @@ class Responses(AsyncIterator["Response"]):
         failure = self._client._failure(error, 0)
         if self._client._closed and isinstance(error, Cancelled):
             return StreamCancelled("Channel closed!", "StatusCode.CANCELLED")
-        return with_grpcios(failure) if isinstance(failure, InferenceServerException) else failure
+        return (
+            with_grpcio_type(failure) if isinstance(failure, InferenceServerException) else failure
+        )
 
 
 def _encoder(client: GrpcClientBase) -> Callable[[Any], tuple[Buffer, ...]]:

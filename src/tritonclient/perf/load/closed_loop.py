@@ -21,7 +21,7 @@ _MANY = 256
 
 
 def can_block(plan: Plan, load: Load) -> bool:
-    """Whether a blocking loop does, which saves a system call for each request."""
+    """True if a blocking loop does, which saves a system call for each request."""
     rules = plan.sequences
     return (
         load.lanes == 1

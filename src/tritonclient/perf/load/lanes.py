@@ -100,7 +100,7 @@ class Lane:
 
     @property
     def usable(self) -> bool:
-        """Whether it is connected and can take another request."""
+        """True if it is connected and can take another request."""
         return self.stream is not None and self.engine.reusable
 
     def connect(self) -> None:

@@ -141,12 +141,12 @@ class Manager:
 
     @property
     def finished(self) -> bool:
-        """Whether all workers have sent what they had to and have its answers."""
+        """True if all workers have sent what they had to and have its answers."""
         return len(self._drained) >= self._active
 
     @property
     def unreachable(self) -> bool:
-        """Whether no worker has been able to connect for seconds."""
+        """True if no worker has been able to connect for seconds."""
         states = self.board.cell(c.STATE)[: self._active]
         return bool((states == c.UNREACHABLE).all())
 

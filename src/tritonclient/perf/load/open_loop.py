@@ -113,7 +113,7 @@ class OpenLoop(Loop):
         return _SENT
 
     def _shares(self, lane: Lane) -> bool:
-        """Whether a connection takes another call beside those on it."""
+        """True if a connection takes another call beside those on it."""
         return len(self._all) >= _GRPC_CONNECTIONS and len(lane.flights) < min(
             lane.capacity, max(1, lane.engine.max_streams)
         )

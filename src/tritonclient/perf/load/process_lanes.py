@@ -30,7 +30,7 @@ class ProcessLane(Lane):
 
     @property
     def usable(self) -> bool:
-        """Whether it has been opened."""
+        """True if it has been opened."""
         return self.stream is not None
 
     def connect(self) -> None:

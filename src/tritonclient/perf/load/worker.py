@@ -72,7 +72,7 @@ class Worker:
 
     @property
     def commanded(self) -> bool:
-        """Whether the parent has given a command that was not taken."""
+        """True if the parent has given a command that was not taken."""
         # The parent counts a command after sending it, so one may have been taken before.
         return bool(self.cells[c.CONTROL] > self._seen)
 

@@ -282,5 +282,5 @@ class Point:
 
     @property
     def shown(self) -> bool:
-        """Whether the closing lines and the CSV file have it."""
+        """True if the closing lines and the CSV file have it."""
         return self.reported is not None and not self.over_limit and self.reported.count > 0

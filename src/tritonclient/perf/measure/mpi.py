@@ -37,7 +37,7 @@ class Ranks:
         self._mpi.MPI_Barrier(self._world)
 
     def all(self, mine: bool) -> bool:
-        """Whether it is so on all ranks."""
+        """True if it is so on all ranks."""
         given, found = ctypes.c_int(mine), ctypes.c_int(0)
         self._mpi.MPI_Allreduce(
             ctypes.byref(given), ctypes.byref(found), 1, self._int, self._and, self._world

@@ -220,12 +220,12 @@ class Profiler:
         self._conclude(reported, stable)
 
     def _enough(self, begin: Snapshot) -> bool:
-        """Whether a window that was broken off holds anything."""
+        """True if a window that was broken off holds anything."""
         now = self._manager.snapshot() - begin
         return bool(now.cells[c.DONE] or now.cells[c.FAILED])
 
     def _hopeless(self, windows: Sequence[Figures]) -> bool:
-        """Whether requests only fail, so that going on tells nothing more."""
+        """True if requests only fail, so that going on tells nothing more."""
         last = windows[-WINDOWS:]
         failing = len(last) == WINDOWS and not any(window.count for window in last)
         return failing and any(window.failed for window in last)

@@ -24,18 +24,18 @@ def judged_latency(figures: Figures, settings: Settings) -> float:
 
 
 def over_limit(figures: Figures, settings: Settings) -> bool:
-    """Whether the latency limit is reached."""
+    """True if the latency limit is reached."""
     limit = settings.latency_threshold
     return bool(limit) and judged_latency(figures, settings) / 1000 >= limit
 
 
 def throughput_stable(windows: Sequence[Figures], settings: Settings) -> bool:
-    """Whether the throughput of the last windows agrees."""
+    """True if the throughput of the last windows agrees."""
     return _agree([window.throughput for window in windows], settings)
 
 
 def latency_stable(windows: Sequence[Figures], settings: Settings) -> bool:
-    """Whether the latency of the last windows agrees."""
+    """True if the latency of the last windows agrees."""
     return _agree([judged_latency(window, settings) for window in windows], settings)
 
 

@@ -132,12 +132,12 @@ class Settings:
 
     @property
     def open_loop(self) -> bool:
-        """Whether requests are sent by a schedule rather than when another ends."""
+        """True if requests are sent by a schedule rather than when another ends."""
         return bool(self.request_rate_range or self.request_intervals or self.fixed_schedule)
 
     @property
     def grpc(self) -> bool:
-        """Whether the protocol is gRPC."""
+        """True if the protocol is gRPC."""
         return self.protocol == "grpc"
 
     @property
@@ -147,5 +147,5 @@ class Settings:
 
     @property
     def one_window(self) -> bool:
-        """Whether a number of requests or a duration ends the measurement, not stability."""
+        """True if a number of requests or a duration ends the measurement, not stability."""
         return bool(self.request_count or self.duration or self.fixed_schedule)

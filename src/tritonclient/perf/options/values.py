@@ -26,7 +26,7 @@ class Range(NamedTuple):
 
     @property
     def single(self) -> bool:
-        """Whether there is one point only."""
+        """True if there is one point only."""
         return self.end is None or (self.end != 0 and self.end <= self.start)
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ...messages import RESERVED_PARAMETERS, RESERVED_PREFIX, Infer
+from ...messages import Infer
+from ...operations import RESERVED_PARAMETERS, RESERVED_PREFIX
 
 #: The prefix of a pattern that distinguishes upper and lower case.
 EXACT = "(?-i)"

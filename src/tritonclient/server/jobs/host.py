@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from ...messages import Request
+from ..telemetry.metrics import MetricsClient
 from .job import Job, JobOptions
 from .model_info import ModelInfo
 from .response import ResponseSink
@@ -43,4 +44,8 @@ class Host(Protocol):
 
     def handle(self, request: Request[T]) -> T:
         """Return the response to any request of the protocol."""
+        ...
+
+    def metrics(self) -> MetricsClient:
+        """Return the metrics for one instance, which closes them at its end."""
         ...

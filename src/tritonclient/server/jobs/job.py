@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...errors import Cancelled, InferenceServerException
-from ...messages import NO_PARAMETERS, Parameter
+from ...errors import Cancelled, InferenceServerException, Internal
+from ...messages import Parameter
+from ...operations import NO_PARAMETERS
 from .model_info import ModelInfo
 from .response import CancelFlag, Response, ResponseSink
 from .tensor import Tensor
+
+_SECOND_RESPONSE = "expected a single response, got 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Job:
     __slots__ = (
         *("model", "inputs", "options", "batch_size", "decoding", "queued", "refusal"),
         *("on_settled", "_sink", "_lock", "_ended", "_abandoned", "_settled"),
+        *("_executed", "_held"),
     )
 
     def __init__(
@@ -73,6 +77,8 @@ class Job:
         self._ended = False
         self._abandoned = False
         self._settled = False
+        self._executed = False
+        self._held: Response | None = None
 
     @property
     def batch_key(self) -> set[tuple[str, tuple[int, ...]]]:
@@ -105,15 +111,45 @@ class Job:
                 wanted = self.model.select_outputs(outputs, self.options.outputs)
             except InferenceServerException as wrong:
                 error = wrong
+        response = Response(wanted, error, final, parameters)
         with self._lock:
             if self._ended:
                 return
-            self._ended = final
+            responses = [response] if self.model.decoupled else self._checked(response)
+            self._ended = any(each.final for each in responses)
+        self._send_all(responses)
+
+    def _checked(self, response: Response) -> list[Response]:
+        """Return what to send now for a model that is not decoupled.
+
+        Its response waits until the model marks it as final, in a call of its own or together
+        with the response, or until its execution ends. A second one makes both an error.
+        """
+        held, self._held = self._held, None
+        if held is not None:
+            if response.outputs is None and response.error is None:
+                return [held, response]
+            return [Response(error=Internal(_SECOND_RESPONSE, "500"), final=True)]
+        if response.final or self._executed:
+            return [response]
+        self._held = response
+        return []
+
+    def executed(self) -> None:
+        """Send the response that waits for the end of the execution, if there is one."""
+        with self._lock:
+            self._executed = True
+            held, self._held = self._held, None
+        if held is not None:
+            self._send_all([held])
+
+    def _send_all(self, responses: Sequence[Response]) -> None:
         try:
-            self._sink(Response(wanted, error, final, parameters))
+            for each in responses:
+                self._sink(each)
         finally:
             # A model that is not decoupled may send its only response without marking it final.
-            if final or not self.model.decoupled:
+            if responses and (responses[-1].final or not self.model.decoupled):
                 self._settle()
 
     def observe(self, observer: ResponseSink) -> None:

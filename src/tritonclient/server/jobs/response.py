@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TypeAlias
 
 from ...errors import InferenceServerException
-from ...messages import NO_PARAMETERS, Parameter
+from ...messages import Parameter
+from ...operations import NO_PARAMETERS
 from .tensor import Tensor
 
 

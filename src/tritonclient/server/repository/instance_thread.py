@@ -133,9 +133,11 @@ class InstanceThread:
             return
         self._statistics.succeeded(job.batch_size, durations)
         if isinstance(result, Response):
-            job.send(result.outputs, final=True, parameters=result.parameters)
+            job.send(result.outputs, result.error, final=True, parameters=result.parameters)
         elif result is not None:
             job.send(result, final=True)
+        else:
+            job.executed()
 
     def _reschedule(self, job: Job) -> None:
         try:

@@ -29,7 +29,7 @@ from . import layout
 from .directory import chosen_versions, read_configuration, version_numbers, write
 from .given import Functions
 from .model import Model
-from .versions import ModelEntry, Version, load_error, load_version
+from .versions import ModelEntry, Version, load_error, load_version, version_number
 
 _log = logging.getLogger(__name__)
 
@@ -83,9 +83,9 @@ class Repository:
 
     def names(self) -> list[str]:
         """Return the names of all models in the directories, loaded or not."""
-        return sorted(self._models())
+        return sorted(self.directories())
 
-    def _models(self) -> dict[str, Path]:
+    def directories(self) -> dict[str, Path]:
         """Return the directory of each model; of two with the same name, the first."""
         return {
             each.name: each
@@ -104,19 +104,19 @@ class Repository:
             NotFound: no such version is ready.
             InvalidArgument: the version is not a number.
         """
-        check_version(version)
+        wanted = version_number(version)
         entry = self._entries.get(name)
         if entry is None:
             raise NotFound(f"Request for unknown model: '{name}' is not found", "404")
         ready = entry.ready
         if not ready:
             raise NotFound(f"Request for unknown model: '{name}' has no available versions", "404")
-        if not version:
-            return ready[max(ready)]
-        for number, model in ready.items():
-            if str(number) == version:
-                return model
-        raise NotFound(f"Request for unknown model: '{name}' version {version} is not found", "404")
+        model = ready.get(max(ready) if wanted is None else wanted)
+        if model is None:
+            raise NotFound(
+                f"Request for unknown model: '{name}' version {wanted} is not found", "404"
+            )
+        return model
 
     def versions(self, name: str) -> tuple[str, ...]:
         """Return the ready versions of a model, ascending."""
@@ -147,7 +147,7 @@ class Repository:
         with the model's directory; "" if there is neither.
         """
         entry = self._entry(name)
-        directory = self._models().get(name)
+        directory = self.directories().get(name)
         reasons = [entry.reason, *(each.reason for each in entry.versions.values())]
         hint = layout.explain(directory, reasons) if directory else ""
         return "; ".join(filter(None, [entry.reason.strip(), hint]))
@@ -314,7 +314,7 @@ class Repository:
 
     def _find(self, name: str) -> Path:
         # Looked up in the directory listing, so no name can lead out of the repository.
-        directory = self._models().get(name)
+        directory = self.directories().get(name)
         if directory is None:
             raise self._load_failed(name, "model not found in any model repository")
         return directory
@@ -386,13 +386,3 @@ class Repository:
             self._reported.add(text)
             _log.error("failed to load '%s' and whatever else needs it: %s", name, text)
         return versions
-
-
-def check_version(version: str) -> None:
-    """Raise InvalidArgument if the version is not a number; "" means any."""
-    if version and not version.isdecimal():
-        raise InvalidArgument(
-            f"failed to get model version from specified version string '{version}' (details: "
-            "stol), version should be an integral value > 0",
-            "400",
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from dataclasses import dataclass, field
 
@@ -13,6 +14,11 @@ from .loading import load
 from .model import Model
 
 _log = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+")
+_HIGHEST = (1 << 63) - 1
+#: More are too many, also with zeros before them; Python reads no number of thousands of digits.
+_MOST_DIGITS = 1000
 
 
 @dataclass(slots=True)
@@ -104,3 +110,30 @@ def load_error(name: str, versions: dict[int, Version]) -> InvalidArgument | Non
             f"version {n} is at UNAVAILABLE state: {each.reason};\n" for n, each in failed
         )
     return InvalidArgument(f"load failed for model '{name}': {text}", "400")
+
+
+def version_number(text: str) -> int | None:
+    """Return the number in the version of a request; None for "", which means the highest.
+
+    Triton reads it as C does: white space first, and what follows the digits does not count.
+
+    Raises:
+        InvalidArgument: it begins with no number, or with one below 0 or above 63 bits.
+    """
+    if not text:
+        return None
+    digits = _NUMBER.match(text)
+    number = int(digits[0]) if digits and len(digits[0]) < _MOST_DIGITS else None
+    if number is None or number > _HIGHEST:
+        raise InvalidArgument(
+            f"failed to get model version from specified version string '{text:.100}' (details: "
+            "stol), version should be an integral value > 0",
+            "400",
+        )
+    if number < 0:
+        raise InvalidArgument(
+            f"invalid model version specified '{text:.100}' , version should be an integral "
+            "value > 0",
+            "400",
+        )
+    return number

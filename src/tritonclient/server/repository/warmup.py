@@ -146,8 +146,13 @@ def _data(
 
 
 def _from_file(file: str, kind: str, shape: Sequence[int], files: Path) -> Array:
+    # A configuration may come from a client, who must not learn of other files.
+    if Path(file).is_absolute() or ".." in Path(file).parts:
+        _refuse(f"{_REFUSED}warmup file '{file}' is not in the model's folder 'warmup'")
     path = files / file
     try:
+        if path.exists() and not path.is_file():
+            _refuse(f"{_REFUSED}warmup file '{file}' is not a regular file")
         data = path.read_bytes()
     except OSError as error:
         raise ServerError(

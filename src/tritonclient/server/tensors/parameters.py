@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import Internal, InvalidArgument, Unimplemented
-from ...messages import RESERVED_PREFIX, Parameter
+from ...messages import Parameter
+from ...operations import RESERVED_PREFIX
 
 #: Longest correlation id, in bytes.
 LONGEST_ID = 128

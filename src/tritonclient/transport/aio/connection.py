@@ -47,7 +47,7 @@ class BaseConnection(asyncio.BufferedProtocol):
 
     @property
     def next_deadline(self) -> float:
-        """The loop's time by which the next answer must be there; infinite while idle."""
+        """The loop's time by which the next response must be there; infinite while idle."""
         raise NotImplementedError
 
     def time_out(self, now: float) -> None:
@@ -104,8 +104,8 @@ class Connection(BaseConnection):
     """A connection that carries HTTP/1.1, one call at a time.
 
     Attributes:
-        deadline: the loop's time by which the answer must be there; infinite while idle.
-        heard: the loop's time of its last answer.
+        deadline: the loop's time by which the response must be there; infinite while idle.
+        heard: the loop's time of its last response.
     """
 
     def __init__(self, engine: Http1, loop: AbstractEventLoop) -> None:
@@ -117,7 +117,7 @@ class Connection(BaseConnection):
         self._loop = loop
         self._began = 0  # bytes that were written before the current call
         self._unacknowledged = False  # whether the peer took no byte of the call before the end
-        self._answer: asyncio.Future[Response] | None = None
+        self._future: asyncio.Future[Response] | None = None
         self._failure: BaseException | None = None  # from before there was a call
         self._writable: asyncio.Future[None] | None = None
 
@@ -134,7 +134,7 @@ class Connection(BaseConnection):
             InferenceServerException: see `errors`.
         """
         self.deadline = deadline
-        answer = self._answer = self._loop.create_future()
+        future = self._future = self._loop.create_future()
         try:
             if self._failure is not None and not self.reused:
                 raise self._failure  # what the server said first is not HTTP
@@ -148,47 +148,47 @@ class Connection(BaseConnection):
             if len(buffers) == 1 and len(buffers[0]) <= _PIECE:
                 self._write(buffers[0])
             else:
-                await self._write_all(buffers, answer)
-            response = await answer
+                await self._write_all(buffers, future)
+            response = await future
             compressed = call.compressed(response)
             if compressed is not None:
                 await decompress(compressed, deadline)
             return call.finish(response)
         except BaseException as error:
-            if answer.done() and not answer.cancelled():
-                answer.exception()  # if nobody awaited it, a cancellation went first
+            if future.done() and not future.cancelled():
+                future.exception()  # if nobody awaited it, a cancellation went first
             if not call.connection_reusable_after(error):
                 self.engine.mark_unusable()
             if isinstance(error, ConnectionFailed):
                 error._unacknowledged = self._unacknowledged
             raise
         finally:
-            self._answer, self.deadline = None, math.inf
+            self._future, self.deadline = None, math.inf
 
     def _write(self, data: Buffer) -> None:
         self.transport.write(data)
         if not self.transport.is_closing():
             self._written += len(data)
 
-    async def _write_all(self, buffers: list[Buffer], answer: asyncio.Future[Response]) -> None:
+    async def _write_all(self, buffers: list[Buffer], future: asyncio.Future[Response]) -> None:
         """Send much, unless the response comes before the last of it."""
         for buffer in buffers:
             view = memoryview(buffer)
             for start in range(0, len(view), _PIECE):
-                if answer.done():
+                if future.done():
                     # Answered, or failed, before all was sent: the rest is of no use.
                     self.engine.mark_unusable()
                     return
                 self._write(view[start : start + _PIECE])
                 if self._writable is not None:
-                    either: list[asyncio.Future[Any]] = [self._writable, answer]
+                    either: list[asyncio.Future[Any]] = [self._writable, future]
                     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            self._check_all_sent(answer)
+        if future.done():
+            self._check_all_sent(future)
         else:
-            answer.add_done_callback(self._check_all_sent)
+            future.add_done_callback(self._check_all_sent)
 
-    def _check_all_sent(self, answer: asyncio.Future[Response]) -> None:
+    def _check_all_sent(self, future: asyncio.Future[Response]) -> None:
         if self.transport.get_write_buffer_size():
             self.engine.mark_unusable()  # answered before all was sent
 
@@ -198,7 +198,7 @@ class Connection(BaseConnection):
 
     @property
     def idle(self) -> bool:
-        return self._answer is None
+        return self._future is None
 
     @property
     def next_deadline(self) -> float:
@@ -212,13 +212,13 @@ class Connection(BaseConnection):
     def _phase(self) -> str:
         if self.transport.get_write_buffer_size():
             return SENDING
-        return RECEIVING if self.engine.answering else WAITING
+        return RECEIVING if self.engine.response_begun else WAITING
 
     def _fail(self, error: BaseException) -> None:
-        if self._answer is None:
+        if self._future is None:
             self._failure = self._failure or error
-        elif not self._answer.done():
-            self._answer.set_exception(error)
+        elif not self._future.done():
+            self._future.set_exception(error)
 
     def is_stale(self) -> bool:
         """True if the server has closed the idle connection, or sent what nobody asked for.
@@ -253,24 +253,24 @@ class Connection(BaseConnection):
         return False
 
     def _deliver(self) -> None:
-        answer = self._answer
-        if answer is None:
+        future = self._future
+        if future is None:
             self.transport.abort()  # nobody asked for anything
-        elif self.engine.response is not None and not answer.done():
-            answer.set_result(self.engine.response)
+        elif self.engine.response is not None and not future.done():
+            future.set_result(self.engine.response)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if isinstance(exc, OSError) and self._answer is not None:
+        if isinstance(exc, OSError) and self._future is not None:
             # A broken pipe tells of a reset after an orderly end, so that the count is valid.
             ended = isinstance(exc, BrokenPipeError)
             self._unacknowledged = self._request_unsent() if ended else self._written == self._began
-            self._read_final_response(self._answer)
+            self._read_final_response(self._future)
         if not self.lost.done():
             self.lost.set_result(None)
         self.resume_writing()
         self._fail(lost(exc or "closed"))
 
-    def _read_final_response(self, answer: asyncio.Future[Response]) -> None:
+    def _read_final_response(self, future: asyncio.Future[Response]) -> None:
         """Read what came before sending failed: it may be the response."""
         sock = self.transport.get_extra_info("socket")
         if sock is None or self.transport.get_extra_info("sslcontext") is not None:
@@ -280,7 +280,7 @@ class Connection(BaseConnection):
             socket.fromfd(sock.fileno(), sock.family, sock.type) as s,
         ):
             s.setblocking(False)
-            while not answer.done() and (count := s.recv_into(self.engine.get_buffer())):
+            while not future.done() and (count := s.recv_into(self.engine.get_buffer())):
                 self.buffer_updated(count)
 
     def pause_writing(self) -> None:

@@ -2,7 +2,7 @@
 
 A connection on which a call was cancelled is suspect: a liveness probe is sent, and it gets no
 calls until the probe is answered. So is a new connection until its first SETTINGS are received.
-The time for the answer belongs to the connection, not to the calls that wait for it. When it is
+The time for the response belongs to the connection, not to the calls that wait for it. When it is
 over, the connection is given up: it gets no calls, and is closed when its last call ends.
 """
 
@@ -40,7 +40,7 @@ class GrpcConnection(BaseConnection):
     Attributes:
         given_up: whether it has not answered a probe in time.
         probed: the loop's time of the last probe.
-        round_trip: seconds that its answers have taken of late.
+        round_trip: seconds that its responses have taken of late.
         changed: called when there may be room for a call where there was none, or it is given up.
     """
 
@@ -82,10 +82,10 @@ class GrpcConnection(BaseConnection):
         began = self._written
         stream: RpcStream = call.start(self.engine, timeout)
         try:
-            answer: Future[None] = self._loop.create_future()
-            self.begin(stream, partial(_settle, stream, answer), deadline)
+            future: Future[None] = self._loop.create_future()
+            self.begin(stream, partial(_settle, stream, future), deadline)
             self.send_call()
-            await answer
+            await future
             compressed = call.compressed(stream)
             if compressed is not None:
                 await decompress(compressed, deadline)
@@ -112,7 +112,7 @@ class GrpcConnection(BaseConnection):
         self.schedule()
 
     def send_liveness_probe(self) -> None:
-        """Ask the server for a sign that it still answers, and start the time for its answer."""
+        """Ask the server for a sign that it still answers, and start the time for its response."""
         if self.suspect or self.lost.done():
             return
         self.engine.send_liveness_probe()
@@ -133,14 +133,16 @@ class GrpcConnection(BaseConnection):
         self._report_change()
 
     def patience_ends(self, wanted: float) -> float:
-        """Until when the answer to the probe is waited for by those who would rather not wait
-        beyond a time.
+        """Return the loop's time until which a call waits for the response to the probe.
+
+        Args:
+            wanted: the time beyond which the call would rather not wait.
         """
         least = self.probed + _ROUND_TRIPS * self.round_trip
         return max(least, min(self.probed + PATIENCE, wanted))
 
     def _read_probe_answer(self) -> None:
-        """Handle the answer to the liveness probe, if it was received."""
+        """Handle the response to the liveness probe, if it was received."""
         self._spoke = self.engine.greeted
         if not self.engine.unacknowledged:
             self._owed = False
@@ -207,7 +209,7 @@ class GrpcConnection(BaseConnection):
 
     @property
     def free(self) -> float:
-        """How many more calls the server allows."""
+        """Number of further calls that the server allows."""
         engine = self.engine
         return engine.max_streams - len(engine.streams) if engine.reusable else 0
 
@@ -220,7 +222,7 @@ class GrpcConnection(BaseConnection):
 
     @property
     def suspect(self) -> bool:
-        """True if the server's first SETTINGS, or its answer to a liveness probe, are awaited."""
+        """True if the server's first SETTINGS, or its response to a liveness probe, are awaited."""
         return self.engine.unverified or not self._spoke
 
     @property
@@ -343,6 +345,6 @@ class GrpcConnection(BaseConnection):
         self._flush()
 
 
-def _settle(stream: RpcStream, answer: Future[None]) -> None:
-    if stream.result is not None and not answer.done():
-        answer.set_result(None)
+def _settle(stream: RpcStream, future: Future[None]) -> None:
+    if stream.result is not None and not future.done():
+        future.set_result(None)

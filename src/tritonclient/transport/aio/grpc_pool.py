@@ -90,11 +90,11 @@ class GrpcPool(BasePool[GrpcConnection]):
             self.release(connection)
 
     def _count(self) -> int:
-        """How many connections there are that have not been given up."""
+        """Return the number of connections that have not been given up."""
         return sum(not connection.given_up for connection in self._all) + len(self._opening)
 
     def _patience_ends(self, wanted: float) -> float:
-        """Until when to wait for the answer of a suspect connection, instead of opening another.
+        """Return the time until which to wait for a suspect connection before opening another.
 
         Args:
             wanted: the time beyond which the call would rather not wait.

@@ -95,7 +95,7 @@ class AsyncGrpcStream:
             else:
                 check_outcome(result)
                 return None
-        self._replay.answered()
+        self._replay.discard()
         try:
             if self._decompressing is not None or self._stream.compressed is not None:
                 await self._decompress(min(until, self._deadline))

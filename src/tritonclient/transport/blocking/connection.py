@@ -86,8 +86,7 @@ class Connection:
         except DeadlineExceeded:
             if monotonic() < deadline:
                 raise  # nothing was received for too long
-            sending = self._incomplete or engine.unsent
-            phase = SENDING if sending else RECEIVING if engine.answering else WAITING
+            phase = SENDING if self._sending() else RECEIVING if engine.response_begun else WAITING
             raise late(phase) from None
         response = engine.response
         compressed = call.compressed(response)
@@ -108,14 +107,15 @@ class Connection:
         unacknowledged = self.stream.unacknowledged_bytes()
         return unacknowledged is not None and unacknowledged >= self._sent
 
-    def cancel_call(self) -> bool:
-        """Cancel the current call; True if the connection can carry others then.
-
-        A call over HTTP/1.1 ends only with its connection.
-        """
-        return False
+    def reusable_after(self, call: Call[Any], error: BaseException) -> bool:
+        """True if the connection can carry further calls after this error of a call."""
+        return call.connection_reusable_after(error)
 
     # Sending
+
+    def _sending(self) -> bool:
+        """True if a part of the call was not sent yet."""
+        return self._incomplete
 
     def flush(self, deadline: float) -> bool:
         """Send what the engine has to send; True if it had anything."""
@@ -133,7 +133,7 @@ class Connection:
                 sent = self.stream.send_some(buffers)
             except BlockingIOError:
                 news = True
-                if self._wait_to_send(deadline) & ~OUT and self._answered_early():
+                if self._wait_to_send(deadline) & ~OUT and self._responded_early():
                     return news
             except OSError as error:
                 # The server may have answered, "too large" for instance, before it hung up.
@@ -155,7 +155,7 @@ class Connection:
         """
         return self.stream.wait(IN | OUT, deadline)
 
-    def _answered_early(self) -> bool:
+    def _responded_early(self) -> bool:
         try:
             count = self.stream.receive_now(self.engine.get_buffer())
         except BlockingIOError:

@@ -9,7 +9,14 @@ from time import monotonic
 from typing import Any
 
 from ...engine.http2 import Http2
-from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException
+from ...errors import (
+    Cancelled,
+    ConnectionFailed,
+    DeadlineExceeded,
+    InferenceServerException,
+    ProtocolError,
+    StreamRefused,
+)
 from ..call import Call, gather
 from ..errors import lost
 from ..polling import IN, OUT
@@ -38,7 +45,17 @@ class GrpcConnection(Connection):
             self._ping_if_idle(self._keep_alive)
         return Connection.exchange(self, call, timeout, deadline)
 
-    def cancel_call(self) -> bool:
+    def reusable_after(self, call: Call[Any], error: BaseException) -> bool:
+        if call.connection_reusable_after(error):
+            return True
+        # HTTP/2 can cancel one call, and keep the connection for others.
+        mild = isinstance(error, (StreamRefused, DeadlineExceeded, Cancelled, ProtocolError))
+        return mild and self._cancel_call()
+
+    def _sending(self) -> bool:
+        return self._incomplete or self.engine.unsent
+
+    def _cancel_call(self) -> bool:
         """Reset the current call's stream; True if the connection can carry others then.
 
         It can't before the liveness probe is answered, see `is_stale`: the server may be dead.
@@ -101,7 +118,7 @@ class GrpcConnection(Connection):
         engine = self.engine
         while True:
             if engine.ping_pending:
-                # Only the answer to the ping counts, whatever else is received.
+                # Only the response to the ping counts, whatever else is received.
                 alarm = self._pinged + settings.timeout
             elif self._may_ping(settings):
                 alarm = monotonic() + settings.time

@@ -206,7 +206,7 @@ class GrpcStream:
                 self._pool.release(connection)
 
     def _take(self) -> Buffer:
-        self._replay.answered()
+        self._replay.discard()
         try:
             message = self._stream.take()
         except ProtocolError as error:

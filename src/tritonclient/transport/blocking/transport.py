@@ -12,7 +12,6 @@ from ...errors import (
     ConnectionFailed,
     DeadlineExceeded,
     InferenceServerException,
-    ProtocolError,
     StreamRefused,
 )
 from ...messages import Request
@@ -106,9 +105,7 @@ class Transport:
         try:
             result: T = connection.exchange(call, timeout, deadline)
         except BaseException as error:
-            # HTTP/2 can cancel one call, and keep the connection for others.
-            mild = isinstance(error, (StreamRefused, DeadlineExceeded, Cancelled, ProtocolError))
-            if call.connection_reusable_after(error) or (mild and connection.cancel_call()):
+            if connection.reusable_after(call, error):
                 self._pool.release(connection)
             else:
                 self._pool.discard(connection)
@@ -146,6 +143,6 @@ class Transport:
         self._pool.close()
 
     def abort(self) -> None:
-        """Close all connections now; calls that wait for an answer fail."""
+        """Close all connections now; calls that wait for a response fail."""
         self._pool.close()
         self._pool.abort()

@@ -60,7 +60,7 @@ class AsyncGrpcioTransport:
         return channel
 
     async def send(self, call: GrpcCall[T], timeout: float | None = None) -> T:
-        """Send a prepared request and return its answer; see `transport.aio`."""
+        """Send a prepared request and return its response; see `transport.aio`."""
         check_timeout(timeout)
         try:
             rpc = self._open_channel().unary_unary(call.path)

@@ -63,7 +63,7 @@ class GrpcioTransport:
             return self._channel
 
     def send(self, call: GrpcCall[T], timeout: float | None = None) -> T:
-        """Send a prepared request and return its answer; see `transport.blocking`."""
+        """Send a prepared request and return its response; see `transport.blocking`."""
         check_timeout(timeout)
         try:
             rpc = self._open_channel().unary_unary(call.path)

@@ -32,7 +32,7 @@ class TritonPythonModel:
     def execute(self, requests):
         (r,) = requests
         seen = [
-            self.args, r.request_id(), r.model_name(), r.model_version(),
+            self.args, r.request_id(),
             json.loads(r.parameters()), list(r.requested_output_names()), r.correlation_id(),
             r.flags(), r.timeout(), r.is_cancelled(), pb_utils.get_model_dir() == self.directory,
             pb_utils.get_input_tensor_by_name(r, "NOPE"),
@@ -50,7 +50,7 @@ def test_what_a_model_is_told(repository: RepositoryMaker, serve: Serve) -> None
     data = bytes(core.handle(request).outputs[0].data or b"")
     args, *seen = json.loads(data[4:])
     assert seen == [
-        *("seven", "a", 1, {"mine": "x", "n": 1}, ["OUT"], 5, 1, 9, False, True, None),
+        *("seven", {"mine": "x", "n": 1}, ["OUT"], 5, 1, 9, False, True, None),
     ]
     config = json.loads(args.pop("model_config"))
     assert config == core.handle(m.GetModelConfig("a"))

@@ -91,6 +91,11 @@ def test_health_and_metadata(ask: Ask) -> None:
     assert ask("GET", "/v2").json["name"] == "triton"
     assert ask("GET", "/v2/models/versioned").json["versions"] == ["1", "2"]
     assert ask("GET", "/v2/models/versioned/versions/1/config").json["name"] == "versioned"
+    assert ask("GET", "/v2/models/versioned/versions/01/ready").status == 200
+    for version in ("-1", "1.5", "1x", "+1", "%201"):
+        for rest in ("", "/ready", "/config", "/stats"):
+            answer = ask("GET", f"/v2/models/versioned/versions/{version}{rest}")
+            assert (answer.status, answer.json) == (404, {"error": "Not Found"})
     assert ask("GET", "/v2/models/simple/stats").json["model_stats"][0]["name"] == "simple"
     answer = ask("GET", "/v2/models/nope")
     assert answer.status == 404

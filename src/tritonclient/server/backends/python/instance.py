@@ -144,9 +144,9 @@ class PythonInstance(Instance):
             outcome, parameters = result(response), parameters_of(response)
         except Exception as error:  # of `str()` of an object, for instance
             raise self._failure(describe_error(error)) from error
-        if parameters and not isinstance(outcome, errors.InferenceServerException):
-            return Response(tuple(outcome), parameters=parameters)
-        return outcome
+        if isinstance(outcome, errors.InferenceServerException):
+            return Response(error=outcome)
+        return Response(tuple(outcome), parameters=parameters) if parameters else outcome
 
     def _failure(self, text: str) -> errors.Internal:
         return errors.Internal(

@@ -48,6 +48,7 @@ class LoadedModel:
     def close(self) -> None:
         """Forget the modules of the model."""
         self._package.close()
+        pb_utils.close(self.utils)
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
-from ....codec import rpc
+from ....codec import procedures, rpc
 from ....errors import InferenceServerException, InvalidArgument, Unavailable, Unimplemented
 from ....messages import Infer
 from ...core import InferenceServer
@@ -72,7 +72,7 @@ class GrpcService(grpc.GenericRpcHandler):
     def _make_handlers(self) -> dict[str, Any]:
         handlers: dict[str, Any] = {
             f"/{rpc.SERVICE}/{method}": grpc.unary_unary_rpc_method_handler(self._unary(method))
-            for method in dict.fromkeys(row.method for row in rpc.RPCS)
+            for method in dict.fromkeys(row.method for row in procedures.RPCS)
         }
         path = f"/{rpc.SERVICE}/ModelStreamInfer"
         handlers[path] = grpc.stream_stream_rpc_method_handler(self._stream)

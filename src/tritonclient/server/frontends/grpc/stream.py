@@ -21,7 +21,8 @@ from urllib.parse import unquote
 
 from ....codec import rpc_infer, rpc_request
 from ....errors import InferenceServerException, Internal, InvalidArgument
-from ....messages import NO_PARAMETERS, InferResponse, InferStreamResponse
+from ....messages import InferResponse, InferStreamResponse
+from ....operations import NO_PARAMETERS
 from ...core import InferenceServer
 from ...extras import optional_import
 from ...inference import Responses, StreamItem

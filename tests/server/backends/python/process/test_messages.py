@@ -244,6 +244,27 @@ def test_logs_are_those_of_the_server(
     assert rows == [("WARNING", "careful"), ("DEBUG", "much")]
 
 
+def test_a_model_has_metrics(core: InferenceServer) -> None:
+    code = """
+global family
+family = pb.MetricFamily('m', 'text', pb.MetricFamily.COUNTER)
+metric = family.Metric({'a': 'b'})
+metric.increment(2)
+metric.increment(3)
+refusals = []
+for refused in (lambda: metric.increment(-1), lambda: metric.set(1)):
+    try:
+        refused()
+    except pb.TritonModelException as error:
+        refusals.append(str(error))
+answer = [metric.value(), *refusals]
+"""
+    value, negative, wrong = do(core, code)
+    assert value == 5
+    assert "non-negative" in negative
+    assert "does not support Set" in wrong
+
+
 def test_a_model_that_returns_something_else_is_told(core: InferenceServer) -> None:
     with pytest.raises(InferenceServerException, match="found type 'str'"):
         do(core, "answer = 'none'")

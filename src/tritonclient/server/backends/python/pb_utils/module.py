@@ -19,6 +19,7 @@ from .....datatypes import Array
 from ....config.specification import DATATYPES
 from ....jobs.host import Host
 from .errors import TritonError, TritonModelException
+from .metrics import MetricFamily
 from .model_config import ModelConfig
 from .request import (
     TRITONSERVER_MEMORY_CPU,
@@ -33,7 +34,6 @@ from .request import (
 from .response import (
     TRITONSERVER_RESPONSE_COMPLETE_FINAL,
     InferenceResponse,
-    InferenceResponseSender,
     as_bytes,
 )
 from .tensor import Tensor
@@ -49,8 +49,8 @@ __all__ = [
     "TRITON_STRING_TO_NUMPY",
     "InferenceRequest",
     "InferenceResponse",
-    "InferenceResponseSender",
     "Logger",
+    "MetricFamily",
     "ModelConfig",
     "PreferredMemory",
     "Tensor",
@@ -203,6 +203,7 @@ def of_model(host: Host, directory: str) -> ModuleType:
         directory: the directory of the model's version.
     """
     request = type("InferenceRequest", (InferenceRequest,), {"host": host})
+    family = type("MetricFamily", (MetricFamily,), {"metrics": host.metrics()})
 
     def get_model_dir() -> str:
         return directory
@@ -220,9 +221,14 @@ def of_model(host: Host, directory: str) -> ModuleType:
 
     module = ModuleType("triton_python_backend_utils", __doc__)
     module.__dict__.update({name: globals()[name] for name in __all__})
-    for each in (request, get_model_dir, load_model, unload_model, is_model_ready):
+    for each in (request, family, get_model_dir, load_model, unload_model, is_model_ready):
         setattr(module, each.__name__, each)
     return module
+
+
+def close(module: ModuleType) -> None:
+    """Release what the model holds through its copy of this module."""
+    module.MetricFamily.metrics.close()
 
 
 def __getattr__(name: str) -> Any:

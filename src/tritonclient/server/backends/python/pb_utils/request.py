@@ -154,12 +154,6 @@ class InferenceRequest:
     def request_id(self) -> str:
         return self._options.id
 
-    def model_name(self) -> str:
-        return self._model[0]
-
-    def model_version(self) -> int:
-        return self._model[1]
-
     def correlation_id(self) -> int | str:
         return self._correlation_id
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..... import errors
 from .....datatypes import Array
-from .....messages import NO_PARAMETERS, Parameter
+from .....messages import Parameter
+from .....operations import NO_PARAMETERS
 from ....jobs.job import Job
 from ....jobs.response import Response
 from ....jobs.tensor import Tensor as CoreTensor

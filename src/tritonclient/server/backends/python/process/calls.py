@@ -13,6 +13,7 @@ from ....jobs.errors import as_server_error
 from ....jobs.host import Host
 from ....jobs.job import Job
 from ....jobs.response import Response
+from ....telemetry.metrics import MetricsError
 from . import messages
 from .channel import Body, Message
 from .strand import WINDOW
@@ -47,11 +48,14 @@ class Calls:
         self._changed = threading.Condition()
         self._ended = False
         self._calls: dict[int, _Call] = {}
+        self._metrics = host.metrics()
 
     def take(self, kind: str, message: Message) -> None:
         """Do what a message asks for; KeyError if there is no such message."""
         values = message.values
-        if kind == "model_info":
+        if kind == "metrics":
+            self._answer(values, partial(self._use_metrics, values["method"], values["arguments"]))
+        elif kind == "model_info":
             self._answer(values, partial(self._model_info, values["name"], values["version"]))
         elif kind == "submit":
             self._answer(values, partial(self._submit, values["call"], message))
@@ -79,6 +83,23 @@ class Calls:
         except Exception as error:
             answer = {"error": messages.error_values(as_server_error(error))}
         self._send({"kind": "answer", "question": values["question"], **answer}, None)
+
+    def _use_metrics(self, method: str, arguments: list[Any]) -> dict[str, Any]:
+        metrics = self._metrics
+        methods: dict[str, Callable[..., Any]] = {
+            "define": metrics.define,
+            "create": metrics.create,
+            "apply": metrics.apply,
+        }
+        try:
+            return {"result": methods[method](*arguments)}
+        except MetricsError as error:
+            return {"refused": str(error)}
+
+    def release(self, metrics: list[Any]) -> None:
+        """End holds of the model on metrics."""
+        for family, labels in metrics:
+            self._metrics.release(family, labels)
 
     def _model_info(self, name: str, version: str) -> dict[str, Any]:
         info = self._host.model_info(name, version)
@@ -135,7 +156,8 @@ class Calls:
                 call.job.abandon()
 
     def end(self) -> None:
-        """Abandon all calls."""
+        """Abandon all calls, and release the metrics."""
+        self._metrics.close()
         with self._changed:
             self._ended = True
             numbers = list(self._calls)

@@ -169,7 +169,10 @@ class Dispatcher:
     def _dispatch(self, message: Message) -> bool:
         """Do what a message asks for; return True after the last."""
         values = message.values
-        self._forget(values.get("dropped", ()))
+        if "dropped" in values:
+            self._forget(values["dropped"])
+        if "released" in values:
+            self._calls.release(values["released"])
         kind = values["kind"]
         if kind == "results":
             with self._lock:
@@ -194,8 +197,14 @@ class Dispatcher:
             entry = self._jobs.get(number)
             if entry is not None and response.final:
                 del self._jobs[number]
-        if entry is not None:
-            entry[1].put(response)
+        if entry is None:
+            return
+        job, strand = entry
+        if job.model.decoupled:
+            strand.put(response)
+        else:
+            # The job keeps it until the execution ends.
+            _send(job, response)
 
     def end(self, error: InferenceServerException) -> None:
         """Fail what waits for the process, which has ended."""
@@ -230,5 +239,4 @@ def _result(values: Any, message: Message) -> Result:
         return None
     if values == "rescheduled":
         return RESCHEDULED
-    response = messages.response(values, message)
-    return response if response.error is None else response.error
+    return messages.response(values, message)

@@ -34,6 +34,7 @@ def complete_in_process(
     dispatcher = Dispatcher(process.channel, host, lifecycle)
     dispatcher.send(load_values(source, "complete"))
     wrong = dispatcher.receive()
+    dispatcher.end(unhealthy_at_load(source, wrong))
     if not answers:
         if wrong:
             process.kill()

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..... import datatypes, errors
 from .....errors import InferenceServerException, ProtocolError
-from .....messages import NO_PARAMETERS
+from .....operations import NO_PARAMETERS
 from ....jobs.job import JobOptions
 from ....jobs.response import Response
 from ....jobs.tensor import Tensor

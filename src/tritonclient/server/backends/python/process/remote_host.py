@@ -12,17 +12,18 @@ from typing import Any, TypeVar, cast
 
 from .....errors import InferenceServerException, Unimplemented
 from .....messages import (
-    NO_PARAMETERS,
     IsModelReady,
     LoadModel,
     Parameter,
     Request,
     UnloadModel,
 )
+from .....operations import NO_PARAMETERS
 from ....jobs.job import Job, JobOptions
 from ....jobs.model_info import ModelInfo
 from ....jobs.response import CancelSwitch, Response, ResponseSink
 from ....jobs.tensor import Tensor
+from ....telemetry.metrics import MetricsError
 from . import messages
 from .channel import Body, Channel, Message
 from .strand import WINDOW, Strand
@@ -51,16 +52,16 @@ class RemoteHost:
         self._tasks: deque[Message] = deque()
         #: Numbers of jobs that the model has dropped without a last response.
         self.dropped: deque[int] = deque()
+        #: Metrics that the model has released.
+        self.released: deque[tuple[str, dict[str, str]]] = deque()
 
     # Messages
 
     def send(self, values: dict[str, Any], body: Body | None = None) -> None:
         """Send a message; the process ends if the server is gone."""
-        if self.dropped:
-            dropped = []
-            while self.dropped:
-                dropped.append(self.dropped.popleft())
-            values["dropped"] = dropped
+        for name, noted in (("dropped", self.dropped), ("released", self.released)):
+            if noted:
+                values[name] = [noted.popleft() for _ in range(len(noted))]
         try:
             self._channel.send(values, body)
         except OSError:
@@ -207,6 +208,47 @@ class RemoteHost:
             raise Unimplemented(f"a model cannot send {type(request).__name__}", "501")
         answer = self.ask({"kind": kind, **values}, body)
         return cast(T, answer.values["result"])
+
+    def metrics(self) -> RemoteMetrics:
+        """Return the metrics of this process's instance."""
+        return RemoteMetrics(self)
+
+
+class RemoteMetrics:
+    """The metrics of the server, as a `MetricsClient`."""
+
+    def __init__(self, host: RemoteHost) -> None:
+        self._host = host
+
+    def define(self, family: str, description: str, kind: str) -> None:
+        """Make a family, unless it is there."""
+        self._ask("define", [family, description, kind])
+
+    def create(
+        self, family: str, labels: Mapping[str, str], buckets: Sequence[float] | None
+    ) -> None:
+        """Make a metric, or hold the one with these labels once more."""
+        self._ask("create", [family, dict(labels), buckets])
+
+    def release(self, family: str, labels: Mapping[str, str]) -> None:
+        """End one hold on a metric, at the latest with the next message to the server."""
+        self._host.released.append((family, dict(labels)))
+
+    def apply(
+        self, operation: str, family: str, labels: Mapping[str, str], value: float = 0.0
+    ) -> float:
+        """Do what `operation` says; return the value."""
+        return float(self._ask("apply", [operation, family, dict(labels), value]))
+
+    def close(self) -> None:
+        """Leave the metrics to the server, which releases them when this process ends."""
+
+    def _ask(self, method: str, arguments: list[Any]) -> Any:
+        values = {"kind": "metrics", "method": method, "arguments": arguments}
+        answer = self._host.ask(values).values
+        if "refused" in answer:
+            raise MetricsError(answer["refused"])
+        return answer["result"]
 
 
 class _Call(Job):

@@ -6,14 +6,16 @@ Pillow is imported where it is needed, because only those who read images have i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datatypes import NUMPY, Array
-from ..extras import install_command
+from .datatypes import NUMPY, Array
+from .extras import install_command
+from .messages import TensorMetadata
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -49,6 +51,40 @@ class PixelFormat:
         layout = "NCHW" if self.channels_first else "NHWC"
         colours = "grey" if self.channels == 1 else "RGB"
         return f"{self.width}x{self.height} {colours} {layout} {self.datatype}"
+
+
+def pixel_format(image: TensorMetadata, batched: bool, config: Mapping[str, Any]) -> PixelFormat:
+    """Return the form of the images that an input takes.
+
+    Args:
+        image: the input.
+        batched: whether the first dimension of its shape is the batch.
+        config: the model's configuration, which tells the layout.
+
+    Raises:
+        ImageError: the input takes no images, or none of a known form.
+    """
+    shape = image.shape[1:] if batched else image.shape
+    if image.datatype in ("BYTES", "BOOL"):
+        raise ImageError(f"the model's input is {image.datatype}, not pixels")
+    if len(shape) != 3:
+        raise ImageError(f"the model's input has {len(shape)} dimensions, not 3, for an image")
+    declared = [each for each in config.get("input", ()) if each.get("name") == image.name]
+    layout = str(declared[0].get("format", "FORMAT_NONE") if declared else "FORMAT_NONE")
+    if layout == "FORMAT_NCHW":
+        channels, height, width = shape
+    elif layout == "FORMAT_NHWC":
+        height, width, channels = shape
+    else:
+        raise ImageError(
+            f"the model's configuration gives its input the format {layout}, "
+            "not FORMAT_NCHW or FORMAT_NHWC"
+        )
+    if height < 1 or width < 1:
+        raise ImageError("the model takes images of any size, and so names none to resize to")
+    if channels not in (1, 3):
+        raise ImageError(f"the model's images have {channels} channels, not 1 or 3")
+    return PixelFormat(height, width, channels, layout == "FORMAT_NCHW", image.datatype)
 
 
 def require_pillow() -> None:
@@ -107,21 +143,22 @@ def _is_image(path: str) -> bool:
     return True
 
 
-def read(path: str, pixels: PixelFormat, scaling: str) -> Array:
-    """The tensor of one image file; see `to_tensor`.
+def read(source: str | bytes, pixels: PixelFormat, scaling: str) -> Array:
+    """The tensor of one image, of a file or of the bytes of one; see `to_tensor`.
 
     Raises:
-        ImageError: the file can't be read as an image.
+        ImageError: it can't be read as an image.
     """
     from PIL import Image, UnidentifiedImageError
 
+    name = repr(source) if isinstance(source, str) else f"<{len(source)} bytes>"
     try:
-        with Image.open(path) as image:
+        with Image.open(source if isinstance(source, str) else BytesIO(source)) as image:
             return to_tensor(image, pixels, scaling)
     except UnidentifiedImageError:
-        raise ImageError(f"{path!r} is not an image, or of a kind that Pillow can't read") from None
+        raise ImageError(f"{name} is not an image, or of a kind that Pillow can't read") from None
     except Exception as error:  # damaged files make Pillow's decoders raise all sorts of things
-        raise ImageError(f"image {path!r} can't be read: {error}") from error
+        raise ImageError(f"image {name} can't be read: {error}") from error
 
 
 def to_tensor(image: PillowImage, pixels: PixelFormat, scaling: str) -> Array:

@@ -1,0 +1,78 @@
+"""How many requests are in flight, chosen by what more of them bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+FIRST = 4
+MOST = 64
+#: Bytes of tensors that are in flight, or wait to be taken, while the number is chosen here.
+MAX_BYTES = 256 << 20
+#: How much more throughput twice as many requests must bring.
+_MARGIN = 1.1
+#: What one measurement takes at least: seconds, and answers for each request in flight.
+_SECONDS = 0.05
+_ANSWERS = 3
+#: Measurements without a gain after which the number stays.
+_PATIENCE = 2
+
+
+class Concurrency:
+    """The number of requests in flight.
+
+    It begins with a few and doubles while the throughput grows. When twice as many no longer
+    bring more, it goes back and stays.
+
+    Args:
+        fixed: the number, or None to measure.
+
+    Attributes:
+        limit: requests that may be in flight.
+        max_bytes: bytes of their tensors and of results not yet taken; None for no limit.
+    """
+
+    def __init__(self, fixed: int | None, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._settled = fixed is not None
+        self.limit = fixed or FIRST
+        self.max_bytes = None if fixed else MAX_BYTES
+        self._best = 0.0  # rows a second
+        self._best_limit = self.limit
+        self._failed = 0
+        self._restart()
+
+    def _restart(self) -> None:
+        self._started = self._clock()
+        self._answers = 0
+        self._rows = 0
+
+    def answered(self, rows: int, full: bool) -> None:
+        """Count an answer.
+
+        Args:
+            full: whether as many requests were in flight as may be. Otherwise the source or the
+                consumer sets the pace, and nothing can be measured.
+        """
+        if self._settled:
+            return
+        if not full:
+            self._restart()
+            return
+        self._answers += 1
+        self._rows += rows
+        elapsed = self._clock() - self._started
+        if elapsed >= _SECONDS and self._answers >= _ANSWERS * self.limit:
+            self._measured(self._rows / elapsed)
+            self._restart()
+
+    def _measured(self, throughput: float) -> None:
+        if throughput > self._best * _MARGIN:
+            self._best, self._best_limit, self._failed = throughput, self.limit, 0
+            self.limit = min(self.limit * 2, MOST)
+            self._settled = self.limit == self._best_limit
+        else:
+            self._failed += 1
+            if self._failed >= _PATIENCE:
+                self.limit = self._best_limit
+                self._settled = True

@@ -1,0 +1,120 @@
+"""Batches that are in flight, or whose results were not yet taken."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .batches import Batch
+from .concurrency import Concurrency
+from .results import whole_of
+from .sending import Answer
+
+
+class Entry:
+    """A batch and what became of it.
+
+    Attributes:
+        answers: the answers to its items; None while it is in flight.
+        fault: what ends the whole iteration in place of answers.
+    """
+
+    __slots__ = ("answers", "batch", "byte_size", "fault")
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.byte_size = batch.byte_size
+        self.answers: list[Answer] | None = None
+        self.fault: BaseException | None = None
+
+
+class Window:
+    """Says when a batch may be sent, and which results come next. It does no I/O.
+
+    Args:
+        ordered: whether results come in the order of their batches, or as they are answered.
+        keep: whether the iteration goes on after an error.
+    """
+
+    def __init__(self, concurrency: Concurrency, ordered: bool, keep: bool) -> None:
+        self._concurrency = concurrency
+        self._ordered = ordered
+        self._keep = keep
+        self._entries: deque[Entry] = deque()  # in their order
+        self._answered: deque[Entry] = deque()  # those that can be taken, when order is none
+        self._in_flight = 0
+        self._held = 0  # entries
+        self._bytes = 0
+        self._failed = False
+
+    def __len__(self) -> int:
+        """Return how many batches are in flight or wait to be taken."""
+        return self._held
+
+    @property
+    def failed(self) -> bool:
+        """True if an error was answered that ends the iteration."""
+        return self._failed
+
+    def has_room(self) -> bool:
+        """True if another batch may be sent."""
+        limit, most = self._concurrency.limit, self._concurrency.max_bytes
+        return (
+            not self._failed
+            and self._in_flight < limit
+            and self._held < 2 * limit
+            and (most is None or self._bytes < most or not self._held)
+        )
+
+    def add(self, batch: Batch) -> Entry:
+        """Count a batch as sent."""
+        entry = Entry(batch)
+        if self._ordered:
+            self._entries.append(entry)
+        self._in_flight += 1
+        self._held += 1
+        self._bytes += entry.byte_size
+        return entry
+
+    def settle(
+        self,
+        entry: Entry,
+        answers: list[Answer],
+        fault: BaseException | None = None,
+    ) -> None:
+        """Note what became of a batch."""
+        full = self._in_flight >= self._concurrency.limit
+        self._in_flight -= 1
+        entry.answers, entry.fault = answers, fault
+        failed = not self._keep and bool(answers) and isinstance(answers[-1], Exception)
+        self._failed = self._failed or failed or fault is not None
+        if not self._ordered:
+            self._answered.append(entry)
+        self._concurrency.answered(entry.batch.count_rows(), full)
+        self._bytes -= entry.byte_size
+        entry.byte_size = _byte_size(answers)
+        self._bytes += entry.byte_size
+        entry.batch = Batch()  # the inputs are not needed any more
+
+    def is_ready(self) -> bool:
+        """True if `take` has something to return."""
+        if self._ordered:
+            return bool(self._entries) and self._entries[0].answers is not None
+        return bool(self._answered)
+
+    def take(self) -> Entry | None:
+        """Return the next batch whose results are to be yielded, or None."""
+        if not self.is_ready():
+            return None
+        entry = (self._entries if self._ordered else self._answered).popleft()
+        self._held -= 1
+        self._bytes -= entry.byte_size
+        return entry
+
+
+def _byte_size(answers: list[Answer]) -> int:
+    """Return the bytes of the outputs that answers are parts of; nearly, if there were errors."""
+    for answer in answers:
+        if not isinstance(answer, Exception):
+            outputs = whole_of(answer)._response.outputs
+            return sum([len(tensor.data) for tensor in outputs if tensor.data is not None])
+    return 0
