@@ -204,28 +204,33 @@ def test_closing_ends_the_processes(repository: RepositoryMaker, serve: Serve) -
 
 #: A server in a process of its own, which says the process of its model.
 SERVER = """
-import sys, time
+import os, sys, time
 from tests.server.conftest import fp32
 from tritonclient import messages as m
 from tritonclient.server.core import InferenceServer
 core = InferenceServer([sys.argv[1]], in_process=False)
 responses = core.stream(m.Infer("m", (fp32("IN", [1]),)))
 instance = core._repository.get("m")._threads[0]._instance
+if sys.argv[2] == "forks" and os.fork() == 0:
+    sys.stdin.read()
+    os._exit(0)
 print(instance._process._process.pid, flush=True)
 time.sleep(1000)
 """
 
 
-def test_a_killed_server_leaves_no_process(repository: RepositoryMaker) -> None:
+@pytest.mark.parametrize("forks", ["", "forks"])
+def test_a_killed_server_leaves_no_process(repository: RepositoryMaker, forks: str) -> None:
     # The model does not read from the server, and holds the GIL.
     repository.python("m", code("ctypes.PyDLL(None).pause()"))
-    command = [sys.executable, "-c", SERVER, str(repository.directory)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    command = [sys.executable, "-c", SERVER, str(repository.directory), forks]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as server:
         assert server.stdout is not None
         pid = int(server.stdout.readline())
         assert runs(pid)
         server.kill()
-    eventually(lambda: not runs(pid))
+        eventually(lambda: not runs(pid))
 
 
 def used() -> tuple[int, int, int]:

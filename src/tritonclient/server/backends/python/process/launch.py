@@ -23,6 +23,20 @@ _WORKER = f"{__package__}.worker"
 _END_TIMEOUT = 5.0
 _REPORT_SIZE = 1 << 16
 
+#: Descriptors whose end is the end of a process.
+_lifelines: set[int] = set()
+
+
+def _close_lifelines() -> None:
+    """Leave the processes to the server that this process was forked from."""
+    for each in _lifelines:
+        os.close(each)
+    _lifelines.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_lifelines)
+
 
 class ModelProcess:
     """A running process.
@@ -68,6 +82,7 @@ class ModelProcess:
         finally:
             theirs.close()
             os.close(lifeline)
+        _lifelines.add(self._lifeline)
         self.channel = Channel(ours, waits=False)
         self._end = ""
 
@@ -92,7 +107,9 @@ class ModelProcess:
         self._await_end()
         self.kill()  # what it has started and left
         code = self._process.wait()
-        os.close(self._lifeline)
+        if self._lifeline in _lifelines:
+            _lifelines.remove(self._lifeline)
+            os.close(self._lifeline)
         report = os.pread(self._report.fileno(), _REPORT_SIZE, 0).decode(errors="replace")
         self._report.close()
         return describe_end(code, report)
