@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import threading
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -15,7 +14,7 @@ from ....jobs.errors import as_server_error
 from ....jobs.host import Host
 from ....jobs.job import Job, JobOptions
 from ....jobs.reader import ResponseReader
-from ....jobs.response import Response, ResponseSink
+from ....jobs.response import CancelSwitch, Response, ResponseSink
 from ....jobs.tensor import Tensor
 from .response import InferenceResponse, response_of
 from .response_iterator import ResponseIterator
@@ -35,7 +34,7 @@ class ModelCall:
         self._name = name
         self._version = "" if version < 0 else str(version)
         self._tensors = tensors
-        self._cancelled = threading.Event()
+        self._cancelled = CancelSwitch()
         self._options = replace(options, cancelled=self._cancelled)
 
     def cancel(self) -> None:
