@@ -216,10 +216,9 @@ class InferenceServer:
 
     def _is_model_ready(self, request: m.IsModelReady) -> bool:
         try:
-            self._repository.get(request.model, request.version)
+            return self._repository.get(request.model, request.version).is_ready()
         except NotFound:
             return False
-        return True
 
     def _server_metadata(self, request: m.GetServerMetadata) -> m.ServerMetadata:
         return m.ServerMetadata("triton", VERSION, EXTENSIONS)

@@ -44,6 +44,10 @@ class Instance(Protocol):
     def close(self) -> None:
         """Release what the instance holds; it executes no more."""
 
+    def is_ready(self) -> bool:
+        """Return False if the model says that it is not ready; called on any thread."""
+        return True
+
     def why_restarted(self) -> str:
         """Return why the instance was started again last; "" if it was not."""
         return ""

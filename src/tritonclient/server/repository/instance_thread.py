@@ -61,6 +61,10 @@ class InstanceThread:
             self._thread.join()
             raise self._failure
 
+    def is_ready(self) -> bool:
+        """Return False if the instance says that it is not ready."""
+        return self._instance is None or self._instance.is_ready()
+
     def why_restarted(self) -> str:
         """Return why the instance was started again last; "" if it was not."""
         return "" if self._instance is None else self._instance.why_restarted()

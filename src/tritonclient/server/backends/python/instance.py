@@ -153,6 +153,22 @@ class PythonInstance(Instance):
             f"Failed to process the request(s) for model '{self._name}', message: {text}", "500"
         )
 
+    @property
+    def has_is_ready(self) -> bool:
+        """True if the model has the method `is_ready`."""
+        return hasattr(self._model, "is_ready")
+
+    def is_ready(self) -> bool:
+        """Ask the model's `is_ready`, if it has one; what it raises means that it is not ready."""
+        if not self.has_is_ready:
+            return True
+        try:
+            ready = self._model.is_ready()
+            return bool(self._loop.result(ready) if isinstance(ready, Coroutine) else ready)
+        except RAISED as error:
+            _log.error("is_ready of '%s' failed: %s", self._name, describe_error(error))
+            return False
+
     def close(self) -> None:
         loop, loaded = contextlib.closing(self._loop), contextlib.closing(self._loaded)
         with loaded, loop, model_errors():

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds for which the thread of the process leaves messages to a thread that waits for results.
 _PAUSE = 0.005
+#: Seconds that a model has to say whether it is ready; meanwhile it may execute.
+_READY_TIMEOUT = 10.0
 
 
 class ProcessEnded(Exception):
@@ -110,6 +112,21 @@ class Dispatcher:
             raise
         except Exception as error:
             raise ProcessEnded from error
+
+    def is_ready(self) -> bool:
+        """Ask the model whether it is ready; one that executes for long counts as ready."""
+        batch = next(self._numbers)
+        answer: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        with self._lock:
+            if self._ended:
+                return False
+            self._batches[batch] = answer
+        self.send({"kind": "is_ready", "batch": batch})
+        try:
+            message = answer.get(timeout=_READY_TIMEOUT)
+        except queue.Empty:
+            return True
+        return message is not None and bool(message.values["ready"])
 
     def _results(self, numbers: Sequence[int], message: Message, watch: Stopwatch) -> list[Result]:
         values = message.values

@@ -61,6 +61,7 @@ class ProcessInstance(Instance):
         self._closed: Message | None = None
         self._closing = False
         self._loaded = False
+        self._has_is_ready = False
         self._waits = False
         self._restarts = 0
         self._reason = ""
@@ -99,6 +100,12 @@ class ProcessInstance(Instance):
             f"'{name}' is not healthy.",
             "500",
         )
+
+    def is_ready(self) -> bool:
+        with self._state:
+            dispatcher = self._dispatcher
+        # As in Triton, a model whose process has ended is ready.
+        return dispatcher is None or not self._has_is_ready or dispatcher.is_ready()
 
     def why_restarted(self) -> str:
         with self._state:
@@ -166,6 +173,7 @@ class ProcessInstance(Instance):
             with self._state:
                 if kind == "ready":
                     self._dispatcher, self._loaded = dispatcher, True
+                    self._has_is_ready = bool(message.values["has_is_ready"])
                 elif kind == "failed":
                     problems[0] = load_error(message.values)
                 else:

@@ -77,7 +77,8 @@ class Worker:
             self._host.send({"kind": "failed", **_failure(error)})
             raise SystemExit from None
         self._check_process()
-        self._host.send({"kind": "ready", "config": config})
+        asks = self._instance is not None and self._instance.has_is_ready
+        self._host.send({"kind": "ready", "config": config, "has_is_ready": asks})
 
     def _check_process(self) -> None:
         """End a process that the model forked and that returned from the model's code."""
@@ -88,6 +89,13 @@ class Worker:
         """Do what a message asks for; return False after the last."""
         if message.values["kind"] == "execute":
             self._execute(message)
+            return True
+        if message.values["kind"] == "is_ready":
+            assert self._instance is not None
+            ready = self._instance.is_ready()
+            self._check_process()
+            batch = message.values["batch"]
+            self._host.send({"kind": "results", "batch": batch, "ready": ready})
             return True
         if message.values["kind"] == "load":
             self._load(message.values)
