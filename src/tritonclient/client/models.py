@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from .. import messages as m
 from .mapping.plan import Item, Items, make_plan
 from .model_spec import ModelSpec
-from .options import CLIENT_DEFAULT, InferOptions, Timeout
+from .options import CLIENT_DEFAULT, InferOptions, MapOptions, Timeout
 from .requests import TensorLike
 from .results import InferResult
 from .suggestions import MODEL_NAMES, no_attribute
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from .mapping.plan import MapOptions
     from .mapping.results import MapResult
     from .mapping.sending import Answer
 

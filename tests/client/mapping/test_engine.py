@@ -190,3 +190,14 @@ def test_a_server_that_is_gone_is_not_asked_for_each_row(runtime: str) -> None:
     results, _, client, _ = run(runtime, case)
     assert [str(result)[:8] for result in results] == [f"item {n}: " for n in range(4)]
     assert len(client.requests) == 1
+
+
+@pytest.mark.parametrize("runtime", ["blocking", "items"])
+def test_nothing_is_sent_after_the_error_that_is_raised(runtime: str) -> None:
+    kinds = [(GUILTY if index == 2 else GOOD, 0) for index in range(4)]
+    case = Case(kinds, False, "max", 1, True, "raise", Random(0))
+    results, error, client, _ = run(runtime, case)
+    assert len(results) == 2
+    assert isinstance(error, InvalidArgument)
+    assert error.index == 2
+    assert client.requests == [[0, 1, -3, 3], [0, 1], [-3, 3], [-3]]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -122,7 +121,6 @@ class Sending:
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._pid = os.getpid()
         # A daemon, so that a program can end that keeps an iterator which it did not finish.
         self._thread = threading.Thread(target=self._run, name="tritonclient-map", daemon=True)
         self._thread.start()
@@ -159,8 +157,6 @@ class Sending:
         Args:
             wait: until the thread has ended.
         """
-        if self._pid != os.getpid():
-            return  # the thread is the parent's
         if not self._closed:
             self._closed = True
             self._settled.put(None)

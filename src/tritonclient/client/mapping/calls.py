@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from ...transport.call import Options
     from ..executor import Workers
+    from ..options import MapOptions
     from .blocking import Sending
-    from .plan import MapOptions
     from .results import MapResult
     from .sending import Answer
 

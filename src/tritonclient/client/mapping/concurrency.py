@@ -46,24 +46,24 @@ class Concurrency:
         self._started = self._clock()
         self._answers = 0
         self._rows = 0
+        self._reached = 0
 
-    def answered(self, rows: int, full: bool) -> None:
-        """Count an answer.
+    def reached(self) -> None:
+        """Count that as many requests are in flight as may be."""
+        self._reached += 1
 
-        Args:
-            full: whether as many requests were in flight as may be. Otherwise the source or the
-                consumer sets the pace, and nothing can be measured.
-        """
+    def answered(self, rows: int) -> None:
+        """Count an answer to a request of some rows."""
         if self._settled:
-            return
-        if not full:
-            self._restart()
             return
         self._answers += 1
         self._rows += rows
         elapsed = self._clock() - self._started
         if elapsed >= _SECONDS and self._answers >= _ANSWERS * self.limit:
-            self._measured(self._rows / elapsed)
+            # Answers come in bursts. Where even those do not bring the limit back each time, the
+            # source or the consumer sets the pace, and nothing was measured.
+            if 2 * self._reached * self.limit >= self._answers:
+                self._measured(self._rows / elapsed)
             self._restart()
 
     def _measured(self, throughput: float) -> None:

@@ -71,6 +71,8 @@ class Window:
         if self._ordered:
             self._entries.append(entry)
         self._in_flight += 1
+        if self._in_flight >= self._concurrency.limit:
+            self._concurrency.reached()
         self._held += 1
         self._bytes += entry.byte_size
         return entry
@@ -82,14 +84,13 @@ class Window:
         fault: BaseException | None = None,
     ) -> None:
         """Note what became of a batch."""
-        full = self._in_flight >= self._concurrency.limit
         self._in_flight -= 1
         entry.answers, entry.fault = answers, fault
         failed = not self._keep and bool(answers) and isinstance(answers[-1], Exception)
         self._failed = self._failed or failed or fault is not None
         if not self._ordered:
             self._answered.append(entry)
-        self._concurrency.answered(entry.batch.count_rows(), full)
+        self._concurrency.answered(entry.batch.count_rows())
         self._bytes -= entry.byte_size
         entry.byte_size = _byte_size(answers)
         self._bytes += entry.byte_size
