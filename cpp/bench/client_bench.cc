@@ -8,6 +8,8 @@
 #include <grpcpp/impl/client_unary_call.h>
 #include <sys/resource.h>
 
+#include <fstream>
+
 #include "grpc_client.h"
 #include "http_client.h"
 
@@ -46,6 +48,16 @@ double ProcessorUs() {
     return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
   };
   return us(usage.ru_utime) + us(usage.ru_stime);
+}
+
+// The peak that getrusage() gives counts what the process was before it ran this program.
+long PeakKib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    long kib = 0;
+    if (word == "VmHWM:" && status >> kib) return kib;
+  }
+  return 0;
 }
 
 using Call = std::function<void()>;
@@ -150,9 +162,7 @@ int main(int argc, char** argv) {
   for (auto& thread : others) thread.join();
   const std::chrono::duration<double, std::micro> wall = Clock::now() - start;
   const auto count = static_cast<double>(calls / threads * threads);
-  rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
   std::cout << wall.count() / count << " " << (ProcessorUs() - processor) / count << " "
-            << usage.ru_maxrss << std::endl;
+            << PeakKib() << std::endl;
   return 0;
 }
