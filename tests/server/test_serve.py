@@ -104,9 +104,8 @@ def test_serves_until_it_is_told_to_end(
         output, errors = process.communicate(timeout=20)
         assert process.returncode == 0
         assert output == "Signal received, shutting down.\n"
-        # On a busy machine it says that it is still loading.
-        lines = errors.splitlines()
-        assert [each for each in lines if not each.startswith("loading models")] == []
+        # A slow machine makes the command say that it still loads.
+        assert all(line.startswith("loading models (since") for line in errors.splitlines())
 
 
 def test_flags(repository: RepositoryMaker) -> None:
