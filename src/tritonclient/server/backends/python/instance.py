@@ -6,9 +6,10 @@ import contextlib
 import json
 import logging
 from collections.abc import Coroutine, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .... import errors
 from ...jobs.host import Host
@@ -16,11 +17,13 @@ from ...jobs.job import Job
 from ...jobs.response import Response
 from ...telemetry.statistics import Stopwatch
 from ..base import RESCHEDULED, Instance, Result
-from .event_loop import InstanceLoop
 from .loader import RAISED, LoadedModel, describe_error, model_errors
 from .pb_utils import module as pb_utils
 from .pb_utils.request import InferenceRequest
 from .pb_utils.response import parameters_of, result
+
+if TYPE_CHECKING:
+    from .event_loop import InstanceLoop
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +67,7 @@ class PythonInstance(Instance):
             "model_version": str(source.version),
             "model_name": source.model,
         }
-        self._loop = InstanceLoop(source.name)
+        self._loop: InstanceLoop | None = None
         self._loaded = LoadedModel(source.path, host)
         self._request = self._loaded.utils.InferenceRequest
         with self._loaded.loading(), model_errors():
@@ -90,6 +93,11 @@ class PythonInstance(Instance):
         So batches of a decoupled model overlap. If its coroutine raises, the requests that still
         wait for responses fail.
         """
+        if self._loop is None:
+            # asyncio is imported for models that need it only.
+            from .event_loop import InstanceLoop
+
+            self._loop = InstanceLoop(self._name)
         if not self._decoupled:
             return self._loop.result(coroutine)
 
@@ -170,7 +178,9 @@ class PythonInstance(Instance):
             return False
 
     def close(self) -> None:
-        loop, loaded = contextlib.closing(self._loop), contextlib.closing(self._loaded)
-        with loaded, loop, model_errors():
+        loop: AbstractContextManager[object] = (
+            contextlib.closing(self._loop) if self._loop else contextlib.nullcontext()
+        )
+        with contextlib.closing(self._loaded), loop, model_errors():
             if hasattr(self._model, "finalize"):
                 self._model.finalize()

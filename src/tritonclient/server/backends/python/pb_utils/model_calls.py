@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import queue
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .....errors import Internal, InvalidArgument, NotFound
 from ....jobs.errors import as_server_error
@@ -18,6 +17,9 @@ from ....jobs.response import CancelSwitch, Response, ResponseSink
 from ....jobs.tensor import Tensor
 from .response import InferenceResponse, response_of
 from .response_iterator import ResponseIterator
+
+if TYPE_CHECKING:
+    import asyncio  # when first needed: most models call no others
 
 
 class ModelCall:
@@ -46,11 +48,15 @@ class ModelCall:
 
         Cancelling the awaitable of a response cancels the request.
         """
+        import asyncio
+
         if decoupled:
             return asyncio.ensure_future(_ready(ResponseIterator(self.responses(), self.cancel)))
         return asyncio.ensure_future(self._await(self.response_future()))
 
     async def _await(self, future: asyncio.Future[Response]) -> InferenceResponse:
+        import asyncio
+
         try:
             return response_of(await future)
         except asyncio.CancelledError:
@@ -68,6 +74,8 @@ class ModelCall:
 
     def response_future(self) -> asyncio.Future[Response]:
         """Start the request; return a future of `response` for the running event loop."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Response] = loop.create_future()
 

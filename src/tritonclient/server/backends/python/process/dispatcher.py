@@ -38,6 +38,9 @@ class ProcessEnded(Exception):
 class Dispatcher:
     """Requests to one process, and what comes back.
 
+    Attributes:
+        wrong: why what the process sent cannot be read; "" if it can.
+
     Args:
         channel: the channel to the process.
         host: the server, which the model may call.
@@ -60,7 +63,7 @@ class Dispatcher:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._ended = False
-        self._wrong = ""
+        self.wrong = ""
         # The thread that waits for results receives them itself, which saves a switch of threads.
         self._receives = not decoupled
         self._executing = False
@@ -111,6 +114,7 @@ class Dispatcher:
         except InferenceServerException:
             raise
         except Exception as error:
+            self._note_wrong(error)
             raise ProcessEnded from error
 
     def is_ready(self) -> bool:
@@ -161,7 +165,7 @@ class Dispatcher:
                 # The other thread is quicker without this one. What it leaves is received then.
                 self._pause.wait(_PAUSE)
             elif self._receive():
-                return self._wrong
+                return self.wrong
 
     def _receive(self, results: queue.SimpleQueue[Message | None] | None = None) -> bool:
         """Dispatch what has arrived, or one message; return True after the last message.
@@ -178,10 +182,13 @@ class Dispatcher:
                         return True
                     waits = results is not None and results.empty()
             except Exception as error:
-                _log.debug("a process is ended", exc_info=error)
-                self._wrong = f"it sent what cannot be read: {type(error).__name__}: {error}"
+                self._note_wrong(error)
                 return True
         return False
+
+    def _note_wrong(self, error: Exception) -> None:
+        _log.debug("a process is ended", exc_info=error)
+        self.wrong = f"it sent what cannot be read: {type(error).__name__}: {error}"
 
     def _dispatch(self, message: Message) -> bool:
         """Do what a message asks for; return True after the last."""

@@ -88,7 +88,8 @@ class ProcessInstance(Instance):
             with self._state:
                 if self._dispatcher is dispatcher:
                     self._dispatcher = None
-            self._kill()
+            if dispatcher.wrong:
+                self._kill()
             raise self._unhealthy() from None
         self._failed_in_a_row = 0
         return results
