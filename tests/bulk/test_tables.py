@@ -103,6 +103,79 @@ def test_damaged_files(form: str, client: tc.Client, tmp_path: Path) -> None:
         run(client, "digits", path)
 
 
+def csv_of(*rows: str) -> bytes:
+    head = ",".join(f"IMAGE_{i}" for i in range(64))
+    return "\n".join([head, *rows]).encode()
+
+
+ONES = ",".join(["1"] * 64)
+#: Files, the errors of their rows, and what is said where none of them can be read.
+HOSTILE: list[tuple[str, bytes, list[str], str]] = [
+    ("empty.csv", b"", [], "can't be read"),
+    ("head.csv", csv_of(), [], ""),
+    ("mark.csv", b"\xef\xbb\xbf" + csv_of(ONES), [""], ""),
+    ("lines.csv", csv_of(ONES, ONES).replace(b"\n", b"\r\n"), ["", ""], ""),
+    ("nul.csv", csv_of(ONES, "\0" + ONES), ["", "expected FP32"], ""),
+    ("long.csv", csv_of(ONES, "9" * 2_000_000 + ONES), ["", ""], ""),
+    ("quote.csv", csv_of(ONES, '"' + ONES), ["", "values"], ""),
+    ("twice.csv", b"IMAGE_0," + csv_of("1," + ONES), [], "several columns named 'IMAGE_0'"),
+    ("other.csv", csv_of(ONES).replace(b",", b";"), [], "no column makes input 'IMAGE'"),
+    ("no.csv.gz", b"no gzip", [], "can't be read"),
+    ("empty.jsonl", b"", [], "can't be read"),
+    ("deep.jsonl", b'{"IMAGE":' + b"[" * 900 + b"]" * 900 + b"}", [], "levels deep"),
+    ("text.jsonl", b'{"IMAGE":["1"]}', [], "is list<item: string>"),
+    ("none.jsonl", b'{"IMAGE":null}', [], "is null; none of the first 1 rows fits"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "errors", "message"), HOSTILE, ids=[each[0] for each in HOSTILE]
+)
+def test_hostile_text(
+    name: str, content: bytes, errors: list[str], message: str, client: tc.Client, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    if message:
+        with pytest.raises(bulk.BadInput, match=message):
+            run(client, "digits", tmp_path / name)
+        return
+    batches = list(bulk.infer(client, "digits", tmp_path / name, errors="keep"))
+    found = [error or "" for batch in batches for error in batch["error"].to_pylist()]
+    assert len(found) == len(errors)
+    for given, words in zip(found, errors, strict=True):
+        assert words in given
+        assert bool(words) == bool(given)
+
+
+ARRAYS = [
+    (np.array([{}], object), "can't be"),
+    (np.zeros((2, 64), complex), "complex128, expected numbers"),
+    (np.zeros((2, 0), np.float32), r"has the shape \[2, 0\]"),
+    (np.float32(1), "is a single value"),
+    (np.zeros((2, 63), np.float32), r"has the shape \[63\], expected \[1, 8, 8\]"),
+]
+
+
+@pytest.mark.parametrize(("array", "message"), ARRAYS, ids=[each[1] for each in ARRAYS])
+def test_hostile_arrays(array: Any, message: str, client: tc.Client, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    with pytest.raises(bulk.BadInput, match=message):
+        run(client, "digits", tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("dtype", [">f4", np.float16, np.float64, np.int8])
+def test_dtypes_of_arrays(
+    dtype: Any,
+    client: tc.Client,
+    pixels: np.ndarray[Any, Any],
+    same: Check,
+    tmp_path: Path,
+) -> None:
+    array = pixels.astype(np.int8).astype(dtype)
+    np.save(tmp_path / "a.npy", np.asfortranarray(array.reshape(-1, 8, 8)))
+    same(run(client, "digits", tmp_path / "a.npy"))
+
+
 def test_images(client: tc.Client, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     arrays = rng.integers(0, 256, (5, 8, 8)).astype(np.uint8)

@@ -96,7 +96,8 @@ def test_serves_until_it_is_told_to_end(repository: RepositoryMaker, number: int
         output, errors = process.communicate(timeout=20)
         assert process.returncode == 0
         assert output == "Signal received, shutting down.\n"
-        assert errors == ""
+        # A slow machine makes the command say that it still loads.
+        assert all(line.startswith("loading models (since") for line in errors.splitlines())
 
 
 def test_flags(repository: RepositoryMaker) -> None:

@@ -47,6 +47,14 @@ def leaf_type(kind: pa.DataType) -> pa.DataType:
             return kind
 
 
+def depth(kind: pa.DataType) -> int:
+    """Return how deep lists nest."""
+    levels = 0
+    while _is_list(kind):
+        kind, levels = kind.value_type, levels + 1
+    return levels
+
+
 def with_leaf(kind: pa.DataType, leaf: pa.DataType) -> pa.DataType:
     """Return a type of lists with elements of another type."""
     return pa.list_(with_leaf(kind.value_type, leaf)) if _is_list(kind) else leaf

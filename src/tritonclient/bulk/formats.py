@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import islice
-from typing import IO, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
 from pyarrow import dataset as arrow_dataset
-from pyarrow import json as arrow_json
+from pyarrow import parquet
 
 from ..datatypes import Array
 from ..images import ImageError, require_pillow
-from .arrays import leaf_type
 from .faults import BadInput
-
-#: Rows per record batch that is read.
-ROWS = 8192
-#: The name of the column of a .npy file.
-ARRAY = "array"
-#: The name of the column of images: their paths.
-PATH = "path"
+from .reading import ARRAY, PATH, ROWS, Reader, scan
+from .text import TextReader
 
 
-class Reader(Protocol):
-    """One file."""
+class ParquetReader:
+    """A Parquet file.
 
-    path: str
-    schema: pa.Schema
+    It is not read as a dataset, which decodes a whole row group before its first rows come.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            with parquet.ParquetFile(path) as file:
+                self.schema = file.schema_arrow
+                self._rows: int = file.metadata.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(f"{path!r} can't be read as parquet: {error}") from error
 
     def count(self) -> int | None:
-        """The number of rows, or None if it takes long to find out."""
-        ...
+        """The number of rows, which the file's own index tells."""
+        return self._rows
 
     def read(
         self,
@@ -46,20 +42,26 @@ class Reader(Protocol):
         faults: dict[int, str],
         size: int = ROWS,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows; those that can't be read are nulls, and `faults` says why."""
-        ...
+        """Yield the rows."""
+        try:
+            # Buffers that are read in advance are kept until the file is closed.
+            with parquet.ParquetFile(self.path, pre_buffer=False) as file:
+                for batch in file.iter_batches(size, columns=list(columns)):
+                    yield batch.select(list(columns))
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(f"{self.path!r} can't be read: {error}") from error
 
 
-class DatasetReader:
-    """A Parquet or Arrow file."""
+class ArrowReader:
+    """An Arrow file."""
 
-    def __init__(self, path: str, form: str) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
         try:
-            self._dataset = arrow_dataset.dataset(path, format=form)
+            self._dataset = arrow_dataset.dataset(path, format="arrow")
             self._rows: int = self._dataset.count_rows()
         except (pa.ArrowException, OSError) as error:
-            raise BadInput(f"{path!r} can't be read as {form}: {error}") from error
+            raise BadInput(f"{path!r} can't be read as arrow: {error}") from error
         self.schema = self._dataset.schema
 
     def count(self) -> int | None:
@@ -74,199 +76,7 @@ class DatasetReader:
         size: int = ROWS,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
-        yield from _scan(self._dataset, self.path, columns, size)
-
-
-def _scan(dataset: Any, path: str, columns: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
-    """The rows of a file; little is read ahead, for large files must not fill the memory."""
-    try:
-        yield from dataset.to_batches(
-            columns=list(columns), batch_size=size, batch_readahead=4, fragment_readahead=1
-        )
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{path!r} can't be read: {error}") from error
-
-
-class TextReader:
-    """A CSV or JSON lines file.
-
-    Arrow reads it. From the block on that Arrow rejects, it is read again row by row, so that only
-    the rows at fault fail.
-    """
-
-    def __init__(self, path: str, form: str) -> None:
-        self.path = path
-        self._form = form
-        try:
-            self.schema = arrow_dataset.dataset(path, format=_FORMATS[form]({})).schema
-        except pa.ArrowException as error:  # rows of the first block are at fault
-            self.schema = _guess(path, form)
-            if not self.schema.names:
-                raise BadInput(f"{path!r} can't be read as {form}: {error}") from error
-        except OSError as error:
-            raise BadInput(f"{path!r} can't be read: {error}") from error
-        twice = {name for name in self.schema.names if self.schema.names.count(name) > 1}
-        if twice:
-            raise BadInput(f"{path!r} has several columns named {sorted(twice)[0]!r}")
-
-    def count(self) -> int | None:
-        """None: the rows of text must be read to be counted."""
-        return None
-
-    def read(
-        self,
-        columns: Sequence[str],
-        types: Mapping[str, pa.DataType],
-        faults: dict[int, str],
-        size: int = ROWS,
-    ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows, with columns of the given types where these are given."""
-        wanted = {
-            name: pa.string() if self._form == "csv" else kind
-            for name, kind in types.items()
-            if name in self.schema.names
-        }
-        schema = pa.schema(
-            [(name, wanted.get(name, self.schema.field(name).type)) for name in columns]
-        )
-        done = 0
-        try:
-            dataset = arrow_dataset.dataset(self.path, format=_FORMATS[self._form](wanted))
-            for batch in _scan(dataset.replace_schema(schema), self.path, columns, size):
-                done += batch.num_rows
-                yield batch
-        except (BadInput, pa.ArrowException):
-            yield from self._carefully(schema, done, faults, size)
-
-    def _carefully(
-        self, schema: pa.Schema, first: int, faults: dict[int, str], size: int
-    ) -> Iterator[pa.RecordBatch]:
-        rows: list[Mapping[str, Any]] = []
-        number = -1
-        for number, (row, fault) in enumerate(_ROWS[self._form](self.path, self.schema.names)):
-            if number < first:
-                continue
-            values, fault = ({}, fault) if fault else _fit(row, schema)
-            if fault:
-                faults[number] = fault
-            rows.append(values)
-            if len(rows) == size:
-                yield pa.RecordBatch.from_pylist(rows, schema)
-                rows = []
-        if rows:
-            yield pa.RecordBatch.from_pylist(rows, schema)
-
-
-def _guess(path: str, form: str) -> pa.Schema:
-    """Return the columns of the rows that can be read; each has the type that comes first."""
-    if form == "csv":
-        with _open(path) as file:
-            head = next(csv.reader(file), [])
-        return pa.schema([(name, pa.string()) for name in head if name.isprintable()])
-    types: dict[str, pa.DataType] = {}
-    for row, _ in islice(_json_rows(path, ()), ROWS):
-        for name, value in row.items():
-            with suppress(pa.ArrowException, TypeError, OverflowError):
-                kind = pa.array([value]).type
-                if not pa.types.is_null(leaf_type(kind)):
-                    types.setdefault(name, kind)
-    return pa.schema(list(types.items()))
-
-
-def _fit(row: Mapping[str, Any], schema: pa.Schema) -> tuple[dict[str, Any], str]:
-    """Return the values of a row that fit the schema, and what is wrong with the first other."""
-    values, fault = {}, ""
-    for field in schema:
-        value = row.get(field.name)
-        try:
-            if isinstance(value, str) and field.type != pa.string():
-                pa.array([value]).cast(field.type)
-                value = pa.array([value or None]).cast(field.type)[0].as_py()
-            pa.array([value], field.type)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            fault = fault or f"column {field.name!r}: {value!r:.60} is no {field.type} ({error})"
-            value = None
-        values[field.name] = value
-    return values, fault
-
-
-def _csv_format(types: Mapping[str, pa.DataType]) -> Any:
-    # "" and "nan" in a column of text are what they are; in a column of numbers they are told
-    # apart when the text is converted.
-    convert = arrow_csv.ConvertOptions(column_types=dict(types), strings_can_be_null=False)
-    return arrow_dataset.CsvFileFormat(convert_options=convert)
-
-
-def _json_format(types: Mapping[str, pa.DataType]) -> Any:
-    schema = pa.schema(list(types.items())) if types else None
-    options = arrow_json.ParseOptions(explicit_schema=schema)
-    return arrow_dataset.JsonFileFormat(parse_options=options)
-
-
-TEXT = ("csv", "jsonl")
-_FORMATS: dict[str, Callable[[Mapping[str, pa.DataType]], Any]] = {
-    "csv": _csv_format,
-    "jsonl": _json_format,
-}
-
-
-def _open(path: str) -> IO[str]:
-    opened: Any = gzip.open if path.lower().endswith(".gz") else open
-    text: IO[str] = opened(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
-    return text
-
-
-def count_lines(path: str) -> int:
-    """Count the lines of a text file."""
-    opened: Any = gzip.open if path.lower().endswith(".gz") else open
-    lines, block = 0, b"\n"
-    with opened(path, "rb") as file:
-        while more := file.read(1 << 20):
-            block = more
-            lines += block.count(b"\n")
-    return lines + (not block.endswith(b"\n"))
-
-
-def _csv_rows(path: str, names: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], str]]:
-    with _open(path) as file:
-        reader = csv.reader(file)
-        next(reader, None)
-        while True:
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield {}, f"it is no CSV: {error}"
-                continue
-            if not row:
-                continue  # as Arrow does
-            if len(row) == len(names):
-                yield dict(zip(names, row, strict=True)), ""
-            else:
-                yield {}, f"it has {len(row)} values, where the head has {len(names)} names"
-
-
-def _json_rows(path: str, names: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], str]]:
-    with _open(path) as file:
-        for line in file:
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield {}, f"it is no JSON: {error}"
-                continue
-            if isinstance(row, dict):
-                yield row, ""
-            else:
-                yield {}, f"it is {line.strip():.60}, expected an object"
-
-
-_ROWS: dict[str, Callable[[str, Sequence[str]], Iterator[tuple[Mapping[str, Any], str]]]] = {
-    "csv": _csv_rows,
-    "jsonl": _json_rows,
-}
+        yield from scan(self._dataset, self.path, columns, size)
 
 
 class ArrayReader:
@@ -314,6 +124,8 @@ def _load_arrays(path: str, form: str) -> dict[str, Array]:
     for name, array in arrays.items():
         if not array.ndim:
             raise BadInput(f"array {name!r} of {path!r} is a single value, expected rows")
+        if 0 in array.shape[1:]:
+            raise BadInput(f"array {name!r} of {path!r} has the shape {list(array.shape)}")
         if array.dtype.kind not in "biufSU":
             raise BadInput(
                 f"array {name!r} of {path!r} is {array.dtype}, expected numbers, booleans or text"
@@ -359,8 +171,8 @@ class ImageReader:
 
 #: What reads a file, by its format.
 READERS: dict[str, Callable[[str], Reader]] = {
-    "parquet": lambda path: DatasetReader(path, "parquet"),
-    "arrow": lambda path: DatasetReader(path, "arrow"),
+    "parquet": ParquetReader,
+    "arrow": ArrowReader,
     "csv": lambda path: TextReader(path, "csv"),
     "jsonl": lambda path: TextReader(path, "jsonl"),
     "npy": lambda path: ArrayReader(path, "npy"),

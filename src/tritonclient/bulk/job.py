@@ -151,6 +151,10 @@ class Job:
             self._infer()
             if not self._output.folder:
                 self._parts.assemble(self._output.path, self._output.form)
+        except BadInput:
+            if not self.rows:
+                self._parts.remove()
+            raise
         finally:
             self._parts.release()
         if not self._output.folder:

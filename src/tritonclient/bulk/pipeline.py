@@ -185,7 +185,7 @@ class Pipeline:
         try:
             if not self.plan.batched and rows > 1:
                 pass
-            elif not faults or not any(number <= row < number + rows for row in faults):
+            elif not faults or not any(number <= row < number + rows for row in list(faults)):
                 inputs = self.plan.arrays(block.slice(start, rows))
                 yield Piece(number, rows, block, start, inputs)
                 return

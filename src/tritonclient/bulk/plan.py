@@ -15,13 +15,15 @@ from ..client.suggestions import meant
 from ..datatypes import NUMPY, Array
 from ..images import ImageError, PixelFormat, check_scaling, read
 from ..messages import TensorMetadata
-from .arrays import Misfit, fits_type, leaf_type, text_type, to_array, with_leaf
+from .arrays import Misfit, depth, fits_type, leaf_type, text_type, to_array, with_leaf
 from .faults import BadInput
-from .formats import PATH, ROWS
+from .reading import PATH, ROWS
 from .sources import Source
 
 #: Rows per request where the server does not tell the largest batch.
 UNKNOWN_LIMIT = 32
+#: Levels of lists that nest; no tensor has as many dimensions.
+_DEEPEST = 32
 #: Bytes of inputs that are made at a time.
 _BLOCK_BYTES = 8 << 20
 
@@ -281,7 +283,9 @@ def _by_name(
 
 def _columns(name: str, source: Source) -> str:
     names = list(source.columns)
-    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    shown = ", ".join(names[:12])
+    if len(names) > 12 or len(shown) > 200:
+        shown = f"{shown[:200]}, ..."
     return f"; the columns are {shown}{meant(name, names)}"
 
 
@@ -309,6 +313,8 @@ def _check_types(
             datatype = "BYTES" if each.pixels else each.tensor.datatype
             for name in each.columns:
                 kind = schema.field(name).type
+                if depth(kind) > _DEEPEST:
+                    raise BadInput(f"{place}: column {name!r} has lists {depth(kind)} levels deep")
                 if form != "csv" and not fits_type(kind, datatype):
                     raise BadInput(
                         f"{place}: column {name!r} is {kind}, but input {each.tensor.name!r} is "

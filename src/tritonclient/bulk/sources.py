@@ -9,9 +9,12 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from .ahead import ahead
 from .faults import BadInput
 from .files import find_files
-from .formats import READERS, ROWS, Reader, count_lines
+from .formats import READERS
+from .reading import ROWS, Reader
+from .text import count_lines
 
 #: Types of columns by name, as a plan wants them read from text.
 Types = Mapping[str, pa.DataType]
@@ -106,6 +109,11 @@ class FileSource:
         self, columns: Sequence[str], types: Types, first: int = 0, size: int = ROWS
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows from a number on; see `Source`."""
+        yield from ahead(self._read(columns, types, first, size))
+
+    def _read(
+        self, columns: Sequence[str], types: Types, first: int, size: int
+    ) -> Iterator[pa.RecordBatch]:
         self._starts = [0]
         for reader in self._readers:
             start = row = self._starts[-1]

@@ -12,11 +12,12 @@ from ..client.blocking import Client
 from ..client.model_spec import ModelSpec
 from ..images import ImageError, PixelFormat, pixel_format
 from .faults import BadInput
-from .formats import PATH, TEXT
 from .pipeline import Pipeline
 from .plan import Plan, make_plan
+from .reading import PATH
 from .results import make_results
 from .sources import FileSource, Source, source_of
+from .text import TEXT
 
 
 def infer(

@@ -207,7 +207,7 @@ def _work(
             total.start()
             job.run()
     except BaseException:
-        if not arguments.json:
+        if not arguments.json and job.rows:
             note(_kept(job, output))
         raise
     return _report(arguments, job, output, progress)

@@ -83,13 +83,9 @@ class CallOptions(TypedDict, total=False):
     query: Mapping[str, Any] | None
 
 
-class InferOptions(TypedDict, total=False):
-    """Options of `infer` besides its named arguments; see `Client.infer`."""
+class MapOptions(TypedDict, total=False):
+    """Options of `map` besides its named arguments: those of `infer` that many requests share."""
 
-    id: str
-    sequence_id: int | str
-    sequence_start: bool
-    sequence_end: bool
     priority: int
     server_timeout: float | None
     parameters: Mapping[str, Parameter] | None
@@ -98,6 +94,15 @@ class InferOptions(TypedDict, total=False):
     query: Mapping[str, Any] | None
     request_compression: str | None
     response_compression: str | None
+
+
+class InferOptions(MapOptions, total=False):
+    """Options of `infer` besides its named arguments; see `Client.infer`."""
+
+    id: str
+    sequence_id: int | str
+    sequence_start: bool
+    sequence_end: bool
     shared_memory: TensorPlacement | None
 
 

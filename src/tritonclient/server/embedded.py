@@ -14,7 +14,7 @@ from ..messages import Request
 from .core import InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
-from .frontends.http.application import MAX_INPUT_SIZE
+from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
 from .repository.given import GivenModel, GivenModels
 from .repository.repository import ModelStatus
 
@@ -58,6 +58,9 @@ class Server:
         watch_interval: seconds after which models whose files changed are reloaded, again and
             again; 0 for never. A model that cannot be reloaded goes on as it was.
         max_input_size: largest HTTP request body in bytes.
+        max_requests: requests, of HTTP and of gRPC each, that are executed or wait for it; further
+            ones are refused.
+        receive_timeout: seconds in which some of a half-sent HTTP request must come.
         forwarded_headers: a regular expression; inference requests over HTTP have each header in
             whose name it is found as a parameter. "" to forward none. `grpc` has the same option.
         certfile: certificate (PEM); with `keyfile`, serve https and grpcs.
@@ -83,6 +86,8 @@ class Server:
         response_cache_size: int = 0,
         watch_interval: float = 0,
         max_input_size: int = MAX_INPUT_SIZE,
+        max_requests: int = MAX_REQUESTS,
+        receive_timeout: float = RECEIVE_TIMEOUT,
         forwarded_headers: str = "",
         certfile: str | os.PathLike[str] | None = None,
         keyfile: str | os.PathLike[str] | None = None,
@@ -129,7 +134,7 @@ class Server:
                 "watch"
             )
         self._core_options["watch_interval"] = watch_interval
-        self._max_input_size = max_input_size
+        self._limits = HttpLimits(max_input_size, max_requests, receive_timeout)
         self._forwarding = HeaderForwarding(forwarded_headers)
         self._certificate = (certfile, keyfile)
         self._grpc_options = (grpc or GrpcOptions()).completed(host, certfile, keyfile)
@@ -179,7 +184,7 @@ class Server:
                 self._host,
                 http_port,
                 self._certificate,
-                self._max_input_size,
+                self._limits,
                 timeout,
                 self._forwarding,
             )
@@ -188,7 +193,9 @@ class Server:
         if grpc_port is not None:
             from .frontends.grpc.listener import GrpcListener
 
-            self._grpc = GrpcListener(grpc_port, self._grpc_options, timeout)
+            self._grpc = GrpcListener(
+                grpc_port, self._grpc_options, timeout, self._limits.max_requests
+            )
         self._core = self._make_core()
         for listener in self._listeners():
             listener.start(self._core)

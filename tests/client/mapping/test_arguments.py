@@ -118,6 +118,18 @@ def test_clients_without_sockets(server: Server) -> None:
     assert [float(r["Y"][0]) for r in asyncio.run(collect())] == [2.0 * n for n in range(20)]
 
 
+def test_an_item_that_fails_to_be_read(server: Server) -> None:
+    class Broken:
+        def __array__(self, *arguments: Any, **options: Any) -> Any:
+            raise RuntimeError("the file is gone")
+
+    with Client(server.http_url) as client:
+        kept = list(client.map("double", [ROWS[0], Broken(), ROWS[1]], errors="keep"))
+        assert [isinstance(each, InferenceServerException) for each in kept] == [False, True, False]
+        with pytest.raises(ValueError, match=r"item 1: .*the file is gone"):
+            list(client.map("double", [ROWS[0], Broken()]))
+
+
 def test_options_go_with_every_request(server: Server) -> None:
     with Client(server.http_url, headers={"x-one": "1"}) as client:
         results = list(

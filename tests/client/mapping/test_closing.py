@@ -18,7 +18,6 @@ from tests.client.mapping.fake import LARGEST, SPEC, FakeClient, item, plan
 from tests.support.waiting import eventually
 from tritonclient import Client
 from tritonclient.client.mapping import aio, blocking
-from tritonclient.client.mapping.concurrency import MOST, Concurrency
 from tritonclient.server import Server
 
 
@@ -198,7 +197,7 @@ if child := os.fork():
 
 @pytest.mark.server
 def test_a_program_can_end_with_an_iterator_at_hand(server: Server) -> None:
-    command = [sys.executable, "-c", PROGRAM, server.http_url]
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, server.http_url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -206,41 +205,3 @@ def test_a_program_can_end_with_an_iterator_at_hand(server: Server) -> None:
 def endless_pairs() -> Iterator[Any]:
     while True:
         yield [1.0, 2.0]
-
-
-def test_concurrency_grows_while_throughput_does() -> None:
-    now = 0.0
-    concurrency = Concurrency(None, lambda: now)
-    seen = [concurrency.limit]
-    for _ in range(10_000):
-        # 16 requests at a time take as long as one.
-        now += 0.1 / min(concurrency.limit, 16)
-        concurrency.answered(64, full=True)
-        if concurrency.limit != seen[-1]:
-            seen.append(concurrency.limit)
-    assert seen == [4, 8, 16, 32, 16]
-
-
-def test_concurrency_ends_at_its_cap() -> None:
-    now = 0.0
-    concurrency = Concurrency(None, lambda: now)
-    for _ in range(10_000):
-        now += 0.1 / concurrency.limit
-        concurrency.answered(64, full=True)
-    assert concurrency.limit == MOST
-
-
-def test_a_slow_source_says_nothing_of_concurrency() -> None:
-    now = 0.0
-    concurrency = Concurrency(None, lambda: now)
-    for _ in range(10_000):
-        now += 0.01
-        concurrency.answered(64, full=False)
-    assert concurrency.limit == 4
-
-
-def test_a_fixed_concurrency_stays() -> None:
-    concurrency = Concurrency(7)
-    for _ in range(1000):
-        concurrency.answered(64, full=True)
-    assert concurrency.limit == 7

@@ -103,7 +103,7 @@ class Batcher:
         self._position += 1
         try:
             inputs, kind = self._reader.read(given)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # also of a mapping or an array of the caller's own
             self._refuse(error)
             return
         rows, form, byte_size = kind
@@ -127,7 +127,7 @@ class Batcher:
         if self._rows >= self._size or batch.byte_size >= MAX_REQUEST_BYTES:
             self.flush()
 
-    def _refuse(self, reason: TypeError | ValueError) -> None:
+    def _refuse(self, reason: Exception) -> None:
         self._batch.refused.append(InvalidItem.of(reason, self._position))
         self.broken = not self._keep
         if self.broken or len(self._batch.refused) >= max(self._size, 1):

@@ -45,6 +45,8 @@ class InvalidItem(InferenceServerException):
         error = cls(str(reason))
         kind = TypeError if isinstance(reason, TypeError) else ValueError
         error.index, error.reason = index, kind(f"item {index}: {reason}")
+        if not isinstance(reason, (TypeError, ValueError)):
+            error.__cause__ = error.reason.__cause__ = reason
         return error
 
 
@@ -71,7 +73,7 @@ class ItemReader:
         The inputs are arrays by name; those of an item that is not stacked, whatever `infer` takes.
 
         Raises:
-            TypeError, ValueError: the item is not what the model takes.
+            Exception: the item is not what the model takes.
         """
         if type(given) is np.ndarray or not isinstance(given, (dict, Mapping)):
             inputs = self._only(given)

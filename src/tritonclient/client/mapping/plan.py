@@ -4,50 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from ...messages import RequestedOutput
 from ...transport.settings import check_timeout
 from ..model_spec import ModelSpec
-from ..options import CLIENT_DEFAULT, Timeout, split
+from ..options import CLIENT_DEFAULT, MapOptions, Timeout, split
 from ..requests import TensorLike
 from ..requests import request as make_request
 from ..suggestions import unknown_argument
 
-if TYPE_CHECKING:
-    from typing import TypedDict
-
-    from ...messages import Parameter
-    from ..options import InferOptions
-
-    class MapOptions(TypedDict, total=False):
-        """Options of `map` besides its named arguments: those of `infer` that fit many requests."""
-
-        priority: int
-        server_timeout: float | None
-        parameters: Mapping[str, Parameter] | None
-        binary: bool
-        headers: Mapping[str, str | bytes] | None
-        query: Mapping[str, Any] | None
-        request_compression: str | None
-        response_compression: str | None
-
-
 #: An item of `map`: inputs by name, or the only input.
 Item: TypeAlias = "Mapping[str, TensorLike] | TensorLike"
 Items: TypeAlias = "Iterable[Item] | AsyncIterable[Item]"  # the latter on asyncio only
-_OPTIONS = frozenset(
-    (
-        "priority",
-        "server_timeout",
-        "parameters",
-        "binary",
-        "headers",
-        "query",
-        "request_compression",
-        "response_compression",
-    )
-)
+_OPTIONS = MapOptions.__optional_keys__
 #: Options of `infer` that concern one request, and why `map` lacks them.
 _OF_ONE_REQUEST = {
     "id": "an id is of one request",
@@ -71,7 +41,7 @@ class Plan:
     keep: bool
     ordered: bool
     timeout: Timeout
-    options: InferOptions
+    options: MapOptions
     cast: bool = False
 
 

@@ -31,6 +31,7 @@ from ...core import InferenceServer
 from ...jobs.errors import DecoupledModel
 from ..forwarding import HeaderForwarding
 from . import compression
+from .limits import MAX_INPUT_SIZE, MAX_REQUESTS
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -38,8 +39,6 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger("tritonclient.server.http")
 
-#: Default limit of a request body, after decompression, in bytes.
-MAX_INPUT_SIZE = 1 << 30
 #: Requests handled at the same time, over all models. A waiting request costs a thread.
 _THREADS = 256
 _HEAD_LENGTH = "inference-header-content-length"
@@ -60,6 +59,7 @@ class HttpApplication:
 
     Args:
         max_input_size: largest request body, after decompression, in bytes.
+        max_requests: requests that are executed or wait for it; further ones are refused.
         forwarding: the headers that become parameters of inference requests.
     """
 
@@ -68,9 +68,12 @@ class HttpApplication:
         server: InferenceServer,
         *,
         max_input_size: int = MAX_INPUT_SIZE,
+        max_requests: int = MAX_REQUESTS,
         forwarding: HeaderForwarding | None = None,
     ) -> None:
         self._server = server
+        self._max_requests = max_requests
+        self._in_work = 0
         self._forwarding = forwarding or HeaderForwarding("")
         self._max_input_size = max_input_size
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="tritonclient-request")
@@ -103,6 +106,19 @@ class HttpApplication:
     async def _response(self, scope: Scope, receive: Receive) -> rest.HttpResponse | None:
         """Return the response, or None if the client disconnected."""
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        if self._in_work >= self._max_requests and scope["method"] != "GET":
+            # Refused before the body is read, which would take memory.
+            text = f"this server has {self._in_work} requests in work, its limit; try again later"
+            return rest.encode_error(Unavailable(text, "503"))
+        self._in_work += 1
+        try:
+            return await self._answer(scope, receive, headers)
+        finally:
+            self._in_work -= 1
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, headers: dict[str, str]
+    ) -> rest.HttpResponse | None:
         try:
             body = await _read_body(headers, receive, self._max_input_size)
         except _Disconnected:

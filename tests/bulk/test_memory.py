@@ -1,0 +1,34 @@
+"""Reading holds little of a file in memory, however many rows it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
+import pytest
+
+from tritonclient.bulk.sources import FileSource
+
+ROWS = 200_000
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_a_large_file(form: str, tmp_path: Path) -> None:
+    path = tmp_path / f"large.{form}"
+    numbers = np.random.default_rng(0).random((16, ROWS))
+    table = pa.table({f"c{i}": column for i, column in enumerate(numbers)})
+    if form == "parquet":
+        pyarrow.parquet.write_table(table, path, row_group_size=5000)
+    else:
+        pyarrow.feather.write_feather(table, path, chunksize=5000)
+    whole = table.nbytes
+    del table, numbers
+    before, most, rows = pa.total_allocated_bytes(), 0, 0
+    for batch in FileSource([str(path)]).read([f"c{i}" for i in range(16)], {}, size=1000):
+        rows += batch.num_rows
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert rows == ROWS
+    assert most < whole / 2
