@@ -520,9 +520,9 @@ def test_a_model_that_is_never_ready(embedded, kind, protocol):
         make(
             kind,
             getattr(embedded, f"{protocol}_url"),
-            lambda c: c.wait_until_ready("simpel", timeout=1),
+            lambda c: c.wait_until_ready("simpel", timeout=3),
         )
-    assert "model 'simpel' was not ready after 1 s: the server has no" in str(caught.value)
+    assert "model 'simpel' was not ready after 3 s: the server has no" in str(caught.value)
 
 
 @both

@@ -14,7 +14,7 @@ from tests.support import strategies
 from tritonclient import errors
 from tritonclient import messages as m
 from tritonclient.client.results import InferResult
-from tritonclient.codec import rest, routes
+from tritonclient.codec import rest, rest_json, routes
 from tritonclient.datatypes import DATATYPES, NUMPY
 
 EVERY = pytest.mark.parametrize("kind", list(strategies.REQUESTS), ids=lambda k: k.__name__)
@@ -424,3 +424,81 @@ def test_unknown_paths_and_methods():
         rest.decode_request(rest.HttpRequest("GET", "/v3", {}, ()))
     with pytest.raises(errors.Unimplemented):
         rest.decode_request(rest.HttpRequest("PUT", "/v2", {}, ()))
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        (b'"\\ud800"', 1),
+        (b'"\\udc00"', 1),
+        (b'["a", "\\uD83Dx\\uDE00"]', 7),
+        (b'"\\ud83d\\ud83d\\ude00"', 1),
+        (b'"\\udc00\\ud800"', 1),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_refused(text, position):
+    with pytest.raises(json.JSONDecodeError, match="surrogate pair in string is invalid") as found:
+        rest_json.loads(text)
+    assert found.value.pos == position
+
+
+@pytest.mark.parametrize("text", ["\U0001f600", "a\\ud800", "\\", "\U0001f600\U0001f600", "\xe4"])
+def test_whole_pairs_are_read(text):
+    for escaped in (True, False):
+        assert rest_json.loads(json.dumps([text], ensure_ascii=escaped).encode()) == [text]
+
+
+#: What exceptions of Python say, which is no answer.
+PYTHON = ("object", "codec", "Error", "argument", "NoneType", "attribute", "recursion", "padding")
+STRANGE = [None, True, 1, -1, 1.5, 10**30, "x", [], {}, [None], {"a": None}, "\u20ac" * 3]
+BODIES = {
+    "/v2/repository/index": ["ready"],
+    "/v2/repository/models/a/load": ["parameters", "parameters.config", "parameters.file:1/x"],
+    "/v2/repository/models/a/unload": ["parameters", "parameters.unload_dependents"],
+    "/v2/trace/setting": ["trace_level", "trace_rate"],
+    "/v2/logging": ["log_info"],
+    "/v2/systemsharedmemory/region/a/register": ["key", "byte_size", "offset"],
+    "/v2/cudasharedmemory/region/a/register": ["raw_handle", "raw_handle.b64", "device_id"],
+    "/v2/models/a/infer": ["inputs", "outputs", "parameters", "id"],
+}
+
+
+def strange_bodies(members):
+    yield from (
+        b"{",
+        b"[" * 100_000,
+        b"\xff",
+        b'"\xff"',
+        *(json.dumps(v).encode() for v in STRANGE),
+    )
+    for member in members:
+        for value in STRANGE:
+            for name in reversed(member.split(".", 1)):
+                value = {name: value}
+            yield json.dumps(value).encode()
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_no_words_of_python_are_an_answer(path):
+    for body in strange_bodies(BODIES[path]):
+        try:
+            rest.decode_request(rest.HttpRequest("POST", path, {}, (body,)))
+        except errors.InferenceServerException as error:
+            text = (error.message() or "").replace("an object", "").replace("non-object", "")
+            text = text.replace("object member", "")
+            assert not [each for each in PYTHON if each in text], (body[:80], text)
+
+
+@pytest.mark.parametrize("value", [1, None, True, {}, "\ud800"])
+def test_texts_that_are_none(value):
+    tensor = {"name": "X", "datatype": "BYTES", "shape": [1], "data": [value]}
+    body = json.dumps({"inputs": [tensor]}).encode()
+    with pytest.raises(errors.Internal, match=r"it holds|surrogate pair"):
+        rest.decode_request(rest.HttpRequest("POST", "/v2/models/a/infer", {}, (body,)))
+
+
+def test_an_input_that_is_no_object_has_no_data():
+    for inputs in ([1], [None], [{"name": "X"}]):
+        body = json.dumps({"inputs": inputs}).encode()
+        with pytest.raises(errors.InvalidArgument, match="But no field is set"):
+            rest.decode_request(rest.HttpRequest("POST", "/v2/models/a/infer", {}, (body,)))

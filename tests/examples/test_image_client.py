@@ -361,6 +361,30 @@ def test_keep_going_after_the_server_refuses(
         assert "2 of 3" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flags", [[], ["-a"], ["--streaming"]])
+def test_the_generated_api_keeps_going(
+    tmp_path: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b.png").write_bytes(Path(ZERO).read_bytes()[:60])
+    with FaultServer(models={"digits": DIGITS.parents[2] / "models/digits"}) as server:
+        common = ["-u", server.grpc_url, "-m", "digits", "-s", "INCEPTION", *flags]
+        given = [*common, "--keep-going", "--json", ZERO, ZERO, ZERO, str(tmp_path)]
+        server.fail_next("digits", Unavailable("busy"))
+        assert grpc_image_client.main(given) == 1
+        output = capsys.readouterr()
+        found = [json.loads(line) for line in output.out.splitlines()]
+        assert [each["image"] for each in found] == [f"{tmp_path}/b.png", ZERO, ZERO, ZERO]
+        assert "can't be read" in found[0]["error"]
+        (failed,) = (each for each in found[1:] if "error" in each)
+        assert "busy" in failed["error"]
+        best = [each["classes"] for each in found if "classes" in each]
+        assert best == [[{"value": 1.0, "index": 0, "label": "ZERO"}]] * 2
+        assert output.err.endswith("grpc_image_client: 2 of 4 images classified\n")
+        server.fail_next("digits", Unavailable("busy"))
+        assert grpc_image_client.main([*common, ZERO, ZERO]) == 1
+        assert "busy" in capsys.readouterr().err
+
+
 def test_json_leaves_out_what_fills_the_batch_up(
     embedded: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

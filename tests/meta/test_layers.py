@@ -12,6 +12,7 @@ import pytest
 import tritonclient
 from tests.meta.imports import MODULES, ROOT, imports, own
 from tritonclient import messages
+from tritonclient.client import admin, aio_admin
 from tritonclient.client.mapping import calls
 from tritonclient.codec import procedures, routes
 
@@ -160,6 +161,7 @@ def public(kind):
 
 TWINS = [
     (tritonclient.Client, tritonclient.AsyncClient),
+    (admin.AdminClient, aio_admin.AsyncAdminClient),
     (calls.MapCalls, calls.AsyncMapCalls),
     (tritonclient.Model, tritonclient.AsyncModel),
     (tritonclient.SharedMemory, tritonclient.AsyncSharedMemory),

@@ -19,9 +19,18 @@ REQUIREMENTS = [
 ]
 
 
+#: Model Analyzer reads what protobuf 7 no longer has.
+ANALYZER = ["triton-model-analyzer", "gevent", "hpack", "protobuf<7"]
+
+
 @pytest.fixture(scope="module")
 def python():
     return python_or_skip("dependents", REQUIREMENTS)
+
+
+@pytest.fixture(scope="module")
+def analyzer_python():
+    return python_or_skip("model_analyzer", ANALYZER)
 
 
 def run(python, *arguments):
@@ -43,3 +52,8 @@ def test_it_is_this_package(python):
 def test_packages(embedded, python, package):
     program = str(HERE / "programs" / "dependents.py")
     run(python, program, package, embedded.http_url, embedded.grpc_url)
+
+
+def test_model_analyzer(embedded, analyzer_python):
+    program = str(HERE / "programs" / "dependents.py")
+    run(analyzer_python, program, "model_analyzer", embedded.http_url, embedded.grpc_url)

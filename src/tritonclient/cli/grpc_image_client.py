@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from .. import images
@@ -16,10 +18,11 @@ from .. import messages as m
 from ..client.results import InferResult
 from ..codec import rpc
 from ..datatypes import pack
-from ..errors import ConnectionFailed, InferenceServerException, ProtocolError, ServerError
+from ..errors import ProtocolError, ServerError
 from ..extras import optional_import
 from .image_client import IN_FLIGHT, add_arguments, execute, make_job, note
 from .image_jobs import Batch, Job, UsageError
+from .image_report import Report
 
 NAME = "grpc_image_client"
 
@@ -37,23 +40,30 @@ def run(arguments: argparse.Namespace) -> int:
 
     images.require_pillow()
     files = images.find_all(arguments.image_filename, lambda file: note(f"skipped {file!r}", NAME))
-    try:
-        with grpc.insecure_channel(_target(arguments.url)) as channel:
-            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-            job = _job(stub, arguments, files)
-            responses = _responses(stub, job, arguments)
+    report = Report(arguments.as_json, arguments.keep_going, NAME, headings=False)
+    failures = partial(_failures, grpc, arguments.url)
+    with failures(), grpc.insecure_channel(_target(arguments.url)) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with report.begin(_job(stub, arguments, files)) as job:
+            calls = _calls(stub, job, arguments)
             for batch in job.batches():
-                response = next(responses, None)
-                if response is None:
+                call = next(calls, None)
+                if call is None:
                     raise ProtocolError("the stream ended early", endpoint=arguments.url)
-                print(job.shown(batch, _result(response)))
+                with report.failures(batch), failures():
+                    report.show(batch, _result(call()))
+    return report.finish()
+
+
+@contextmanager
+def _failures(grpc: Any, url: str) -> Iterator[None]:
+    """Raise errors of grpcio in the block as this package's own."""
+    try:
+        yield
     except grpc.RpcError as failure:
         error: Any = failure  # a call is its own error, which the types do not say
-        text = f"{error.details()} ({arguments.url})"
-        kind = ConnectionFailed if error.code() is grpc.StatusCode.UNAVAILABLE else ServerError
-        raise kind(text, str(error.code())) from failure
-    print("PASS")
-    return 0
+        # Also of a server that was not reached: grpcio tells no difference to one that is busy.
+        raise ServerError(f"{error.details()} ({url})", str(error.code())) from failure
 
 
 def _target(url: str) -> str:
@@ -83,8 +93,8 @@ def _job(stub: Any, arguments: argparse.Namespace, files: Sequence[str]) -> Job:
     )
 
 
-def _responses(stub: Any, job: Job, arguments: argparse.Namespace) -> Iterator[Any]:
-    """The answers in the order of the requests."""
+def _calls(stub: Any, job: Job, arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
+    """Yield a function per request, in their order, that returns the response or raises."""
     requests = (_request(job, batch) for batch in job.batches())
     if arguments.streaming:
         yield from _on_one_stream(stub, requests)
@@ -92,30 +102,40 @@ def _responses(stub: Any, job: Job, arguments: argparse.Namespace) -> Iterator[A
         futures: deque[Any] = deque()
         for request in requests:
             if len(futures) == IN_FLIGHT:
-                yield futures.popleft().result()
+                yield futures.popleft().result
             futures.append(stub.ModelInfer.future(request))
         for future in futures:
-            yield future.result()
+            yield future.result
     else:
         for request in requests:
-            yield stub.ModelInfer(request)
+            yield partial(stub.ModelInfer, request)
 
 
-def _on_one_stream(stub: Any, requests: Iterator[Any]) -> Iterator[Any]:
+def _on_one_stream(stub: Any, requests: Iterator[Any]) -> Iterator[Callable[[], Any]]:
     failures: list[Exception] = []
 
-    def feed() -> Iterator[Any]:
+    def sent() -> Iterator[Any]:
         try:
             yield from requests
         except Exception as failure:  # grpcio would only tell that there was one
             failures.append(failure)
 
-    for response in stub.ModelStreamInfer(feed()):
-        if response.error_message:
-            raise InferenceServerException(response.error_message)
-        yield response.infer_response
+    early: dict[str, Any] = {}  # responses that came before those to earlier requests
+    number = 0
+    for response in stub.ModelStreamInfer(sent()):
+        early[response.infer_response.id or str(number)] = response
+        while (response := early.pop(str(number), None)) is not None:
+            yield partial(_taken, response)
+            number += 1
     if failures:
         raise failures[0]
+
+
+def _taken(response: Any) -> Any:
+    """Return the response in a message of a stream; raise its error."""
+    if response.error_message:
+        raise ServerError(response.error_message)
+    return response.infer_response
 
 
 def _request(job: Job, batch: Batch) -> Any:

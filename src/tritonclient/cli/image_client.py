@@ -230,17 +230,6 @@ def _parser() -> argparse.ArgumentParser:
         help="URL of the server (localhost:8000 for HTTP, localhost:8001 for gRPC)",
     )
     parser.add_argument("-i", "--protocol", default="HTTP", help="HTTP or gRPC (HTTP)")
-    parser.add_argument(
-        "--keep-going",
-        action="store_true",
-        help="go on after images that can't be read or classified; the exit status is 1 then too",
-    )
-    parser.add_argument(
-        "--json",
-        dest="as_json",
-        action="store_true",
-        help="print a JSON object per image, a line each",
-    )
     return parser
 
 
@@ -272,6 +261,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=images.SCALINGS,
         default="NONE",
         help="scaling of pixel values: none, to -1 to 1, or minus the mean colour (NONE)",
+    )
+    add(
+        "--keep-going",
+        action="store_true",
+        help="go on after images that can't be read or classified; the exit status is 1 then too",
+    )
+    add(
+        "--json",
+        dest="as_json",
+        action="store_true",
+        help="print a JSON object per image, a line each",
     )
 
 

@@ -22,10 +22,14 @@ class Report:
         as_json: True to print a JSON object per image instead of text.
         keep_going: True to go on after images that cannot be read or classified.
         program: the name of the program, for messages.
+        headings: True to print a line with number and size of each request.
     """
 
-    def __init__(self, as_json: bool, keep_going: bool, program: str) -> None:
+    def __init__(
+        self, as_json: bool, keep_going: bool, program: str, headings: bool = True
+    ) -> None:
         self._json = as_json
+        self._headings = headings
         self._keep_going = keep_going
         self._program = program
         self._classified = 0
@@ -52,7 +56,8 @@ class Report:
         """Print the classes of the images of a request."""
         files = self._own(batch)
         if not self._json:
-            print(self._job.report(batch, result))
+            job = self._job
+            print(job.report(batch, result) if self._headings else job.shown(batch, result))
         else:
             rows = self._job.rows(batch, result)
             for file, row in zip(

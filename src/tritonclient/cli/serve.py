@@ -91,6 +91,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="deprecated form of --cache-config local,size=BYTES",
     )
+    switch(
+        models,
+        "--in-process",
+        True,
+        "execute Python models in the server's process, for breakpoints; false for a process per "
+        "instance, as in Triton",
+    )
+    models.add_argument(
+        "--python",
+        default="",
+        metavar="PATH",
+        help="interpreter of the processes of Python models; it needs numpy",
+    )
     switch(models, "--strict-readiness", True, "be ready only while every model is")
     switch(models, "--exit-on-error", True, "exit when a model can't be loaded at the start")
     _add_http(parser)
@@ -123,6 +136,13 @@ def _add_http(parser: argparse.ArgumentParser) -> None:
         help="largest request body (default: %(default)s)",
     )
     http.add_argument(
+        "--receive-timeout-secs",
+        type=positive,
+        default=300,
+        metavar="SECONDS",
+        help="refuse a half-sent request of which nothing comes for so long (default: %(default)s)",
+    )
+    http.add_argument(
         "--http-header-forward-pattern",
         type=pattern,
         metavar="REGEX",
@@ -134,6 +154,14 @@ def _add_http(parser: argparse.ArgumentParser) -> None:
 
 def _add_others(parser: argparse.ArgumentParser) -> None:
     others = parser.add_argument_group("others")
+    others.add_argument(
+        "--max-requests",
+        type=positive,
+        default=1 << 14,
+        metavar="NUMBER",
+        help="requests in work, of HTTP and of gRPC each; further ones are refused "
+        "(default: %(default)s)",
+    )
     others.add_argument(
         "--exit-timeout-secs",
         type=int,
@@ -231,11 +259,15 @@ def _server(arguments: argparse.Namespace) -> Server:
         ),
         watch_interval=_watch_interval(arguments),
         max_input_size=arguments.http_max_input_size,
+        max_requests=arguments.max_requests,
+        receive_timeout=arguments.receive_timeout_secs,
         forwarded_headers=arguments.http_header_forward_pattern or "",
         certfile=arguments.http_certificate,
         keyfile=arguments.http_key,
         grpc=serve_grpc.options(arguments),
         exit_timeout=arguments.exit_timeout_secs,
+        in_process=arguments.in_process,
+        python=arguments.python,
     )
 
 

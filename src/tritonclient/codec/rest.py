@@ -17,7 +17,7 @@ from .. import errors
 from .. import messages as m
 from ..caches import small_cache
 from ..datatypes import Buffer
-from . import rest_infer
+from . import rest_infer, rest_json
 from .records import load
 from .routes import ROUTES, Route, fill, patterns
 
@@ -189,6 +189,10 @@ def decode_request(request: HttpRequest) -> m.Request[Any]:
     raise errors.NotFound("Not Found", "404")
 
 
+#: Requests that Triton takes without a body.
+_EMPTY_BODIES = (m.LoadModel, m.UnloadModel, m.GetRepositoryIndex)
+
+
 def _decode(route: Route, fields: dict[str, str], request: HttpRequest) -> m.Request[Any]:
     try:
         if route.request is m.Infer:
@@ -197,13 +201,27 @@ def _decode(route: Route, fields: dict[str, str], request: HttpRequest) -> m.Req
         if route.arguments is None:
             return route.request(**fields)
         data = b"".join(request.body)
-        return route.request(**fields, **route.arguments(json.loads(data) if data else None))
+        value = rest_json.loads(data) if data or route.request not in _EMPTY_BODIES else {}
+        # As in Triton, what is no object has no members.
+        return route.request(**fields, **route.arguments(value if isinstance(value, dict) else {}))
     # Triton answers 500 to what it can't parse, and so that is what its users know.
     except json.JSONDecodeError as error:
         text = f"failed to parse the request JSON buffer: {error.msg}. at {error.pos}"
         raise errors.Internal(text, "500") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise errors.Internal(f"Unable to parse the request: {describe(error)}", "500") from error
+        text = f"Unable to parse the request: {_words(error)}"
+        raise errors.Internal(text, "500") from error
+
+
+def _words(error: Exception) -> str:
+    """Return what an exception says to a client: Python's own words are not for it."""
+    if isinstance(error, RecursionError):
+        return "the JSON is nested too deeply"
+    if isinstance(error, UnicodeError):
+        return "the JSON is not UTF-8"
+    if type(error) is ValueError or isinstance(error, KeyError):
+        return describe(error)
+    return "the JSON has another form than this request"
 
 
 def encode_response(request: m.Request[T], response: T) -> HttpResponse:

@@ -22,6 +22,7 @@ from ..datatypes import NUMPY, Array, Buffer, check, element_count, pack, unpack
 from ..errors import InvalidArgument
 from ..messages import Infer, InferResponse, InferTensor, Parameter, RequestedOutput
 from ..operations import NO_PARAMETERS, RESERVED_PARAMETERS
+from . import rest_json
 from .checks import check_shape, check_size
 from .rest_refusals import check_request
 
@@ -309,7 +310,7 @@ def _array_of(datatype: str, values: list[Any], count: int) -> Array:
         raise ValueError(f"{len(values)} elements, expected {count}")
     if datatype == "BYTES":
         array: Array = np.empty(count, object)
-        array[:] = [value.encode("utf-8", "surrogateescape") for value in values]
+        array[:] = [_text(value) for value in values]
         return array
     kinds = {bool} if datatype == "BOOL" else {int, float} if "F" in datatype else {int}
     strange = [value for value in values if type(value) not in kinds]
@@ -322,6 +323,15 @@ def _array_of(datatype: str, values: list[Any], count: int) -> Array:
                 raise ValueError(f"{value} is out of range")
     with np.errstate(over="ignore"):  # too large a float is an infinity
         return np.array(values, np.float32 if datatype == "BF16" else NUMPY[datatype])
+
+
+def _text(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError(f"it holds {value!r:.40}, expected text")
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"it holds {value!r:.40}, half of a surrogate pair") from error
 
 
 def _flat(values: list[Any]) -> list[Any]:
@@ -348,7 +358,7 @@ def decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buf
 
 def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buffer) -> Infer:
     head, view, position = _split(headers, body)
-    value = json.loads(head)
+    value = rest_json.loads(head)
     if "inputs" not in value:
         raise KeyError("inputs")
     check_request(value)

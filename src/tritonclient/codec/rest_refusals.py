@@ -34,8 +34,7 @@ def check_request(value: Any) -> None:
         )
     _check(value.get("parameters", {}), "binary_data_output", "boolean")
     for each in value.get("inputs", ()):
-        if isinstance(each, dict):
-            _check_input(each)
+        _check_input(each if isinstance(each, dict) else {})
     for each in value.get("outputs", ()):
         if isinstance(each, dict):
             _check_output(each)

@@ -60,29 +60,39 @@ def _load_body(request: m.LoadModel) -> dict[str, Any]:
 
 
 def _load_arguments(body: Any) -> dict[str, Any]:
-    values = (body or {}).get("parameters", {})
+    values = body.get("parameters", {})
+    if not isinstance(values, dict):
+        raise errors.Internal("attempt to get members for non-object", "500")
     for name, value in values.items():
         if not isinstance(value, str):
-            raise TypeError("attempt to access JSON non-string as string")
+            raise ValueError("attempt to access JSON non-string as string")
         if name != "config" and not name.startswith("file:"):
             raise errors.Internal("unexpected error on creating Triton parameter", "500")
     files = {
-        name.removeprefix("file:"): base64.b64decode(content)
+        name.removeprefix("file:"): _decoded(name, content)
         for name, content in values.items()
         if name.startswith("file:")
     }
     return {"config": values.get("config"), "files": files}
 
 
+def _decoded(name: str, content: str) -> bytes:
+    try:
+        return base64.b64decode(content)
+    except ValueError as error:
+        raise ValueError(f"the content of {name!r:.80} is not base64") from error
+
+
 def _index_arguments(body: Any) -> dict[str, Any]:
-    ready = (body or {}).get("ready", False)
+    ready = body.get("ready", False)
     if not isinstance(ready, bool):
-        raise TypeError("attempt to access JSON non-boolean as boolean")
+        raise ValueError("attempt to access JSON non-boolean as boolean")
     return {"ready": ready}
 
 
 def _unload_arguments(body: Any) -> dict[str, Any]:
-    values = (body or {}).get("parameters", {})
+    values = body.get("parameters", {})
+    values = values if isinstance(values, dict) else {}
     return {"unload_dependents": bool(values.get("unload_dependents", False))}
 
 
@@ -114,7 +124,7 @@ def _region_arguments(body: Any, *names: str) -> dict[str, Any]:
             text = f"Shared memory register request has no '{name}' field"
             raise errors.InvalidArgument(text, "400")
         if name != "raw_handle" and type(body[name]) is not (str if name == "key" else int):
-            raise TypeError(f"{name!r} is {body[name]!r:.60}")
+            raise ValueError(f"{name!r} is {body[name]!r:.60}")
     return {name: body[name] for name in names}
 
 
@@ -123,8 +133,6 @@ def _system_arguments(body: Any) -> dict[str, Any]:
 
 
 def _settings(body: Any) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise ValueError("settings must be a JSON object")
     return {"settings": {k: tuple(v) if isinstance(v, list) else v for k, v in body.items()}}
 
 

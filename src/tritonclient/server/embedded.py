@@ -14,7 +14,7 @@ from ..messages import Request
 from .core import InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
-from .frontends.http.application import MAX_INPUT_SIZE
+from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
 from .repository.given import GivenModel, GivenModels
 from .repository.repository import ModelStatus
 
@@ -58,12 +58,19 @@ class Server:
         watch_interval: seconds after which models whose files changed are reloaded, again and
             again; 0 for never. A model that cannot be reloaded goes on as it was.
         max_input_size: largest HTTP request body in bytes.
+        max_requests: requests, of HTTP and of gRPC each, that are executed or wait for it; further
+            ones are refused.
+        receive_timeout: seconds in which some of a half-sent HTTP request must come.
         forwarded_headers: a regular expression; inference requests over HTTP have each header in
             whose name it is found as a parameter. "" to forward none. `grpc` has the same option.
         certfile: certificate (PEM); with `keyfile`, serve https and grpcs.
         keyfile: key of the certificate (PEM).
         grpc: options of gRPC.
         exit_timeout: seconds that running requests have to end at `stop()`.
+        in_process: True to execute Python-backend models in this process, for breakpoints, coverage
+            and mocks. False for a process per instance, as in Triton: what a model does to its
+            process then harms nothing else. Functions are always executed in this process.
+        python: the interpreter of those processes, which needs numpy; "" for that of this process.
     """
 
     def __init__(
@@ -83,11 +90,15 @@ class Server:
         response_cache_size: int = 0,
         watch_interval: float = 0,
         max_input_size: int = MAX_INPUT_SIZE,
+        max_requests: int = MAX_REQUESTS,
+        receive_timeout: float = RECEIVE_TIMEOUT,
         forwarded_headers: str = "",
         certfile: str | os.PathLike[str] | None = None,
         keyfile: str | os.PathLike[str] | None = None,
         grpc: GrpcOptions | None = None,
         exit_timeout: int = EXIT_TIMEOUT,
+        in_process: bool = True,
+        python: str | os.PathLike[str] = "",
     ) -> None:
         if isinstance(load_models, str):
             raise TypeError(f"load_models is {load_models!r}, expected a list of names")
@@ -129,7 +140,8 @@ class Server:
                 "watch"
             )
         self._core_options["watch_interval"] = watch_interval
-        self._max_input_size = max_input_size
+        self._core_options |= {"in_process": in_process, "python": os.fspath(python)}
+        self._limits = HttpLimits(max_input_size, max_requests, receive_timeout)
         self._forwarding = HeaderForwarding(forwarded_headers)
         self._certificate = (certfile, keyfile)
         self._grpc_options = (grpc or GrpcOptions()).completed(host, certfile, keyfile)
@@ -179,7 +191,7 @@ class Server:
                 self._host,
                 http_port,
                 self._certificate,
-                self._max_input_size,
+                self._limits,
                 timeout,
                 self._forwarding,
             )
@@ -188,7 +200,9 @@ class Server:
         if grpc_port is not None:
             from .frontends.grpc.listener import GrpcListener
 
-            self._grpc = GrpcListener(grpc_port, self._grpc_options, timeout)
+            self._grpc = GrpcListener(
+                grpc_port, self._grpc_options, timeout, self._limits.max_requests
+            )
         self._core = self._make_core()
         for listener in self._listeners():
             listener.start(self._core)

@@ -18,7 +18,7 @@ from .jobs.reader import ResponseReader
 from .jobs.response import CancelFlag, Response, ResponseSink
 from .jobs.tensor import Tensor
 from .repository.model import Model
-from .tensors import inputs, outputs
+from .tensors import bounds, inputs, outputs
 from .tensors.parameters import check_parameters
 from .tensors.shared_memory import Regions
 
@@ -73,6 +73,7 @@ class Inference:
         cancelled: CancelFlag,
         sink: ResponseSink,
     ) -> None:
+        bounds.check(request)
         self._request = request
         self._regions = regions
         while True:

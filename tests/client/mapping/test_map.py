@@ -62,6 +62,7 @@ def test_several_inputs_and_outputs_of_no_dimension(front: Front) -> None:
     assert error is None
     assert [float(result["FIRST"]) for result in results] == [float(n) for n in range(10)]
     assert all(result["FIRST"].shape == () for result in results)
+    assert all(type(result["FIRST"]) is np.ndarray for result in results)
     assert all(set(result) == {"FIRST", "SUM"} for result in results)
 
 

@@ -77,5 +77,28 @@ def shm_client(urls):
     client.close()
 
 
+def model_analyzer(urls):
+    from model_analyzer.triton.client.grpc_client import TritonGRPCClient
+    from model_analyzer.triton.client.http_client import TritonHTTPClient
+    from model_analyzer.triton.model.model_config import ModelConfig
+
+    http, grpc = urls
+    for client in (TritonHTTPClient(http), TritonGRPCClient(grpc.partition("://")[2])):
+        client.wait_for_server_ready(num_retries=3, sleep_time=0)
+        assert client.wait_for_model_ready("simple", num_retries=3) is None
+        config = ModelConfig.create_from_triton_api(client, "simple", num_retries=3)
+        assert config.get_field("name") == "simple"
+        assert config.max_batch_size() == 8
+        assert [each["name"] for each in config.to_dict()["input"]] == ["INPUT0", "INPUT1"]
+        config.set_field("name", "copy")
+        group = {"count": 2, "kind": "KIND_CPU"}
+        changed = ModelConfig.from_dict({**config.get_config(), "instance_group": [group]})
+        assert changed.get_config()["name"] == "copy"
+        assert changed.instance_group_string(0) == "2:CPU"
+        assert client.load_model("nope") == -1
+    assert any(each["name"] == "simple" for each in client.get_model_repository_index())
+    assert client.is_model_ready("simple")
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](sys.argv[2:])

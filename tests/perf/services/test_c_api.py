@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 
 import pytest
 
@@ -38,12 +37,11 @@ def directory(tmp_path_factory):
 
 def run(directory, *arguments):
     folder, environment = directory
-    done = subprocess.run(
-        [*running.PROGRAM, "--service-kind", "triton_c_api", "--triton-server-directory",
-         str(folder), "--model-repository", str(folder / "models"), *arguments],
-        capture_output=True, text=True, timeout=300, check=False, env=environment,
+    return running.run(
+        "--service-kind", "triton_c_api", "--triton-server-directory", str(folder),
+        "--model-repository", str(folder / "models"), *arguments,
+        timeout=300, environment=environment,
     )  # fmt: skip
-    return running.Report(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -21,12 +20,12 @@ from .batches import Batch, Batcher
 from .concurrency import Concurrency
 from .items import ItemReader
 from .plan import Plan, fit_plan
-from .sending import Answer, Sender, to_raise
+from .sending import ResultOrError, Sender, to_raise
 from .window import Entry, Window
 
 _running: WeakSet[Sending] = WeakSet()
-#: An entry, its answers, and what ends the iteration in place of them.
-Settled: TypeAlias = "tuple[Entry, list[Answer], BaseException | None]"
+#: An entry, its results, and what ends the iteration in place of them.
+Settled: TypeAlias = "tuple[Entry, list[ResultOrError], BaseException | None]"
 
 
 def iterate(
@@ -53,10 +52,10 @@ def iterate(
                     break
                 sending.settle(window, wait=True)
                 continue
-            for answer in entry.answers or ():
-                if isinstance(answer, Exception) and not plan.keep:
-                    raise to_raise(answer)
-                yield answer
+            for result in entry.results or ():
+                if isinstance(result, Exception) and not plan.keep:
+                    raise to_raise(result)
+                yield result
             if entry.fault is not None:
                 raise entry.fault
         if source.error is not None:
@@ -122,7 +121,6 @@ class Sending:
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._pid = os.getpid()
         # A daemon, so that a program can end that keeps an iterator which it did not finish.
         self._thread = threading.Thread(target=self._run, name="tritonclient-map", daemon=True)
         self._thread.start()
@@ -159,8 +157,6 @@ class Sending:
         Args:
             wait: until the thread has ended.
         """
-        if self._pid != os.getpid():
-            return  # the thread is the parent's
         if not self._closed:
             self._closed = True
             self._settled.put(None)
@@ -176,13 +172,13 @@ class Sending:
 
     async def _carry(self, entry: Entry, batch: Batch) -> None:
         try:
-            answers = await self._sender.send(batch)
+            results = await self._sender.send(batch)
         except BaseException as error:
             self._settled.put((entry, [], error))
             if not isinstance(error, Exception):
                 raise
         else:
-            self._settled.put((entry, answers, None))
+            self._settled.put((entry, results, None))
 
     def _run(self) -> None:
         loop = self._loop

@@ -48,7 +48,7 @@ def _log_value(name: str, value: Any) -> Any:
     if name == "log_file":
         raise Unimplemented("log file location can not be updated through network protocol", "501")
     if name == "log_verbose_level":
-        if type(value) is not int or value < 0:
+        if type(value) is not int or not 0 <= value < 1 << 64:
             raise wrong_type("non-unsigned-integer as unsigned-integer")
     elif name == "log_format":
         if not isinstance(value, str):

@@ -130,12 +130,12 @@ def _initial_value(name: str, value: Any) -> Any:
 def _value(name: str, value: Any) -> Any:
     if name == "trace_level":
         return _levels(value)
-    if not isinstance(value, str):
-        raise wrong_type("non-string as string")
     if name == "trace_file":
         raise Unimplemented(
             "trace file location can not be updated through network protocol", "501"
         )
+    if not isinstance(value, str):
+        raise wrong_type("non-string as string")
     _check_number(name, value)
     return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -60,6 +61,22 @@ def answer(core: InferenceServer, name: str) -> str:
         ("import folder.inner", "folder.inner.NUMBER", "{}"),
         ("", "late('import helper', 'helper').NUMBER", "{}"),
         ("found = importlib.import_module('helper')", "found.NUMBER", "{}"),
+        ("", "importlib.import_module('helper').NUMBER", "{}"),
+        ("", "importlib.import_module('folder.inner').NUMBER", "{}"),
+        ("", "importlib.import_module('.helper', __package__).NUMBER", "{}"),
+        ("", "importlib.import_module('triton_python_backend_utils') is pb_utils", "True"),
+        ("from importlib import import_module", "import_module('helper').NUMBER", "{}"),
+        (
+            "import importlib.metadata",
+            "importlib.metadata.PackageNotFoundError.__name__",
+            "PackageNotFoundError",
+        ),
+        (
+            "from importlib import metadata",
+            "metadata.PackageNotFoundError.__name__",
+            "PackageNotFoundError",
+        ),
+        ("from importlib.util import find_spec", "find_spec('json').name", "json"),
         ("", "late('import triton_python_backend_utils as u', 'u') is pb_utils", "True"),
     ],
 )
@@ -83,3 +100,17 @@ def test_imports(
     assert not {"helper", "triton_python_backend_utils"} & new
     assert (sys.path, sys.meta_path) == (path, finders)
     assert not list(repository.directory.rglob("__pycache__"))
+
+
+@pytest.mark.parametrize("head", ["import signal", "from signal import *\nimport signal"])
+def test_signals_belong_to_the_server(
+    repository: RepositoryMaker, serve: Serve, caplog: pytest.LogCaptureFixture, head: str
+) -> None:
+    expression = "signal.signal(signal.SIGUSR1, signal.SIG_IGN) == signal.getsignal(signal.SIGUSR1)"
+    code = CODE.format(head=head, expression=expression)
+    repository.python("a", code, TEXT_CONFIG)
+    before = signal.getsignal(signal.SIGUSR1)
+    core = serve()
+    assert answer(core, "a") == "True"
+    assert signal.getsignal(signal.SIGUSR1) == before
+    assert "of a model has no effect: it shares this process with the server" in caplog.text

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from . import standing_in
+
 _numbers = itertools.count(1)
 #: Held while packages are opened and closed.
 _lock = threading.Lock()
@@ -33,7 +35,8 @@ class ModelPackage:
 
     Args:
         home: the directory of the model's version.
-        own: modules that only this model's code imports, by name.
+        own: modules that only this model's code imports, by name; beside them it has `signal`
+            and `importlib` of its own.
         shared: what all other code imports under these names while a model is loaded.
     """
 
@@ -42,7 +45,11 @@ class ModelPackage:
     ) -> None:
         self.name = f"triton_model_{next(_numbers)}"
         self.home = str(home)
-        self._own = dict(own)
+        self._own = {
+            "signal": standing_in.signals(),
+            "importlib": standing_in.importing(self._own_module),
+            **own,
+        }
         self._shared = dict(shared)
         self.builtins = {**vars(builtins), "__import__": self._import}
         with _lock:
@@ -135,13 +142,27 @@ class ModelPackage:
     ) -> ModuleType:
         """Import for the code of this package: its own modules before those of `sys.path`."""
         top = name.partition(".")[0]
-        if not level and name in self._own:
-            return self._own[name]
+        if not level and top in self._own:
+            own = self._own[top]
+            if not isinstance(own, standing_in.StandIn):
+                return own
+            found = builtins.__import__(name, globals, locals, fromlist or ())
+            return found if fromlist and name != top else own
         if level or not self.finds(top):
             return builtins.__import__(name, globals, locals, fromlist or (), level)
         # With a list of names the last module is returned, without one the first.
         module = builtins.__import__(f"{self.name}.{name}", globals, locals, fromlist or ("",))
         return module if fromlist else sys.modules[f"{self.name}.{top}"]
+
+    def _own_module(self, name: str) -> ModuleType | None:
+        """Return the module that `importlib.import_module` gives to the code of this package.
+
+        It is not left under its plain name, where other models would find it.
+        """
+        top = name.partition(".")[0]
+        if name in self._own:
+            return self._own[name]
+        return importlib.import_module(f"{self.name}.{name}") if self.finds(top) else None
 
 
 _open: dict[str, ModelPackage] = {}

@@ -61,14 +61,18 @@ class GrpcListener:
         port: port to listen on; 0 for a free port.
         options: completed options.
         exit_timeout: seconds that running calls have to end.
+        max_requests: calls that may run; a stream is one. Further ones are refused.
 
     Raises:
         OSError: the address is not available, or a certificate cannot be read.
         RuntimeError: this process was forked from one that serves gRPC.
     """
 
-    def __init__(self, port: int, options: GrpcOptions, exit_timeout: int) -> None:
+    def __init__(
+        self, port: int, options: GrpcOptions, exit_timeout: int, max_requests: int
+    ) -> None:
         check_usable()
+        self._max_requests = max_requests
         host = options.host or "0.0.0.0"
         self._exit_timeout = exit_timeout
         self._forwarding = HeaderForwarding(options.forwarded_headers)
@@ -130,7 +134,9 @@ class GrpcListener:
     # On its event loop
 
     async def _bind(self, host: str, port: int, arguments: list[tuple[str, int | str]]) -> int:
-        self._server = grpc.aio.server(options=arguments)
+        self._server = grpc.aio.server(
+            options=arguments, maximum_concurrent_rpcs=self._max_requests
+        )
         try:
             address = f"[{host}]" if ":" in host else socket.gethostbyname(host)
             if self._credentials is None:

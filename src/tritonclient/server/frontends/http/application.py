@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import mmap
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -31,6 +32,7 @@ from ...core import InferenceServer
 from ...jobs.errors import DecoupledModel
 from ..forwarding import HeaderForwarding
 from . import compression
+from .limits import MAX_INPUT_SIZE, MAX_REQUESTS
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -38,10 +40,9 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger("tritonclient.server.http")
 
-#: Default limit of a request body, after decompression, in bytes.
-MAX_INPUT_SIZE = 1 << 30
 #: Requests handled at the same time, over all models. A waiting request costs a thread.
 _THREADS = 256
+_ASKS_MODEL = re.compile("/models/.*/ready$")
 _HEAD_LENGTH = "inference-header-content-length"
 _ALIGNMENT = 64
 #: The ASGI extension with the names of headers as the client sent them: ASGI has them in lower
@@ -60,6 +61,7 @@ class HttpApplication:
 
     Args:
         max_input_size: largest request body, after decompression, in bytes.
+        max_requests: requests that are executed or wait for it; further ones are refused.
         forwarding: the headers that become parameters of inference requests.
     """
 
@@ -68,9 +70,12 @@ class HttpApplication:
         server: InferenceServer,
         *,
         max_input_size: int = MAX_INPUT_SIZE,
+        max_requests: int = MAX_REQUESTS,
         forwarding: HeaderForwarding | None = None,
     ) -> None:
         self._server = server
+        self._max_requests = max_requests
+        self._in_work = 0
         self._forwarding = forwarding or HeaderForwarding("")
         self._max_input_size = max_input_size
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="tritonclient-request")
@@ -103,6 +108,19 @@ class HttpApplication:
     async def _response(self, scope: Scope, receive: Receive) -> rest.HttpResponse | None:
         """Return the response, or None if the client disconnected."""
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        if self._in_work >= self._max_requests and scope["method"] != "GET":
+            # Refused before the body is read, which would take memory.
+            text = f"this server has {self._in_work} requests in work, its limit; try again later"
+            return rest.encode_error(Unavailable(text, "503"))
+        self._in_work += 1
+        try:
+            return await self._answer(scope, receive, headers)
+        finally:
+            self._in_work -= 1
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, headers: dict[str, str]
+    ) -> rest.HttpResponse | None:
         try:
             body = await _read_body(headers, receive, self._max_input_size)
         except _Disconnected:
@@ -121,8 +139,8 @@ class HttpApplication:
             list(zip(sent, values, strict=False)) if self._forwarding else [],
             _peer(scope),
         )
-        # No GET takes long, unless it has a body to decompress.
-        if request.method == "GET" and not len(body):
+        # No GET takes long, unless it has a body to decompress, or asks a model.
+        if request.method == "GET" and not len(body) and not _ASKS_MODEL.search(path):
             return work()
         return await self._in_thread(work, receive, cancelled)
 

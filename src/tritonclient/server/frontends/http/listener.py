@@ -16,6 +16,7 @@ from ...extras import optional_import
 from ..forwarding import HeaderForwarding
 from ..sockets import listen
 from .application import NAMES_AS_SENT, HttpApplication
+from .limits import RECEIVE_TIMEOUT, HttpLimits
 
 with optional_import("uvicorn and httptools"):
     import httptools  # noqa: F401  # uvicorn imports it later, with a worse error
@@ -43,7 +44,7 @@ class HttpListener:
         host: address to listen on; it is bound when this is created.
         port: port to listen on; 0 for a free port.
         certificate: files with a certificate and its key, to serve https.
-        max_input_size: largest request body in bytes.
+        limits: bounds of requests.
         exit_timeout: seconds that running requests have to end.
         forwarding: the headers that become parameters of inference requests.
 
@@ -56,7 +57,7 @@ class HttpListener:
         host: str,
         port: int,
         certificate: tuple[Path | None, Path | None],
-        max_input_size: int,
+        limits: HttpLimits,
         exit_timeout: int,
         forwarding: HeaderForwarding,
     ) -> None:
@@ -64,7 +65,7 @@ class HttpListener:
         self._socket = listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._certificate = certificate
-        self._max_input_size = max_input_size
+        self._limits = limits
         self._exit_timeout = exit_timeout
         self._application: HttpApplication | None = None
         self._server: _UvicornServer | None = None
@@ -80,13 +81,16 @@ class HttpListener:
             OSError: a certificate cannot be read.
         """
         application = HttpApplication(
-            server, max_input_size=self._max_input_size, forwarding=self._forwarding
+            server,
+            max_input_size=self._limits.max_input_size,
+            max_requests=self._limits.max_requests,
+            forwarding=self._forwarding,
         )
         self._application = application
         certfile, keyfile = self._certificate
         config = uvicorn.Config(
             application,
-            http=_NamesAsSent if self._forwarding else _Protocol,
+            http=self._protocol(),
             ws="none",
             loop="asyncio",
             interface="asgi3",
@@ -106,6 +110,14 @@ class HttpListener:
         self._server.listening.wait()
         if self._failure is not None:
             raise self._failure
+
+    def _protocol(self) -> type[_Protocol]:
+        kind: type[_Protocol] = _NamesAsSent if self._forwarding else _Protocol
+
+        class Protocol(kind):  # type: ignore[misc, valid-type]
+            receive_timeout = self._limits.receive_timeout
+
+        return Protocol
 
     def begin_shutdown(self) -> None:
         """Begin a graceful shutdown, without waiting for it."""
@@ -137,14 +149,25 @@ class HttpListener:
 
 
 class _Protocol(HttpToolsProtocol):
-    """The protocol, with a bound on request heads: the parser would keep any number of bytes."""
+    """The protocol, with bounds on request heads and on the time for a half-sent request.
+
+    The parser would keep any number of bytes of a head, and wait forever for the rest.
+    """
+
+    receive_timeout = RECEIVE_TIMEOUT
 
     _head_open = False
     _head_received = 0
     _head_size = 0
+    _incomplete = False
+    _received = 0.0
+    _timer: asyncio.TimerHandle | None = None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._incomplete = True
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.receive_timeout, self._check_progress)
         self._head_open = True
         self._head_received = self._head_size = 0
 
@@ -163,7 +186,42 @@ class _Protocol(HttpToolsProtocol):
             raise ValueError("the head is too large")  # ends the parsing
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        self._incomplete = False
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        super().connection_lost(exc)
+
+    def _check_progress(self) -> None:
+        """Refuse a request of which nothing came for too long; one timer serves a connection."""
+        self._timer = None
+        if not self._incomplete or self.transport.is_closing():
+            return
+        rest = self.receive_timeout - (self.loop.time() - self._received)
+        if rest > 0 or self.flow.read_paused:  # by this side, which has too much to do
+            delay = rest if rest > 0 else self.receive_timeout
+            self._timer = self.loop.call_later(delay, self._check_progress)
+            return
+        self._refuse(
+            "408 Request Timeout",
+            f"nothing of the request came for {self.receive_timeout:g} s; send it again",
+        )
+
+    def _refuse(self, status: str, text: str) -> None:
+        body = json.dumps({"error": text}).encode()
+        head = (
+            f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
     def data_received(self, data: bytes) -> None:
+        self._received = self.loop.time()
         if not self._head_open:
             super().data_received(data)
             return
@@ -179,14 +237,10 @@ class _Protocol(HttpToolsProtocol):
         if self._head_size <= _MAX_HEAD:
             super().send_400_response(msg)
             return
-        text = f"the request line and headers are larger than {_MAX_HEAD} bytes; send less"
-        body = json.dumps({"error": text}).encode()
-        head = (
-            "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        self._refuse(
+            "431 Request Header Fields Too Large",
+            f"the request line and headers are larger than {_MAX_HEAD} bytes; send less",
         )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
 
 
 class _NamesAsSent(_Protocol):

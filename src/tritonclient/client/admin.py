@@ -1,0 +1,271 @@
+"""Operations of the blocking client besides inference, and how every request is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .. import messages as m
+from ..call_log import record_end
+from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, Unavailable
+from ..transport.call import NO_OPTIONS, Call, Options
+from ..transport.settings import check_timeout
+from . import flows
+from .base import BaseClient
+from .infer_calls import InferArguments
+from .options import (
+    CLIENT_DEFAULT,
+    CallOptions,
+    Timeout,
+    carrying_of,
+    check_arguments,
+    check_call,
+    load_request,
+    make_transport_options,
+    settle,
+    trace_request,
+)
+from .recovery import recover, time_left
+from .refusals import explain
+
+if TYPE_CHECKING:
+    from typing_extensions import Never, Unpack
+
+    from ..transport.blocking.transport import Transport
+
+
+T = TypeVar("T")
+
+
+class AdminClient(BaseClient):
+    """The methods of `Client` that ask about server, models and settings."""
+
+    _transport: Transport
+
+    # How everything is asked
+
+    def send(self, call: Call[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
+        """Send a prepared request; see `prepare`."""
+        check_call(call, self._protocol)
+        return self._send(call, self._seconds(timeout))
+
+    def ask(
+        self,
+        request: m.Request[T],
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str | bytes] | None = None,
+        query: Mapping[str, Any] | None = None,
+        **unknown: object,
+    ) -> T:
+        """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
+        if unknown:
+            check_arguments(unknown, AdminClient.ask)
+        options = make_transport_options(headers, query)
+        call = self._transport.prepare(request, options)
+        return self._send(call, self._seconds(timeout), carrying=options)
+
+    def _send(
+        self,
+        call: Call[T],
+        seconds: float | None,
+        arguments: InferArguments | None = None,
+        carrying: Options | None = None,
+    ) -> T:
+        started = monotonic()
+        try:
+            return self._carry(call, seconds, started)
+        except InferenceServerException as error:
+            end = None if seconds is None else started + seconds
+            if carrying is None:
+                carrying = carrying_of(call, arguments)
+            flow = recover(error, call, arguments, self._calls, self._hints, end)
+            return self._drive(flow, carrying)  # type: ignore[no-any-return]
+
+    def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
+        """Send a call and write its record."""
+        try:
+            response: T = self._transport.send(call, seconds)
+        except InferenceServerException as error:
+            settle(error, call, seconds, self._url, started)
+            raise
+        record_end(self._url, call.request, started)
+        return response
+
+    def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:
+        """Drive a flow; an error that it ends with gets a hint."""
+        started = monotonic()
+        try:
+            return self._drive(flow, options)
+        except InferenceServerException as error:
+            left = time_left(error, self._timeout, started)
+            self._drive(explain(error, left, self._hints), options)
+            raise
+
+    def _drive(self, flow: flows.Flow[T], options: Options) -> T:
+        def send(request: m.Request[Any], timeout: float | None) -> Any:
+            call = self._transport.prepare(request, options)
+            return self._carry(call, timeout, monotonic())
+
+        return flows.run(flow, send, sleep)
+
+    # Health
+
+    def is_server_live(self, **call: Unpack[CallOptions]) -> bool:
+        """Return True if the server is live; False also if it is unreachable."""
+        return self._health(m.IsServerLive(), call)
+
+    def is_server_ready(self, **call: Unpack[CallOptions]) -> bool:
+        """Return True if the server accepts requests; False also if it is unreachable."""
+        return self._health(m.IsServerReady(), call)
+
+    def is_model_ready(self, model: str, version: str = "", **call: Unpack[CallOptions]) -> bool:
+        """Return True if a model is ready; False also if the server is unreachable."""
+        return self._health(m.IsModelReady(model, version), call)
+
+    def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
+        try:
+            return self.ask(request, **call)
+        except (ConnectionFailed, DeadlineExceeded, Unavailable):
+            return False
+
+    def wait_until_ready(
+        self,
+        model: str = "",
+        version: str = "",
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        headers: Mapping[str, str | bytes] | None = None,
+        query: Mapping[str, Any] | None = None,
+        **unknown: Never,
+    ) -> None:
+        """Wait until the server, or a model, is ready.
+
+        Raises:
+            DeadlineExceeded: it was not ready in time; the message tells why.
+        """
+        check_arguments(unknown, AdminClient.wait_until_ready)
+        seconds = self._seconds(timeout)
+        check_timeout(seconds)
+        flow = flows.wait_until_ready(self._url, model, version, seconds)
+        self._run(flow, make_transport_options(headers, query))
+
+    # Metadata, configuration, statistics
+
+    def server_metadata(self, **call: Unpack[CallOptions]) -> m.ServerMetadata:
+        """Name, version and extensions of the server."""
+        return self.ask(m.GetServerMetadata(), **call)
+
+    def model_metadata(
+        self, model: str, version: str = "", **call: Unpack[CallOptions]
+    ) -> m.ModelMetadata:
+        """Inputs and outputs of a model."""
+        return self.ask(m.GetModelMetadata(model, version), **call)
+
+    def model_config(
+        self, model: str, version: str = "", **call: Unpack[CallOptions]
+    ) -> dict[str, Any]:
+        """A model's configuration, as the JSON form of Triton's `ModelConfig` message."""
+        return self.ask(m.GetModelConfig(model, version), **call)
+
+    def statistics(
+        self, model: str = "", version: str = "", **call: Unpack[CallOptions]
+    ) -> tuple[m.ModelStatistics, ...]:
+        """Statistics of a model, or of all models."""
+        return self.ask(m.GetStatistics(model, version), **call)
+
+    # Model repository
+
+    def repository_index(
+        self, *, ready: bool = False, **call: Unpack[CallOptions]
+    ) -> tuple[m.ModelIndex, ...]:
+        """The models in the repository, or only the ready ones."""
+        return self.ask(m.GetRepositoryIndex(ready), **call)
+
+    def load_model(
+        self,
+        model: str,
+        *,
+        config: str | Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        **call: Unpack[CallOptions],
+    ) -> None:
+        """Load or reload a model.
+
+        Args:
+            config: a configuration to use instead of the repository's, as JSON text or mapping.
+            files: contents by path, such as "1/model.onnx", to use instead of the repository's
+                files; they need a `config`.
+        """
+        self.ask(load_request(model, config, files), **call)
+
+    def unload_model(
+        self, model: str, *, unload_dependents: bool = False, **call: Unpack[CallOptions]
+    ) -> None:
+        """Unload a model, and with `unload_dependents` those that it brought along."""
+        self.ask(m.UnloadModel(model, unload_dependents), **call)
+
+    # Trace and log settings
+
+    def trace_settings(self, model: str = "", **call: Unpack[CallOptions]) -> dict[str, Any]:
+        """Trace settings of a model, or the server's."""
+        return self.ask(m.GetTraceSettings(model), **call)
+
+    def update_trace_settings(
+        self,
+        settings: Mapping[str, m.TraceValue],
+        model: str = "",
+        **call: Unpack[CallOptions],
+    ) -> dict[str, Any]:
+        """Change trace settings; None as a value resets one. Returns all that are in force."""
+        return self.ask(trace_request(settings, model), **call)
+
+    def log_settings(self, **call: Unpack[CallOptions]) -> dict[str, Any]:
+        """The server's log settings."""
+        return self.ask(m.GetLogSettings(), **call)
+
+    def update_log_settings(
+        self, settings: Mapping[str, m.LogValue], **call: Unpack[CallOptions]
+    ) -> dict[str, Any]:
+        """Change log settings. Returns all that are in force."""
+        return self.ask(m.UpdateLogSettings(settings), **call)
+
+    # Shared memory
+
+    def system_shared_memory_status(
+        self, name: str = "", **call: Unpack[CallOptions]
+    ) -> tuple[m.SystemSharedMemoryRegion, ...]:
+        """The registered region of a name, or all."""
+        return self.ask(m.GetSystemSharedMemoryStatus(name), **call)
+
+    def register_system_shared_memory(
+        self, name: str, key: str, byte_size: int, offset: int = 0, **call: Unpack[CallOptions]
+    ) -> None:
+        """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
+        self.ask(m.RegisterSystemSharedMemory(name, key, byte_size, offset), **call)
+
+    def unregister_system_shared_memory(self, name: str = "", **call: Unpack[CallOptions]) -> None:
+        """Unregister a region, or all regions."""
+        self.ask(m.UnregisterSystemSharedMemory(name), **call)
+
+    def cuda_shared_memory_status(
+        self, name: str = "", **call: Unpack[CallOptions]
+    ) -> tuple[m.CudaSharedMemoryRegion, ...]:
+        """The registered CUDA region of a name, or all."""
+        return self.ask(m.GetCudaSharedMemoryStatus(name), **call)
+
+    def register_cuda_shared_memory(
+        self,
+        name: str,
+        raw_handle: bytes,
+        device_id: int,
+        byte_size: int,
+        **call: Unpack[CallOptions],
+    ) -> None:
+        """Register GPU memory by its 64-byte CUDA IPC handle."""
+        self.ask(m.RegisterCudaSharedMemory(name, raw_handle, device_id, byte_size), **call)
+
+    def unregister_cuda_shared_memory(self, name: str = "", **call: Unpack[CallOptions]) -> None:
+        """Unregister a CUDA region, or all CUDA regions."""
+        self.ask(m.UnregisterCudaSharedMemory(name), **call)
