@@ -16,6 +16,7 @@ PACKAGES = {
     "cli": ("rich", "shtab"),
     "perf": ("hpack", "protobuf", "rich"),
     "bulk": ("pyarrow", "rich"),
+    "ray": ("pyarrow", "ray", "rich"),
 }
 
 

@@ -11,6 +11,7 @@ from .faults import BadInput, BadOutput, ServerGone
 from .files import format_of
 from .parts import Parts, remove_folder
 from .pipeline import Pipeline
+from .ray_pipeline import RayPipeline
 from .results import ERROR
 from .sources import FileSource
 from .writers import check_schema
@@ -70,7 +71,7 @@ class Job:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: Pipeline | RayPipeline,
         source: FileSource,
         output: Output,
         described: dict[str, Any],

@@ -85,6 +85,7 @@ class Pipeline:
         patience: seconds for which a server may stay away.
         keep_errors: True to give failed rows with their errors, False to raise `RowFailed`.
         stop: set to end after what is in flight.
+        any_rows: False to end with `BadInput` if none of the first rows fits.
         paused: called with a text when the server is away, and with "" when it is back.
     """
 
@@ -97,6 +98,7 @@ class Pipeline:
     keep_errors: bool = True
     options: dict[str, Any] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
+    any_rows: bool = False
     paused: Callable[[str], object] = lambda text: None
     _waiting: deque[Piece] = field(default_factory=deque)
     _ended: bool = False
@@ -162,7 +164,7 @@ class Pipeline:
         read = self.source.read(self.plan.columns, self.plan.types, first, self.plan.block_rows)
         for rows in cut(read, self.plan.block_rows):
             pieces = self._split(number, rows, 0, rows.num_rows)
-            if number == 0:
+            if number == 0 and not self.any_rows:
                 pieces = self._checked(pieces)
             for piece in pieces:
                 if piece.inputs is None or piece.rows <= size:

@@ -146,6 +146,10 @@ class FileSource:
         counts = [reader.count() for reader in self._readers]
         return sum(filter(None, counts)) if None not in counts else None
 
+    def counts(self) -> list[tuple[str, int | None]]:
+        """The files with their numbers of rows, or None where it takes long to find out."""
+        return [(reader.path, reader.count()) for reader in self._readers]
+
     def default_keep(self) -> list[str]:
         """The columns that go along to the output where none are named: the paths of images."""
         return list(self.columns) if self.form == "images" else []

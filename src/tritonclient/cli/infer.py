@@ -29,6 +29,7 @@ from .output import note, say
 if TYPE_CHECKING:
     from ..bulk.job import Job, Output
     from ..bulk.pipeline import Pipeline
+    from ..bulk.ray_pipeline import RayPipeline
     from ..bulk.sources import FileSource
 
 DONE, FAILED_ROWS, BAD_INPUT, SERVER_GONE, TOO_MANY, BAD_OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -88,6 +89,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=60.0,
         metavar="SECONDS",
         help="how long to wait for a server that went away (default: %(default)g)",
+    )
+    add(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="run on a Ray cluster; without an address on that of the environment, or a local one",
     )
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--resume", action="store_true", help="go on with a job that ended early")
@@ -164,21 +172,33 @@ def _run(arguments: argparse.Namespace) -> int:
     source = FileSource(arguments.input, arguments.input_format)
     tls = TLS(ca_file=arguments.ca_file) if arguments.ca_file else None
     headers = dict(arguments.headers)
-    with Client(arguments.url, timeout=arguments.timeout, headers=headers, tls=tls) as client:
-        pipeline = make_pipeline(
-            client,
-            arguments.model,
-            source,
-            version=arguments.model_version,
-            columns=dict(arguments.map),
-            keep=_keep(arguments.keep, source),
-            outputs=arguments.outputs,
-            batch_size=arguments.batch_size,
-            preprocess=arguments.preprocess,
-        )
+    options = {
+        "version": arguments.model_version,
+        "columns": dict(arguments.map),
+        "keep": _keep(arguments.keep, source),
+        "outputs": arguments.outputs,
+        "batch_size": arguments.batch_size,
+        "preprocess": arguments.preprocess,
+    }
+    given = {"url": arguments.url, "timeout": arguments.timeout, "headers": headers, "tls": tls}
+    with Client(**given) as client:
+        pipeline = make_pipeline(client, arguments.model, source, **options)
         pipeline.concurrency = arguments.concurrency
         pipeline.patience = arguments.patience
-        return _work(arguments, pipeline, source, output)
+        chosen: Pipeline | RayPipeline = pipeline
+        if arguments.ray is not None:
+            from ..bulk.ray_pipeline import RayPipeline, Worker
+
+            worker = Worker(
+                given,
+                arguments.model,
+                source.form,
+                options,
+                arguments.concurrency,
+                arguments.patience,
+            )
+            chosen = RayPipeline(pipeline, worker, source, arguments.ray)
+        return _work(arguments, chosen, source, output)
 
 
 def _keep(given: list[str] | None, source: FileSource) -> list[str]:
@@ -188,13 +208,18 @@ def _keep(given: list[str] | None, source: FileSource) -> list[str]:
 
 
 def _work(
-    arguments: argparse.Namespace, pipeline: Pipeline, source: FileSource, output: Output
+    arguments: argparse.Namespace,
+    pipeline: Pipeline | RayPipeline,
+    source: FileSource,
+    output: Output,
 ) -> int:
     from ..bulk.job import Job
+    from ..bulk.pipeline import Pipeline
 
     total = _Total(source)
     progress = InferProgress(total.rows, arguments.json)
-    pipeline.paused = progress.trouble
+    if isinstance(pipeline, Pipeline):
+        pipeline.paused = progress.trouble
     described = {
         name: getattr(arguments, name) for name in ("map", "keep", "outputs", "preprocess")
     }
