@@ -12,7 +12,7 @@ import pytest
 
 from tritonclient.bulk.sources import FileSource
 
-ROWS = 200_000
+ROWS = 1_000_000  # many times what is read ahead
 
 
 @pytest.mark.parametrize("form", ["parquet", "arrow"])

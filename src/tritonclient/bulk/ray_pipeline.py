@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,15 +20,16 @@ from .results import Results
 from .sources import FileSource, Types
 from .tables import make_pipeline
 
-#: Rows that a task infers, where the files tell how many rows they have.
+#: Rows, or images, that a task infers, where the files tell how many rows they have.
 TASK_ROWS = 16384
+TASK_IMAGES = 512
 
 
 class Part(FileSource):
-    """Some rows of one file."""
+    """Some rows of one file, or all rows of several."""
 
-    def __init__(self, path: str, form: str, rows: int | None) -> None:
-        super().__init__([path], form)
+    def __init__(self, paths: Sequence[str], form: str, rows: int | None) -> None:
+        super().__init__(paths, form)
         self._left = rows
 
     def read(
@@ -62,7 +64,7 @@ class Worker:
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return the results of the one part that a table of parts holds."""
         (part,) = table.to_pylist()
-        source = Part(part["file"], self.form, part["rows"])
+        source = Part(part["files"], self.form, part["rows"])
         with Client(**self.client) as client:
             pipeline = make_pipeline(client, self.model, source, **self.options)
             pipeline.concurrency, pipeline.patience = self.concurrency, self.patience
@@ -96,12 +98,26 @@ class RayPipeline:
     def run(self, first: int = 0) -> Generator[pa.RecordBatch, None, None]:
         """Yield the output for the rows from a number on; see `Pipeline.run`."""
         ray = self._ray
-        if not ray.is_initialized():
-            ray.init(self._address or None, log_to_driver=False, logging_level="ERROR")
+        own = not ray.is_initialized()
+        if own:
+            try:
+                ray.init(self._address or None, log_to_driver=False, logging_level="ERROR")
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                text = f"--ray: no Ray cluster answers at {self._address!r}: {error}"
+                raise BadInput(text) from error
+        try:
+            yield from self._run(first)
+        finally:
+            if own:
+                ray.shutdown()
+
+    def _run(self, first: int) -> Generator[pa.RecordBatch, None, None]:
+        ray = self._ray
         context = ray.data.DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
-        start, parts = self._parts(first)
+        most = TASK_IMAGES if self._source.form == "images" else TASK_ROWS
+        start, parts = split(self._source.counts(), first, most)
         if not parts:
             return
         data = ray.data.from_items(parts, override_num_blocks=len(parts)).map_batches(
@@ -119,18 +135,38 @@ class RayPipeline:
         except ray.exceptions.RayError as error:
             raise _cause(error) from error
 
-    def _parts(self, first: int) -> tuple[int, list[dict[str, Any]]]:
-        """Return the number of the first row that tasks infer, and their parts."""
-        number, start, parts = 0, first, []
-        for file, rows in self._source.counts():
-            if rows is None:
-                parts.append({"file": file, "first": 0, "rows": None})
-                start = min(start, number)
-                continue
-            for row in range(max(0, first - number), rows, TASK_ROWS):
-                parts.append({"file": file, "first": row, "rows": min(TASK_ROWS, rows - row)})
-            number += rows
-        return start, parts
+
+def split(
+    counts: Sequence[tuple[str, int | None]], first: int, most: int
+) -> tuple[int, list[dict[str, Any]]]:
+    """Return the number of the first row that tasks infer, and their parts.
+
+    A large file is several parts, and small files are one part together.
+
+    Args:
+        counts: files with their numbers of rows, None where it is not known.
+        first: the first row that is wanted.
+        most: rows of a part.
+    """
+    number, start, parts = 0, first, []
+    last: dict[str, Any] | None = None  # a part that may take further files
+    for name, rows in counts:
+        file = os.path.abspath(name)  # a task runs in a folder of Ray's
+        if rows is None:
+            parts.append({"files": [file], "first": 0, "rows": None})
+            start, last = min(start, number), None
+            first = start  # which of its rows are wanted is known only when it is read
+            continue
+        begin = max(0, first - number)
+        number += rows
+        if last is not None and last["rows"] + rows <= most:
+            last["files"].append(file)
+            last["rows"] += rows
+            continue
+        for row in range(begin, rows, most):
+            last = {"files": [file], "first": row, "rows": min(most, rows - row)}
+            parts.append(last)
+    return start, parts
 
 
 def _cause(error: BaseException) -> Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -170,7 +171,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     output = Output.of(arguments.output, arguments.output_format)
     source = FileSource(arguments.input, arguments.input_format)
-    tls = TLS(ca_file=arguments.ca_file) if arguments.ca_file else None
+    tls = TLS(ca_file=os.path.abspath(arguments.ca_file)) if arguments.ca_file else None
     headers = dict(arguments.headers)
     options = {
         "version": arguments.model_version,
