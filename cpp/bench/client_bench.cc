@@ -91,7 +91,11 @@ Call Curl(const std::string& url, const Work& work) {
   curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body->data());
   curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body->size()));
   const std::string length = "Inference-Header-Content-Length: " + std::to_string(head);
-  curl_slist* headers = curl_slist_append(curl_slist_append(nullptr, length.c_str()), "Expect:");
+  // Triton ends when it gets a large body as a form, which is what curl says by itself.
+  const char* type = "Content-Type: application/octet-stream";
+  curl_slist* headers = nullptr;
+  for (const char* line : {length.c_str(), type, "Expect:"})
+    headers = curl_slist_append(headers, line);
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, Take);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer.get());

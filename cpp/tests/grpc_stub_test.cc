@@ -34,8 +34,7 @@ class Results {
   }
   bool WaitFor(size_t count) {
     std::unique_lock<std::mutex> lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(60),
-                             [&] { return results_.size() >= count; });
+    return changed_.wait_for(lock, stub::kPatience, [&] { return results_.size() >= count; });
   }
   const std::vector<std::unique_ptr<tc::InferResult>>& all() const { return results_; }
 

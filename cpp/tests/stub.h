@@ -22,6 +22,9 @@
 
 namespace stub {
 
+/// How long to wait for what comes at once where the machine is not busy.
+constexpr std::chrono::seconds kPatience{300};
+
 /// A connection that was accepted.
 class Peer {
  public:
@@ -210,7 +213,7 @@ class Event {
     changed_.notify_all();
   }
   /// False when it did not happen in a time in which anything that works would have.
-  bool Wait(std::chrono::seconds patience = std::chrono::seconds(60)) {
+  bool Wait(std::chrono::seconds patience = kPatience) {
     std::unique_lock<std::mutex> lock(mutex_);
     return changed_.wait_for(lock, patience, [this] { return set_; });
   }
@@ -232,7 +235,7 @@ class Counter {
   /// False when there were fewer in a time in which anything that works would have been.
   bool WaitFor(int count) {
     std::unique_lock<std::mutex> lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return count_ >= count; });
+    return changed_.wait_for(lock, kPatience, [&] { return count_ >= count; });
   }
 
  private:

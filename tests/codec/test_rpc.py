@@ -322,3 +322,16 @@ for use in (
 
 def test_inference_needs_no_protobuf_and_the_others_name_the_extra():
     subprocess.run([sys.executable, "-W", "error", "-c", WITHOUT], check=True)
+
+
+@pytest.mark.parametrize("method", sorted({rpc_.method for rpc_ in rpc.RPCS} | {"ModelInfer"}))
+@pytest.mark.parametrize(
+    "message_", [b"\x0a", b"\x0a\x02\xff\xfe", b"\x2a\x04\x0a\x02\xff\xfe", b"\xff" * 20, b"\x00"]
+)
+def test_no_words_of_python_are_an_answer(method, message_):
+    try:
+        rpc.decode_request(method, message_)
+    except errors.InferenceServerException as error:
+        text = error.message() or ""
+        strange = ("codec", "Error", "Wire format", "Request'", "object")
+        assert not [each for each in strange if each in text], text

@@ -84,10 +84,10 @@ def test_one_frontend_does_not_import_the_other(module: str) -> None:
 
 
 @EVERY
-def test_jobs_know_of_configurations_only_the_specification(module: str) -> None:
+def test_jobs_know_of_configurations_and_telemetry_one_module_each(module: str) -> None:
     if room(module) == "jobs":
-        config = {each for each in imported(module) if each.split(".")[0] == "config"}
-        assert config <= {"config.specification"}
+        known = {each for each in imported(module) if each.split(".")[0] in ("config", "telemetry")}
+        assert known <= {"config.specification", "telemetry.metrics"}
 
 
 @EVERY

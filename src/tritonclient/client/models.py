@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .mapping.results import MapResult
-    from .mapping.sending import Answer
+    from .mapping.sending import ResultOrError
 
 
 class Model:
@@ -116,7 +116,7 @@ class Model:
         ordered: bool = True,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[MapOptions],
-    ) -> Generator[Answer, None, None]: ...
+    ) -> Generator[ResultOrError, None, None]: ...
 
     def map(
         self,
@@ -129,13 +129,13 @@ class Model:
         ordered: bool = True,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[MapOptions],
-    ) -> Generator[Answer, None, None]:
+    ) -> Generator[ResultOrError, None, None]:
         """Run the model on every item of an iterable; takes the arguments of `Client.map`."""
         asked = (self.spec.name, self.spec.version, outputs)
         plan = make_plan(
             asked, batch_size, concurrency, errors, ordered, timeout, options, self._cast
         )
-        results: Generator[Answer, None, None] = self._client._map(plan, items, self.spec)
+        results: Generator[ResultOrError, None, None] = self._client._map(plan, items, self.spec)
         return results
 
     def __repr__(self) -> str:
@@ -235,7 +235,7 @@ class AsyncModel:
         ordered: bool = True,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[MapOptions],
-    ) -> AsyncGenerator[Answer, None]: ...
+    ) -> AsyncGenerator[ResultOrError, None]: ...
 
     def map(
         self,
@@ -248,13 +248,13 @@ class AsyncModel:
         ordered: bool = True,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[MapOptions],
-    ) -> AsyncGenerator[Answer, None]:
+    ) -> AsyncGenerator[ResultOrError, None]:
         """Run the model on every item of an iterable; takes the arguments of `AsyncClient.map`."""
         asked = (self.spec.name, self.spec.version, outputs)
         plan = make_plan(
             asked, batch_size, concurrency, errors, ordered, timeout, options, self._cast
         )
-        results: AsyncGenerator[Answer, None] = self._client._map(plan, items, self.spec)
+        results: AsyncGenerator[ResultOrError, None] = self._client._map(plan, items, self.spec)
         return results
 
     def __repr__(self) -> str:

@@ -118,7 +118,8 @@ def decode_request(method: str, message: Buffer) -> m.Request[Any]:
         InvalidArgument: it is, but asks for what can't be.
         ImportError: protobuf is not installed.
     """
-    from .rpc_request import decode_request as decode_infer  # only servers need it
+    from .rpc_refusals import unparsable  # only servers need them
+    from .rpc_request import decode_request as decode_infer
 
     try:
         if method in ("ModelInfer", "ModelStreamInfer"):
@@ -128,7 +129,7 @@ def decode_request(method: str, message: Buffer) -> m.Request[Any]:
             raise error_of(12, "")
         body = _parsed(f"{method}Request", message)
     except ValueError as error:
-        raise error_of(13, f"Unable to parse request: {error!s:.500}") from error
+        raise error_of(13, unparsable(error)) from error
     if body.get("repository_name"):
         raise error_of(12, "'repository_name' specification is not supported")
     rpc = rpcs[1] if body.get("settings") else rpcs[0]

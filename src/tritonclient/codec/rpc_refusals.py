@@ -98,3 +98,16 @@ def check_contents(
             raise refused(
                 f"{where} of type '{field.datatypes[-1]}', expected datatype '{datatype}'"
             )
+
+
+def unparsable(error: ValueError) -> str:
+    """Return the text for a message that cannot be parsed, without the words of Python."""
+    text = "Unable to parse request"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UnicodeError):
+            return f"{text}: a text is not UTF-8"
+        if type(cause).__name__ == "DecodeError":  # of protobuf, which has different words for it
+            return f"{text}: it is no message of this kind"
+        cause = cause.__cause__
+    return f"{text}: {error!s:.500}"

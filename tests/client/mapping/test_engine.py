@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from random import Random
 from typing import Any, NamedTuple
@@ -201,3 +202,18 @@ def test_nothing_is_sent_after_the_error_that_is_raised(runtime: str) -> None:
     assert isinstance(error, InvalidArgument)
     assert error.index == 2
     assert client.requests == [[0, 1, -3, 3], [0, 1], [-3, 3], [-3]]
+
+
+@pytest.mark.parametrize("runtime", ["blocking", "items"])
+def test_kept_errors_keep_no_inputs(runtime: str) -> None:
+    kinds = [(GUILTY, 0), (LOST, 0), (GOOD, 0)]
+    results, *_ = run(runtime, Case(kinds, False, 1, 1, True, "keep", Random(0)))
+    assert [type(each) for each in results[:2]] == [InvalidArgument, ConnectionFailed]
+    assert [each.__traceback__ for each in results[:2]] == [None, None]
+
+
+@pytest.mark.parametrize("runtime", ["blocking", "items"])
+def test_an_error_that_is_raised_tells_where_it_came_from(runtime: str) -> None:
+    _, error, *_ = run(runtime, Case([(GUILTY, 0)], False, 1, 1, True, "raise", Random(0)))
+    assert error is not None
+    assert "infer" in [frame.name for frame in traceback.extract_tb(error.__traceback__)]

@@ -34,10 +34,10 @@ async def iterate(
     reading = asyncio.create_task(run.read(items))
     try:
         while (entry := await run.take()) is not None:
-            for answer in entry.answers or ():
-                if isinstance(answer, Exception) and not plan.keep:
-                    raise to_raise(answer)
-                yield answer
+            for result in entry.results or ():
+                if isinstance(result, Exception) and not plan.keep:
+                    raise to_raise(result)
+                yield result
             if entry.fault is not None:
                 raise entry.fault
         if run.source_error is not None:
@@ -111,19 +111,19 @@ class _Run:
 
     async def _send(self, entry: Entry, batch: Batch) -> None:
         try:
-            answers = await self._sender.send(batch)
+            results = await self._sender.send(batch)
         except BaseException as error:
             self._window.settle(entry, [], error)
             if not isinstance(error, Exception):
                 raise
         else:
-            self._window.settle(entry, answers)
+            self._window.settle(entry, results)
         finally:
             self._room.set()
             self._changed.set()
 
     async def take(self) -> Entry | None:
-        """Return the next entry with answers; None when there are no more."""
+        """Return the next entry with results; None when there are no more."""
         while (entry := self._window.take()) is None:
             if self._ended and not len(self._window):
                 return None

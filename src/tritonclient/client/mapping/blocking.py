@@ -20,12 +20,12 @@ from .batches import Batch, Batcher
 from .concurrency import Concurrency
 from .items import ItemReader
 from .plan import Plan, fit_plan
-from .sending import Answer, Sender, to_raise
+from .sending import ResultOrError, Sender, to_raise
 from .window import Entry, Window
 
 _running: WeakSet[Sending] = WeakSet()
-#: An entry, its answers, and what ends the iteration in place of them.
-Settled: TypeAlias = "tuple[Entry, list[Answer], BaseException | None]"
+#: An entry, its results, and what ends the iteration in place of them.
+Settled: TypeAlias = "tuple[Entry, list[ResultOrError], BaseException | None]"
 
 
 def iterate(
@@ -52,10 +52,10 @@ def iterate(
                     break
                 sending.settle(window, wait=True)
                 continue
-            for answer in entry.answers or ():
-                if isinstance(answer, Exception) and not plan.keep:
-                    raise to_raise(answer)
-                yield answer
+            for result in entry.results or ():
+                if isinstance(result, Exception) and not plan.keep:
+                    raise to_raise(result)
+                yield result
             if entry.fault is not None:
                 raise entry.fault
         if source.error is not None:
@@ -172,13 +172,13 @@ class Sending:
 
     async def _carry(self, entry: Entry, batch: Batch) -> None:
         try:
-            answers = await self._sender.send(batch)
+            results = await self._sender.send(batch)
         except BaseException as error:
             self._settled.put((entry, [], error))
             if not isinstance(error, Exception):
                 raise
         else:
-            self._settled.put((entry, answers, None))
+            self._settled.put((entry, results, None))
 
     def _run(self) -> None:
         loop = self._loop

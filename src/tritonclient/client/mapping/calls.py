@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..options import MapOptions
     from .blocking import Sending
     from .results import MapResult
-    from .sending import Answer
+    from .sending import ResultOrError
 
 
 class MapCalls:
@@ -61,7 +61,7 @@ class MapCalls:
         ordered: bool = True,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[MapOptions],
-    ) -> Generator[Answer, None, None]: ...
+    ) -> Generator[ResultOrError, None, None]: ...
 
     def map(
         self,
@@ -76,7 +76,7 @@ class MapCalls:
         ordered: bool = True,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[MapOptions],
-    ) -> Generator[Answer, None, None]:
+    ) -> Generator[ResultOrError, None, None]:
         """Run a model on every item of an iterable, with several requests in flight.
 
         Items are stacked into requests, and are read only as there is room for more, so that
@@ -96,10 +96,10 @@ class MapCalls:
                 and 256 MiB of tensors.
             errors: "raise" to end with the first error, "keep" to yield an item's error in its
                 place.
-            ordered: False to yield results as they are answered; their `index` tells the item.
+            ordered: False to yield results as their responses come; their `index` tells the item.
             timeout: seconds that a request may take; the client's own by default.
             priority, server_timeout, parameters, binary: those of `infer`, for every request.
-            headers, query, request_compression, response_compression: those of `infer` as well.
+            headers, query, request_compression, response_compression: likewise.
 
         Returns:
             An iterator of one result for each item. The result of a row has no batch dimension.
@@ -118,7 +118,7 @@ class MapCalls:
 
     def _map(
         self, plan: Plan, items: Items, spec: ModelSpec | None = None
-    ) -> Generator[Answer, None, None]:
+    ) -> Generator[ResultOrError, None, None]:
         """Return the iterator of `map`, for a model whose interface may be known."""
         check_items(items, asynchronous=False)
         if spec is not None:
@@ -187,7 +187,7 @@ class AsyncMapCalls:
         ordered: bool = True,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[MapOptions],
-    ) -> AsyncGenerator[Answer, None]: ...
+    ) -> AsyncGenerator[ResultOrError, None]: ...
 
     def map(
         self,
@@ -202,7 +202,7 @@ class AsyncMapCalls:
         ordered: bool = True,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[MapOptions],
-    ) -> AsyncGenerator[Answer, None]:
+    ) -> AsyncGenerator[ResultOrError, None]:
         """Run a model on every item of an iterable or an async iterable; see `Client.map`.
 
         Items are read by a task of its own.
@@ -217,7 +217,7 @@ class AsyncMapCalls:
         plan: Plan,
         items: Items,
         spec: ModelSpec | None = None,
-    ) -> AsyncGenerator[Answer, None]:
+    ) -> AsyncGenerator[ResultOrError, None]:
         """Return the iterator of `map`, for a model whose interface may be known."""
         check_items(items, asynchronous=True)
         if spec is not None:

@@ -11,9 +11,9 @@ MOST = 64
 MAX_BYTES = 256 << 20
 #: How much more throughput twice as many requests must bring.
 _MARGIN = 1.1
-#: What one measurement takes at least: seconds, and answers for each request in flight.
+#: What one measurement takes at least: seconds, and responses for each request in flight.
 _SECONDS = 0.05
-_ANSWERS = 3
+_RESPONSES = 3
 #: Measurements without a gain after which the number stays.
 _PATIENCE = 2
 
@@ -44,7 +44,7 @@ class Concurrency:
 
     def _restart(self) -> None:
         self._started = self._clock()
-        self._answers = 0
+        self._responses = 0
         self._rows = 0
         self._reached = 0
 
@@ -52,17 +52,17 @@ class Concurrency:
         """Count that as many requests are in flight as may be."""
         self._reached += 1
 
-    def answered(self, rows: int) -> None:
-        """Count an answer to a request of some rows."""
+    def count_response(self, rows: int) -> None:
+        """Count the response to a request of some rows."""
         if self._settled:
             return
-        self._answers += 1
+        self._responses += 1
         self._rows += rows
         elapsed = self._clock() - self._started
-        if elapsed >= _SECONDS and self._answers >= _ANSWERS * self.limit:
-            # Answers come in bursts. Where even those do not bring the limit back each time, the
+        if elapsed >= _SECONDS and self._responses >= _RESPONSES * self.limit:
+            # Responses come in bursts. Where even those do not bring the limit back each time, the
             # source or the consumer sets the pace, and nothing was measured.
-            if 2 * self._reached * self.limit >= self._answers:
+            if 2 * self._reached * self.limit >= self._responses:
                 self._measured(self._rows / elapsed)
             self._restart()
 

@@ -1,4 +1,4 @@
-"""One batch sent as a request, and halved where its answer is an error about some item."""
+"""One batch sent as a request, and halved where its error may be about a single item."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .plan import Plan
 from .results import MapResult, cut
 
 #: What became of an item.
-Answer: TypeAlias = "MapResult | InferenceServerException"
+ResultOrError: TypeAlias = "MapResult | InferenceServerException"
 #: Errors that may be about a single item of several. Others are about the server or the caller.
 _OF_CONTENT = (InvalidArgument, OutOfRange, ResourceExhausted, Internal, Unknown, DataLoss)
 
@@ -34,20 +34,20 @@ class Sender:
         self._client = client
         self._plan = plan
 
-    async def send(self, batch: Batch) -> list[Answer]:
-        """Return the answers to a batch's items.
+    async def send(self, batch: Batch) -> list[ResultOrError]:
+        """Return the results of a batch's items.
 
-        Where the plan does not keep errors, the first of them ends the answers.
+        Where the plan does not keep errors, the first of them ends the results.
 
         Raises:
             Exception: the request can't be sent, whatever its items are.
         """
-        answers = await self._infer(batch) if batch.inputs else []
+        results = await self._infer(batch) if batch.inputs else []
         if not batch.refused:
-            return answers
-        return sorted([*answers, *batch.refused], key=_index)
+            return results
+        return sorted([*results, *batch.refused], key=_index)
 
-    async def _infer(self, batch: Batch) -> list[Answer]:
+    async def _infer(self, batch: Batch) -> list[ResultOrError]:
         plan = self._plan
         try:
             result = await self._client.infer(
@@ -62,15 +62,19 @@ class Sender:
         except (InferenceServerException, RequestTooLarge) as error:
             if len(batch.inputs) > 1 and _is_of_content(error):
                 return await self._halve(batch)
-            failed = batch.positions if plan.keep else batch.positions[:1]
-            return [_of_item(error, position) for position in failed]
+            if not plan.keep:
+                first = _of_item(error, batch.positions[0])
+                return [first.with_traceback(error.__traceback__)]
+            if error.__cause__ is not None:
+                error.__cause__.__traceback__ = None  # it would keep the inputs in memory
+            return [_of_item(error, position) for position in batch.positions]
 
-    async def _halve(self, batch: Batch) -> list[Answer]:
+    async def _halve(self, batch: Batch) -> list[ResultOrError]:
         middle = len(batch.inputs) // 2
-        answers = await self._infer(batch.part(slice(middle)))
-        if self._plan.keep or not isinstance(answers[-1], Exception):
-            answers += await self._infer(batch.part(slice(middle, None)))
-        return answers
+        results = await self._infer(batch.part(slice(middle)))
+        if self._plan.keep or not isinstance(results[-1], Exception):
+            results += await self._infer(batch.part(slice(middle, None)))
+        return results
 
 
 def _is_of_content(error: Exception) -> bool:
@@ -88,12 +92,12 @@ def _of_item(
         return invalid
     named = copy.copy(error)
     named.index, named.__cause__ = position, error.__cause__
-    return named.with_traceback(error.__traceback__)
+    return named
 
 
-def _index(answer: Answer) -> int:
-    assert answer.index is not None
-    return answer.index
+def _index(result: ResultOrError) -> int:
+    assert result.index is not None
+    return result.index
 
 
 def to_raise(error: InferenceServerException) -> Exception:

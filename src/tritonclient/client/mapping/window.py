@@ -7,23 +7,23 @@ from collections import deque
 from .batches import Batch
 from .concurrency import Concurrency
 from .results import whole_of
-from .sending import Answer
+from .sending import ResultOrError
 
 
 class Entry:
     """A batch and what became of it.
 
     Attributes:
-        answers: the answers to its items; None while it is in flight.
-        fault: what ends the whole iteration in place of answers.
+        results: those of its items; None while it is in flight.
+        fault: what ends the whole iteration in place of results.
     """
 
-    __slots__ = ("answers", "batch", "byte_size", "fault")
+    __slots__ = ("batch", "byte_size", "fault", "results")
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.byte_size = batch.byte_size
-        self.answers: list[Answer] | None = None
+        self.results: list[ResultOrError] | None = None
         self.fault: BaseException | None = None
 
 
@@ -31,7 +31,7 @@ class Window:
     """Says when a batch may be sent, and which results come next. It does no I/O.
 
     Args:
-        ordered: whether results come in the order of their batches, or as they are answered.
+        ordered: whether results come in the order of their batches, or as their responses come.
         keep: whether the iteration goes on after an error.
     """
 
@@ -40,7 +40,7 @@ class Window:
         self._ordered = ordered
         self._keep = keep
         self._entries: deque[Entry] = deque()  # in their order
-        self._answered: deque[Entry] = deque()  # those that can be taken, when order is none
+        self._done: deque[Entry] = deque()  # those that can be taken, when order is none
         self._in_flight = 0
         self._held = 0  # entries
         self._bytes = 0
@@ -52,7 +52,7 @@ class Window:
 
     @property
     def failed(self) -> bool:
-        """True if an error was answered that ends the iteration."""
+        """True if there was an error that ends the iteration."""
         return self._failed
 
     def has_room(self) -> bool:
@@ -80,42 +80,42 @@ class Window:
     def settle(
         self,
         entry: Entry,
-        answers: list[Answer],
+        results: list[ResultOrError],
         fault: BaseException | None = None,
     ) -> None:
         """Note what became of a batch."""
         self._in_flight -= 1
-        entry.answers, entry.fault = answers, fault
-        failed = not self._keep and bool(answers) and isinstance(answers[-1], Exception)
+        entry.results, entry.fault = results, fault
+        failed = not self._keep and bool(results) and isinstance(results[-1], Exception)
         self._failed = self._failed or failed or fault is not None
         if not self._ordered:
-            self._answered.append(entry)
-        self._concurrency.answered(entry.batch.count_rows())
+            self._done.append(entry)
+        self._concurrency.count_response(entry.batch.count_rows())
         self._bytes -= entry.byte_size
-        entry.byte_size = _byte_size(answers)
+        entry.byte_size = _byte_size(results)
         self._bytes += entry.byte_size
         entry.batch = Batch()  # the inputs are not needed any more
 
     def is_ready(self) -> bool:
         """True if `take` has something to return."""
         if self._ordered:
-            return bool(self._entries) and self._entries[0].answers is not None
-        return bool(self._answered)
+            return bool(self._entries) and self._entries[0].results is not None
+        return bool(self._done)
 
     def take(self) -> Entry | None:
         """Return the next batch whose results are to be yielded, or None."""
         if not self.is_ready():
             return None
-        entry = (self._entries if self._ordered else self._answered).popleft()
+        entry = (self._entries if self._ordered else self._done).popleft()
         self._held -= 1
         self._bytes -= entry.byte_size
         return entry
 
 
-def _byte_size(answers: list[Answer]) -> int:
-    """Return the bytes of the outputs that answers are parts of; nearly, if there were errors."""
-    for answer in answers:
-        if not isinstance(answer, Exception):
-            outputs = whole_of(answer)._response.outputs
+def _byte_size(results: list[ResultOrError]) -> int:
+    """Return the bytes of the outputs that results are parts of; nearly, if there were errors."""
+    for result in results:
+        if not isinstance(result, Exception):
+            outputs = whole_of(result)._response.outputs
             return sum([len(tensor.data) for tensor in outputs if tensor.data is not None])
     return 0

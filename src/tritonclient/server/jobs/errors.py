@@ -8,6 +8,9 @@ from ...errors import InferenceServerException, Internal, Unavailable, Unimpleme
 
 _log = logging.getLogger(__name__)
 
+#: What clients see of an exception of the server's own.
+UNEXPECTED = "internal error of the server; its log has the cause"
+
 
 class ModelClosed(Unavailable):
     """The model version was unloaded before it took the job; a new one may have replaced it."""
@@ -25,4 +28,4 @@ def as_server_error(error: Exception) -> InferenceServerException:
     if isinstance(error, InferenceServerException):
         return error
     _log.error("a request failed in an unforeseen way", exc_info=error)
-    return Internal("internal error of the server; its log has the cause", "500")
+    return Internal(UNEXPECTED, "500")

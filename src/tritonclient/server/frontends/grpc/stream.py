@@ -19,13 +19,14 @@ from concurrent.futures import CancelledError, Executor
 from typing import Any
 from urllib.parse import unquote
 
-from ....codec import rpc_infer, rpc_request
+from ....codec import rpc_infer, rpc_refusals, rpc_request
 from ....errors import InferenceServerException, Internal, InvalidArgument
 from ....messages import InferResponse, InferStreamResponse
 from ....operations import NO_PARAMETERS
 from ...core import InferenceServer
 from ...extras import optional_import
 from ...inference import Responses, StreamItem
+from ...jobs.errors import UNEXPECTED
 from ..forwarding import HeaderForwarding
 
 with optional_import("grpcio"):
@@ -197,7 +198,7 @@ class StreamCall:
             request.answered.set()
         if not work.cancelled() and (error := work.exception()) is not None:
             _log.error("a request of a stream failed in an unforeseen way", exc_info=error)
-            self._fail(Internal(f"{type(error).__name__}: {error}"))
+            self._fail(Internal(UNEXPECTED))
 
     async def _send_in_turn(self, request: _PendingRequest, message: bytes) -> bool:
         """Send a response, or keep it until its turn; return False if the stream has ended."""
@@ -252,7 +253,7 @@ class StreamCall:
             decoupled = responses.decoupled
             return infer.id, responses
         except ValueError as error:
-            unreadable = Internal(f"Unable to parse request: {error}")
+            unreadable = Internal(rpc_refusals.unparsable(error))
             self._loop.call_soon_threadsafe(self._fail, unreadable)
             return "", ()
         except InferenceServerException as error:
