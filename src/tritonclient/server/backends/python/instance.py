@@ -93,13 +93,8 @@ class PythonInstance(Instance):
         So batches of a decoupled model overlap. If its coroutine raises, the requests that still
         wait for responses fail.
         """
-        if self._loop is None:
-            # asyncio is imported for models that need it only.
-            from .event_loop import InstanceLoop
-
-            self._loop = InstanceLoop(self._name)
         if not self._decoupled:
-            return self._loop.result(coroutine)
+            return self._event_loop().result(coroutine)
 
         def failed(error: BaseException) -> None:
             failure = self._failure(describe_error(error))
@@ -107,8 +102,16 @@ class PythonInstance(Instance):
             for job in jobs:
                 job.send(error=failure, final=True)
 
-        self._loop.start(coroutine, failed)
+        self._event_loop().start(coroutine, failed)
         return None
+
+    def _event_loop(self) -> InstanceLoop:
+        if self._loop is None:
+            # asyncio is imported for models that need it only.
+            from .event_loop import InstanceLoop
+
+            self._loop = InstanceLoop(self._name)
+        return self._loop
 
     def _results(self, requests: list[InferenceRequest], responses: Any) -> list[Result]:
         again = [request.is_rescheduled() for request in requests]
@@ -172,7 +175,7 @@ class PythonInstance(Instance):
             return True
         try:
             ready = self._model.is_ready()
-            return bool(self._loop.result(ready) if isinstance(ready, Coroutine) else ready)
+            return bool(self._event_loop().result(ready) if isinstance(ready, Coroutine) else ready)
         except RAISED as error:
             _log.error("is_ready of '%s' failed: %s", self._name, describe_error(error))
             return False
