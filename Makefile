@@ -96,6 +96,7 @@ docs: .venv/.docs
 
 bench: .venv/.test
 	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks.mapping
 
 bench-quick: .venv/.test
 	@$(BIN)/python -m benchmarks --quick $(if $(BASE),--base $(BASE)) $(ARGS)

@@ -67,12 +67,25 @@ def repository(tmp_path: Path) -> RepositoryMaker:
     return RepositoryMaker(tmp_path / "repository")
 
 
+#: For tests of what a Python model does: in the test's process, and in a process per instance.
+IN_BOTH = pytest.mark.parametrize("in_process", [True, False], ids=["in_process", "process"])
+
+
 @pytest.fixture
-def serve(repository: RepositoryMaker) -> Iterator[Callable[..., InferenceServer]]:
+def in_process() -> bool:
+    """Where Python models are executed; True unless the test is parametrised with `IN_BOTH`."""
+    return True
+
+
+@pytest.fixture
+def serve(
+    repository: RepositoryMaker, in_process: bool
+) -> Iterator[Callable[..., InferenceServer]]:
     """Makes cores over the repository, closed when the test ends."""
     with ExitStack() as stack:
 
         def make(**options: object) -> InferenceServer:
+            options.setdefault("in_process", in_process)
             core = InferenceServer([repository.directory], **options)  # type: ignore[arg-type]
             stack.callback(core.close)
             return core

@@ -85,10 +85,18 @@ def ask_endless(
     return connection
 
 
+#: Where Python models are executed.
+PLACES = pytest.mark.parametrize("place", ["--in-process", "--in-process=false"])
+
+
+@PLACES
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serves_until_it_is_told_to_end(repository: RepositoryMaker, number: int) -> None:
+def test_serves_until_it_is_told_to_end(
+    repository: RepositoryMaker, number: int, place: str
+) -> None:
     repository.python("a")
-    with running(f"--model-repository={repository.directory}") as (process, url, printed):
+    flags = (f"--model-repository={repository.directory}", place)
+    with running(*flags) as (process, url, printed):
         assert "| a     | 1       | READY  |" in printed
         with urllib.request.urlopen(f"{url}/v2/models/a/ready") as response:
             assert response.status == 200
@@ -148,9 +156,10 @@ def test_what_it_can_not_do(
     assert re.search(f"^error: .*{message}", capsys.readouterr().err, re.MULTILINE | re.DOTALL)
 
 
-def test_a_model_that_never_ends_does_not_keep_it(repository: RepositoryMaker) -> None:
+@PLACES
+def test_a_model_that_never_ends_does_not_keep_it(repository: RepositoryMaker, place: str) -> None:
     executing = repository.python("a", ENDLESS) / "1" / "model.py.executing"
-    flags = (f"--model-repository={repository.directory}", "--exit-timeout-secs=0")
+    flags = (f"--model-repository={repository.directory}", "--exit-timeout-secs=0", place)
     with running(*flags) as (process, url, _):
         connection = ask_endless(url, executing, process)
         process.send_signal(signal.SIGTERM)

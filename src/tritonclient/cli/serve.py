@@ -91,6 +91,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="deprecated form of --cache-config local,size=BYTES",
     )
+    switch(
+        models,
+        "--in-process",
+        True,
+        "execute Python models in the server's process, for breakpoints; false for a process per "
+        "instance, as in Triton",
+    )
+    models.add_argument(
+        "--python",
+        default="",
+        metavar="PATH",
+        help="interpreter of the processes of Python models; it needs numpy",
+    )
     switch(models, "--strict-readiness", True, "be ready only while every model is")
     switch(models, "--exit-on-error", True, "exit when a model can't be loaded at the start")
     _add_http(parser)
@@ -253,6 +266,8 @@ def _server(arguments: argparse.Namespace) -> Server:
         keyfile=arguments.http_key,
         grpc=serve_grpc.options(arguments),
         exit_timeout=arguments.exit_timeout_secs,
+        in_process=arguments.in_process,
+        python=arguments.python,
     )
 
 

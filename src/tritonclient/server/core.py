@@ -82,6 +82,8 @@ class InferenceServer:
             `response_cache { enable: true }`; 0 to keep none.
         watch_interval: seconds after which models whose files changed are reloaded, again and
             again; 0 for never, and for `POLL_INTERVAL` in mode "poll".
+        in_process: True to execute Python models in this process.
+        python: the interpreter of their processes; "" for that of this process.
 
     Raises:
         ValueError: an argument is invalid, or a directory is not a model repository.
@@ -100,6 +102,8 @@ class InferenceServer:
         functions: Functions = MappingProxyType({}),
         response_cache_size: int = 0,
         watch_interval: float = 0,
+        in_process: bool = True,
+        python: str = "",
     ) -> None:
         if control_mode not in CONTROL_MODES:
             raise ValueError(
@@ -118,10 +122,7 @@ class InferenceServer:
         self._watch: RepositoryWatch | None = None
         self._metrics = Metrics()
         self._repository = Repository(
-            directories,
-            self,
-            functions,
-            response_cache_size,
+            directories, self, functions, response_cache_size, in_process, python
         )
         self._regions = Regions()
         self._trace = TraceSettings(trace_settings)
@@ -215,10 +216,9 @@ class InferenceServer:
 
     def _is_model_ready(self, request: m.IsModelReady) -> bool:
         try:
-            self._repository.get(request.model, request.version)
+            return self._repository.get(request.model, request.version).is_ready()
         except NotFound:
             return False
-        return True
 
     def _server_metadata(self, request: m.GetServerMetadata) -> m.ServerMetadata:
         return m.ServerMetadata("triton", VERSION, EXTENSIONS)

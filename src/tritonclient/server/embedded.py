@@ -67,6 +67,10 @@ class Server:
         keyfile: key of the certificate (PEM).
         grpc: options of gRPC.
         exit_timeout: seconds that running requests have to end at `stop()`.
+        in_process: True to execute Python-backend models in this process, for breakpoints, coverage
+            and mocks. False for a process per instance, as in Triton: what a model does to its
+            process then harms nothing else. Functions are always executed in this process.
+        python: the interpreter of those processes, which needs numpy; "" for that of this process.
     """
 
     def __init__(
@@ -93,6 +97,8 @@ class Server:
         keyfile: str | os.PathLike[str] | None = None,
         grpc: GrpcOptions | None = None,
         exit_timeout: int = EXIT_TIMEOUT,
+        in_process: bool = True,
+        python: str | os.PathLike[str] = "",
     ) -> None:
         if isinstance(load_models, str):
             raise TypeError(f"load_models is {load_models!r}, expected a list of names")
@@ -134,6 +140,7 @@ class Server:
                 "watch"
             )
         self._core_options["watch_interval"] = watch_interval
+        self._core_options |= {"in_process": in_process, "python": os.fspath(python)}
         self._limits = HttpLimits(max_input_size, max_requests, receive_timeout)
         self._forwarding = HeaderForwarding(forwarded_headers)
         self._certificate = (certfile, keyfile)

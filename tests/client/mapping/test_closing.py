@@ -103,6 +103,22 @@ def test_no_more_is_read_than_there_is_room_for() -> None:
     assert read == 1000
 
 
+def test_items_are_read_on_the_thread_that_iterates() -> None:
+    seen = set()
+
+    def items() -> Iterator[Any]:
+        for number in range(50):
+            seen.add(threading.current_thread())
+            yield item(number)
+
+    client = FakeClient(Random(1))
+    results = blocking.iterate(
+        lambda _: blocking.Sending(client, plan()), plan(), items(), lambda: SPEC
+    )
+    assert len(list(results)) == 50
+    assert seen == {threading.current_thread()}
+
+
 def test_closing_on_asyncio_leaves_no_task() -> None:
     client = FakeClient()
 

@@ -99,7 +99,7 @@ class MapCalls:
             ordered: False to yield results as their responses come; their `index` tells the item.
             timeout: seconds that a request may take; the client's own by default.
             priority, server_timeout, parameters, binary: those of `infer`, for every request.
-            headers, query, request_compression, response_compression: likewise.
+            headers, query, request_compression, response_compression: those of `infer` as well.
 
         Returns:
             An iterator of one result for each item. The result of a row has no batch dimension.

@@ -44,6 +44,14 @@ class Instance(Protocol):
     def close(self) -> None:
         """Release what the instance holds; it executes no more."""
 
+    def is_ready(self) -> bool:
+        """Return False if the model says that it is not ready; called on any thread."""
+        return True
+
+    def why_restarted(self) -> str:
+        """Return why the instance was started again last; "" if it was not."""
+        return ""
+
 
 InstanceFactory: TypeAlias = Callable[[], Instance]
 
@@ -57,6 +65,8 @@ class ModelSource:
         config: the completed configuration; a backend may complete it further.
         host: the server, for models that execute other models.
         function: the function that the backend "function" executes; None for other models.
+        in_process: True to execute Python models in this process; False for a process per instance.
+        python: the interpreter of those processes; "" for that of this process.
     """
 
     name: str
@@ -65,6 +75,8 @@ class ModelSource:
     config: ModelConfig
     host: Host
     function: FunctionModel | None = None
+    in_process: bool = True
+    python: str = ""
 
     @property
     def path(self) -> Path:
@@ -74,6 +86,10 @@ class ModelSource:
 
 class Backend(Protocol):
     """Makes the instances of one version of a model."""
+
+    def close(self) -> None:
+        """Release what loading needed; called when the instances are made, or the load failed."""
+        return
 
     def complete(self, source: ModelSource) -> None:
         """Fill in the parts of the configuration that can be read from the model."""

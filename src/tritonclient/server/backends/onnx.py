@@ -15,7 +15,7 @@ from ..extras import optional_import
 from ..jobs.job import Job
 from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Stopwatch
-from .base import InstanceFactory, ModelSource, Result
+from .base import Backend, Instance, InstanceFactory, ModelSource, Result
 from .batches import concatenate, split
 
 _TYPES = {
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 DEFAULT_MAX_BATCH_SIZE = 4
 
 
-class OnnxBackend:
+class OnnxBackend(Backend):
     """Loads ONNX models. The instances of a version share one session, which is thread-safe."""
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ def _text(shape: list[int]) -> str:
     return f"[{','.join(map(str, shape))}]"
 
 
-class _OnnxInstance:
+class _OnnxInstance(Instance):
     def __init__(self, session: Any) -> None:
         self._session: Any = session
         self._output_names = [tensor.name for tensor in session.get_outputs()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -17,6 +18,32 @@ class CancelFlag(Protocol):
     def is_set(self) -> bool:
         """Return True if the request is cancelled."""
         ...
+
+
+class CancelSwitch(threading.Event):
+    """A cancel flag that calls whoever watches it when it is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watcher: Callable[[], None] | None = None
+
+    def set(self) -> None:
+        """Cancel the request."""
+        first = not self.is_set()
+        super().set()
+        if first:
+            self._notify()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` once the flag is set, at once if it is."""
+        self._watcher = watcher
+        if self.is_set():
+            self._notify()
+
+    def _notify(self) -> None:
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher()
 
 
 class Response(NamedTuple):

@@ -47,6 +47,7 @@ class InstanceThread:
         self._index = index
         self._statistics = statistics
         self._warmup = warmup
+        self._instance: Instance | None = None
         self._failure: BaseException | None = None
         self._made = threading.Event()
         self._finish = threading.Event()
@@ -60,6 +61,14 @@ class InstanceThread:
             self._thread.join()
             raise self._failure
 
+    def is_ready(self) -> bool:
+        """Return False if the instance says that it is not ready."""
+        return self._instance is None or self._instance.is_ready()
+
+    def why_restarted(self) -> str:
+        """Return why the instance was started again last; "" if it was not."""
+        return "" if self._instance is None else self._instance.why_restarted()
+
     def finish(self) -> None:
         """Close the instance after its last job, and end the thread."""
         self._finish.set()
@@ -69,6 +78,7 @@ class InstanceThread:
         try:
             instance = self._make()
             self._warm_up(instance)
+            self._instance = instance
         except BaseException as error:
             self._failure = error
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ...codec import messages_pb
 from ...errors import ServerError
 from ..backends import registry
-from ..backends.base import ModelSource
+from ..backends.base import Backend, ModelSource
 from ..config import checking, fields, reading
 from ..config.specification import specifications
 from ..scheduling import ensemble_steps
@@ -49,7 +50,11 @@ def load(source: ModelSource, cache: ResponseCache | None = None) -> Model:
 
 
 def _load(source: ModelSource, cache: ResponseCache | None) -> Model:
-    backend = registry.find(source.config.backend)
+    with contextlib.closing(registry.find(source.config.backend)) as backend:
+        return _load_with(backend, source, cache)
+
+
+def _load_with(backend: Backend, source: ModelSource, cache: ResponseCache | None) -> Model:
     backend.complete(source)
     checking.check(source.config)
     fields.warn(source.config)

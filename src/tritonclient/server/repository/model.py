@@ -87,6 +87,14 @@ class Model:
         platform = self.config["platform"] or self.config["backend"]
         return m.ModelMetadata(self.info.name, versions, platform, inputs, outputs)
 
+    def is_ready(self) -> bool:
+        """Return False if an instance says that it is not ready."""
+        return all(thread.is_ready() for thread in self._threads)
+
+    def why_restarted(self) -> str:
+        """Return why instances were started again; "" if none was."""
+        return "; ".join(filter(None, (thread.why_restarted() for thread in self._threads)))
+
     def put(self, job: Job) -> None:
         """Queue a job without waiting for its execution.
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -49,6 +50,8 @@ class Repository:
         host: the server, for models that execute other models.
         functions: the models that are functions, by name.
         response_cache_size: bytes of responses to keep for models that ask for it.
+        in_process: True to execute Python models in this process.
+        python: the interpreter of their processes; "" for that of this process.
 
     Raises:
         ValueError: a directory is missing, or is not a repository.
@@ -60,9 +63,12 @@ class Repository:
         host: Host,
         functions: Functions = MappingProxyType({}),
         response_cache_size: int = 0,
+        in_process: bool = True,
+        python: str = "",
     ) -> None:
         self._cache = ResponseCache(response_cache_size) if response_cache_size else None
         self._host = host
+        self._source = partial(ModelSource, host=host, in_process=in_process, python=python)
         self._functions = functions
         self._directories = [Path(each).resolve() for each in directories]
         for each in self._directories:
@@ -126,14 +132,7 @@ class Repository:
 
     def failed(self) -> bool:
         """Return True if a model that should be loaded is not ready."""
-        return any(
-            entry.reason
-            or any(
-                each.state == "UNAVAILABLE" and each.reason != "unloaded"
-                for each in entry.versions.values()
-            )
-            for entry in self._entries.values()
-        )
+        return any(entry.failed for entry in self._entries.values())
 
     def missing(self) -> dict[str, list[str]]:
         """Return the models that need a missing package, by the message that names the package."""
@@ -164,7 +163,7 @@ class Repository:
         for name in self.names():
             entry = self._entries.get(name, ModelEntry())
             rows += [
-                ModelIndex(name, str(number), each.state, each.reason)
+                ModelIndex(name, str(number), each.state, each.why())
                 for number, each in sorted(entry.versions.items())
                 if each.state == "READY" or not ready
             ]
@@ -179,7 +178,7 @@ class Repository:
             if not entry.versions:
                 rows.append(ModelStatus(name, "-", f"Not loaded: {entry.reason}"))
             for number, each in sorted(entry.versions.items()):
-                reason = f": {each.reason}" if each.reason else ""
+                reason = f": {each.why()}" if each.why() else ""
                 rows.append(ModelStatus(name, str(number), each.state + reason))
         return rows
 
@@ -378,7 +377,7 @@ class Repository:
     def _load_versions(self, name: str, directory: Path, config: ModelConfig) -> dict[int, Version]:
         versions = {
             number: load_version(
-                ModelSource(name, number, directory, config, self._host, self._functions.get(name)),
+                self._source(name, number, directory, config, function=self._functions.get(name)),
                 self._cache,
             )
             for number in chosen_versions(config, version_numbers(directory))

@@ -36,6 +36,10 @@ class Version:
     model: Model | None = None
     missing: str = ""
 
+    def why(self) -> str:
+        """Return the reason of the state, or why a ready version's instances were restarted."""
+        return self.model.why_restarted() if self.model else self.reason
+
     def unloaded(self) -> Version:
         """Return the state after unloading; that of a version that is not ready is the same."""
         return Version("UNAVAILABLE", "unloaded") if self.model else self
@@ -64,6 +68,13 @@ class ModelEntry:
     def ready(self) -> dict[int, Model]:
         """The ready versions."""
         return {number: each.model for number, each in self.versions.items() if each.model}
+
+    @property
+    def failed(self) -> bool:
+        """True if a version that should be served is not, or if there is none."""
+        states = [(each.state, each.reason) for each in self.versions.values()]
+        wrong = any(state == "UNAVAILABLE" and why != "unloaded" for state, why in states)
+        return bool(self.reason) or wrong
 
     def close(self) -> None:
         """Close all ready versions, after their requests in execution; delete the files."""

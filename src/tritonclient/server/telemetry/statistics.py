@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ... import messages as m
@@ -28,6 +29,14 @@ class Stopwatch:
     def lap(self) -> None:
         """End a stage and begin the next."""
         self._times.append(time.monotonic_ns())
+
+    def laps(self) -> list[int]:
+        """Return when each lap was taken, in nanoseconds of the monotonic clock."""
+        return self._times[1:]
+
+    def add(self, laps: Iterable[int]) -> None:
+        """Add laps that were taken in another process of this machine."""
+        self._times += laps
 
     def durations(self, queued: int, decoding: int) -> Durations:
         """Return the stages for one request of the execution.

@@ -21,7 +21,7 @@ from ...config.specification import Specification, specifications
 from ...jobs.job import Job
 from ...jobs.tensor import Tensor
 from ...telemetry.statistics import Stopwatch
-from ..base import InstanceFactory, ModelSource, Result
+from ..base import Backend, Instance, InstanceFactory, ModelSource, Result
 from ..batches import concatenate, split
 from .model import FunctionModel, described
 from .tensor_types import TensorType
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 RAISED = (Exception, SystemExit)
 
 
-class FunctionBackend:
+class FunctionBackend(Backend):
     """Loads models that are functions of this process."""
 
     def complete(self, source: ModelSource) -> None:
@@ -92,7 +92,7 @@ def _zeros(specification: Specification, batched: bool) -> Array:
     return np.zeros(shape, datatypes.NUMPY[specification.datatype])
 
 
-class _Instance:
+class _Instance(Instance):
     """Calls a plain function, or iterates over what a generator function yields."""
 
     def __init__(

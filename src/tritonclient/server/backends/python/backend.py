@@ -1,168 +1,79 @@
 """The Python backend: executes `model.py` files with a class `TritonPythonModel`, unchanged.
 
-Triton starts a process for each instance. Here all instances run in this process, which needs no
-start-up time. Each instance still has its own package and object, and modules that a model imports
-from its own directory are not visible to other models.
+As in Triton each instance may have a process of its own. With `in_process` all instances run in
+this process, for breakpoints, coverage and mocks. Each instance then still has its own package and
+object, and modules that a model imports from its own directory are not visible to other models.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-from collections.abc import Coroutine, Sequence
+import os
 from functools import partial
 from typing import Any
 
-from .... import errors
 from ....codec import messages_pb
 from ...config import reading as model_config
 from ...config import scheduling
-from ...jobs.job import Job
-from ...jobs.response import Response
-from ...telemetry.statistics import Stopwatch
-from ..base import RESCHEDULED, InstanceFactory, ModelSource, Result
-from .event_loop import InstanceLoop
-from .loader import RAISED, LoadedModel, describe_error, model_errors
-from .pb_utils import module as pb_utils
-from .pb_utils.request import InferenceRequest
-from .pb_utils.response import parameters_of, result
-
-_log = logging.getLogger(__name__)
+from ..base import Backend, Instance, InstanceFactory, ModelSource
+from .completion import completed
+from .environment import interpreter
+from .instance import InstanceSource, PythonInstance
+from .process.instance import ProcessInstance
+from .process.launch import ModelProcess
+from .process.loading import complete_in_process
 
 
-class PythonBackend:
+class PythonBackend(Backend):
     """Loads Python-backend models."""
+
+    def __init__(self) -> None:
+        # The process that completed the configuration; the first instance takes it.
+        self._process: ModelProcess | None = None
 
     def complete(self, source: ModelSource) -> None:
         """Call the model's `auto_complete_config`, if it has one."""
-        loaded = LoadedModel(source)
-        with contextlib.closing(loaded), loaded.loading():
-            model = loaded.python_class()
-            if not hasattr(model, "auto_complete_config"):
-                return
-            values = messages_pb.to_dict(source.config)
-            offered = pb_utils.ModelConfig(json.dumps(values))
-            with model_errors():
-                completed = model.auto_complete_config(offered)
-        if completed is None or completed.as_dict() == values:
+        values = messages_pb.to_dict(source.config)
+        python = interpreter(values, source.directory, source.python)
+        instance = _instance_source(source, values, source.name)
+        if source.in_process:
+            changed = completed(instance, source.host)
+        else:
+            if os.name != "posix":
+                raise ValueError("this system needs in_process=True for Python models")
+            self._process = ModelProcess(python)
+            changed = complete_in_process(self._process, instance, source.host)
+        if changed in (None, values):
             return
-        source.config.CopyFrom(model_config.from_json(json.dumps(completed.as_dict())))
+        source.config.CopyFrom(model_config.from_json(json.dumps(changed)))
         scheduling.complete(source.config)
 
     def instances(self, source: ModelSource, config: dict[str, Any]) -> list[InstanceFactory]:
         """Return as many factories as all instance groups count."""
-        return [
-            partial(_PythonInstance, source, config, f"{group['name']}_{index}")
+        names = [
+            f"{group['name']}_{index}"
             for group in config["instance_group"]
             for index in range(group["count"])
         ]
+        python = interpreter(config, source.directory, source.python)
+        return [
+            partial(self._instance, source, _instance_source(source, config, name), python)
+            for name in names
+        ]
 
-
-class _PythonInstance:
-    def __init__(self, source: ModelSource, config: dict[str, Any], name: str) -> None:
-        self._name = name
-        self._decoupled = pb_utils.using_decoupled_model_transaction_policy(config)
-        arguments = {
-            "model_config": json.dumps(config, separators=(",", ":")),
-            "model_instance_kind": "CPU",
-            "model_instance_name": name,
-            "model_instance_device_id": "0",
-            "model_repository": str(source.directory),
-            "model_version": str(source.version),
-            "model_name": source.name,
-        }
-        self._loop = InstanceLoop(name)
-        self._loaded = LoadedModel(source)
-        self._request = self._loaded.utils.InferenceRequest
-        with self._loaded.loading(), model_errors():
-            self._model = self._loaded.python_class()()
-            if hasattr(self._model, "initialize"):
-                self._model.initialize(arguments)
-
-    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
-        requests = [self._request.of(job) for job in jobs]
-        watch.lap()
-        try:
-            responses = self._model.execute(requests)
-            if isinstance(responses, Coroutine):
-                responses = self._await(responses, jobs)
-        except RAISED as error:
-            raise self._failure(describe_error(error)) from error
-        watch.lap()
-        return self._results(requests, responses)
-
-    def _await(self, coroutine: Coroutine[Any, Any, Any], jobs: Sequence[Job]) -> Any:
-        """Return the result of a coroutine; that of a decoupled model is not waited for.
-
-        So batches of a decoupled model overlap. If its coroutine raises, the requests that still
-        wait for responses fail.
-        """
-        if not self._decoupled:
-            return self._loop.result(coroutine)
-
-        def failed(error: BaseException) -> None:
-            failure = self._failure(describe_error(error))
-            _log.error("%s", failure.message())
-            for job in jobs:
-                job.send(error=failure, final=True)
-
-        self._loop.start(coroutine, failed)
-        return None
-
-    def _results(self, requests: list[InferenceRequest], responses: Any) -> list[Result]:
-        again = [request.is_rescheduled() for request in requests]
-        if self._decoupled:
-            if responses is not None:
-                raise self._failure(
-                    f"Python model '{self._name}' is using the decoupled mode and the execute "
-                    "function must return None."
-                )
-            return [RESCHEDULED if each else None for each in again]
-        asked = [request.uses_sender() for request in requests]
-        if responses is None and all(asked):
-            return [None] * len(requests)
-        if not isinstance(responses, (list, tuple)):
-            raise self._failure(
-                f"Expected a list in the execute return, found type '{type(responses).__name__}'.\n"
-            )
-        if len(responses) != len(requests):
-            raise self._failure(
-                "Number of InferenceResponse objects do not match the number of InferenceRequest "
-                f"objects. InferenceRequest(s) size is:{len(requests)}, and InferenceResponse(s) "
-                f"size is:{len(responses)}\n"
-            )
-        return [self._result(*each) for each in zip(responses, asked, again, strict=True)]
-
-    def _result(self, response: Any, uses_sender: bool, again: bool) -> Result:
-        if response is None and again:
-            return RESCHEDULED
-        if response is None and uses_sender:
-            return None
-        if not isinstance(response, pb_utils.InferenceResponse):
-            raise self._failure(
-                "Expected an 'InferenceResponse' object in the execute function return list, "
-                f"found type '{type(response).__name__}'.\n"
-            )
-        if again:
-            raise self._failure(
-                "a request that is rescheduled needs None in the list that execute returns"
-            )
-        try:
-            outcome, parameters = result(response), parameters_of(response)
-        except Exception as error:  # of `str()` of an object, for instance
-            raise self._failure(describe_error(error)) from error
-        if isinstance(outcome, errors.InferenceServerException):
-            return Response(error=outcome)
-        return Response(tuple(outcome), parameters=parameters) if parameters else outcome
-
-    def _failure(self, text: str) -> errors.Internal:
-        return errors.Internal(
-            f"Failed to process the request(s) for model '{self._name}', message: {text}", "500"
-        )
+    def _instance(self, source: ModelSource, instance: InstanceSource, python: str) -> Instance:
+        if source.in_process:
+            return PythonInstance(instance, source.host)
+        process, self._process = self._process, None
+        return ProcessInstance(instance, source.host, python, process)
 
     def close(self) -> None:
-        loop, loaded = contextlib.closing(self._loop), contextlib.closing(self._loaded)
-        with loaded, loop, model_errors():
-            if hasattr(self._model, "finalize"):
-                self._model.finalize()
+        """End the process that completed a configuration, if no instance has taken it."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.end()
+
+
+def _instance_source(source: ModelSource, config: dict[str, Any], name: str) -> InstanceSource:
+    return InstanceSource(name, source.name, source.version, source.directory, source.path, config)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .... import errors
-from ..base import ModelSource
+from ...jobs.host import Host
 from . import packages
 from .packages import ModelPackage
 from .pb_utils import module as pb_utils
@@ -22,14 +22,18 @@ RAISED = (Exception, SystemExit)
 class LoadedModel:
     """The class of a `model.py`, in a package of its own until `close`.
 
+    Args:
+        path: the model's file.
+        host: the server, for models that execute other models.
+
     Attributes:
         utils: the module that the model imports as `triton_python_backend_utils`.
     """
 
-    def __init__(self, source: ModelSource) -> None:
-        self._path = source.path
-        home = source.path.parent
-        self.utils: Any = pb_utils.of_model(source.host, str(home))
+    def __init__(self, path: Path, host: Host) -> None:
+        self._path = path
+        home = path.parent
+        self.utils: Any = pb_utils.of_model(host, str(home))
         name = self.utils.__name__
         self._package = ModelPackage(home, own={name: self.utils}, shared={name: pb_utils})
 
@@ -81,7 +85,7 @@ def model_errors() -> Iterator[None]:
 _OWN_FILES = {
     __file__,
     packages.__file__,
-    str(Path(__file__).with_name("backend.py")),
+    *(str(Path(__file__).with_name(name)) for name in ("completion.py", "instance.py")),
     contextlib.__file__,
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import mmap
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -41,6 +42,7 @@ _log = logging.getLogger("tritonclient.server.http")
 
 #: Requests handled at the same time, over all models. A waiting request costs a thread.
 _THREADS = 256
+_ASKS_MODEL = re.compile("/models/.*/ready$")
 _HEAD_LENGTH = "inference-header-content-length"
 _ALIGNMENT = 64
 #: The ASGI extension with the names of headers as the client sent them: ASGI has them in lower
@@ -137,8 +139,8 @@ class HttpApplication:
             list(zip(sent, values, strict=False)) if self._forwarding else [],
             _peer(scope),
         )
-        # No GET takes long, unless it has a body to decompress.
-        if request.method == "GET" and not len(body):
+        # No GET takes long, unless it has a body to decompress, or asks a model.
+        if request.method == "GET" and not len(body) and not _ASKS_MODEL.search(path):
             return work()
         return await self._in_thread(work, receive, cancelled)
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import queue
-import threading
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .....errors import Internal, InvalidArgument, NotFound
 from ....jobs.errors import as_server_error
 from ....jobs.host import Host
 from ....jobs.job import Job, JobOptions
 from ....jobs.reader import ResponseReader
-from ....jobs.response import Response, ResponseSink
+from ....jobs.response import CancelSwitch, Response, ResponseSink
 from ....jobs.tensor import Tensor
 from .response import InferenceResponse, response_of
 from .response_iterator import ResponseIterator
+
+if TYPE_CHECKING:
+    import asyncio  # when first needed: most models call no others
 
 
 class ModelCall:
@@ -35,7 +36,7 @@ class ModelCall:
         self._name = name
         self._version = "" if version < 0 else str(version)
         self._tensors = tensors
-        self._cancelled = threading.Event()
+        self._cancelled = CancelSwitch()
         self._options = replace(options, cancelled=self._cancelled)
 
     def cancel(self) -> None:
@@ -47,11 +48,15 @@ class ModelCall:
 
         Cancelling the awaitable of a response cancels the request.
         """
+        import asyncio
+
         if decoupled:
             return asyncio.ensure_future(_ready(ResponseIterator(self.responses(), self.cancel)))
         return asyncio.ensure_future(self._await(self.response_future()))
 
     async def _await(self, future: asyncio.Future[Response]) -> InferenceResponse:
+        import asyncio
+
         try:
             return response_of(await future)
         except asyncio.CancelledError:
@@ -69,6 +74,8 @@ class ModelCall:
 
     def response_future(self) -> asyncio.Future[Response]:
         """Start the request; return a future of `response` for the running event loop."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Response] = loop.create_future()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from ....jobs.response import Response
@@ -31,6 +30,8 @@ class ResponseIterator(Iterator[InferenceResponse], AsyncIterator[InferenceRespo
         return self
 
     async def __anext__(self) -> InferenceResponse:
+        import asyncio
+
         try:
             response = await asyncio.to_thread(next, self._responses, None)
         except asyncio.CancelledError:

@@ -1,0 +1,27 @@
+"""`completed`: what a model's `auto_complete_config` makes of a configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+from ...jobs.host import Host
+from .instance import InstanceSource
+from .loader import LoadedModel, model_errors
+from .pb_utils.model_config import ModelConfig
+
+
+def completed(source: InstanceSource, host: Host) -> dict[str, Any] | None:
+    """Return the completed configuration in its JSON form; None if the model completes nothing."""
+    loaded = LoadedModel(source.path, host)
+    with contextlib.closing(loaded), loaded.loading():
+        model = loaded.python_class()
+        if not hasattr(model, "auto_complete_config"):
+            return None
+        with model_errors():
+            offered = model.auto_complete_config(ModelConfig(json.dumps(source.config)))
+    if offered is None:
+        return None
+    values: dict[str, Any] = offered.as_dict()
+    return values

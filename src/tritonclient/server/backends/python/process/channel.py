@@ -1,0 +1,258 @@
+"""`Channel`: messages with tensors over a Unix socket, between the server and a model's process.
+
+A message is a JSON object and a body of bytes, which holds the tensors. A large body goes through
+shared memory instead of the socket.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import select
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .....datatypes import Buffer
+from .....errors import ProtocolError
+from . import memory
+
+#: Bodies above this size in bytes go through shared memory.
+INLINE = 64 * 1024
+#: Bytes of each part of a body; numpy wants its arrays aligned.
+ALIGNMENT = 64
+#: Limit of a message's JSON text in bytes, against a process that sends anything.
+_MAX_TEXT = 1 << 28
+
+#: Sizes of JSON text and body, and 1 if the body is in shared memory.
+_HEAD = struct.Struct("<IQB")
+_CHUNK = 1 << 17
+_ANCILLARY = (
+    socket.CMSG_SPACE(16 * array.array("i").itemsize) if hasattr(socket, "CMSG_SPACE") else 0
+)
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+# A model may replace functions of `json`.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
+
+
+class Body:
+    """The bytes of a message that is made."""
+
+    def __init__(self) -> None:
+        self.buffers: list[Buffer] = []
+        self.size = 0
+
+    def add(self, data: Buffer) -> tuple[int, int]:
+        """Add bytes; return their position and size."""
+        start = self.size
+        padding = -len(data) % ALIGNMENT
+        self.buffers.append(data)
+        if padding:
+            self.buffers.append(bytes(padding))
+        self.size += len(data) + padding
+        return start, len(data)
+
+
+class Message(NamedTuple):
+    """A received message."""
+
+    values: dict[str, Any]
+    body: memoryview
+
+    def part(self, start: int, size: int) -> memoryview:
+        """Return bytes of the body; ProtocolError if it has fewer."""
+        if not 0 <= start <= start + size <= len(self.body):
+            raise ProtocolError(f"a message names bytes {start} to {start + size} of its body")
+        return self.body[start : start + size]
+
+
+class _Unsent(NamedTuple):
+    """A message, or the rest of one; `fd` is -1 or the descriptor of its body."""
+
+    buffers: list[memoryview]
+    fd: int
+
+
+class Channel:
+    """One end of the socket. Any thread may send; one thread at a time may receive.
+
+    Args:
+        sock: the socket, which `close` closes.
+        waits: True if `send` waits while the other end does not receive. Otherwise a thread sends
+            what does not fit into the socket.
+    """
+
+    def __init__(self, sock: socket.socket, *, waits: bool) -> None:
+        self._socket = sock
+        self._waits = waits
+        self._sending = threading.Lock()
+        self._unsent: deque[_Unsent] = deque()
+        self._received = bytearray()
+        self._descriptors: deque[int] = deque()
+
+    # Sending
+
+    def send(self, values: Mapping[str, Any], body: Body | None = None) -> None:
+        """Send a message.
+
+        Raises:
+            OSError: the other end is closed.
+        """
+        text = _encode(values).encode()
+        buffers: list[Buffer] = [text]
+        size = body.size if body is not None else 0
+        fd = -1
+        if body is not None:
+            if memory.AVAILABLE and size > INLINE:
+                fd = memory.write(body.buffers)
+            else:
+                buffers += body.buffers
+        head = _HEAD.pack(len(text), size, fd >= 0)
+        # One buffer of a small message costs less than several.
+        whole = [b"".join((head, *buffers))] if memory.AVAILABLE else [head, *buffers]
+        views = [memoryview(each).cast("B") for each in whole if len(each)]
+        self._put(_Unsent(views, fd))
+
+    def _put(self, message: _Unsent) -> None:
+        with self._sending:
+            first = not self._unsent
+            rest = self._write(message, self._waits) if first else message
+            if rest is None:
+                return
+            # Their owner may change the arrays as soon as this returns.
+            copies = [memoryview(bytes(each)) for each in rest.buffers]
+            self._unsent.append(_Unsent(copies, rest.fd))
+            if first:
+                threading.Thread(target=self._write_unsent, daemon=True).start()
+
+    def _write(self, message: _Unsent, wait: bool) -> _Unsent | None:
+        """Write a message; return what does not fit into the socket, None if all does."""
+        buffers, fd = message
+        try:
+            while buffers:
+                descriptors = array.array("i", [fd] if fd >= 0 else [])
+                written = self._socket.sendmsg(
+                    buffers[:512],
+                    [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)] if descriptors else [],
+                    0 if wait else socket.MSG_DONTWAIT,
+                )
+                if fd >= 0:
+                    os.close(fd)
+                    fd = -1
+                buffers = memory.remaining(buffers, written)
+        except BlockingIOError:
+            return _Unsent(buffers, fd)
+        except BaseException:
+            if fd >= 0:
+                os.close(fd)
+            raise
+        return None
+
+    def _write_unsent(self) -> None:
+        while True:
+            with self._sending:
+                if not self._unsent:
+                    return
+                message = self._unsent[0]
+            try:
+                self._write(message, wait=True)
+            except OSError:
+                self._forget_unsent()
+                return
+            with self._sending:
+                self._unsent.popleft()
+
+    def _forget_unsent(self) -> None:
+        with self._sending:
+            for _, fd in list(self._unsent)[1:]:
+                if fd >= 0:
+                    os.close(fd)
+            self._unsent.clear()
+
+    # Receiving
+
+    def receive(self) -> Message | None:
+        """Return the next message; None if the other end is closed.
+
+        Raises:
+            ProtocolError: what was received is no message.
+        """
+        if not self._fill(_HEAD.size):
+            return None
+        text_size, size, shared = _HEAD.unpack_from(self._received)
+        inline = not shared and (size <= INLINE or not memory.AVAILABLE)
+        if text_size > _MAX_TEXT or not (inline or shared == 1):
+            raise ProtocolError("a process sent what is not a message")
+        end = _HEAD.size + text_size
+        if not self._fill(end if shared else end + size):
+            return None
+        text = bytes(memoryview(self._received)[_HEAD.size : end])
+        body = self._received[end : end + size] if not shared else bytearray()
+        del self._received[: end + len(body)]
+        try:
+            values = _decode(text.decode())
+        except (ValueError, RecursionError) as error:
+            raise ProtocolError(f"a process sent what is not a message: {error}") from error
+        if not isinstance(values, dict):
+            raise ProtocolError("a process sent what is not a message")
+        return Message(values, self._shared(size) if shared else memoryview(body))
+
+    def has_message(self) -> bool:
+        """Return True if `receive` would return a message without waiting."""
+        received = self._received
+        if len(received) < _HEAD.size:
+            return False
+        text_size, size, shared = _HEAD.unpack_from(received)
+        return len(received) >= _HEAD.size + int(text_size) + (0 if shared else int(size))
+
+    def wait(self) -> None:
+        """Wait until there is something to receive, or the other end is closed."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        poll.poll()
+
+    def _fill(self, size: int) -> bool:
+        """Receive until there are so many bytes; False if the other end is closed before."""
+        while len(self._received) < size:
+            try:
+                data, ancillary, flags, _ = self._socket.recvmsg(_CHUNK, _ANCILLARY, _CLOSE_ON_EXEC)
+            except OSError:
+                return False
+            for level, kind, content in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    numbers = array.array("i")
+                    numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+                    self._descriptors.extend(numbers)
+            if not data:
+                return False
+            if flags & socket.MSG_CTRUNC:
+                raise ProtocolError("a descriptor was lost; this process may have too many open")
+            self._received += data
+        return True
+
+    def _shared(self, size: int) -> memoryview:
+        if not self._descriptors:
+            raise ProtocolError("a process sent a message without its memory")
+        fd = self._descriptors.popleft()
+        try:
+            # A model may write to its inputs; `waits` is True in its process.
+            return memory.read(fd, size, writable=self._waits)
+        finally:
+            os.close(fd)
+
+    # Ending
+
+    def close(self) -> None:
+        """Close this end; a thread that sends or receives returns."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        while self._descriptors:
+            os.close(self._descriptors.popleft())

@@ -1,0 +1,221 @@
+"""`ProcessInstance`: an instance in a process of its own, which is started again after it ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from .....errors import Internal
+from ....jobs.host import Host
+from ....jobs.job import Job
+from ....telemetry.statistics import Stopwatch
+from ...base import Instance, Result
+from ..instance import InstanceSource
+from .channel import Message
+from .dispatcher import Dispatcher, ProcessEnded
+from .launch import ModelProcess
+from .loading import load_error, load_values, unhealthy_at_load
+
+_log = logging.getLogger(__name__)
+
+#: Seconds before the second restart in a row; each further one waits twice as long.
+_FIRST_DELAY = 0.25
+_LONGEST_DELAY = 30.0
+#: Seconds that a model has for `finalize`, as in Triton.
+_FINALIZE_TIMEOUT = 30.0
+#: Seconds that its process has to end after that.
+_END_TIMEOUT = 5.0
+
+
+class ProcessInstance(Instance):
+    """An instance in a process of its own.
+
+    After the process ends it is started again: at once the first time, later with a delay that
+    grows until the model has executed a batch again. Until then requests fail.
+
+    Args:
+        host: the server, for models that execute other models.
+        python: the interpreter; "" for that of this process.
+        process: the first process; None to start one.
+
+    Raises:
+        ServerError: the model cannot be loaded.
+        ValueError: its file has no model.
+    """
+
+    def __init__(
+        self,
+        source: InstanceSource,
+        host: Host,
+        python: str = "",
+        process: ModelProcess | None = None,
+    ) -> None:
+        self._source = source
+        self._host = host
+        self._python = python
+        self._state = threading.Condition()
+        self._process = process
+        self._dispatcher: Dispatcher | None = None  # of a process that is ready
+        self._failure: Exception | None = None
+        self._closed: Message | None = None
+        self._closing = False
+        self._loaded = False
+        self._has_is_ready = False
+        self._waits = False
+        self._restarts = 0
+        self._reason = ""
+        self._failed_in_a_row = 0
+        self._thread = threading.Thread(
+            target=self._run, name=f"tritonclient-{source.name}", daemon=True
+        )
+        self._thread.start()
+        with self._state:
+            self._state.wait_for(lambda: self._dispatcher or self._failure)
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
+        with self._state:
+            self._state.wait_for(lambda: self._dispatcher is not None or self._waits)
+            dispatcher = self._dispatcher
+        if dispatcher is None:
+            raise self._unhealthy()
+        try:
+            results = dispatcher.execute(jobs, watch)
+        except ProcessEnded:
+            with self._state:
+                if self._dispatcher is dispatcher:
+                    self._dispatcher = None
+            if dispatcher.wrong:
+                self._kill()
+            raise self._unhealthy() from None
+        self._failed_in_a_row = 0
+        return results
+
+    def _unhealthy(self) -> Internal:
+        name = self._source.name
+        return Internal(
+            f"Failed to process the request(s) for model '{name}', message: Stub process "
+            f"'{name}' is not healthy.",
+            "500",
+        )
+
+    def is_ready(self) -> bool:
+        with self._state:
+            dispatcher = self._dispatcher
+        # As in Triton, a model whose process has ended is ready.
+        return dispatcher is None or not self._has_is_ready or dispatcher.is_ready()
+
+    def why_restarted(self) -> str:
+        with self._state:
+            if not self._reason:
+                return ""
+            times = "once" if self._restarts == 1 else f"{self._restarts} times"
+            restarted = f"; it was started again {times}" if self._restarts else ""
+            return f"the process of instance '{self._source.name}' ended: {self._reason}{restarted}"
+
+    def close(self) -> None:
+        with self._state:
+            self._closing = True
+            dispatcher = self._dispatcher
+            self._state.notify_all()
+        finalized = None
+        if dispatcher is not None:
+            dispatcher.send({"kind": "close"})
+            with self._state:
+                self._state.wait_for(
+                    lambda: self._closed or self._process is None, _FINALIZE_TIMEOUT
+                )
+                finalized = self._closed
+        if finalized is not None:
+            self._thread.join(_END_TIMEOUT)
+        self._kill()
+        self._thread.join()
+        if finalized is not None and (error := load_error(finalized.values)) is not None:
+            raise error
+
+    def _kill(self) -> None:
+        with self._state:
+            if self._process is not None:
+                self._process.kill()
+
+    # The thread that starts the process, receives from it and starts it again
+
+    def _run(self) -> None:
+        while True:
+            self._serve()
+            with self._state:
+                if self._closing or self._failure is not None:
+                    return
+                delay = self._delay()
+                if delay:
+                    self._waits = True
+                    self._state.notify_all()
+                    self._state.wait_for(lambda: self._closing, delay)
+                    self._waits = False
+                if self._closing:
+                    return
+                self._restarts += 1
+
+    def _serve(self) -> None:
+        """Start the process and receive from it until it ends."""
+        process = self._process
+        try:
+            process = process or ModelProcess(self._python)
+        except OSError as error:
+            self._note_end(f"it could not be started: {error}", None)
+            return
+        problems: list[Exception | None] = [None]
+
+        def lifecycle(message: Message) -> bool:
+            kind = message.values["kind"]
+            with self._state:
+                if kind == "ready":
+                    self._dispatcher, self._loaded = dispatcher, True
+                    self._has_is_ready = bool(message.values["has_is_ready"])
+                elif kind == "failed":
+                    problems[0] = load_error(message.values)
+                else:
+                    self._closed = message
+                self._state.notify_all()
+            return False
+
+        policy = self._source.config.get("model_transaction_policy", {})
+        dispatcher = Dispatcher(
+            process.channel, self._host, lifecycle, decoupled=policy.get("decoupled", False)
+        )
+        with self._state:
+            self._process = process
+            if self._closing:
+                process.kill()
+        dispatcher.send(load_values(self._source, "instance"))
+        wrong = dispatcher.receive()
+        if wrong:
+            process.kill()
+        with self._state:
+            self._dispatcher = self._process = None
+        end = process.end()
+        self._note_end(wrong or end, problems[0])
+        dispatcher.end(self._unhealthy())
+
+    def _note_end(self, reason: str, problem: Exception | None) -> None:
+        with self._state:
+            if not self._closing:
+                self._reason = reason if problem is None else str(problem)
+            if not self._loaded:
+                self._failure = problem or unhealthy_at_load(self._source, reason)
+            self._state.notify_all()
+
+    def _delay(self) -> float:
+        failed = self._failed_in_a_row
+        self._failed_in_a_row += 1
+        delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (failed - 1)) if failed else 0.0
+        _log.error(
+            "the process of instance '%s' ended: %s; it is started again %s",
+            self._source.name,
+            self._reason,
+            f"in {delay:g} s" if delay else "now",
+        )
+        return delay

@@ -1,0 +1,1 @@
+"""Tests of instances in processes of their own."""

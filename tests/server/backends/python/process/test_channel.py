@@ -1,0 +1,171 @@
+"""Messages between the server and a model's process."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from tests.support.waiting import eventually
+from tritonclient.errors import Internal, NotFound, ProtocolError
+from tritonclient.server.backends.python.process import memory, messages
+from tritonclient.server.backends.python.process.channel import INLINE, Body, Channel
+from tritonclient.server.jobs.response import Response
+from tritonclient.server.jobs.tensor import Tensor
+
+ARRAYS = [
+    Tensor("A", "FP32", np.arange(6, dtype="<f4").reshape(2, 3)),
+    Tensor("B", "BYTES", np.array([b"", b"x", "é".encode()], object)),
+    Tensor("C", "BF16", np.array([1, 0x3F80], "<u2")),
+    Tensor("D", "BOOL", np.zeros((0, 2), bool)),
+    Tensor("E", "INT64", np.array(7)),
+]
+
+
+class Pair:
+    """A channel of the server and one of a model's process."""
+
+    def __init__(self) -> None:
+        self.sockets = socket.socketpair()
+        self.server = Channel(self.sockets[0], waits=False)
+        self.model = Channel(self.sockets[1], waits=True)
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    pair = Pair()
+    yield pair
+    pair.server.close()
+    pair.model.close()
+
+
+@pytest.mark.parametrize("size", [0, INLINE * 4])
+def test_tensors_arrive_as_they_were_sent(pair: Pair, size: int) -> None:
+    large = Tensor("L", "UINT8", np.arange(size, dtype="u1"))
+    body = Body()
+    values = messages.response_values(Response((*ARRAYS, large), final=True), body)
+    pair.model.send(values, body)
+    message = pair.server.receive()
+    assert message is not None
+    received = messages.response(message.values, message)
+    assert received.outputs is not None
+    for sent, got in zip((*ARRAYS, large), received.outputs, strict=True):
+        assert got[:2] == sent[:2]
+        assert got.array.dtype == sent.array.dtype
+        np.testing.assert_array_equal(got.array, sent.array)
+
+
+def test_a_model_may_write_to_large_inputs(pair: Pair) -> None:
+    body = Body()
+    values = {
+        "inputs": messages.tensor_values([Tensor("L", "UINT8", np.ones(INLINE * 2, "u1"))], body)
+    }
+    pair.server.send(values, body)
+    message = pair.model.receive()
+    assert message is not None
+    (tensor,) = messages.tensors(message.values["inputs"], message)
+    tensor.array[:] = 2
+    assert tensor.array.sum() == INLINE * 4
+
+
+def test_errors_keep_class_text_and_status() -> None:
+    error = messages.error(messages.error_values(NotFound("gone", "404")))
+    assert (type(error), error.message(), error.status()) == (NotFound, "gone", "404")
+    assert type(messages.error(["Exception", "x", None])) is Internal
+
+
+def test_the_server_never_waits_for_a_process_that_does_not_read(pair: Pair) -> None:
+    threads = threading.active_count()
+    for number in range(100):
+        body = Body()
+        body.add(bytes([number]) * INLINE)
+        pair.server.send({"number": number}, body)
+    for number in range(100):
+        message = pair.model.receive()
+        assert message is not None
+        assert message.values == {"number": number}
+        assert bytes(message.body) == bytes([number]) * INLINE
+    eventually(lambda: threading.active_count() <= threads)
+
+
+def test_the_end_of_the_other_side_ends_receiving(pair: Pair) -> None:
+    pair.model.close()
+    assert pair.server.receive() is None
+    with pytest.raises(BrokenPipeError):
+        pair.server.send({})
+
+
+def head(text: int, body: int, shared: int) -> bytes:
+    return struct.pack("<IQB", text, body, shared)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        head(1 << 30, 0, 0),
+        head(2, 1 << 40, 0) + b"{}",
+        head(2, 0, 7) + b"{}",
+        head(2, 0, 0) + b"[]",
+        head(2, 0, 0) + b"{x",
+        head(2, 0, 0) + b"\xff\xff",
+        head(2, 8, 1) + b"{}",  # without the memory
+        head(200_000, 0, 0) + b"[" * 200_000,
+    ],
+)
+def test_what_is_not_a_message_is_refused(pair: Pair, data: bytes) -> None:
+    sending = threading.Thread(target=pair.sockets[1].sendall, args=(data,))
+    sending.start()
+    with pytest.raises(ProtocolError):
+        pair.server.receive()
+    pair.server.close()
+    sending.join()
+
+
+def test_memory_that_could_change_is_refused(pair: Pair) -> None:
+    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
+    os.write(fd, bytes(100))
+    socket.send_fds(pair.sockets[1], [head(2, 100, 1) + b"{}"], [fd])
+    os.close(fd)
+    with pytest.raises(ProtocolError, match="is not sealed"):
+        pair.server.receive()
+
+
+def test_memory_that_is_too_small_is_refused(pair: Pair) -> None:
+    fd = memory.write([bytes(100)])
+    socket.send_fds(pair.sockets[1], [head(2, 10_000, 1) + b"{}"], [fd])
+    os.close(fd)
+    with pytest.raises(ProtocolError, match="fewer than 10000 bytes"):
+        pair.server.receive()
+
+
+def test_a_descriptor_that_is_no_memory_is_refused(pair: Pair) -> None:
+    socket.send_fds(pair.sockets[1], [head(2, 10, 1) + b"{}"], [pair.sockets[1].fileno()])
+    with pytest.raises(ProtocolError, match="is no memory"):
+        pair.server.receive()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["A", "FP32", [2], 0, 4],
+        ["A", "FP32", [1], 1 << 40, 4],
+        ["A", "FP32", [1], -4, 4],
+        ["A", "FP31", [1], 0, 4],
+        ["A", "FP32", "x", 0, 4],
+        ["A"],
+        7,
+    ],
+)
+def test_tensors_that_the_body_does_not_have_are_refused(pair: Pair, values: object) -> None:
+    body = Body()
+    body.add(bytes(4))
+    pair.model.send({"outputs": [values]}, body)
+    message = pair.server.receive()
+    assert message is not None
+    with pytest.raises(ProtocolError):
+        messages.tensors(message.values["outputs"], message)
