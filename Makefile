@@ -29,7 +29,7 @@ help:
 	@echo "make test-java    run the tests of the Java client; test-long-java those that take long"
 	@echo "make test-cpp     run the C++ client's tests, also under sanitizers and fuzzing"
 	@echo "make test-peers   run the tests with other servers and packages; installs them (5 minutes)"
-	@echo "make check        check style and types: one minute"
+	@echo "make check        check style and types: one minute; after a change of C++ sources some more"
 	@echo "make fix          correct the style"
 	@echo "make docs         build the documentation site into site/: half a minute"
 	@echo "make bench        compare speed with the official client: 20 minutes"
@@ -78,6 +78,7 @@ check: .venv/.test .venv/.check
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy
 	@$(BIN)/pyright
+	@cpp/tests/check
 
 test-peers: .venv/.test
 	@$(BIN)/python -m pytest -m peers tests/peers $(ARGS)
