@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .faults import BadInput, BadOutput, ServerGone
 from .files import format_of
@@ -14,6 +14,9 @@ from .pipeline import Pipeline
 from .results import ERROR
 from .sources import FileSource
 from .writers import check_schema
+
+if TYPE_CHECKING:
+    from .on_ray import RayPipeline
 
 
 class TooManyErrors(Exception):
@@ -70,7 +73,7 @@ class Job:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: Pipeline | RayPipeline,
         source: FileSource,
         output: Output,
         described: dict[str, Any],

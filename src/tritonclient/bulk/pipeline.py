@@ -86,6 +86,7 @@ class Pipeline:
         keep_errors: True to give failed rows with their errors, False to raise `RowFailed`.
         stop: set to end after what is in flight.
         paused: called with a text when the server is away, and with "" when it is back.
+        check_first: whether to raise `BadInput` if none of the first rows fits.
     """
 
     client: Client
@@ -98,6 +99,7 @@ class Pipeline:
     options: dict[str, Any] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     paused: Callable[[str], object] = lambda text: None
+    check_first: bool = True
     _waiting: deque[Piece] = field(default_factory=deque)
     _ended: bool = False
 
@@ -123,6 +125,11 @@ class Pipeline:
             yield from held.flush()
             raise
         yield from held.flush()
+
+    def check(self) -> None:
+        """Raise `BadInput` if the input can't be read, or none of the first rows fits."""
+        with closing(self._pieces(0)) as pieces:
+            next(pieces, None)
 
     def _send(self, pieces: Iterator[Piece]) -> Generator[Answer, None, None]:
         spec = self.plan.spec
@@ -157,12 +164,12 @@ class Pipeline:
                     return
         self._ended = True
 
-    def _pieces(self, first: int) -> Iterator[Piece]:
+    def _pieces(self, first: int) -> Generator[Piece, None, None]:
         number, size = first, self.plan.batch_size
         read = self.source.read(self.plan.columns, self.plan.types, first, self.plan.block_rows)
         for rows in cut(read, self.plan.block_rows):
             pieces = self._split(number, rows, 0, rows.num_rows)
-            if number == 0:
+            if number == 0 and self.check_first:
                 pieces = self._checked(pieces)
             for piece in pieces:
                 if piece.inputs is None or piece.rows <= size:

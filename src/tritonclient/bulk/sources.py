@@ -94,15 +94,15 @@ class FileSource:
 
     def __init__(self, paths: Sequence[str], form: str = "") -> None:
         self.form, self.files = find_files(paths, form)
-        self._readers: list[Reader] = [READERS[self.form](file) for file in self.files]
-        self.columns = self._readers[0].schema.names
+        self.readers: list[Reader] = [READERS[self.form](file) for file in self.files]
+        self.columns = self.readers[0].schema.names
         self.named = self.form != "npy"
         self.faults: dict[int, str] = {}
         self._starts = [0]
 
     def schemas(self) -> Iterator[tuple[str, pa.Schema]]:
         """The schema of each file."""
-        for reader in self._readers:
+        for reader in self.readers:
             yield f"{reader.path!r}", reader.schema
 
     def read(
@@ -115,7 +115,7 @@ class FileSource:
         self, columns: Sequence[str], types: Types, first: int, size: int
     ) -> Iterator[pa.RecordBatch]:
         self._starts = [0]
-        for reader in self._readers:
+        for reader in self.readers:
             start = row = self._starts[-1]
             known = reader.count()
             if known is not None and start + known <= first:
@@ -143,7 +143,7 @@ class FileSource:
 
     def count(self) -> int | None:
         """The number of rows, where all files tell it at once."""
-        counts = [reader.count() for reader in self._readers]
+        counts = [reader.count() for reader in self.readers]
         return sum(filter(None, counts)) if None not in counts else None
 
     def default_keep(self) -> list[str]:

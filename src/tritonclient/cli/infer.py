@@ -28,6 +28,7 @@ from .output import note, say
 
 if TYPE_CHECKING:
     from ..bulk.job import Job, Output
+    from ..bulk.on_ray import RayPipeline
     from ..bulk.pipeline import Pipeline
     from ..bulk.sources import FileSource
 
@@ -88,6 +89,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=60.0,
         metavar="SECONDS",
         help="how long to wait for a server that went away (default: %(default)g)",
+    )
+    add(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="run on a Ray cluster (RAY_ADDRESS, or else one on this machine)",
     )
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--resume", action="store_true", help="go on with a job that ended early")
@@ -162,9 +170,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
     output = Output.of(arguments.output, arguments.output_format)
     source = FileSource(arguments.input, arguments.input_format)
-    tls = TLS(ca_file=arguments.ca_file) if arguments.ca_file else None
-    headers = dict(arguments.headers)
-    with Client(arguments.url, timeout=arguments.timeout, headers=headers, tls=tls) as client:
+    options: dict[str, Any] = {
+        "timeout": arguments.timeout,
+        "headers": dict(arguments.headers),
+        "tls": TLS(ca_file=arguments.ca_file) if arguments.ca_file else None,
+    }
+    with Client(arguments.url, **options) as client:
         pipeline = make_pipeline(
             client,
             arguments.model,
@@ -178,7 +189,12 @@ def _run(arguments: argparse.Namespace) -> int:
         )
         pipeline.concurrency = arguments.concurrency
         pipeline.patience = arguments.patience
-        return _work(arguments, pipeline, source, output)
+        if arguments.ray is None:
+            return _work(arguments, pipeline, source, output)
+        from ..bulk.on_ray import RayPipeline
+
+        with RayPipeline(pipeline, source, arguments.ray, arguments.url, options) as on_ray:
+            return _work(arguments, on_ray, source, output)
 
 
 def _keep(given: list[str] | None, source: FileSource) -> list[str]:
@@ -188,7 +204,10 @@ def _keep(given: list[str] | None, source: FileSource) -> list[str]:
 
 
 def _work(
-    arguments: argparse.Namespace, pipeline: Pipeline, source: FileSource, output: Output
+    arguments: argparse.Namespace,
+    pipeline: Pipeline | RayPipeline,
+    source: FileSource,
+    output: Output,
 ) -> int:
     from ..bulk.job import Job
 
