@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from .sources import FileSource, Types
 _TASK_ROWS = 32768
 #: Images of a task.
 _TASK_IMAGES = 1024
+#: Seconds for a connection to the cluster.
+_KNOCK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,17 @@ def infer_range(row: Mapping[str, Any], work: Work) -> Iterator[dict[str, bytes]
         yield {"rows": b"", "fault": pickle.dumps(error)}
 
 
+def _knock(address: str) -> None:
+    """Connect to an address that has a port: Ray itself tries for minutes.
+
+    Raises:
+        OSError: nothing listens there.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_SECONDS).close()
+
+
 class RayPipeline:
     """A pipeline that runs on a Ray cluster. The cluster's machines must see the files.
 
@@ -134,8 +148,9 @@ class RayPipeline:
         self._client = client
         self._ray: Any = ray
         try:
+            _knock(address)
             ray.init(address or None, logging_level=logging.WARNING, log_to_driver=False)
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, OverflowError, RuntimeError, ValueError) as error:
             raise BadInput(f"the Ray cluster {address!r} can't be used: {error}") from error
 
     def __enter__(self) -> RayPipeline:
