@@ -1,0 +1,61 @@
+"""`tritonclient.bulk.Model` in Spark and in Hugging Face datasets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.peers.environments import python_or_skip
+from tritonclient.server import FunctionModel, Server
+
+PROGRAM = Path(__file__).parent / "programs" / "engines.py"
+SOURCE = Path(__file__).parents[2] / "src"
+REQUIREMENTS = {"spark": ["pyspark>=4", "pandas", "pyarrow"], "datasets": ["datasets>=3"]}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    model = FunctionModel(
+        lambda X: {"Y": 2 * X},
+        inputs={"X": ("FP32", [1])},
+        outputs={"Y": ("FP32", [1])},
+        max_batch_size=64,
+    )
+    with Server(models={"double": model}) as server:
+        yield server
+
+
+def needs_java() -> None:
+    if shutil.which("java") is None:
+        reason = "Spark needs Java 17, and there is no command `java`"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.mark.parametrize("engine", REQUIREMENTS)
+def test_engines(engine: str, server: Server, tmp_path: Path) -> None:
+    if engine == "spark":
+        needs_java()
+    python = python_or_skip(engine, REQUIREMENTS[engine])
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(SOURCE),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HF_HOME": str(tmp_path),
+        "HF_HUB_OFFLINE": "1",
+    }
+    done = subprocess.run(
+        [python, str(PROGRAM), engine, server.http_url],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
