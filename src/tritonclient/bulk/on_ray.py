@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import pickle
@@ -138,15 +139,15 @@ class RayPipeline:
         self, pipeline: Pipeline, source: FileSource, address: str, url: str, client: dict[str, Any]
     ) -> None:
         with optional_import("ray[data]", "--ray", "ray"):
-            import ray
-            import ray.data
+            ray: Any = importlib.import_module("ray")
+            importlib.import_module("ray.data")
         self.plan, self.results, self.stop = pipeline.plan, pipeline.results, pipeline.stop
         self.paused = pipeline.paused
         self._pipeline = pipeline
         self._source = source
         self._url = url
         self._client = client
-        self._ray: Any = ray
+        self._ray = ray
         try:
             _knock(address)
             ray.init(address or None, logging_level=logging.WARNING, log_to_driver=False)
