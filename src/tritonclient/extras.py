@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,13 +17,13 @@ PACKAGES = {
     "cli": ("rich", "shtab"),
     "perf": ("hpack", "protobuf", "rich"),
     "bulk": ("pyarrow", "rich"),
-    "ray": ("pyarrow", "ray", "rich"),
+    "ray": ("pyarrow", "ray[data]", "rich"),
 }
 
 
 def install_command(extra: str) -> str:
     """Return the command that installs the packages of an extra."""
-    return f"pip install {' '.join(PACKAGES[extra])}"
+    return shlex.join(["pip", "install", *PACKAGES[extra]])
 
 
 @contextmanager

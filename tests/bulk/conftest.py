@@ -30,6 +30,12 @@ def server() -> Iterator[FaultServer]:
         MODELS,
         models={
             "positive": refuse_negative,
+            "positive_many": FunctionModel(
+                refuse_negative,
+                inputs={"X": ("FP32", [1])},
+                outputs={"Y": ("FP32", [1])},
+                max_batch_size=1024,
+            ),
             "total": lambda X: {"Y": X.sum(keepdims=True)},
             "echo_probabilities": FunctionModel(
                 lambda PROBABILITIES: {"Y": PROBABILITIES},

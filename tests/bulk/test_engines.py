@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from tritonclient import bulk
+from tritonclient.cli import main
 from tritonclient.testing import FaultServer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the engines' own
@@ -33,3 +35,19 @@ def test_dask(
     assert list(found["id"]) == list(range(300))
     results = np.stack(list(found["PROBABILITIES"]))
     np.testing.assert_allclose(results, wanted, 1e-4, 1e-5)
+
+
+def test_without_ray(
+    server: FaultServer,
+    table: pa.Table,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet")
+    given = ["-i", str(tmp_path / "in.parquet"), "-o", str(tmp_path / "out.parquet")]
+    job = ["infer", "-m", "digits", "-u", server.http_url, "--map", "IMAGE=p0..p63", *given]
+    assert main([*job, "--ray"]) == 2
+    assert "pip install pyarrow 'ray[data]' rich" in capsys.readouterr().err
+    assert not (tmp_path / "out.parquet").exists()

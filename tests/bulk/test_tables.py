@@ -267,6 +267,14 @@ def test_rows_that_the_model_refuses_are_found(client: tc.Client) -> None:
     assert "no negative numbers" in texts(found)[0]
 
 
+def test_a_large_batch_fails_only_for_its_faulty_rows(client: tc.Client) -> None:
+    values = np.arange(2000, dtype=np.float32)
+    faulty = [0, 17, 18, 511, 900, 1023, 1024, 1999]
+    values[faulty] = -1
+    found = run(client, "positive_many", pa.table({"X": values}), errors="keep")
+    assert [row for row, error in enumerate(found["error"].to_pylist()) if error] == faulty
+
+
 def test_nulls_of_columns(client: tc.Client) -> None:
     rows = [list(range(16)), None, [1] * 15 + [None], [2] * 15, [3] * 16]
     table = pa.table({"INPUT0": rows, "INPUT1": [[1] * 16] * 5})

@@ -55,7 +55,8 @@ def requirements(extra: str) -> set[str]:
             for inner in requirement.extras:
                 names |= requirements(inner)
         else:
-            names.add(requirement.name.lower())
+            extras = ",".join(sorted(requirement.extras))
+            names.add(requirement.name.lower() + (f"[{extras}]" if extras else ""))
     return names
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,8 @@ class ParquetReader:
             with parquet.ParquetFile(path) as file:
                 self.schema = file.schema_arrow
                 self._rows: int = file.metadata.num_rows
+                groups = range(file.metadata.num_row_groups)
+                self._sizes: list[int] = [file.metadata.row_group(i).num_rows for i in groups]
         except (pa.ArrowException, OSError) as error:
             raise BadInput(f"{path!r} can't be read as parquet: {error}") from error
 
@@ -35,18 +38,25 @@ class ParquetReader:
         """The number of rows, which the file's own index tells."""
         return self._rows
 
+    def skippable(self, rows: int) -> int:
+        """Return the rows of whole row groups."""
+        return max(each for each in accumulate(self._sizes, initial=0) if each <= rows)
+
     def read(
         self,
         columns: Sequence[str],
         types: Mapping[str, pa.DataType],
         faults: dict[int, str],
         size: int = ROWS,
+        skip: int = 0,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
         try:
             # Buffers that are read in advance are kept until the file is closed.
             with parquet.ParquetFile(self.path, pre_buffer=False) as file:
-                for batch in file.iter_batches(size, columns=list(columns)):
+                sums = accumulate(self._sizes, initial=0)
+                groups = [i for i, begin in enumerate(sums) if skip <= begin < self._rows]
+                for batch in file.iter_batches(size, groups, columns=list(columns)):
                     yield batch.select(list(columns))
         except (pa.ArrowException, OSError) as error:
             raise BadInput(f"{self.path!r} can't be read: {error}") from error
@@ -68,12 +78,17 @@ class ArrowReader:
         """The number of rows, which the file's own index tells."""
         return self._rows
 
+    def skippable(self, rows: int) -> int:
+        """Return 0: batches of a file may have any size."""
+        return 0
+
     def read(
         self,
         columns: Sequence[str],
         types: Mapping[str, pa.DataType],
         faults: dict[int, str],
         size: int = ROWS,
+        skip: int = 0,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
         yield from scan(self._dataset, self.path, columns, size)
@@ -97,15 +112,20 @@ class ArrayReader:
         """The number of rows."""
         return self._rows
 
+    def skippable(self, rows: int) -> int:
+        """Return the rows."""
+        return min(rows, self._rows)
+
     def read(
         self,
         columns: Sequence[str],
         types: Mapping[str, pa.DataType],
         faults: dict[int, str],
         size: int = ROWS,
+        skip: int = 0,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
-        for row in range(0, self._rows, size):
+        for row in range(skip, self._rows, size):
             arrays = [arrow_of(self._arrays[name][row : row + size]) for name in columns]
             yield pa.RecordBatch.from_arrays(arrays, list(columns))
 
@@ -158,12 +178,17 @@ class ImageReader:
         """One."""
         return 1
 
+    def skippable(self, rows: int) -> int:
+        """Return 0: it has one row."""
+        return 0
+
     def read(
         self,
         columns: Sequence[str],
         types: Mapping[str, pa.DataType],
         faults: dict[int, str],
         size: int = ROWS,
+        skip: int = 0,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the row."""
         yield pa.RecordBatch.from_pydict({PATH: [self.path]}, self.schema)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .faults import BadInput, BadOutput, ServerGone
 from .files import format_of
 from .parts import Parts, remove_folder
 from .pipeline import Pipeline
-from .ray_pipeline import RayPipeline
 from .results import ERROR
 from .sources import FileSource
 from .writers import check_schema
+
+if TYPE_CHECKING:
+    from .on_ray import RayPipeline
 
 
 class TooManyErrors(Exception):

@@ -100,7 +100,7 @@ class Model:
         if not table.num_rows:  # engines ask with no rows for the columns of the result
             table_of_schema = self._empty(table)
             return table_of_schema
-        client = _client(self.url, self._client)
+        client = process_client(self.url, self._client)
         found = pa.Table.from_batches(list(infer(client, self.name, table, **self._options)))
         return found if self._errors == "keep" else found.drop_columns([ERROR])
 
@@ -110,7 +110,7 @@ class Model:
 
         chosen = ("version", "columns", "keep", "outputs", "batch_size")
         pipeline = make_pipeline(
-            _client(self.url, self._client),
+            process_client(self.url, self._client),
             self.name,
             source_of(table),
             **{name: self._options[name] for name in chosen},
@@ -179,7 +179,7 @@ _clients: dict[tuple[int, str, str], Client] = {}
 _lock = threading.Lock()
 
 
-def _client(url: str, arguments: Mapping[str, Any]) -> Client:
+def process_client(url: str, arguments: Mapping[str, Any]) -> Client:
     """Return this process's client of a server; it lives as long as the process."""
     key = (os.getpid(), url, repr(sorted(arguments.items())))
     with _lock:

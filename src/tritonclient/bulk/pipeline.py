@@ -39,8 +39,8 @@ _DENIED = (Unauthenticated, PermissionDenied)
 _PAUSES = (0.1, 5.0)
 #: Seconds for which a call that is too much for the server is repeated as it is.
 _BUSY = 5.0
-#: Requests that are spent on finding the rows at fault in a batch that failed.
-_SEARCHES = 64
+#: How often a batch that failed, and what is left of it, is halved to find the rows at fault.
+_HALVINGS = 256
 #: Pieces without a request that are kept while others are in flight.
 _FAULTY = 256
 #: Seconds after which results are handed on, though more of the same rows are to come.
@@ -85,8 +85,8 @@ class Pipeline:
         patience: seconds for which a server may stay away.
         keep_errors: True to give failed rows with their errors, False to raise `RowFailed`.
         stop: set to end after what is in flight.
-        any_rows: False to end with `BadInput` if none of the first rows fits.
         paused: called with a text when the server is away, and with "" when it is back.
+        check_first: whether to raise `BadInput` if none of the first rows fits.
     """
 
     client: Client
@@ -98,8 +98,8 @@ class Pipeline:
     keep_errors: bool = True
     options: dict[str, Any] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
-    any_rows: bool = False
     paused: Callable[[str], object] = lambda text: None
+    check_first: bool = True
     _waiting: deque[Piece] = field(default_factory=deque)
     _ended: bool = False
 
@@ -125,6 +125,11 @@ class Pipeline:
             yield from held.flush()
             raise
         yield from held.flush()
+
+    def check(self) -> None:
+        """Raise `BadInput` if the input can't be read, or none of the first rows fits."""
+        with closing(self._pieces(0)) as pieces:
+            next(pieces, None)
 
     def _send(self, pieces: Iterator[Piece]) -> Generator[Answer, None, None]:
         spec = self.plan.spec
@@ -159,12 +164,12 @@ class Pipeline:
                     return
         self._ended = True
 
-    def _pieces(self, first: int) -> Iterator[Piece]:
+    def _pieces(self, first: int) -> Generator[Piece, None, None]:
         number, size = first, self.plan.batch_size
         read = self.source.read(self.plan.columns, self.plan.types, first, self.plan.block_rows)
         for rows in cut(read, self.plan.block_rows):
             pieces = self._split(number, rows, 0, rows.num_rows)
-            if number == 0 and not self.any_rows:
+            if number == 0 and self.check_first:
                 pieces = self._checked(pieces)
             for piece in pieces:
                 if piece.inputs is None or piece.rows <= size:
@@ -216,9 +221,13 @@ class Pipeline:
             yield self._failed(piece, piece.fault)
 
     def _result(
-        self, piece: Piece, answer: Answer, searches: int = _SEARCHES
+        self, piece: Piece, answer: Answer, halvings: Iterator[int] | None = None
     ) -> Iterator[tuple[Piece, Part]]:
-        """Yield the results of a piece; where it failed, those of its rows."""
+        """Yield the results of a piece; where it failed, those of its rows.
+
+        Args:
+            halvings: one item for each time that the batch may still be halved.
+        """
         if isinstance(answer, InferenceServerException):
             answer.index = None  # it counts requests, and the rows have numbers of their own
         if isinstance(answer, (*_AWAY, *_DENIED)):
@@ -232,12 +241,14 @@ class Pipeline:
                 answer = error
         elif not isinstance(answer, (InferenceServerException, ValueError)):
             raise answer
-        if piece.rows == 1 or searches < 2 or isinstance(answer, WrongResult):
+        halvings = iter(range(_HALVINGS)) if halvings is None else halvings
+        single = piece.rows == 1 or isinstance(answer, WrongResult)
+        if single or next(halvings, None) is None:
             yield self._failed(piece, f"{self.source.place(piece.first)}: {answer}")
             return
         half = piece.rows // 2
         for part in (piece.part(0, half), piece.part(half, piece.rows)):
-            yield from self._result(part, self._ask(part), (searches - 2) // 2)
+            yield from self._result(part, self._ask(part), halvings)
 
     def _ask(self, piece: Piece) -> Answer:
         assert piece.inputs is not None

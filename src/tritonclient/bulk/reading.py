@@ -27,14 +27,23 @@ class Reader(Protocol):
         """The number of rows, or None if it takes long to find out."""
         ...
 
+    def skippable(self, rows: int) -> int:
+        """Return how many of the first rows, at most `rows`, can be left out without reading."""
+        ...
+
     def read(
         self,
         columns: Sequence[str],
         types: Mapping[str, pa.DataType],
         faults: dict[int, str],
         size: int = ROWS,
+        skip: int = 0,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows; those that can't be read are nulls, and `faults` says why."""
+        """Yield the rows; those that can't be read are nulls, and `faults` says why.
+
+        Args:
+            skip: rows to leave out, a number that `skippable` returned.
+        """
         ...
 
 

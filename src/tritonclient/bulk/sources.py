@@ -122,7 +122,9 @@ class FileSource:
                 self._starts.append(start + known)
                 continue
             found: dict[int, str] = {}
-            for batch in reader.read(columns, types, found, size):
+            skip = reader.skippable(max(first - start, 0))
+            row += skip
+            for batch in reader.read(columns, types, found, size, skip):
                 for number in list(found):
                     if number + start >= first:
                         self.faults[number + start] = found[number]

@@ -46,12 +46,17 @@ class TextReader:
         """None: the rows of text must be read to be counted."""
         return None
 
+    def skippable(self, rows: int) -> int:
+        """Return 0: where a row begins is known only when those before it are read."""
+        return 0
+
     def read(
         self,
         columns: Sequence[str],
         types: Mapping[str, pa.DataType],
         faults: dict[int, str],
         size: int = ROWS,
+        skip: int = 0,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows, with columns of the given types where these are given."""
         wanted = {

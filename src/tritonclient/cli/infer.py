@@ -29,8 +29,8 @@ from .output import note, say
 
 if TYPE_CHECKING:
     from ..bulk.job import Job, Output
+    from ..bulk.on_ray import RayPipeline
     from ..bulk.pipeline import Pipeline
-    from ..bulk.ray_pipeline import RayPipeline
     from ..bulk.sources import FileSource
 
 DONE, FAILED_ROWS, BAD_INPUT, SERVER_GONE, TOO_MANY, BAD_OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="ADDRESS",
-        help="run on a Ray cluster; without an address on that of the environment, or a local one",
+        help="run on a Ray cluster (RAY_ADDRESS, or else one on this machine)",
     )
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--resume", action="store_true", help="go on with a job that ended early")
@@ -171,35 +171,31 @@ def _run(arguments: argparse.Namespace) -> int:
 
     output = Output.of(arguments.output, arguments.output_format)
     source = FileSource(arguments.input, arguments.input_format)
-    tls = TLS(ca_file=os.path.abspath(arguments.ca_file)) if arguments.ca_file else None
-    headers = dict(arguments.headers)
-    options = {
-        "version": arguments.model_version,
-        "columns": dict(arguments.map),
-        "keep": _keep(arguments.keep, source),
-        "outputs": arguments.outputs,
-        "batch_size": arguments.batch_size,
-        "preprocess": arguments.preprocess,
+    options: dict[str, Any] = {
+        "timeout": arguments.timeout,
+        "headers": dict(arguments.headers),
+        "tls": TLS(ca_file=os.path.abspath(arguments.ca_file)) if arguments.ca_file else None,
     }
-    given = {"url": arguments.url, "timeout": arguments.timeout, "headers": headers, "tls": tls}
-    with Client(**given) as client:
-        pipeline = make_pipeline(client, arguments.model, source, **options)
+    with Client(arguments.url, **options) as client:
+        pipeline = make_pipeline(
+            client,
+            arguments.model,
+            source,
+            version=arguments.model_version,
+            columns=dict(arguments.map),
+            keep=_keep(arguments.keep, source),
+            outputs=arguments.outputs,
+            batch_size=arguments.batch_size,
+            preprocess=arguments.preprocess,
+        )
         pipeline.concurrency = arguments.concurrency
         pipeline.patience = arguments.patience
-        chosen: Pipeline | RayPipeline = pipeline
-        if arguments.ray is not None:
-            from ..bulk.ray_pipeline import RayPipeline, Worker
+        if arguments.ray is None:
+            return _work(arguments, pipeline, source, output)
+        from ..bulk.on_ray import RayPipeline
 
-            worker = Worker(
-                given,
-                arguments.model,
-                source.form,
-                options,
-                arguments.concurrency,
-                arguments.patience,
-            )
-            chosen = RayPipeline(pipeline, worker, source, arguments.ray)
-        return _work(arguments, chosen, source, output)
+        with RayPipeline(pipeline, source, arguments.ray, arguments.url, options) as on_ray:
+            return _work(arguments, on_ray, source, output)
 
 
 def _keep(given: list[str] | None, source: FileSource) -> list[str]:
@@ -215,12 +211,10 @@ def _work(
     output: Output,
 ) -> int:
     from ..bulk.job import Job
-    from ..bulk.pipeline import Pipeline
 
     total = _Total(source)
     progress = InferProgress(total.rows, arguments.json)
-    if isinstance(pipeline, Pipeline):
-        pipeline.paused = progress.trouble
+    pipeline.paused = progress.trouble
     described = {
         name: getattr(arguments, name) for name in ("map", "keep", "outputs", "preprocess")
     }

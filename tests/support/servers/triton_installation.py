@@ -108,11 +108,16 @@ def is_built(target: Path) -> bool:
     return (target / "venv" / "bin" / "python").exists()
 
 
+#: Packages that come as a source only, and need no compiler.
+SOURCES = ("pyspark",)
+
+
 def make_environment(python: str, where: Path, requirements: Sequence[str]) -> None:
     """Make a virtual environment in `where` and install `requirements` in it."""
     run_quietly(python, "-m", "venv", str(where))
     pip = (str(where / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
-    run_quietly(*pip, "install", "--only-binary=:all:", *requirements)
+    sources = f"--no-binary={','.join(SOURCES)}"
+    run_quietly(*pip, "install", "--only-binary=:all:", sources, *requirements)
 
 
 def run_quietly(*command: str) -> None:
