@@ -67,7 +67,7 @@ def test_an_error_of_the_consumer_leaves_no_thread() -> None:
     assert client.closed
 
 
-def test_ctrl_c_cancels_what_is_in_flight() -> None:
+def test_ctrl_c_cancels_what_is_in_flight(interruptible: None) -> None:
     client = FakeClient()  # never answers
     main = threading.main_thread().ident
     assert main is not None
