@@ -515,6 +515,17 @@ def test_a_model_that_is_not_loaded(kind, protocol, tmp_path, embedded):
 
 @both
 @protocols
+def test_loading_on_a_server_that_controls_its_models_itself(kind, protocol):
+    from tritonclient.server import Server
+
+    with Server(models={"twice": lambda X: {"Y": 2 * X}}) as server:
+        with pytest.raises(ServerError, match="not allowed") as caught:
+            make(kind, getattr(server, f"{protocol}_url"), lambda c: c.load_model("twice"))
+    assert caught.value.hint == "start the server with --model-control-mode explicit"
+
+
+@both
+@protocols
 def test_a_model_that_is_never_ready(embedded, kind, protocol):
     with pytest.raises(DeadlineExceeded, match="did you mean 'simple'") as caught:
         make(

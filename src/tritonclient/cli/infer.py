@@ -41,7 +41,7 @@ DESCRIPTION = """\
 Run the rows of files, or the images of a folder, through a model and write what it answers.
 
   tritonclient infer --model iris --input flowers.csv --map X=a,b,c,d --output classes.csv
-  tritonclient infer --model digits --input scans/ --preprocess NONE --output digits.parquet
+  tritonclient infer --model digits --input scans/ --preprocess INCEPTION --output digits.parquet
   tritonclient infer --model digits --input table/ --map IMAGE=p0..p63 --output results/
 
 Inputs are Parquet, CSV, JSON lines, Arrow, .npy and .npz files, and images. An input X of the model

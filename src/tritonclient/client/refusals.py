@@ -67,6 +67,11 @@ _CURES = (
         "an input without elements is refused; send at least one row",
     ),
     (
+        ServerError,
+        "explicit model load / unload is not allowed",
+        "start the server with --model-control-mode explicit",
+    ),
+    (
         ConnectionFailed,
         "unable to get local issuer|self.signed certificate|unable to get issuer|"
         "unable to verify the first",
