@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Collection;
 import triton.client.internal.Beans;
+import triton.client.internal.Casts;
 import triton.client.internal.Checks;
 import triton.client.internal.Tensors;
 
@@ -87,34 +88,6 @@ public final class Util {
    */
   public static Object numericCast(Object input, Class<?> clazz) {
     Checks.notNull("clazz", clazz);
-    if (clazz.isInstance(input) || (clazz == boolean.class && input instanceof Boolean)) {
-      return input;
-    }
-    if (input instanceof Number) {
-      Number number = (Number) input;
-      if (clazz == Byte.class || clazz == byte.class) {
-        return number.byteValue();
-      }
-      if (clazz == Short.class || clazz == short.class) {
-        return number.shortValue();
-      }
-      if (clazz == Integer.class || clazz == int.class) {
-        return number.intValue();
-      }
-      if (clazz == Long.class || clazz == long.class) {
-        return number.longValue();
-      }
-      if (clazz == Float.class || clazz == float.class) {
-        return number.floatValue();
-      }
-      if (clazz == Double.class || clazz == double.class) {
-        return number.doubleValue();
-      }
-    }
-    throw new UnsupportedOperationException(
-        "can't cast "
-            + (input == null ? "null" : input + " of " + input.getClass().getName())
-            + " to "
-            + clazz.getName());
+    return Casts.numericCast(input, clazz);
   }
 }

@@ -17,7 +17,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
-import triton.client.Util;
 import triton.client.pojo.IOTensor;
 import triton.client.pojo.Parameters;
 
@@ -193,7 +192,7 @@ public final class Beans {
       return value;
     }
     if (value instanceof Number || value instanceof Boolean) {
-      return type == String.class ? value.toString() : Util.numericCast(value, type);
+      return type == String.class ? value.toString() : Casts.numericCast(value, type);
     }
     if (value instanceof String && type.isEnum()) {
       return constant((String) value, type);
