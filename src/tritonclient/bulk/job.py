@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .faults import BadInput, BadOutput, ServerGone
 from .files import format_of
-from .parts import Parts, remove_folder
+from .parts import Parts
 from .pipeline import Pipeline
 from .results import ERROR
 from .sources import FileSource
@@ -154,14 +155,14 @@ class Job:
             self._infer()
             if not self._output.folder:
                 self._parts.assemble(self._output.path, self._output.form)
+                with suppress(BadOutput):  # the output is whole; parts that stay do no harm
+                    self._parts.remove()
         except BadInput:
             if not self.rows:
                 self._parts.remove()
             raise
         finally:
             self._parts.release()
-        if not self._output.folder:
-            remove_folder(self._parts.folder)
 
     def _infer(self) -> None:
         stop = self._pipeline.stop
