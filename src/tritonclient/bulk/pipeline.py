@@ -332,10 +332,13 @@ def _slice(value: Any, start: int, end: int) -> Any:
 
 
 def cut(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
-    """Yield the same rows in batches of a size; only the last may be smaller."""
+    """Yield the same rows in batches of a size; the last may be smaller, and that of a schema."""
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
+        if held and not batch.schema.equals(held[0].schema):
+            yield _joined(held)
+            held, rows = [], 0
         while batch.num_rows:
             part = batch.slice(0, size - rows)
             held.append(part)

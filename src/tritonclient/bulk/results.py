@@ -81,7 +81,7 @@ class Results:
         faults: list[str | None] = []
         for part in parts:
             faults += [part.fault if part.arrays is None else None] * part.rows
-        columns = [rows.column(name) for name in self.plan.keep]
+        columns = [self._kept(rows, name) for name in self.plan.keep]
         places = None
         if len(found) < len(parts):
             failed = np.array([fault is not None for fault in faults])
@@ -97,6 +97,17 @@ class Results:
             columns.append(column if places is None else column.take(places))
         columns.append(pa.array(faults, pa.string()))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _kept(self, rows: pa.RecordBatch, name: str) -> pa.Array:
+        column, kind = rows.column(name), self.schema.field(name).type
+        if column.type == kind:
+            return column
+        try:
+            return column.cast(kind)
+        except pa.ArrowException as error:
+            raise BadInput(
+                f"column {name!r} is {column.type} in some rows and {kind} in others: {error}"
+            ) from None
 
     def _array(self, output: TensorMetadata, answer: Mapping[str, Array], rows: int) -> Array:
         try:
