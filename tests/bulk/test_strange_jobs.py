@@ -76,3 +76,35 @@ def test_a_damaged_job_is_not_resumed(
     (tmp_path / "out" / "_job.json").write_text(text)
     assert infer(tmp_path / "out", "--resume") == 2
     assert "nothing can be resumed" in capsys.readouterr().err
+
+
+def test_the_output_does_not_replace_an_input(
+    infer: Infer, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = source.read_bytes()
+    link = tmp_path / "link.parquet"
+    link.symlink_to(source)
+    for output in (source, link):
+        assert infer(output, "--overwrite") == 2
+        assert "would replace the input" in capsys.readouterr().err
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out"])
+def test_an_output_in_the_folder_of_the_input_is_no_input(
+    name: str, infer: Infer, source: Path, tmp_path: Path
+) -> None:
+    for arguments in ([], ["--overwrite"]):
+        assert infer(tmp_path / name, "--keep", "all", *arguments, given=tmp_path) == 0
+    assert pyarrow.parquet.read_table(tmp_path / name)["X"].to_pylist() == [1, 2, 3]
+    if name == "out":
+        assert infer(tmp_path / name, "--keep", "all", "--resume", given=tmp_path) == 0
+
+
+def test_a_job_in_the_folder_of_its_input_is_resumed(infer: Infer, tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pa.table({"X": [-1.0]}), tmp_path / "a.parquet")
+    output = tmp_path / "out.parquet"
+    assert infer(output, "--max-errors", "0", given=tmp_path) == 4
+    assert os.path.isdir(f"{output}.parts")
+    assert infer(output, "--resume", given=tmp_path) == 1
+    assert pyarrow.parquet.read_table(output)["Y"].to_pylist() == [None, 2, 4, 6]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .faults import BadInput, BadOutput, ServerGone
-from .files import format_of
+from .files import format_of, is_in
 from .parts import Parts
 from .pipeline import Pipeline
 from .results import ERROR
@@ -61,6 +61,11 @@ class Output:
         """The folder of the parts."""
         return self.path if self.folder else f"{self.path}.parts"
 
+    @property
+    def places(self) -> list[str]:
+        """The file or folder, and the folder of the parts."""
+        return list({self.path, self.parts})
+
 
 class Job:
     """A pipeline from files into files.
@@ -85,6 +90,11 @@ class Job:
             raise BadInput(f"the output {output.path!r} is a folder; choose npz instead")
         if fault := check_schema(output.form, pipeline.results.schema):
             raise BadInput(f"the output {output.path!r}: {fault}")
+        for file in source.files:
+            if is_in(file, output.places):
+                raise BadInput(
+                    f"the output {output.path!r} would replace the input {file!r}; choose another"
+                )
         self._pipeline = pipeline
         self._output = output
         self._progress = progress
