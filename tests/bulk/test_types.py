@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +16,9 @@ import pytest
 
 import tritonclient as tc
 from tritonclient import bulk
-from tritonclient.bulk import writers
+from tritonclient.bulk import pipeline, writers
 from tritonclient.cli import main
+from tritonclient.server import FunctionModel
 from tritonclient.testing import FaultServer
 
 X = pa.array([1, 2], pa.float32())
@@ -116,3 +119,106 @@ def test_text_of_every_type(kind: pa.DataType, client: tc.Client) -> None:
     table = pa.table({"INPUT0": pa.array(values, kind)})
     found = pa.Table.from_batches(bulk.infer(client, "identity_bytes", table, keep=[]))
     assert np.array(found["OUTPUT0"].to_pylist()).ravel().tolist() == [b"a", b"b"]
+
+
+def odd_columns() -> dict[str, pa.Array]:
+    return {
+        "decimal": pa.array([decimal.Decimal("1.5"), None]),
+        "time": pa.array([datetime.time(1), None]),
+        "date": pa.array([datetime.date(2020, 1, 1), None]),
+        "duration": pa.array([datetime.timedelta(1), None]),
+        "text_view": pa.array(["é", None], pa.string_view()),
+        "bytes_view": pa.array([b"\xff", None], pa.binary_view()),
+        "fixed": pa.array([b"ab", None], pa.binary(2)),
+        "null": pa.nulls(2),
+        "map": pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int32())),
+        "view": pa.array([[1, 2], None], pa.list_view(pa.int8())),
+        "interval": pa.array([pa.MonthDayNano([1, 2, 3]), None]),
+        "union": pa.UnionArray.from_sparse(
+            pa.array([0, 1], pa.int8()), [pa.array([1, 2]), pa.array(["a", "b"])]
+        ),
+    }
+
+
+UNWRITABLE = {(name, form) for name in ("interval", "union") for form in ("parquet", "csv", "npz")}
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "csv", "jsonl", "npz"])
+@pytest.mark.parametrize("name", list(odd_columns()))
+def test_kept_columns_of_odd_types(
+    name: str, form: str, infer: Infer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are written, or refused before a row is inferred."""
+    table = pa.table({"X": X, "k": odd_columns()[name]})
+    with pa.ipc.new_file(str(tmp_path / "in" / "1.arrow"), table.schema) as file:
+        file.write_table(table)
+    status = infer(f"out.{form}", "--keep", "k")
+    text = capsys.readouterr().err
+    if (name, form) in UNWRITABLE:
+        assert status == 2
+        assert f"which can't be written as {form}" in text
+        assert not (tmp_path / f"out.{form}.parts").exists()
+        return
+    assert (status, text.count("error")) == (0, 0)
+    if (name, form) == ("decimal", "csv"):
+        assert (tmp_path / "out.csv").read_text().splitlines()[1:] == ['"1.5",2,', ",4,"]
+
+
+def test_two_columns_of_one_name(client: tc.Client) -> None:
+    twice = pa.Table.from_arrays([X, X, X], ["X", "k", "k"])
+    with pytest.raises(bulk.BadInput, match="several columns named 'k'"):
+        bulk.infer(client, "positive_many", twice)
+    assert len(list(bulk.infer(client, "positive_many", twice, keep=[]))) == 1
+    with pytest.raises(bulk.BadInput, match="several columns named 'X'"):
+        bulk.infer(client, "positive_many", twice.rename_columns(["X", "X", "k"]), keep=[])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_heads_of_other_encodings(encoding: str, client: tc.Client, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("X,é\n1,2\n", encoding)
+    with pytest.raises(bulk.BadInput, match=r"a\.csv' (is not UTF-8|can't be read as csv)"):
+        bulk.infer(client, "positive_many", str(path))
+
+
+def test_long_values_of_csv(client: tc.Client, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"X,k\n1,{'a' * 3_000_000}\n2,b\n")
+    found = pa.Table.from_batches(bulk.infer(client, "positive_many", str(path), keep=["k"]))
+    assert found["Y"].to_pylist() == [2, 4]
+    assert [len(text) for text in found["k"].to_pylist()] == [3_000_000, 1]
+
+
+def test_half_of_a_pair_of_surrogates(client: tc.Client, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"X": 1, "k": "\\ud800"}\n{"X": 2, "k": "b"}\n')
+    found = pa.Table.from_batches(
+        bulk.infer(client, "positive_many", str(path), keep=["k"], errors="keep")
+    )
+    assert found["Y"].to_pylist() == [None, 4]
+    assert "row 0" in found["error"][0].as_py()
+
+
+@pytest.mark.parametrize("values", [[[1, 2]], [[True, False]], [[1.5, 2.0]]])
+def test_bf16_is_made_of_all_numbers(values: list[list[float]]) -> None:
+    model = FunctionModel(
+        lambda X: {"Y": X},
+        inputs={"X": ("BF16", [2])},
+        outputs={"Y": ("BF16", [2])},
+        max_batch_size=4,
+    )
+    with FaultServer(models={"bf": model}) as server:
+        found = pa.Table.from_batches(
+            bulk.infer(server.http_url, "bf", pa.table({"X": values}), keep=[])
+        )
+    assert found["Y"].to_pylist() == values
+
+
+def test_large_results_are_not_held(
+    client: tc.Client, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_HOLD_BYTES", 50 * 4)
+    table = pa.table({"X": pixels[:, 0]})
+    found = list(bulk.infer(client, "positive_many", table, batch_size=10))
+    assert max(batch.num_rows for batch in found) <= 50
+    assert pa.Table.from_batches(found)["Y"].to_pylist() == (2 * pixels[:, 0]).tolist()

@@ -105,13 +105,14 @@ def fits_type(kind: pa.DataType, datatype: str) -> bool:
     if pa.types.is_null(leaf):
         return True  # rows of nulls fail one by one
     if datatype == "BYTES":
-        return _is_text(leaf) or is_bytes(leaf)
+        return is_text(leaf) or is_bytes(leaf)
     if pa.types.is_boolean(leaf) or pa.types.is_integer(leaf):
         return True
     return bool(pa.types.is_floating(leaf)) and datatype in ("FP16", "BF16", "FP32", "FP64")
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """True for columns of text."""
     text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     return any(is_kind(kind) for is_kind in text)
 
@@ -169,12 +170,14 @@ def _row_sizes(sizes: list[int], shape: Sequence[int]) -> list[int]:
 def _leaves(column: pa.Array, datatype: str) -> Array:
     if datatype == "BYTES":
         return np.asarray(column.cast(pa.large_binary()).to_numpy(zero_copy_only=False), object)
-    if _is_text(column.type):
+    if is_text(column.type):
         try:
             column = pc.utf8_trim_whitespace(column).cast(text_type(datatype))
         except pa.ArrowException:
             text = column[0].as_py() if len(column) == 1 else ""
             raise Misfit(f"is {text!r:.60}, expected {datatype}") from None
+    if datatype == "BF16" and not pa.types.is_null(column.type):
+        column = column.cast(pa.float32(), safe=False)  # as for all floats, values are rounded
     if pa.types.is_null(column.type):
         return np.zeros(len(column), NUMPY.get(datatype, np.dtype(np.float32)))
     return np.asarray(column.to_numpy(zero_copy_only=False))

@@ -100,7 +100,7 @@ def _real(path: str) -> str:
     if os.path.islink(path) or os.path.isdir(path):
         return os.path.realpath(path)
     folder, name = os.path.split(path)
-    return os.path.join(_real_folder(folder), name)
+    return os.path.join(_real_folder(os.path.abspath(folder)), name)
 
 
 @lru_cache(maxsize=64)

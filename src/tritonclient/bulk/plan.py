@@ -309,6 +309,8 @@ def _check_types(
         for name in [*(n for each in inputs for n in each.columns), *keep]:
             if name not in schema.names:
                 raise BadInput(f"{place} has no column {name!r}; its columns are {schema.names}")
+            if schema.names.count(name) > 1:
+                raise BadInput(f"{place} has several columns named {name!r}; rename them")
         for each in inputs:
             datatype = "BYTES" if each.pixels else each.tensor.datatype
             for name in each.columns:

@@ -40,6 +40,11 @@ class Part:
         """The shapes of a row's outputs; () where there are none."""
         return tuple([array.shape[1:] for array in self.arrays or ()])
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes the arrays have."""
+        return sum(array.nbytes for array in self.arrays or ())
+
 
 class WrongResult(ValueError):
     """A model answered something that does not fit the rows it was given."""

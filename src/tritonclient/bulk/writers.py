@@ -6,6 +6,7 @@ import json
 import math
 import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from pyarrow import csv as arrow_csv
 from pyarrow import ipc, parquet
 
 from ..datatypes import Array
+from .arrays import is_bytes, is_text
 from .files import SUFFIXES
 from .results import ERROR, SHAPE
 
@@ -121,11 +123,17 @@ def as_text(column: Any) -> Any:
     if pa.types.is_nested(kind):
         texts = [None if row is None else json.dumps(plain(row)) for row in column.to_pylist()]
         return pa.array(texts, pa.string())
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+    if is_bytes(kind):
         return pa.array([plain(row) for row in column.to_pylist()], pa.string())
     if pa.types.is_float16(kind):
         return column.cast(pa.float32())
-    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+    if pa.types.is_dictionary(kind):
+        return column.cast(kind.value_type)
+    if not pa.types.is_primitive(kind) and not is_text(kind) and not pa.types.is_null(kind):
+        # Decimals, views, fixed sizes, extensions and so on: no CSV or array has all of these.
+        texts = [None if row is None else str(plain(row)) for row in column.to_pylist()]
+        return pa.array(texts, pa.string())
+    return column
 
 
 def plain(value: Any) -> Any:
@@ -201,11 +209,13 @@ def _scalars(column: Any) -> Array:
     column = as_text(column)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if pa.types.is_time(column.type) or pa.types.is_null(column.type):
+        column = column.cast(pa.string())
+    if is_text(column.type):
         return np.array(column.fill_null("").to_pylist(), np.str_)
     if column.null_count and pa.types.is_floating(column.type):
         column = column.fill_null(math.nan)
-    elif column.null_count:
+    elif column.null_count and not pa.types.is_temporal(column.type):  # numpy has NaT
         column = column.fill_null(False if pa.types.is_boolean(column.type) else 0)
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
@@ -266,6 +276,18 @@ def check_schema(form: str, schema: pa.Schema) -> str:
     if form == "npy" and len(outputs) != 1:
         names = ", ".join(field.name for field in outputs)
         return f"a .npy file holds one array, and the output has the columns {names}; choose .npz"
+    for field in schema:
+        # One row tells whether a type can be written, before many were inferred.
+        try:
+            writer = make_writer(form, BytesIO(), pa.schema([field]))
+            row = pa.nulls(1, field.type)
+            writer.write(pa.RecordBatch.from_arrays([row], schema=pa.schema([field])))
+            writer.close()
+        except (pa.ArrowException, ArithmeticError, TypeError, ValueError) as error:
+            return (
+                f"column {field.name!r} is {field.type}, which can't be written as {form} "
+                f"({error}); convert it, or leave it out of those to keep"
+            )
     if form == "csv":
         counts: dict[str, int] = {}
         for field in schema:
