@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ..client.model_spec import ModelSpec
 from ..client.suggestions import meant
-from ..datatypes import Array
+from ..datatypes import NUMPY, Array
 from ..messages import TensorMetadata
 from .arrays import column_type, to_column
 from .faults import BadInput
@@ -129,7 +129,12 @@ class Results:
             )
         if (array.dtype == object) != (output.datatype == "BYTES"):
             raise WrongResult(f"output {output.name!r} is not {output.datatype}")
-        return array
+        kind = NUMPY.get(output.datatype if output.datatype != "BF16" else "FP32")
+        if kind is None or array.dtype in (kind, np.dtype(object)):
+            return array
+        if not np.can_cast(array.dtype, kind, "safe"):
+            raise WrongResult(f"output {output.name!r} is {array.dtype}, not {output.datatype}")
+        return array.astype(kind)
 
 
 def _fits(shape: Sequence[int], want: Sequence[int]) -> bool:

@@ -22,6 +22,9 @@ from .results import ERROR, SHAPE
 #: Rows, and bytes, that are collected before they are written.
 _ROWS = 16384
 _BYTES = 1 << 24
+#: The most elements of a row's list in an array, and of one that becomes columns of CSV.
+_WIDEST = 1 << 26
+_MOST_COLUMNS = 1 << 14
 #: Formats, and the suffixes of files of them.
 OUTPUT_FORMATS = ("parquet", "csv", "jsonl", "arrow", "npz", "npy")
 
@@ -85,7 +88,7 @@ class CsvWriter:
         columns: dict[str, Any] = {}
         for field in self._schema:
             column = table.column(field.name)
-            width = vector_width(field)
+            width = _columns_of(field)
             if width is None:
                 columns[field.name] = as_text(column)
                 continue
@@ -96,11 +99,21 @@ class CsvWriter:
 
 
 def vector_width(field: pa.Field) -> int | None:
-    """Return how many elements a list has in every row, or None for no list, or any length."""
+    """Return how many elements a list has in every row, or None for no list, or any length.
+
+    None also for more than `_WIDEST` elements.
+    """
     if not pa.types.is_list(field.type) or SHAPE.encode() not in (field.metadata or {}):
         return None
     shape = [int(size) for size in field.metadata[SHAPE.encode()].split(b",")]
-    return math.prod(shape) if min(shape) >= 0 else None
+    width = math.prod(shape)
+    return width if min(shape) >= 0 and width <= _WIDEST else None
+
+
+def _columns_of(field: pa.Field) -> int | None:
+    """Return how many columns of CSV a list becomes, or None for one with JSON text."""
+    width = vector_width(field)
+    return width if width is not None and width <= _MOST_COLUMNS else None
 
 
 def _elements(column: pa.Array, width: int) -> list[pa.Array]:
@@ -200,9 +213,16 @@ class ArrayWriter:
             if pa.types.is_nested(field.type):
                 column = as_text(column)
             return _scalars(column)
-        flat = np.stack([_scalars(each) for each in _elements(column, width)], 1)
         shape = [int(size) for size in field.metadata[SHAPE.encode()].split(b",")]
-        return flat.reshape(-1, *shape)
+        present, flat = np.asarray(column.is_valid()), column.drop_null()
+        while pa.types.is_list(flat.type):
+            flat = flat.flatten()
+        values = _scalars(flat)
+        rows = np.zeros((len(present), *shape), values.dtype)
+        if values.dtype.kind == "f":
+            rows[~present] = math.nan
+        rows[present] = values.reshape(-1, *shape)
+        return rows
 
 
 def _scalars(column: Any) -> Array:
@@ -279,7 +299,7 @@ def check_schema(form: str, schema: pa.Schema) -> str:
     for field in schema:
         # One row tells whether a type can be written, before many were inferred.
         try:
-            writer = make_writer(form, BytesIO(), pa.schema([field]))
+            writer = make_writer("npz" if form == "npy" else form, BytesIO(), pa.schema([field]))
             row = pa.nulls(1, field.type)
             writer.write(pa.RecordBatch.from_arrays([row], schema=pa.schema([field])))
             writer.close()
@@ -291,7 +311,7 @@ def check_schema(form: str, schema: pa.Schema) -> str:
     if form == "csv":
         counts: dict[str, int] = {}
         for field in schema:
-            width = vector_width(field)
+            width = _columns_of(field)
             for name in [field.name] if width is None else numbered(field.name, width):
                 counts[name] = counts.get(name, 0) + 1
                 if counts[name] > 1:
