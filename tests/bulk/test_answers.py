@@ -11,6 +11,8 @@ import pytest
 
 from tritonclient.bulk import plan as plans
 from tritonclient.bulk import results, writers
+from tritonclient.bulk.faults import BadInput
+from tritonclient.bulk.sources import source_of
 from tritonclient.cli import main
 from tritonclient.client.model_spec import ModelSpec
 from tritonclient.messages import TensorMetadata
@@ -69,3 +71,22 @@ def test_large_rows(form: str, tmp_path: Path) -> None:
     else:
         head = (tmp_path / "out.csv").read_text().partition("\n")[0]
         assert head == '"Y","error"'
+
+
+@pytest.mark.parametrize(("datatype", "shape"), [("FP13", [-1, 1]), ("FP32", [-1] * 5000)])
+def test_outputs_that_no_column_holds(datatype: str, shape: list[int]) -> None:
+    with pytest.raises(BadInput, match="no column can hold"):
+        columns(datatype, shape)
+
+
+@pytest.mark.parametrize("form", ["csv", "npz", "parquet"])
+def test_outputs_without_elements(form: str) -> None:
+    assert writers.check_schema(form, columns("FP32", [-1, 0]).schema) == ""
+
+
+@pytest.mark.parametrize("limit", [2**31 - 1, 2**70])
+def test_a_batch_without_limit_is_read_in_pieces(limit: int) -> None:
+    tensor = TensorMetadata("X", "FP32", [-1, 1])
+    spec = ModelSpec("m", "1", {"X": tensor}, {"Y": tensor}, max_batch_size=limit)
+    source = source_of(pa.table({"X": [1.0]}))
+    assert plans.make_plan(spec, source).block_rows <= 8192

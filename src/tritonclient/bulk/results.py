@@ -12,9 +12,9 @@ from ..client.model_spec import ModelSpec
 from ..client.suggestions import meant
 from ..datatypes import NUMPY, Array
 from ..messages import TensorMetadata
-from .arrays import column_type, to_column
+from .arrays import LEAVES, column_type, to_column
 from .faults import BadInput
-from .plan import Plan
+from .plan import DEEPEST, Plan
 
 #: The column that says why a row has no result.
 ERROR = "error"
@@ -182,6 +182,12 @@ def _row(output: TensorMetadata, plan: Plan) -> tuple[int, ...]:
 def _outputs(spec: ModelSpec, names: Sequence[str] | None) -> tuple[TensorMetadata, ...]:
     if not spec.outputs:
         raise BadInput(f"the server does not tell the outputs of model {spec.name!r}")
+    for output in spec.outputs.values():
+        if output.datatype not in LEAVES or len(output.shape) > DEEPEST:
+            raise BadInput(
+                f"output {output.name!r} of model {spec.name!r} is {output.datatype} in "
+                f"{len(output.shape)} dimensions, which no column can hold"
+            )
     if names is None:
         return tuple(spec.outputs.values())
     for name in names:

@@ -221,7 +221,7 @@ class ArrayWriter:
         rows = np.zeros((len(present), *shape), values.dtype)
         if values.dtype.kind == "f":
             rows[~present] = math.nan
-        rows[present] = values.reshape(-1, *shape)
+        rows[present] = values.reshape(int(present.sum()), *shape)
         return rows
 
 
