@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
@@ -60,6 +60,31 @@ def with_leaf(kind: pa.DataType, leaf: pa.DataType) -> pa.DataType:
     return pa.list_(with_leaf(kind.value_type, leaf)) if _is_list(kind) else leaf
 
 
+def common_type(kinds: Iterable[pa.DataType]) -> pa.DataType | None:
+    """Return the type that holds the values of all types, or None; dictionaries are decoded."""
+    schemas = [pa.schema([("", decoded(kind))]) for kind in set(kinds)]
+    try:
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        return None
+
+
+def decoded(kind: pa.DataType) -> pa.DataType:
+    """Return a type without dictionaries and views, which files and their parts can't all hold."""
+    if pa.types.is_dictionary(kind):
+        return decoded(kind.value_type)
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(decoded(field.type)) for field in kind])
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(decoded(kind.value_type)), kind.list_size)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        make = pa.large_list if pa.types.is_large_list(kind) else pa.list_
+        return make(kind.value_field.with_type(decoded(kind.value_type)))
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    return pa.large_binary() if pa.types.is_binary_view(kind) else kind
+
+
 def _is_list(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
@@ -80,14 +105,22 @@ def fits_type(kind: pa.DataType, datatype: str) -> bool:
     if pa.types.is_null(leaf):
         return True  # rows of nulls fail one by one
     if datatype == "BYTES":
-        return bool(_is_text(leaf) or pa.types.is_binary(leaf) or pa.types.is_large_binary(leaf))
+        return is_text(leaf) or is_bytes(leaf)
     if pa.types.is_boolean(leaf) or pa.types.is_integer(leaf):
         return True
     return bool(pa.types.is_floating(leaf)) and datatype in ("FP16", "BF16", "FP32", "FP64")
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def is_text(kind: pa.DataType) -> bool:
+    """True for columns of text."""
+    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_kind(kind) for is_kind in text)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """True for binary columns of any length."""
+    binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return any(is_kind(kind) for is_kind in binary)
 
 
 def to_array(column: pa.Array, datatype: str, shape: Sequence[int]) -> Array:
@@ -137,12 +170,14 @@ def _row_sizes(sizes: list[int], shape: Sequence[int]) -> list[int]:
 def _leaves(column: pa.Array, datatype: str) -> Array:
     if datatype == "BYTES":
         return np.asarray(column.cast(pa.large_binary()).to_numpy(zero_copy_only=False), object)
-    if _is_text(column.type):
+    if is_text(column.type):
         try:
             column = pc.utf8_trim_whitespace(column).cast(text_type(datatype))
         except pa.ArrowException:
             text = column[0].as_py() if len(column) == 1 else ""
             raise Misfit(f"is {text!r:.60}, expected {datatype}") from None
+    if datatype == "BF16" and not pa.types.is_null(column.type):
+        column = column.cast(pa.float32(), safe=False)  # as for all floats, values are rounded
     if pa.types.is_null(column.type):
         return np.zeros(len(column), NUMPY.get(datatype, np.dtype(np.float32)))
     return np.asarray(column.to_numpy(zero_copy_only=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from ..images import ImageError, find, require_pillow
 from .faults import BadInput
@@ -35,13 +36,16 @@ def format_of(path: str) -> str:
     return ""
 
 
-def find_files(paths: Sequence[str], form: str = "") -> tuple[str, list[str]]:
+def find_files(
+    paths: Sequence[str], form: str = "", apart: Sequence[str] = ()
+) -> tuple[str, list[str]]:
     """Return the one format and the files that paths name, folders with their subfolders.
 
     The files of a folder are sorted by name. Names that begin with "." or "_" are left out.
 
     Args:
         form: the format; "" for what the suffixes say. Files with no known suffix are images.
+        apart: files and folders to leave out of the folders, as the output may be in one of them.
 
     Raises:
         BadInput: a path does not exist, or the files are of several formats, or there are none.
@@ -51,7 +55,7 @@ def find_files(paths: Sequence[str], form: str = "") -> tuple[str, list[str]]:
         if not os.path.exists(path):
             raise BadInput(f"there is no file or folder {path!r}")
         if os.path.isdir(path):
-            files.update(_in_folder(path, form))
+            files.update(_in_folder(path, form, apart))
         else:
             files[path] = form or format_of(path) or "images"
     formats = sorted(set(files.values()))
@@ -65,16 +69,17 @@ def find_files(paths: Sequence[str], form: str = "") -> tuple[str, list[str]]:
     return formats[0], list(files)
 
 
-def _in_folder(folder: str, form: str) -> dict[str, str]:
-    found = {}
+def _in_folder(folder: str, form: str, apart: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
     if form != "images":
         for file in _walk(folder):
-            if kind := format_of(file):
+            if (kind := format_of(file)) and not is_in(file, apart):
                 found[file] = form or kind
     if not found and form in ("", "images"):
         try:
             require_pillow()
-            found = dict.fromkeys(find(folder, lambda skipped: None), "images")
+            images = find(folder, lambda skipped: None)
+            found = {file: "images" for file in images if not is_in(file, apart)}
         except ImageError as error:
             raise BadInput(
                 f"the folder {folder!r} has no file that can be read: expected "
@@ -83,6 +88,24 @@ def _in_folder(folder: str, form: str) -> dict[str, str]:
     if not found:
         raise BadInput(f"the folder {folder!r} has no {form} file")
     return found
+
+
+def is_in(file: str, places: Sequence[str]) -> bool:
+    """True if a file is one of some files, or lies in one of some folders."""
+    name = f"{_real(file)}{os.sep}"
+    return any(name.startswith(f"{_real(each)}{os.sep}") for each in places)
+
+
+def _real(path: str) -> str:
+    if os.path.islink(path) or os.path.isdir(path):
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    return os.path.join(_real_folder(os.path.abspath(folder)), name)
+
+
+@lru_cache(maxsize=64)
+def _real_folder(path: str) -> str:
+    return os.path.realpath(path)
 
 
 def _walk(folder: str) -> Iterator[str]:

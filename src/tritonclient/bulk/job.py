@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .faults import BadInput, BadOutput, ServerGone
-from .files import format_of
-from .parts import Parts, remove_folder
+from .files import format_of, is_in
+from .parts import Parts
 from .pipeline import Pipeline
 from .results import ERROR
 from .sources import FileSource
@@ -60,6 +61,11 @@ class Output:
         """The folder of the parts."""
         return self.path if self.folder else f"{self.path}.parts"
 
+    @property
+    def places(self) -> list[str]:
+        """The file or folder, and the folder of the parts."""
+        return list({self.path, self.parts})
+
 
 class Job:
     """A pipeline from files into files.
@@ -84,6 +90,11 @@ class Job:
             raise BadInput(f"the output {output.path!r} is a folder; choose npz instead")
         if fault := check_schema(output.form, pipeline.results.schema):
             raise BadInput(f"the output {output.path!r}: {fault}")
+        for file in source.files:
+            if is_in(file, output.places):
+                raise BadInput(
+                    f"the output {output.path!r} would replace the input {file!r}; choose another"
+                )
         self._pipeline = pipeline
         self._output = output
         self._progress = progress
@@ -154,14 +165,14 @@ class Job:
             self._infer()
             if not self._output.folder:
                 self._parts.assemble(self._output.path, self._output.form)
+                with suppress(BadOutput):  # the output is whole; parts that stay do no harm
+                    self._parts.remove()
         except BadInput:
             if not self.rows:
                 self._parts.remove()
             raise
         finally:
             self._parts.release()
-        if not self._output.folder:
-            remove_folder(self._parts.folder)
 
     def _infer(self) -> None:
         stop = self._pipeline.stop

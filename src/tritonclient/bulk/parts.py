@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -59,6 +58,16 @@ class Parts:
         """Begin a job in an empty folder."""
         with self._writing():
             os.makedirs(self.folder, exist_ok=True)
+            names = sorted(os.listdir(self.folder))
+        for name in names:
+            if not _is_own(name):
+                raise BadInput(
+                    f"the folder {self.folder!r} is for parts of the output, and holds {name!r}; "
+                    "move that away"
+                )
+        with self._writing():
+            for name in names:  # a job that was killed while it began or ended
+                os.unlink(os.path.join(self.folder, name))
             self._replace(JOB, json.dumps(job, indent=1).encode())
         self._hold()
 
@@ -72,7 +81,7 @@ class Parts:
         try:
             with open(path, encoding="utf-8") as file:
                 before = dict(json.load(file))
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError, RecursionError) as error:
             raise BadInput(
                 f"{path!r} can't be read, so that nothing can be resumed: {error}"
             ) from error
@@ -92,10 +101,17 @@ class Parts:
         self.rows = self._count()
 
     def remove(self) -> None:
-        """Remove the parts; a folder with other files stays."""
+        """Remove the parts; a folder with other files stays.
+
+        Raises:
+            BadOutput: they can't be removed, or another process writes to them.
+        """
+        if self._lock is None and self.exists():
+            self._hold()
         with self._writing():
-            for name in os.listdir(self.folder):
-                if name == JOB or name.endswith(_TEMPORARY) or re.match(r"part-\d+-\d+\.", name):
+            # Without its first file no job is resumed from parts that are not all there.
+            for name in sorted(os.listdir(self.folder), key=lambda name: name != JOB):
+                if _is_own(name):
                     os.unlink(os.path.join(self.folder, name))
             with suppress(OSError):
                 os.rmdir(self.folder)
@@ -241,6 +257,11 @@ class _Writing:
         raise BadOutput(f"{self._path!r} can't be written: {_reason(error)}") from error
 
 
+def _is_own(name: str) -> bool:
+    """True if a file of the folder is a job's."""
+    return name == JOB or name.endswith(_TEMPORARY) or bool(re.match(r"part-\d+-\d+\.", name))
+
+
 def _reason(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error)
     free = "; free space on the disk" if getattr(error, "errno", 0) == 28 else ""
@@ -266,8 +287,3 @@ def sync_folder(path: str) -> None:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def remove_folder(path: str) -> None:
-    """Remove a folder of parts that are in the whole file now."""
-    shutil.rmtree(path, ignore_errors=True)

@@ -45,6 +45,8 @@ _HALVINGS = 256
 _FAULTY = 256
 #: Seconds after which results are handed on, though more of the same rows are to come.
 _HOLD_SECONDS = 0.5
+#: The most bytes of results that are held so; a row of them may be much larger than its inputs.
+_HOLD_BYTES = 32 << 20
 
 Inputs: TypeAlias = "dict[str, Any]"
 Answer: TypeAlias = "InferResult | Exception"
@@ -296,7 +298,7 @@ class _Held:
         self._results = results
         self._parts: list[Part] = []
         self._first: Piece | None = None
-        self._rows = 0
+        self._rows = self._bytes = 0
         self._shapes: tuple[tuple[int, ...], ...] = ()
         self._since = time.monotonic()
 
@@ -307,6 +309,7 @@ class _Held:
             self._first.block is not piece.block
             or (self._shapes and shapes and self._shapes != shapes)
             or time.monotonic() - self._since > _HOLD_SECONDS
+            or self._bytes + part.nbytes > _HOLD_BYTES
         ):
             yield from self.flush()
         if self._first is None:
@@ -314,11 +317,13 @@ class _Held:
         self._shapes = shapes or self._shapes
         self._parts.append(part)
         self._rows += part.rows
+        self._bytes += part.nbytes
 
     def flush(self) -> Iterator[pa.RecordBatch]:
         """Yield the batch of what is held."""
         first, parts, rows = self._first, self._parts, self._rows
         self._first, self._parts, self._rows, self._shapes = None, [], 0, ()
+        self._bytes = 0
         self._since = time.monotonic()
         if first is not None:
             yield self._results.batch(first.block.slice(first.start, rows), parts)
@@ -332,10 +337,13 @@ def _slice(value: Any, start: int, end: int) -> Any:
 
 
 def cut(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
-    """Yield the same rows in batches of a size; only the last may be smaller."""
+    """Yield the same rows in batches of a size; the last may be smaller, and that of a schema."""
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
+        if held and not batch.schema.equals(held[0].schema):
+            yield _joined(held)
+            held, rows = [], 0
         while batch.num_rows:
             part = batch.slice(0, size - rows)
             held.append(part)

@@ -23,7 +23,7 @@ from .sources import Source
 #: Rows per request where the server does not tell the largest batch.
 UNKNOWN_LIMIT = 32
 #: Levels of lists that nest; no tensor has as many dimensions.
-_DEEPEST = 32
+DEEPEST = 32
 #: Bytes of inputs that are made at a time.
 _BLOCK_BYTES = 8 << 20
 
@@ -194,13 +194,15 @@ def _batching(spec: ModelSpec, given: int | None) -> tuple[bool, int]:
     if given is not None and given < 1:
         raise BadInput(f"batch_size is {given}, expected a number from 1")
     limit = spec.max_batch_size
+    if limit and limit < 0:
+        raise BadInput(f"the server tells a max_batch_size of {limit} for model {spec.name!r}")
     if limit:
         if given is not None and given > limit:
             raise BadInput(
                 f"model {spec.name!r} takes at most {limit} rows in a request; "
                 f"batch_size is {given}"
             )
-        return True, given or limit
+        return True, given or min(limit, ROWS)
     tensors = [*spec.inputs.values(), *spec.outputs.values()]
     is_open = all(tuple(each.shape[:1]) == (-1,) for each in tensors)
     if given is not None and given > 1 and not is_open:
@@ -309,11 +311,13 @@ def _check_types(
         for name in [*(n for each in inputs for n in each.columns), *keep]:
             if name not in schema.names:
                 raise BadInput(f"{place} has no column {name!r}; its columns are {schema.names}")
+            if schema.names.count(name) > 1:
+                raise BadInput(f"{place} has several columns named {name!r}; rename them")
         for each in inputs:
             datatype = "BYTES" if each.pixels else each.tensor.datatype
             for name in each.columns:
                 kind = schema.field(name).type
-                if depth(kind) > _DEEPEST:
+                if depth(kind) > DEEPEST:
                     raise BadInput(f"{place}: column {name!r} has lists {depth(kind)} levels deep")
                 if form != "csv" and not fits_type(kind, datatype):
                     raise BadInput(

@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from ..client.model_spec import ModelSpec
 from ..client.suggestions import meant
-from ..datatypes import Array
+from ..datatypes import NUMPY, Array
 from ..messages import TensorMetadata
-from .arrays import column_type, to_column
+from .arrays import LEAVES, column_type, to_column
 from .faults import BadInput
-from .plan import Plan
+from .plan import DEEPEST, Plan
 
 #: The column that says why a row has no result.
 ERROR = "error"
@@ -39,6 +39,11 @@ class Part:
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shapes of a row's outputs; () where there are none."""
         return tuple([array.shape[1:] for array in self.arrays or ()])
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes the arrays have."""
+        return sum(array.nbytes for array in self.arrays or ())
 
 
 class WrongResult(ValueError):
@@ -81,7 +86,7 @@ class Results:
         faults: list[str | None] = []
         for part in parts:
             faults += [part.fault if part.arrays is None else None] * part.rows
-        columns = [rows.column(name) for name in self.plan.keep]
+        columns = [self._kept(rows, name) for name in self.plan.keep]
         places = None
         if len(found) < len(parts):
             failed = np.array([fault is not None for fault in faults])
@@ -98,6 +103,17 @@ class Results:
         columns.append(pa.array(faults, pa.string()))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
+    def _kept(self, rows: pa.RecordBatch, name: str) -> pa.Array:
+        column, kind = rows.column(name), self.schema.field(name).type
+        if column.type == kind:
+            return column
+        try:
+            return column.cast(kind)
+        except pa.ArrowException as error:
+            raise BadInput(
+                f"column {name!r} is {column.type} in some rows and {kind} in others: {error}"
+            ) from None
+
     def _array(self, output: TensorMetadata, answer: Mapping[str, Array], rows: int) -> Array:
         try:
             array = np.asarray(answer[output.name])
@@ -113,7 +129,12 @@ class Results:
             )
         if (array.dtype == object) != (output.datatype == "BYTES"):
             raise WrongResult(f"output {output.name!r} is not {output.datatype}")
-        return array
+        kind = NUMPY.get(output.datatype if output.datatype != "BF16" else "FP32")
+        if kind is None or array.dtype in (kind, np.dtype(object)):
+            return array
+        if not np.can_cast(array.dtype, kind, "safe"):
+            raise WrongResult(f"output {output.name!r} is {array.dtype}, not {output.datatype}")
+        return array.astype(kind)
 
 
 def _fits(shape: Sequence[int], want: Sequence[int]) -> bool:
@@ -161,6 +182,12 @@ def _row(output: TensorMetadata, plan: Plan) -> tuple[int, ...]:
 def _outputs(spec: ModelSpec, names: Sequence[str] | None) -> tuple[TensorMetadata, ...]:
     if not spec.outputs:
         raise BadInput(f"the server does not tell the outputs of model {spec.name!r}")
+    for output in spec.outputs.values():
+        if output.datatype not in LEAVES or len(output.shape) > DEEPEST:
+            raise BadInput(
+                f"output {output.name!r} of model {spec.name!r} is {output.datatype} in "
+                f"{len(output.shape)} dimensions, which no column can hold"
+            )
     if names is None:
         return tuple(spec.outputs.values())
     for name in names:

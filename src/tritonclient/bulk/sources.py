@@ -92,8 +92,8 @@ class TableSource:
 class FileSource:
     """The rows of files, one file after the other."""
 
-    def __init__(self, paths: Sequence[str], form: str = "") -> None:
-        self.form, self.files = find_files(paths, form)
+    def __init__(self, paths: Sequence[str], form: str = "", apart: Sequence[str] = ()) -> None:
+        self.form, self.files = find_files(paths, form, apart)
         self._readers: list[Reader] = [READERS[self.form](file) for file in self.files]
         self.columns = self._readers[0].schema.names
         self.named = self.form != "npy"

@@ -11,6 +11,7 @@ import pyarrow as pa
 from ..client.blocking import Client
 from ..client.model_spec import ModelSpec
 from ..images import ImageError, PixelFormat, pixel_format
+from .arrays import common_type
 from .faults import BadInput
 from .pipeline import Pipeline
 from .plan import Plan, make_plan
@@ -109,22 +110,36 @@ def make_pipeline(
         spec, source, columns=columns, keep=keep, batch_size=batch_size,
         images=images, scaling=preprocess or "NONE",
     )  # fmt: skip
-    kept = {}
-    for _, schema in source.schemas():
-        kept = {name: _kept_type(name, schema, source, plan) for name in plan.keep}
-        break
+    kept = _kept_types(source, plan)
     results = make_results(plan, kept, outputs)
     # A model without batches of its own has few outputs to leave out; only what is asked for comes.
     options: dict[str, Any] = {} if outputs is None else {"outputs": results.names}
     return Pipeline(client, source, plan, results, options=options)
 
 
-def _kept_type(name: str, schema: pa.Schema, source: Source, plan: Plan) -> pa.DataType:
-    """The type as which a column is read; text is read as what its input needs."""
-    form = getattr(source, "form", "")
-    if form in TEXT and name in plan.types:
-        return pa.string() if form == "csv" else plan.types[name]
-    return schema.field(name).type
+def _kept_types(source: Source, plan: Plan) -> dict[str, pa.DataType]:
+    """Return the types of the kept columns; text is read as what its input needs.
+
+    Raises:
+        BadInput: a column has types in two files that nothing holds.
+    """
+    schemas = list(source.schemas())
+    if not isinstance(source, FileSource):
+        return {name: schemas[0][1].field(name).type for name in plan.keep}
+    kept = {}
+    for name in plan.keep:
+        if source.form in TEXT and name in plan.types:
+            kept[name] = pa.string() if source.form == "csv" else plan.types[name]
+            continue
+        places = {schema.field(name).type: place for place, schema in schemas}
+        kind = common_type(places)
+        if kind is None:
+            shown = ", ".join(f"{kind} in {place}" for kind, place in list(places.items())[:3])
+            raise BadInput(
+                f"column {name!r} is {shown}; make it one type, or leave it out of those to keep"
+            )
+        kept[name] = kind
+    return kept
 
 
 def _images(

@@ -38,7 +38,11 @@ class TextReader:
                 raise BadInput(f"{path!r} can't be read as {form}: {error}") from error
         except OSError as error:
             raise BadInput(f"{path!r} can't be read: {error}") from error
-        twice = {name for name in self.schema.names if self.schema.names.count(name) > 1}
+        try:
+            names = self.schema.names
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{path!r} is not UTF-8: the names of its columns: {error}") from error
+        twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise BadInput(f"{path!r} has several columns named {sorted(twice)[0]!r}")
 
@@ -104,7 +108,9 @@ def _guess(path: str, form: str) -> pa.Schema:
     types: dict[str, pa.DataType] = {}
     for row, _ in islice(_json_rows(path, ()), ROWS):
         for name, value in row.items():
-            with suppress(pa.ArrowException, TypeError, OverflowError, RecursionError):
+            with suppress(
+                pa.ArrowException, ArithmeticError, TypeError, ValueError, RecursionError
+            ):
                 kind = pa.array([value]).type
                 if not pa.types.is_null(leaf_type(kind)):
                     types.setdefault(name, kind)
@@ -142,6 +148,8 @@ def _json_format(types: Mapping[str, pa.DataType]) -> Any:
 
 
 TEXT = ("csv", "jsonl")
+#: The most characters of a value of CSV.
+_LONGEST = 1 << 30
 _FORMATS: dict[str, Callable[[Mapping[str, pa.DataType]], Any]] = {
     "csv": _csv_format,
     "jsonl": _json_format,
@@ -166,6 +174,8 @@ def count_lines(path: str) -> int:
 
 
 def _csv_rows(path: str, names: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    # Arrow takes values of up to its block's size, and Python's module far less by itself.
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST))
     with _open(path) as file:
         reader = csv.reader(file)
         next(reader, None)

@@ -6,6 +6,7 @@ import json
 import math
 import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -14,12 +15,16 @@ from pyarrow import csv as arrow_csv
 from pyarrow import ipc, parquet
 
 from ..datatypes import Array
+from .arrays import is_bytes, is_text
 from .files import SUFFIXES
 from .results import ERROR, SHAPE
 
 #: Rows, and bytes, that are collected before they are written.
 _ROWS = 16384
 _BYTES = 1 << 24
+#: The most elements of a row's list in an array, and of one that becomes columns of CSV.
+_WIDEST = 1 << 26
+_MOST_COLUMNS = 1 << 14
 #: Formats, and the suffixes of files of them.
 OUTPUT_FORMATS = ("parquet", "csv", "jsonl", "arrow", "npz", "npy")
 
@@ -83,7 +88,7 @@ class CsvWriter:
         columns: dict[str, Any] = {}
         for field in self._schema:
             column = table.column(field.name)
-            width = vector_width(field)
+            width = _columns_of(field)
             if width is None:
                 columns[field.name] = as_text(column)
                 continue
@@ -94,11 +99,21 @@ class CsvWriter:
 
 
 def vector_width(field: pa.Field) -> int | None:
-    """Return how many elements a list has in every row, or None for no list, or any length."""
+    """Return how many elements a list has in every row, or None for no list, or any length.
+
+    None also for more than `_WIDEST` elements.
+    """
     if not pa.types.is_list(field.type) or SHAPE.encode() not in (field.metadata or {}):
         return None
     shape = [int(size) for size in field.metadata[SHAPE.encode()].split(b",")]
-    return math.prod(shape) if min(shape) >= 0 else None
+    width = math.prod(shape)
+    return width if min(shape) >= 0 and width <= _WIDEST else None
+
+
+def _columns_of(field: pa.Field) -> int | None:
+    """Return how many columns of CSV a list becomes, or None for one with JSON text."""
+    width = vector_width(field)
+    return width if width is not None and width <= _MOST_COLUMNS else None
 
 
 def _elements(column: pa.Array, width: int) -> list[pa.Array]:
@@ -121,11 +136,17 @@ def as_text(column: Any) -> Any:
     if pa.types.is_nested(kind):
         texts = [None if row is None else json.dumps(plain(row)) for row in column.to_pylist()]
         return pa.array(texts, pa.string())
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+    if is_bytes(kind):
         return pa.array([plain(row) for row in column.to_pylist()], pa.string())
     if pa.types.is_float16(kind):
         return column.cast(pa.float32())
-    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+    if pa.types.is_dictionary(kind):
+        return column.cast(kind.value_type)
+    if not pa.types.is_primitive(kind) and not is_text(kind) and not pa.types.is_null(kind):
+        # Decimals, views, fixed sizes, extensions and so on: no CSV or array has all of these.
+        texts = [None if row is None else str(plain(row)) for row in column.to_pylist()]
+        return pa.array(texts, pa.string())
+    return column
 
 
 def plain(value: Any) -> Any:
@@ -192,20 +213,29 @@ class ArrayWriter:
             if pa.types.is_nested(field.type):
                 column = as_text(column)
             return _scalars(column)
-        flat = np.stack([_scalars(each) for each in _elements(column, width)], 1)
         shape = [int(size) for size in field.metadata[SHAPE.encode()].split(b",")]
-        return flat.reshape(-1, *shape)
+        present, flat = np.asarray(column.is_valid()), column.drop_null()
+        while pa.types.is_list(flat.type):
+            flat = flat.flatten()
+        values = _scalars(flat)
+        rows = np.zeros((len(present), *shape), values.dtype)
+        if values.dtype.kind == "f":
+            rows[~present] = math.nan
+        rows[present] = values.reshape(int(present.sum()), *shape)
+        return rows
 
 
 def _scalars(column: Any) -> Array:
     column = as_text(column)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if pa.types.is_time(column.type) or pa.types.is_null(column.type):
+        column = column.cast(pa.string())
+    if is_text(column.type):
         return np.array(column.fill_null("").to_pylist(), np.str_)
     if column.null_count and pa.types.is_floating(column.type):
         column = column.fill_null(math.nan)
-    elif column.null_count:
+    elif column.null_count and not pa.types.is_temporal(column.type):  # numpy has NaT
         column = column.fill_null(False if pa.types.is_boolean(column.type) else 0)
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
@@ -266,10 +296,22 @@ def check_schema(form: str, schema: pa.Schema) -> str:
     if form == "npy" and len(outputs) != 1:
         names = ", ".join(field.name for field in outputs)
         return f"a .npy file holds one array, and the output has the columns {names}; choose .npz"
+    for field in schema:
+        # One row tells whether a type can be written, before many were inferred.
+        try:
+            writer = make_writer("npz" if form == "npy" else form, BytesIO(), pa.schema([field]))
+            row = pa.nulls(1, field.type)
+            writer.write(pa.RecordBatch.from_arrays([row], schema=pa.schema([field])))
+            writer.close()
+        except (pa.ArrowException, ArithmeticError, TypeError, ValueError) as error:
+            return (
+                f"column {field.name!r} is {field.type}, which can't be written as {form} "
+                f"({error}); convert it, or leave it out of those to keep"
+            )
     if form == "csv":
         counts: dict[str, int] = {}
         for field in schema:
-            width = vector_width(field)
+            width = _columns_of(field)
             for name in [field.name] if width is None else numbered(field.name, width):
                 counts[name] = counts.get(name, 0) + 1
                 if counts[name] > 1:

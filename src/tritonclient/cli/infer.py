@@ -170,7 +170,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from ..bulk.tables import make_pipeline
 
     output = Output.of(arguments.output, arguments.output_format)
-    source = FileSource(arguments.input, arguments.input_format)
+    # A folder of input may be that of the output too.
+    source = FileSource(arguments.input, arguments.input_format, output.places)
     options: dict[str, Any] = {
         "timeout": arguments.timeout,
         "headers": dict(arguments.headers),
