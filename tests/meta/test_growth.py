@@ -313,6 +313,7 @@ CACHES = {
     ),
     "transport.grpc_call:timeout_block": "numbers",
     "caches:remembered": "itself",
+    "bulk.files:_real_folder": "paths",  # at most 64
 }
 
 
