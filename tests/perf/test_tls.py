@@ -74,10 +74,8 @@ def grpcs(server, *options, count=COUNT):
 
 def check_measured(report):
     assert report.code == 0, report.err
-    # The server's own count is of the requests between two readings of its statistics, which a
-    # busy machine may take late.
+    # Not the server's own count: a busy machine may read its statistics late.
     assert report.number("Request count") == 20
-    assert report.number("Successful request count") > 0
 
 
 def check_refused(report, text):
