@@ -107,15 +107,18 @@ class Profiler:
             self._metrics.begin()
         before = manager.snapshot()
         self._sampled = before
+        finite = (
+            settings.request_count
+            or settings.fixed_schedule
+            or settings.session_concurrency
+            or settings.periodic_concurrency_range is not None
+        )
+        # The server's count begins before the first request, as ours does.
+        statistics = self._service.statistics() if finite else None
         manager.begin(tasks)
         try:
-            if (
-                settings.request_count
-                or settings.fixed_schedule
-                or settings.session_concurrency
-                or settings.periodic_concurrency_range is not None
-            ):
-                self._until_finished(before)
+            if finite:
+                self._until_finished(before, statistics)
             else:
                 self._sleep(self._first_due(tasks) + settings.ramp + settings.warmup)
                 if settings.duration:
@@ -263,10 +266,9 @@ class Profiler:
             _, begin, statistics = self._window(begin, statistics)
         self._conclude(list(point.windows), True)
 
-    def _until_finished(self, before: Snapshot) -> None:
+    def _until_finished(self, before: Snapshot, statistics: Any) -> None:
         """One window, from the first request to the last answer."""
         manager, point = self._manager, self._point
-        statistics = self._service.statistics()
         while not (manager.finished or self._ended):
             manager.pump(0.005)
             self._sample()
