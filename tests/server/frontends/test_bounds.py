@@ -100,9 +100,9 @@ def test_requests_in_work_are_bounded(protocol: str) -> None:
         (m.Infer("a", (fp32("n" * 65_537, [1]),)), "name of the input 'n{20}'"),
         (m.Infer("a", (), outputs=(m.RequestedOutput("n" * 65_537),)), "name of the output 'n"),
         (m.Infer("a", (), parameters={"n" * 65_537: 1}), "name of the parameter 'n"),
-        (m.Infer("a", (fp32("IN", [1]),) * 65_537), "has 65537 inputs, and this server takes"),
-        (m.Infer("a", (), outputs=(m.RequestedOutput("n"),) * 65_537), "has 65537 outputs"),
-        (m.Infer("a", (), parameters={str(n): 1 for n in range(65_537)}), "65537 parameters"),
+        (m.Infer("a", (fp32("IN", [1]),) * 131_073), "has 131073 inputs, and this server takes"),
+        (m.Infer("a", (), outputs=(m.RequestedOutput("n"),) * 131_073), "has 131073 outputs"),
+        (m.Infer("a", (), parameters={str(n): 1 for n in range(131_073)}), "131073 parameters"),
     ],
     ids=["model", "input", "output", "parameter", "inputs", "outputs", "parameters"],
 )

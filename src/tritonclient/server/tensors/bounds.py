@@ -10,7 +10,7 @@ from ...messages import Infer
 #: Characters of a name; error messages repeat names.
 MAX_NAME = 1 << 16
 #: Inputs, outputs, and parameters of a request.
-MAX_COUNT = 1 << 16
+MAX_COUNT = 1 << 17
 
 
 def check(request: Infer) -> None:
