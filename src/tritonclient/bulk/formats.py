@@ -17,7 +17,7 @@ from .reading import ARRAY, PATH, ROWS, Reader, scan
 from .text import TextReader
 
 
-class ParquetReader:
+class ParquetReader(Reader):
     """A Parquet file.
 
     It is not read as a dataset, which decodes a whole row group before its first rows come.
@@ -62,7 +62,7 @@ class ParquetReader:
             raise BadInput(f"{self.path!r} can't be read: {error}") from error
 
 
-class ArrowReader:
+class ArrowReader(Reader):
     """An Arrow file."""
 
     def __init__(self, path: str) -> None:
@@ -78,10 +78,6 @@ class ArrowReader:
         """The number of rows, which the file's own index tells."""
         return self._rows
 
-    def skippable(self, rows: int) -> int:
-        """Return 0: batches of a file may have any size."""
-        return 0
-
     def read(
         self,
         columns: Sequence[str],
@@ -94,7 +90,7 @@ class ArrowReader:
         yield from scan(self._dataset, self.path, columns, size)
 
 
-class ArrayReader:
+class ArrayReader(Reader):
     """A .npy or .npz file: each array is a column, and its first dimension the rows."""
 
     def __init__(self, path: str, form: str) -> None:
@@ -162,7 +158,7 @@ def arrow_of(array: Array) -> pa.Array:
     return flat
 
 
-class ImageReader:
+class ImageReader(Reader):
     """An image: one row with its path."""
 
     schema = pa.schema([(PATH, pa.string())])
@@ -177,10 +173,6 @@ class ImageReader:
     def count(self) -> int | None:
         """One."""
         return 1
-
-    def skippable(self, rows: int) -> int:
-        """Return 0: it has one row."""
-        return 0
 
     def read(
         self,

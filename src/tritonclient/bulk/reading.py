@@ -29,7 +29,7 @@ class Reader(Protocol):
 
     def skippable(self, rows: int) -> int:
         """Return how many of the first rows, at most `rows`, can be left out without reading."""
-        ...
+        return 0
 
     def read(
         self,

@@ -17,10 +17,10 @@ from pyarrow import json as arrow_json
 
 from .arrays import leaf_type
 from .faults import BadInput
-from .reading import ROWS, scan
+from .reading import ROWS, Reader, scan
 
 
-class TextReader:
+class TextReader(Reader):
     """A CSV or JSON lines file.
 
     Arrow reads it. From the block on that Arrow rejects, it is read again row by row, so that only
@@ -49,10 +49,6 @@ class TextReader:
     def count(self) -> int | None:
         """None: the rows of text must be read to be counted."""
         return None
-
-    def skippable(self, rows: int) -> int:
-        """Return 0: where a row begins is known only when those before it are read."""
-        return 0
 
     def read(
         self,
