@@ -39,9 +39,11 @@ class Ours:
         self, url: str, workload: Workload, connections: int
     ) -> AsyncIterator[AsyncCall]:
         model, inputs, outputs = workload.model, workload.inputs, workload.outputs
-        async with tritonclient.AsyncClient(
-            url, max_connections=connections, grpcio=self.grpcio
-        ) as client:
+        if self.grpcio:  # a channel opens connections as it likes
+            client = tritonclient.AsyncClient(url, grpcio=self.grpcio)
+        else:
+            client = tritonclient.AsyncClient(url, max_connections=connections)
+        async with client:
 
             async def call() -> list[Array]:
                 result = await client.infer(model, inputs, outputs=outputs)
