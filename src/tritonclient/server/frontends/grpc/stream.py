@@ -28,6 +28,7 @@ from ...extras import optional_import
 from ...inference import Responses, StreamItem
 from ...jobs.errors import UNEXPECTED
 from ..forwarding import HeaderForwarding
+from ..refusals import refusal
 
 with optional_import("grpcio"):
     import grpc.aio
@@ -257,7 +258,8 @@ class StreamCall:
             self._loop.call_soon_threadsafe(self._fail, unreadable)
             return "", ()
         except InferenceServerException as error:
-            return error.request_id, (error,)
+            model = rpc_request.model_of(message)
+            return error.request_id, (refusal(self._server, error, model),)
         finally:
             self._loop.call_soon_threadsafe(self._take, request, decoupled)
 

@@ -32,6 +32,7 @@ from ....errors import (
 from ...core import InferenceServer
 from ...jobs.errors import DecoupledModel
 from ..forwarding import HeaderForwarding
+from ..refusals import refusal
 from ..starting import SMALL, is_light, start
 from . import compression
 from .limits import MAX_INPUT_SIZE, MAX_REQUESTS
@@ -217,7 +218,10 @@ class HttpApplication:
     def _decoded(
         self, http: rest.HttpRequest, forwarded: Sequence[tuple[str, bytes]]
     ) -> m.Request[Any]:
-        request = rest.decode_request(http)
+        try:
+            request = rest.decode_request(http)
+        except InferenceServerException as error:
+            raise refusal(self._server, error, rest.model_of(http)) from error
         return (
             self._forwarding.apply(request, forwarded) if isinstance(request, m.Infer) else request
         )
