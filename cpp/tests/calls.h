@@ -62,6 +62,14 @@ inline void ExpectTimeout(const tc::Error& err) {
   ExpectIn("Deadline Exceeded", err);
 }
 
+// Inferences without a limit of their own end at the client's.
+template <typename Client>
+void ExpectTimeoutOfAllCalls(Client* client) {
+  ExpectTimeout(Infer(client));
+  ExpectTimeout(Infer(client, 0, 1 << 20));
+  ExpectTimeout(InferLater(client));
+}
+
 // Sixteen threads use one client, in both ways, with one input for all. The server answers with the
 // id of the request. `also` is what they call besides.
 template <typename Client, typename Also>

@@ -142,6 +142,23 @@ TEST(HttpClient, KeepsItsTimeoutToOneCall) {
   ExpectTimeout(calls::InferLater(client.get(), 50000));
 }
 
+TEST(HttpClient, LimitsCallsThatHaveNoTimeoutOfTheirOwn) {
+  const Server server([](const Peer& peer) { peer.Stall(); });
+  const auto client = Connect(server.Url());
+  client->SetClientTimeout(100000);
+  calls::ExpectTimeoutOfAllCalls(client.get());
+  bool live = true;
+  std::string text;
+  ExpectTimeout(client->IsServerLive(&live));
+  EXPECT_FALSE(live);
+  ExpectTimeout(client->ModelRepositoryIndex(&text));
+  ExpectTimeout(client->LoadModel("m"));
+  ExpectTimeout(client->LoadModel("m", {}, {}, "", {{"file:1/m", std::vector<char>(1 << 20)}}));
+  ExpectTimeout(client->UnregisterSystemSharedMemory());
+  client->SetClientTimeout(3600000000);
+  ExpectTimeout(Infer(client.get(), 100000));  // its own limit wins
+}
+
 // libcurl counts in milliseconds: a response can come within one and still be late.
 TEST(HttpClient, KeepsTimeoutsBelowAMillisecond) {
   const auto server = Always(Identity("x"));
@@ -349,6 +366,57 @@ TEST(HttpClient, IsDestroyedInItsOwnCallback) {
       Options(), {input.get()});
   EXPECT_TRUE(destroyed.Wait());
   EXPECT_TRUE(other.Wait());
+}
+
+// A thousand calls have all connections that a client opens for calls that are not waited for.
+TEST(HttpClient, KeepsTheTimeoutOfACallThatWaitsForAConnection) {
+  constexpr int kCalls = 1005;
+  const stub::SilentHost host;
+  auto client = Connect(host.Url());
+  const auto input = Input();
+  stub::Counter ended;
+  for (int i = 0; i < kCalls; ++i) {
+    ASSERT_TRUE(client
+                    ->AsyncInfer(
+                        [&](tc::InferResult* result) {
+                          EXPECT_EQ(result->RequestStatus().Code(), tc::ErrorCode::CANCELLED);
+                          delete result;
+                          ended.Add();
+                        },
+                        Options(), {input.get()})
+                    .IsOk());
+  }
+  ExpectTimeout(calls::InferLater(client.get(), 100000));
+  using Type = Client::CompressionType;
+  calls::ExpectCancel([&](auto callback, tc::InferInput* one, tc::CallContext** context) {
+    return client->AsyncInfer(callback, Options(), {one}, {}, {}, {}, Type::NONE, Type::NONE,
+                              context);
+  });
+  client.reset();
+  EXPECT_TRUE(ended.WaitFor(kCalls));
+}
+
+// More calls than connections: each has its turn.
+TEST(HttpClient, BeginsCallsThatWaitedForAConnection) {
+  constexpr int kCalls = 1500;
+  const auto server = Always(Identity("x"));
+  const auto client = Connect(server.Url());
+  const auto input = Input();
+  stub::Counter answered;
+  std::atomic<int> wrong{0};
+  for (int i = 0; i < kCalls; ++i) {
+    ASSERT_TRUE(client
+                    ->AsyncInfer(
+                        [&](tc::InferResult* result) {
+                          if (!result->RequestStatus().IsOk()) ++wrong;
+                          delete result;
+                          answered.Add();
+                        },
+                        Options(i % 2 == 0 ? 0 : 3600000000), {input.get()})
+                    .IsOk());
+  }
+  EXPECT_TRUE(answered.WaitFor(kCalls));
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(HttpClient, CancelsOneCall) {
