@@ -19,6 +19,7 @@ from types import MappingProxyType
 
 from ...errors import Internal, InvalidArgument, NotFound, ServerError
 from ...messages import ModelIndex
+from ..backends import registry
 from ..backends.base import ModelSource
 from ..config.checking import is_ensemble
 from ..config.reading import ModelConfig
@@ -306,6 +307,7 @@ class Repository:
             names = [each for name in entries for each in (*self._ensembles_of(name), name)]
         for name in dict.fromkeys(names):
             entries[name].close()
+        registry.release(self._host)
         with self._changing:
             self._entries = {}
 
