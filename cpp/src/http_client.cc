@@ -1,4 +1,5 @@
 // The methods of the HTTP client: where each goes, and what becomes of the answer.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -109,9 +110,17 @@ Error CheckUrl(const std::string& url, internal::HttpEndpoint* endpoint) {
 }
 
 Error CheckFile(const std::string& path, const char* what) {
-  if (path.empty() || access(path.c_str(), R_OK) == 0) return Error::Success;
+  if (path.empty()) return Error::Success;
+  struct stat status;
+  const bool readable = access(path.c_str(), R_OK) == 0 && stat(path.c_str(), &status) == 0;
+  if (readable && !S_ISDIR(status.st_mode) && (status.st_size > 0 || !S_ISREG(status.st_mode))) {
+    return Error::Success;
+  }
+  const std::string reason = !readable                 ? std::strerror(errno)
+                             : S_ISDIR(status.st_mode) ? "it is a directory"
+                                                       : "it is empty";
   return Invalid(std::string("'ssl_options.") + what + "' is '" + path +
-                 "', which can't be read: " + std::strerror(errno));
+                 "', which can't be read: " + reason);
 }
 
 // Nothing throws across the API: what does is a lack of memory.

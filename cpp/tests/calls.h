@@ -142,6 +142,34 @@ void ExpectPendingCallsEnd(std::unique_ptr<Client> client) {
   EXPECT_EQ(cancelled, 10);
 }
 
+// A callback that does not return holds up no other call, not even one that is not waited for: only
+// that one's callback.
+template <typename Client>
+void ExpectSlowCallbackHoldsUpNoCall(Client* client) {
+  const auto input = Input();
+  stub::Event release;
+  stub::Event first;
+  stub::Event second;
+  client->AsyncInfer(
+      [&](tc::InferResult* result) {
+        delete result;
+        first.Set();
+        release.Wait();
+      },
+      Options(), {input.get()});
+  ASSERT_TRUE(first.Wait());
+  client->AsyncInfer(
+      [&](tc::InferResult* result) {
+        EXPECT_TRUE(result->RequestStatus().IsOk());
+        delete result;
+        second.Set();
+      },
+      Options(), {input.get()});
+  EXPECT_TRUE(Infer(client).IsOk());
+  release.Set();
+  EXPECT_TRUE(second.Wait());
+}
+
 // One call is cancelled, of a server that never answers. `start` begins it.
 template <typename Start>
 void ExpectCancel(Start start) {

@@ -278,19 +278,7 @@ TEST(GrpcClient, CancelsOneCall) {
 TEST(GrpcClient, LetsASlowCallbackHoldUpNoCall) {
   const Server server(AnswerIdentity);
   const auto client = Connect(server.Url());
-  const auto input = Input();
-  Event release;
-  Event first;
-  client->AsyncInfer(
-      [&](tc::InferResult* result) {
-        delete result;
-        first.Set();
-        release.Wait();
-      },
-      Options(), {input.get()});
-  ASSERT_TRUE(first.Wait());
-  EXPECT_TRUE(Infer(client.get()).IsOk());
-  release.Set();
+  calls::ExpectSlowCallbackHoldsUpNoCall(client.get());
 }
 
 TEST(GrpcStream, AnswersInOrderAndStartsAgain) {
@@ -406,10 +394,16 @@ TEST(GrpcChannels, AreSharedByThoseThatAreAlike) {
   EXPECT_EQ(own->GetNumCachedChannels(), before + 1);
   clients.clear();
   EXPECT_EQ(own->GetNumCachedChannels(), before - 1);
-  tc::SslOptions ssl;
-  ssl.root_certificates = "/nowhere.pem";
   std::unique_ptr<Client> none;
-  ExpectIn("/nowhere.pem", Client::Create(&none, url, false, true, ssl));
+  for (const auto* file : {"/nowhere.pem", "/", "/dev/null"}) {
+    for (auto tc::SslOptions::*which :
+         {&tc::SslOptions::root_certificates, &tc::SslOptions::private_key,
+          &tc::SslOptions::certificate_chain}) {
+      tc::SslOptions ssl;
+      ssl.*which = file;
+      ExpectIn(file, Client::Create(&none, url, false, true, ssl));
+    }
+  }
   EXPECT_FALSE(Client::Create(&none, "").IsOk());
   EXPECT_FALSE(Client::Create(nullptr, url).IsOk());
 }

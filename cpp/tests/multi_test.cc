@@ -306,6 +306,8 @@ TYPED_TEST(MultiTest, LoadsFilesInsteadOfThoseOfTheRepository) {
 TYPED_TEST(MultiTest, LoadsAConfigurationInsteadOfThatOfTheRepository) {
   auto* const client = this->client_.get();
   const std::string name = "versioned";
+  ASSERT_TRUE(client->UnloadModel(name).IsOk());
+  ASSERT_TRUE(TypeParam::Load(client, name, "").IsOk());
   for (const auto* version : {"1", "2"}) ASSERT_TRUE(this->Ready(name, version));
   for (const auto* bad : {"{", "not json", R"({"version_policy":7})"}) {
     EXPECT_FALSE(TypeParam::Load(client, name, bad).IsOk()) << bad;
@@ -322,6 +324,8 @@ TYPED_TEST(MultiTest, LoadsAConfigurationInsteadOfThatOfTheRepository) {
   ASSERT_TRUE(err.IsOk()) << err;
   EXPECT_FALSE(this->Ready(name, "1"));
   EXPECT_TRUE(this->Ready(name, "2"));
+  // A model that is loaded keeps its configuration; one that was unloaded does not.
+  ASSERT_TRUE(client->UnloadModel(name).IsOk());
   ASSERT_TRUE(TypeParam::Load(client, name, "").IsOk());
   for (const auto* version : {"1", "2"}) EXPECT_TRUE(this->Ready(name, version));
 }
