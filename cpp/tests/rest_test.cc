@@ -321,6 +321,25 @@ TEST(RestRequests, HaveAnIdAlwaysAndParametersWhenNeeded) {
             R"("parameters":{"binary_data_size":1}}]})");
 }
 
+TEST(RestRequests, HaveParametersAlsoWhenOutputsAreNamed) {
+  const auto input = Input("A", {1}, "INT8");
+  const std::vector<uint8_t> one{1};
+  input->AppendRaw(one);
+  tc::InferRequestedOutput* made = nullptr;
+  tc::InferRequestedOutput::Create(&made, "B", 2);
+  const std::unique_ptr<tc::InferRequestedOutput> output(made);
+  tc::InferOptions options("m");
+  options.request_parameters["k"] = {"", "true", "bool"};
+  std::vector<char> body;
+  size_t head = 0;
+  ASSERT_TRUE(
+      Client::GenerateRequestBody(&body, &head, options, {input.get()}, {output.get()}).IsOk());
+  EXPECT_EQ(std::string(body.data(), head),
+            R"({"id":"","parameters":{"k":true},"inputs":[{"name":"A","datatype":"INT8",)"
+            R"("shape":[1],"parameters":{"binary_data_size":1}}],"outputs":[{"name":"B",)"
+            R"("parameters":{"classification":2,"binary_data":true}}]})");
+}
+
 TEST(RestRequests, WriteAllElementsAsJson) {
   const auto input = Input("A", {2, 2}, "FP32");
   const float nan = std::numeric_limits<float>::quiet_NaN();

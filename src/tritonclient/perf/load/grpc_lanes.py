@@ -31,9 +31,8 @@ class GrpcLane(Lane):
             if self.flights:  # a server that goes away still answers these
                 raise StreamRefused("the server is going away")
             self.connect()
-        wire = flight.wire
         engine = self.engine
-        flight.rpc = engine.start(wire.head, wire.body)
+        flight.rpc = engine.start_framed(flight.wire.frames)
         self.flights.append(flight)
         self.transmit(gather(engine.data_to_send()))
 

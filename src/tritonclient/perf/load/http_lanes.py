@@ -22,13 +22,19 @@ _LARGEST_EVENT = 16 << 20
 class HttpLane(Lane):
     """A connection of HTTP/1.1."""
 
+    def connect(self) -> None:
+        super().connect()
+        self.engine.keep_bodies = self.collect
+
     def begin(self, flight: Flight) -> None:
-        if self.stream is None or not self.engine.reusable:
+        engine = self.engine
+        if self.stream is None or not engine.reusable:
             self.connect()
+            engine = self.engine
         wire = flight.wire
         self.flights = [flight]
-        self.engine.start(wire.head, wire.body)
-        self.transmit(self.engine.data_to_send())
+        engine.start(wire.head, wire.body)
+        self.transmit(engine.data_to_send())
 
     def _read(self) -> None:
         super()._read()

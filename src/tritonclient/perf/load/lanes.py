@@ -33,7 +33,7 @@ class Flight:
     """A request under way, or a place for one.
 
     Attributes:
-        number: of the request in this load; its step of the data is `wire`.
+        wire, wire_index: the request, and its step of the data.
         due: when it was to be sent, in nanoseconds of the monotonic clock.
         start, sent, first, end: when it began, was sent, its answer began and ended.
         responses: times of its responses, and what they held if that is wanted.
@@ -43,13 +43,13 @@ class Flight:
 
     __slots__ = (
         "answer", "deadline", "due", "end", "failure", "first", "lane", "last_of_sequence",
-        "number", "place", "response_count", "responses", "rpc", "sent",
+        "place", "response_count", "responses", "rpc", "sent",
         "sequence_id", "slot", "start", "tokens", "tries", "wire", "wire_index",
     )  # fmt: skip
 
     def __init__(self, lane: Lane | None = None) -> None:
         self.lane = lane
-        self.number = self.wire_index = self.place = 0
+        self.wire_index = self.place = 0
         self.due = self.start = self.sent = self.first = self.end = 0
         self.deadline = 0
         self.tries = 0

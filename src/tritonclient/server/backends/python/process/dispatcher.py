@@ -25,8 +25,6 @@ from .strand import Strand
 _log = logging.getLogger(__name__)
 
 
-#: Seconds for which the thread of the process leaves messages to a thread that waits for results.
-_PAUSE = 0.005
 #: Seconds that a model has to say whether it is ready; meanwhile it may execute.
 _READY_TIMEOUT = 10.0
 
@@ -65,10 +63,8 @@ class Dispatcher:
         self._ended = False
         self.wrong = ""
         # The thread that waits for results receives them itself, which saves a switch of threads.
-        self._receives = not decoupled
-        self._executing = False
+        self._receives = channel.can_pause and not decoupled
         self._receiving = threading.Lock()
-        self._pause = threading.Event()  # never set
         self._jobs: dict[int, tuple[Job, Strand]] = {}
         self._batches: dict[int, queue.SimpleQueue[Message | None]] = {}
         self._calls = Calls(host, self.send)
@@ -100,12 +96,13 @@ class Dispatcher:
                 if not isinstance(job, PaddingJob):
                     strand = Strand(partial(_send, job), partial(self._acknowledge, number))
                     self._jobs[number] = (job, strand)
-        self._executing = self._receives
+        if self._receives:
+            self._channel.pause()
         self.send({"kind": "execute", "batch": batch, "jobs": values}, body)
         if self._receives:
             if self._receive(results):
                 results.put(None)
-            self._executing = False
+            self._channel.resume()
         message = results.get()
         if message is None:
             raise ProcessEnded
@@ -161,10 +158,7 @@ class Dispatcher:
         """Dispatch what the process sends until it ends; return what was wrong with it, or ""."""
         while True:
             self._channel.wait()
-            if self._executing:
-                # The other thread is quicker without this one. What it leaves is received then.
-                self._pause.wait(_PAUSE)
-            elif self._receive():
+            if self._receive():
                 return self.wrong
 
     def _receive(self, results: queue.SimpleQueue[Message | None] | None = None) -> bool:
