@@ -31,6 +31,7 @@ from .jobs.tensor import Tensor
 from .repository.given import Functions
 from .repository.layout import empty
 from .repository.model import Model
+from .repository.repository import IN_PROCESS as IN_PROCESS
 from .repository.repository import ModelStatus, Repository
 from .repository.startup import load_all
 from .repository.versions import version_number
@@ -81,7 +82,7 @@ class InferenceServer:
             `response_cache { enable: true }`; 0 to keep none.
         watch_interval: seconds after which models whose files changed are reloaded, again and
             again; 0 for never, and for `POLL_INTERVAL` in mode "poll".
-        in_process: True to execute Python models in this process.
+        in_process: True to execute Python models in this process, not in one per instance.
         python: the interpreter of their processes; "" for that of this process.
 
     Raises:
@@ -101,7 +102,7 @@ class InferenceServer:
         functions: Functions = MappingProxyType({}),
         response_cache_size: int = 0,
         watch_interval: float = 0,
-        in_process: bool = True,
+        in_process: bool = IN_PROCESS,
         python: str = "",
     ) -> None:
         if control_mode not in CONTROL_MODES:

@@ -98,6 +98,27 @@ def test_a_killed_server_leaves_no_template(repository: RepositoryMaker) -> None
         eventually(lambda: not any(map(runs, processes)))
 
 
+#: Two servers, which are closed one after the other.
+STOPPED = """
+import os, sys
+from tests.support.processes import descendants
+from tests.support.waiting import eventually
+from tritonclient.server.core import InferenceServer
+
+one, other = (InferenceServer([sys.argv[1]], in_process=False) for _ in range(2))
+assert len(descendants(os.getpid())) == 3
+one.close()
+eventually(lambda: len(descendants(os.getpid())) == 2)
+other.close()
+assert not descendants(os.getpid())
+"""
+
+
+def test_a_template_ends_with_the_last_server(repository: RepositoryMaker) -> None:
+    repository.python("m", code())
+    subprocess.run([sys.executable, "-c", STOPPED, str(repository.directory)], check=True)
+
+
 def test_a_process_has_the_servers_present_state(
     repository: RepositoryMaker, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,8 +83,9 @@ class ModelProcess:
         """End the process, and those that it has started, at once."""
         if self._released:
             return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        for kill in (os.killpg, os.kill):  # it may not have its group yet
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                kill(self.pid, signal.SIGKILL)
 
     def end(self) -> str:
         """Wait for the end of the process and release what belongs to it; return how it ended.
