@@ -36,11 +36,6 @@ class GrpcLane(Lane):
         self.flights.append(flight)
         self.transmit(gather(engine.data_to_send()))
 
-    def _read(self) -> None:
-        super()._read()
-        if self.engine.pending:
-            self.transmit(gather(self.engine.data_to_send()))
-
     def _finished(self) -> Sequence[Flight]:
         flights = self.flights
         if len(flights) == 1:
@@ -115,11 +110,6 @@ class GrpcStreamLane(Lane):
     def close(self) -> None:
         super().close()
         self._rpc = None
-
-    def _read(self) -> None:
-        super()._read()
-        if self.engine.pending:
-            self.transmit(gather(self.engine.data_to_send()))
 
     def _finished(self) -> Sequence[Flight]:
         rpc = self._rpc

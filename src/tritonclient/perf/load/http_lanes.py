@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from .connection import (
-    ConnectionFailed,
     Failure,
     ProtocolError,
     Response,
@@ -36,14 +35,13 @@ class HttpLane(Lane):
         engine.start(wire.head, wire.body)
         self.transmit(engine.data_to_send())
 
-    def _read(self) -> None:
-        super()._read()
-        if not self.flights and not self.engine.reusable:
-            raise ConnectionFailed("the server spoke unasked")
-
     def _finished(self) -> Sequence[Flight]:
-        response: Response | None = self.engine.response if self.engine is not None else None
-        if response is None or not self.flights:
+        if not self.flights:
+            if not self.usable:
+                self.close()  # the server has sent what nobody asked for
+            return ()
+        response: Response | None = self.engine.response
+        if response is None:
             return ()
         ended, self.flights = self.flights, []
         flight = ended[0]

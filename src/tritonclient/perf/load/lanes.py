@@ -188,27 +188,26 @@ class Lane:
         for flight in self.flights:
             flight.first = self.clock()
         try:
-            if not count:
-                self.engine.eof_received()
-                raise ConnectionFailed("the server closed the connection")
-            self.engine.buffer_updated(count)
-            if self.engine.pending:
-                self.transmit(gather(self.engine.data_to_send()))
+            self._received(count)
             return self._finished()
         except BROKEN as error:
             return self.broken(error)
 
     def _read(self) -> None:
-        stream, engine = self.stream, self.engine
-        assert stream is not None
-        while True:
-            count = stream.receive_now(engine.get_buffer())
-            if not count:
-                engine.eof_received()
-                raise ConnectionFailed("the server closed the connection")
-            engine.buffer_updated(count)
-            if not self._secure:
-                return
+        assert self.stream is not None
+        self._received(self.stream.receive_now(self.engine.get_buffer()))
+        while self._secure:  # a record may hold more than was asked for
+            self._received(self.stream.receive_now(self.engine.get_buffer()))
+
+    def _received(self, count: int) -> None:
+        """Read what was received into the engine's buffer, and send what the engine answers."""
+        engine = self.engine
+        if not count:
+            engine.eof_received()
+            raise ConnectionFailed("the server closed the connection")
+        engine.buffer_updated(count)
+        if engine.pending:
+            self.transmit(gather(engine.data_to_send()))
 
     def _finished(self) -> Sequence[Flight]:
         raise NotImplementedError

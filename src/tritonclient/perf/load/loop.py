@@ -254,10 +254,17 @@ class Loop:
                 self.maintain(now)
 
     def close_sequences(self, slots: Sequence[Slot], lanes: Sequence[Lane]) -> None:
-        """End sequences that are open on the server; these requests are not counted."""
+        """End sequences that are open on the server; these requests are not counted.
+
+        Where all requests were sent, the server's statistics are read first.
+        """
         sequences = self.worker.sequences
         if sequences is None:
             return
+        self.maintain(self.clock())
+        while not self.worker.stopping:
+            self.cells[c.STATE] = c.ENDED
+            self.worker.take_command()
         flights: list[Flight] = []
         for slot, lane in zip(slots, lanes, strict=False):
             found = sequences.close(slot)

@@ -14,7 +14,7 @@ import pytest
 from tests.server.backends.python.process.test_channel import Pair, head
 from tests.server.conftest import IN_BOTH, RepositoryMaker, fp32
 from tritonclient import messages as m
-from tritonclient.errors import ProtocolError
+from tritonclient.errors import Internal, ProtocolError
 from tritonclient.server.backends.python.process import memory
 from tritonclient.server.backends.python.process.channel import INLINE, Body
 from tritonclient.server.core import InferenceServer
@@ -245,8 +245,8 @@ class TritonPythonModel:
 """
 
 
-def call(core: InferenceServer, array: np.ndarray) -> np.ndarray:
-    (output,) = core.handle(m.Infer("m", (fp32("IN", array),))).outputs
+def call(core: InferenceServer, array: np.ndarray, model: str = "m") -> np.ndarray:
+    (output,) = core.handle(m.Infer(model, (fp32("IN", array),))).outputs
     assert output.data is not None
     return np.frombuffer(output.data, "<f4")
 
@@ -270,9 +270,12 @@ def test_a_process_that_overwrites_its_memory_harms_itself_only(
     core = serve()
     sent = np.arange(MIB // 4, dtype="f4")
     for _ in range(20):
-        assert call(core, sent).size == sent.size
+        try:
+            assert call(core, sent).size == sent.size
+        except Internal as error:  # it has overwritten what was unmapped meanwhile
+            assert "is not healthy" in str(error)
         assert (sent == np.arange(MIB // 4)).all()
-    assert core.handle(m.IsServerReady())
+        assert (call(core, sent, "echo") == sent).all()
 
 
 def worker(core: InferenceServer) -> int:

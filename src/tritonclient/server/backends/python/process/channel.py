@@ -38,11 +38,14 @@ _CHUNK = 1 << 17
 _ANCILLARY = (
     socket.CMSG_SPACE(16 * array.array("i").itemsize) if hasattr(socket, "CMSG_SPACE") else 0
 )
-_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+# As plain numbers: operations of the enumeration cost more than a system call.
+_CLOSE_ON_EXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+_NO_WAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
+_LOST = int(getattr(socket, "MSG_CTRUNC", 0))
 
 # A model may replace functions of `json`.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode
 
 
 class Body:
@@ -94,7 +97,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket, *, waits: bool) -> None:
         self._socket = sock
-        self._waits = waits
+        self._flags = 0 if waits else _NO_WAIT
         self._sending = threading.Lock()
         self._unsent: deque[_Unsent] = deque()
         self._received = bytearray()
@@ -130,15 +133,17 @@ class Channel:
             else:
                 buffers += body.buffers
         head = _HEAD.pack(len(text), size, place, fd >= 0)
-        # One buffer of a small message costs less than several.
-        whole = [b"".join((head, *buffers))] if memory.AVAILABLE else [head, *buffers]
-        views = [memoryview(each).cast("B") for each in whole if len(each)]
-        self._put(_Unsent(views, fd))
+        if size <= INLINE or place:
+            # One buffer of a small message costs less than several.
+            self._put(_Unsent([memoryview(b"".join((head, *buffers)))], fd))
+        else:
+            views = [memoryview(each).cast("B") for each in (head, *buffers) if len(each)]
+            self._put(_Unsent(views, fd))
 
     def _put(self, message: _Unsent) -> None:
         with self._sending:
             first = not self._unsent
-            rest = self._write(message, self._waits) if first else message
+            rest = self._write(message, self._flags) if first else message
             if rest is None:
                 return
             # Their owner may change the arrays as soon as this returns.
@@ -147,20 +152,20 @@ class Channel:
             if first:
                 threading.Thread(target=self._write_unsent, daemon=True).start()
 
-    def _write(self, message: _Unsent, wait: bool) -> _Unsent | None:
+    def _write(self, message: _Unsent, flags: int) -> _Unsent | None:
         """Write a message; return what does not fit into the socket, None if all does."""
         buffers, fd = message
         try:
             while buffers:
-                descriptors = array.array("i", [fd] if fd >= 0 else [])
-                written = self._socket.sendmsg(
-                    buffers[:512],
-                    [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)] if descriptors else [],
-                    0 if wait else socket.MSG_DONTWAIT,
-                )
                 if fd >= 0:
+                    descriptor = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))
+                    written = self._socket.sendmsg(buffers[:512], [descriptor], flags)
                     os.close(fd)
                     fd = -1
+                else:
+                    written = self._socket.sendmsg(buffers[:512], [], flags)
+                if len(buffers) == 1 and written == len(buffers[0]):
+                    return None
                 buffers = _remaining(buffers, written)
         except BlockingIOError:
             return _Unsent(buffers, fd)
@@ -177,7 +182,7 @@ class Channel:
                     return
                 message = self._unsent[0]
             try:
-                self._write(message, wait=True)
+                self._write(message, 0)
             except OSError:
                 self._forget_unsent()
                 return
@@ -199,7 +204,7 @@ class Channel:
         Raises:
             ProtocolError: what was received is no message.
         """
-        if not self._fill(_HEAD.size):
+        if len(self._received) < _HEAD.size and not self._fill(_HEAD.size):
             return None
         text_size, size, place, new = _HEAD.unpack_from(self._received)
         inline = not (place or new) and (size <= INLINE or not memory.AVAILABLE)
@@ -208,7 +213,7 @@ class Channel:
             raise ProtocolError("a process sent what is not a message")
         start = _HEAD.size + text_size
         end = start if shared else start + size
-        if not self._fill(end):
+        if len(self._received) < end and not self._fill(end):
             return None
         text = self._received[_HEAD.size : start]
         body = memoryview(self._received[start:end])
@@ -216,10 +221,10 @@ class Channel:
         if new:
             self._add_memory(place - 1)
         try:
-            values = _decode(text.decode())
+            values, _ = _decode(text.decode())
         except (ValueError, RecursionError) as error:
             raise ProtocolError(f"a process sent what is not a message: {error}") from error
-        if not isinstance(values, dict):
+        if type(values) is not dict:
             raise ProtocolError("a process sent what is not a message")
         return Message(values, self._incoming.read(place - 1, size) if shared else body)
 
@@ -245,7 +250,7 @@ class Channel:
                     self._descriptors.extend(numbers)
             if not data:
                 return False
-            if flags & socket.MSG_CTRUNC:
+            if flags & _LOST:
                 raise ProtocolError("a descriptor was lost; this process may have too many open")
             self._received += data
         return True
