@@ -94,7 +94,8 @@ def print_calls(best: Results) -> None:
                 if numbers := best.get((case, f"{protocol}, {name}")):
                     wall, processor, *peak = numbers
                     memory = f"{peak[0]:.0f} |" if peak else "|"
-                    print(f"| {case} | {protocol}, {name} | {processor:.0f} | {wall:.0f} | {memory}")
+                    times = f"{processor:.0f} | {wall:.0f}"
+                    print(f"| {case} | {protocol}, {name} | {times} | {memory}")
 
 
 def print_threads(best: Results) -> None:

@@ -292,6 +292,8 @@ SETUP = [
     (("-m", "sink", "--input-data", "nowhere.json"), "'nowhere.json'"),
     (("-m", "sink", "-u", "http://x/y?z"), "url"),
     (("-m", "sink", "-u", "ftp://x"), "'ftp://x'"),
+    (("-m", "sink", "-H", "a b:c"), "header 'a...'"),
+    (("-m", "sink", "-H", "x:\u2603"), "header 'x'"),
     (("-m", "sink", "--sequence-interval", "5"), "sequences"),
     (("-m", "sink", "--collect-metrics", "--metrics-url", "127.0.0.1:1/x"), "Metrics endpoint"),
 ]

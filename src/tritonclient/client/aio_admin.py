@@ -72,21 +72,14 @@ class AsyncAdminClient(BaseClient):
     ) -> T:
         started = monotonic()
         try:
-            return await self._carry(call, seconds, started)
+            response: T = await self._transport.send(call, seconds)
         except InferenceServerException as error:
+            settle(error, call, seconds, self._url, started)
             end = None if seconds is None else started + seconds
             if carrying is None:
                 carrying = carrying_of(call, arguments)
             flow = recover(error, call, arguments, self._calls, self._hints, end)
             return await self._drive(flow, carrying)
-
-    async def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
-        """Send a call and write its record."""
-        try:
-            response: T = await self._transport.send(call, seconds)
-        except InferenceServerException as error:
-            settle(error, call, seconds, self._url, started)
-            raise
         record_end(self._url, call.request, started)
         return response
 
@@ -102,8 +95,15 @@ class AsyncAdminClient(BaseClient):
 
     async def _drive(self, flow: flows.Flow[T], options: Options) -> T:
         async def send(request: m.Request[Any], timeout: float | None) -> Any:
+            started = monotonic()
             call = self._transport.prepare(request, options)
-            return await self._carry(call, timeout, monotonic())
+            try:
+                response = await self._transport.send(call, timeout)
+            except InferenceServerException as error:
+                settle(error, call, timeout, self._url, started)
+                raise
+            record_end(self._url, call.request, started)
+            return response
 
         return await flows.run_async(flow, send, asyncio.sleep)
 

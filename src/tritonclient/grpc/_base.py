@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -131,9 +132,9 @@ class GrpcClientBase(InferenceServerClientBase):
         self._own_stub = stub
         self._call_by_stub()
 
+    @abstractmethod
     def _call_by_stub(self) -> None:
         """Send all further calls through the stub."""
-        raise NotImplementedError
 
     @cached_property
     def _settings(self) -> GrpcSettings:
@@ -261,10 +262,15 @@ class GrpcClientBase(InferenceServerClientBase):
             raise _refused(error) from error
         return message
 
+    @property
+    def _url(self) -> str:
+        """The URL of the server, as the log names it."""
+        return self._settings.endpoint.url
+
     def _record(self, call: GrpcCall[Any], started: float, outcome: Exception | str = "OK") -> None:
         """Write the record of a call that ended now; see `call_log`."""
         if isinstance(outcome, (str, InferenceServerException)):
-            record_end(self._settings.endpoint.url, call.request, started, outcome)
+            record_end(self._url, call.request, started, outcome)
 
     def _failure(self, error: Exception, timeout: float | None) -> Exception:
         """The error to raise when sending fails with this one."""

@@ -317,7 +317,7 @@ class InferenceServerClient(AdminClient):
         timeout = seconds(stream_timeout)
         from ._infer_stream import _InferStream  # only those who use it pay for it
 
-        stream = self._stream = _InferStream(callback, bool(self._verbose))
+        stream = self._stream = _InferStream(callback, bool(self._verbose), self._url)
         try:
             stream.start(partial(self._open, options, timeout))
         except BaseException:

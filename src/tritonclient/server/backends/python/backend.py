@@ -22,6 +22,7 @@ from .instance import InstanceSource, PythonInstance
 from .process.instance import ProcessInstance
 from .process.launch import ModelProcess
 from .process.loading import complete_in_process
+from .process.template import TEMPLATES
 
 
 class PythonBackend(Backend):
@@ -41,6 +42,7 @@ class PythonBackend(Backend):
         else:
             if os.name != "posix":
                 raise ValueError("this system needs in_process=True for Python models")
+            TEMPLATES.hold(source.host)
             self._process = ModelProcess(python)
             changed = complete_in_process(self._process, instance, source.host)
         if changed in (None, values):
