@@ -115,7 +115,9 @@ class InferenceServerGrpcClient::Impl {
   Error Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
              const Request& request, Response* response, const Headers& headers,
              uint64_t timeout_us) {
-    if (response == nullptr) return Invalid("the first argument is null");
+    if (response == nullptr) {
+      return Invalid("the first argument is null: pass the message that receives the answer");
+    }
     response->Clear();
     timeout_us = Limit(timeout_us);
     return Guarded([&] {

@@ -192,7 +192,7 @@ class InferenceServerHttpClient::Impl {
   /// Ask a question whose answer is yes, status 200, or no.
   Error AskWhether(bool* yes, const std::string& path, const Headers& headers,
                    const Parameters& query_params) {
-    if (yes == nullptr) return Invalid("the first argument is null");
+    if (yes == nullptr) return Invalid("the first argument is null: pass a pointer to a bool");
     *yes = false;
     RestAnswer answer;
     Error err = Ask(&answer, path, nullptr, headers, query_params);
@@ -203,7 +203,9 @@ class InferenceServerHttpClient::Impl {
   /// Send a request that is answered with text.
   Error AskText(std::string* text, const std::string& path, const std::string* body,
                 const Headers& headers, const Parameters& query_params) {
-    if (text == nullptr) return Invalid("the first argument is null");
+    if (text == nullptr) {
+      return Invalid("the first argument is null: pass a pointer to a std::string");
+    }
     text->clear();
     RestAnswer answer;
     Error err = Ask(&answer, path, body, headers, query_params);

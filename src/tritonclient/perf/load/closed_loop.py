@@ -71,17 +71,15 @@ class SingleLoop(Loop):
                 return
             self.choose(flight)
             flight.due = start
-            if self.send(flight, lane, start):
+            sent = self.send(flight, lane, start)
+            if start > worker.next_tick:  # now, as the request is in flight
+                self.maintain(start)
+            if sent:
                 self._receive(lane, flight)
                 cells[c.IDLE] += flight.first - flight.sent
             elif (pause := self.pause()) and not worker.commanded:
                 self.poller.wait(pause)
-            if flight.failure is not None and not (lane.flights or lane.usable):
-                # A connection that was made and lost at once is one that can't be had.
-                start = clock()
             start = clock()
-            if start > worker.next_tick:
-                self.maintain(start)
             while worker.commanded and not worker.stopping:
                 worker.take_command()
 
