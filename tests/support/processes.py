@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -27,5 +29,20 @@ def descendants(pid: int) -> list[int]:
     """Return the children of a process, zombies among them, and theirs."""
     children: list[int] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        children += map(int, path.read_text().split())
+        with suppress(OSError):  # a thread that has ended
+            children += map(int, path.read_text().split())
     return [*children, *(each for child in children for each in descendants(child))]
+
+
+def threads(pid: int) -> int:
+    """Return the number of threads of a process; 0 if it is gone."""
+    stat = _stat(pid)
+    return int(stat[17]) if stat else 0
+
+
+def descriptors(pid: int) -> int:
+    """Return the number of open descriptors of a process; 0 if it is gone."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return 0
