@@ -188,6 +188,17 @@ def test_unknown_segments_are_refused(pair: Pair, place: int) -> None:
         pair.server.receive()
 
 
+def test_descriptors_without_messages_are_refused(pair: Pair) -> None:
+    before = descriptors()
+    for _ in range(20):
+        socket.send_fds(pair.sockets[1], [head(2, 0, 0) + b"{}"], [0])
+    with pytest.raises(ProtocolError, match="descriptors without messages"):
+        for _ in range(20):
+            pair.server.receive()
+    pair.server.close()
+    assert descriptors() < before
+
+
 def test_a_segment_for_one_message_is_forgotten(pair: Pair) -> None:
     for _ in range(2):
         fd = memory.create(MIB)
