@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from tests.server.backends.python.process.test_channel import Pair, head
 from tests.server.conftest import IN_BOTH, RepositoryMaker, fp32
+from tests.support.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.errors import Internal, ProtocolError
 from tritonclient.server.backends.python.process import memory
@@ -290,8 +292,30 @@ def test_a_process_that_overwrites_its_memory_harms_itself_only(
 
 
 def worker(core: InferenceServer) -> int:
-    instance = core._repository.get("m")._threads[0]._instance
-    return int(instance._process._process.pid)  # type: ignore[union-attr]
+    pid = worker_or_none(core)
+    assert pid is not None
+    return pid
+
+
+@pytest.mark.parametrize("in_process", [False])
+def test_outputs_outlive_their_process(repository: RepositoryMaker, serve: Serve) -> None:
+    repository.python("m")
+    core = serve()
+    sent = np.arange(MIB, dtype="f4")
+    output = call(core, sent)
+    pid = worker(core)
+    os.killpg(pid, signal.SIGKILL)
+    eventually(lambda: worker_or_none(core) not in (pid, None))
+    assert (output == sent).all()
+    assert (call(core, sent) == sent).all()
+    core.close()
+    assert in_use(os.getpid())[1] == 0
+
+
+def worker_or_none(core: InferenceServer) -> int | None:
+    """Return the process of the model; None while there is none."""
+    process = core._repository.get("m")._threads[0]._instance._process  # type: ignore[union-attr]
+    return None if process is None else int(process._process.pid)
 
 
 def in_use(pid: int) -> tuple[int, int]:
