@@ -7,6 +7,7 @@ may also have the official client's modules, whose messages have the same names.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ _MODULES = {
     "model_config.proto": "tritonclient.grpc.model_config_pb2",
 }
 
+#: Held while classes are made: two pools would have two classes of the same message.
+_making = threading.RLock()
+
 
 @cache
 def message(name: str) -> Any:
@@ -32,7 +36,8 @@ def message(name: str) -> Any:
         ImportError: protobuf is not installed.
         KeyError: there is no such message.
     """
-    return _class(_pool().FindMessageTypeByName(_full(name)))
+    with _making:
+        return _class(_pool().FindMessageTypeByName(_full(name)))
 
 
 @cache
@@ -94,8 +99,13 @@ def _class(descriptor: Descriptor) -> Any:
     return kind
 
 
-@cache
 def _pool() -> DescriptorPool:
+    with _making:
+        return _new_pool()
+
+
+@cache
+def _new_pool() -> DescriptorPool:
     from importlib import resources  # which takes longer to import than this package's codec
 
     from google.protobuf import descriptor_pb2, descriptor_pool
