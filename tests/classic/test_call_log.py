@@ -141,6 +141,8 @@ def test_streams_on_asyncio(embedded, caplog):
     async def run(cancel):
         async def requests():
             yield {"model_name": "simple", "inputs": grpc_pair(A, A), "request_id": "r1"}
+            if cancel:
+                await asyncio.Event().wait()  # keeps the stream open
 
         async with aio.InferenceServerClient(bare(embedded.grpc_url)) as client:
             responses = client.stream_infer(requests())

@@ -13,6 +13,7 @@ from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerExceptio
 from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.settings import check_timeout
 from . import flows
+from .admin_requests import cuda_region, load_request, log_request, system_region, trace_request
 from .base import BaseClient
 from .infer_calls import InferArguments
 from .options import (
@@ -22,10 +23,8 @@ from .options import (
     carrying_of,
     check_arguments,
     check_call,
-    load_request,
     make_transport_options,
     settle,
-    trace_request,
 )
 from .recovery import recover, time_left
 from .refusals import explain
@@ -218,7 +217,7 @@ class AsyncAdminClient(BaseClient):
         self, settings: Mapping[str, m.LogValue], **call: Unpack[CallOptions]
     ) -> dict[str, Any]:
         """Change log settings. Returns all that are in force."""
-        return await self.ask(m.UpdateLogSettings(settings), **call)
+        return await self.ask(log_request(settings), **call)
 
     # Shared memory
 
@@ -232,7 +231,7 @@ class AsyncAdminClient(BaseClient):
         self, name: str, key: str, byte_size: int, offset: int = 0, **call: Unpack[CallOptions]
     ) -> None:
         """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
-        await self.ask(m.RegisterSystemSharedMemory(name, key, byte_size, offset), **call)
+        await self.ask(system_region(name, key, byte_size, offset), **call)
 
     async def unregister_system_shared_memory(
         self, name: str = "", **call: Unpack[CallOptions]
@@ -255,7 +254,7 @@ class AsyncAdminClient(BaseClient):
         **call: Unpack[CallOptions],
     ) -> None:
         """Register GPU memory by its 64-byte CUDA IPC handle."""
-        await self.ask(m.RegisterCudaSharedMemory(name, raw_handle, device_id, byte_size), **call)
+        await self.ask(cuda_region(name, raw_handle, device_id, byte_size), **call)
 
     async def unregister_cuda_shared_memory(
         self, name: str = "", **call: Unpack[CallOptions]

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from .. import messages as m
 from ..call_log import record_end
-from ..classic.calls import as_sequence, template_key
+from ..classic.arguments import check_settings
+from ..classic.calls import inputs_of, outputs_of, template_key
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose, masked
 from ..client.templates import TemplateCache
@@ -185,8 +186,8 @@ class GrpcClientBase(InferenceServerClientBase):
 
         A call of nothing but tensors is made of a template, if there was one of its form before.
         """
-        inputs = as_sequence(inputs)
-        outputs = None if outputs is None else as_sequence(outputs)
+        inputs = inputs_of(inputs)
+        outputs = outputs_of(outputs)
         key = None
         if not (
             request_id
@@ -327,6 +328,7 @@ def seconds(timeout: float | None) -> float | None:
 
 def log_settings(settings: Mapping[str, Any]) -> m.UpdateLogSettings:
     """The request that the arguments of `update_log_settings` make."""
+    check_settings(settings)
     return m.UpdateLogSettings({name: _log_value(name, value) for name, value in settings.items()})
 
 
@@ -339,6 +341,7 @@ def _log_value(name: str, value: Any) -> Any:
 
 def trace_settings(settings: Mapping[str, Any], model_name: str | None) -> m.UpdateTraceSettings:
     """The request that the arguments of `update_trace_settings` make."""
+    check_settings(settings)
     texts = {name: _texts(value) for name, value in settings.items()}
     return m.UpdateTraceSettings(texts, model_name or "")
 

@@ -71,6 +71,7 @@ class Responses(AsyncIterator["Response"]):
 
         Later calls raise an error that is also an `asyncio.CancelledError`.
         """
+        self._record.end("Cancelled")
         opened = self._opening.done() and not self._opening.cancelled()
         if opened and self._opening.exception() is not None:
             self._over = True
@@ -82,7 +83,6 @@ class Responses(AsyncIterator["Response"]):
             self._opening.result().cancel()
         else:
             self._opening.cancel()
-        self._record.end("Cancelled")
         return True
 
     async def __anext__(self) -> Response:

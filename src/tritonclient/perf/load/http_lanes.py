@@ -21,9 +21,12 @@ _LARGEST_EVENT = 16 << 20
 class HttpLane(Lane):
     """A connection of HTTP/1.1."""
 
+    #: Whether what answers hold is read by the lane itself.
+    reads_bodies = False
+
     def connect(self) -> None:
         super().connect()
-        self.engine.keep_bodies = self.collect
+        self.engine.keep_bodies = self.collect or self.reads_bodies
 
     def begin(self, flight: Flight) -> None:
         engine = self.engine
@@ -70,6 +73,8 @@ def _http_failure(response: Response) -> Failure:
 
 class SseLane(HttpLane):
     """A connection of HTTP/1.1 whose answers may be streams of server-sent events."""
+
+    reads_bodies = True
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
