@@ -7,7 +7,6 @@ may also have the official client's modules, whose messages have the same names.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -21,9 +20,8 @@ _MODULES = {
     "grpc_service.proto": "tritonclient.grpc.service_pb2",
     "model_config.proto": "tritonclient.grpc.model_config_pb2",
 }
-
-#: Held while classes are made: two pools would have two classes of the same message.
-_making = threading.RLock()
+#: The pool, when it is made.
+_made: list[DescriptorPool] = []
 
 
 @cache
@@ -36,8 +34,7 @@ def message(name: str) -> Any:
         ImportError: protobuf is not installed.
         KeyError: there is no such message.
     """
-    with _making:
-        return _class(_pool().FindMessageTypeByName(_full(name)))
+    return _class(_pool().FindMessageTypeByName(_full(name)))
 
 
 @cache
@@ -100,11 +97,13 @@ def _class(descriptor: Descriptor) -> Any:
 
 
 def _pool() -> DescriptorPool:
-    with _making:
-        return _new_pool()
+    if not _made:
+        # Several threads may come here. All must use one pool: two would have two classes of each
+        # message, which cannot be mixed.
+        _made.append(_new_pool())
+    return _made[0]
 
 
-@cache
 def _new_pool() -> DescriptorPool:
     from importlib import resources  # which takes longer to import than this package's codec
 
