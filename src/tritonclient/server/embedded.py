@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..messages import Request
-from .core import IN_PROCESS, InferenceServer, T
+from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
 from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
@@ -72,6 +72,8 @@ class Server:
             breakpoints, coverage and mocks; the default on Windows, which has no other. Functions
             and ONNX models are always executed in this process.
         python: the interpreter of those processes, which needs numpy; "" for that of this process.
+        load_threads: how many models are loaded at the same time at the start; with `in_process`,
+            one.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Server:
         exit_timeout: int = EXIT_TIMEOUT,
         in_process: bool = IN_PROCESS,
         python: str | os.PathLike[str] = "",
+        load_threads: int = LOAD_THREADS,
     ) -> None:
         if isinstance(load_models, str):
             raise TypeError(f"load_models is {load_models!r}, expected a list of names")
@@ -141,7 +144,13 @@ class Server:
                 "watch"
             )
         self._core_options["watch_interval"] = watch_interval
-        self._core_options |= {"in_process": in_process, "python": os.fspath(python)}
+        if load_threads < 1:
+            raise ValueError(f"load_threads is {load_threads}, expected a number from 1")
+        self._core_options |= {
+            "in_process": in_process,
+            "python": os.fspath(python),
+            "load_threads": load_threads,
+        }
         self._limits = HttpLimits(max_input_size, max_requests, receive_timeout)
         self._forwarding = HeaderForwarding(forwarded_headers)
         self._certificate = (certfile, keyfile)

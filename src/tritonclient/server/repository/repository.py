@@ -76,6 +76,8 @@ class Repository:
         for each in self._directories:
             layout.check_repository(each)
         self._reported: set[str] = set()
+        #: Versions that `start` serves, by model; see `startup`.
+        self.prepared: dict[str, dict[int, Version]] = {}
         self._changing = threading.RLock()
         self._entries: dict[str, ModelEntry] = {}
         # Models that were loaded by name, not only as steps of an ensemble.
@@ -343,7 +345,7 @@ class Repository:
             )
         config = self._configuration(name, directory, override, ensembles)
         old = self._entry(name)
-        versions = self._load_versions(name, directory, config)
+        versions = self.prepared.pop(name, None) or self.load_versions(name, directory, config)
         failure = load_error(name, versions)
         if failure:
             # As in Triton, all versions are served or none.
@@ -377,7 +379,8 @@ class Repository:
                 raise InvalidArgument(text, "400") from error
         return config
 
-    def _load_versions(self, name: str, directory: Path, config: ModelConfig) -> dict[int, Version]:
+    def load_versions(self, name: str, directory: Path, config: ModelConfig) -> dict[int, Version]:
+        """Load the versions of a model, without serving them; on any thread."""
         versions = {
             number: load_version(
                 self._source(name, number, directory, config, function=self._functions.get(name)),
