@@ -1,4 +1,4 @@
-"""Inference: a request becomes a job of its model, and the job's responses become the answer."""
+"""Inference: a request becomes a job of its model; the job gives the responses."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _log = logging.getLogger("tritonclient.server.grpc")
 _THREADS = 256
 #: Stream requests handled at the same time; a slow reader blocks their threads.
 _STREAM_THREADS = 1024
-#: Methods that only read state, and are answered on the event loop.
+#: Methods that only read state, and are handled on the event loop.
 _QUICK = {
     *("ServerLive", "ServerReady", "ServerMetadata", "ModelReady", "ModelMetadata", "ModelConfig"),
     *("ModelStatistics", "SystemSharedMemoryStatus", "CudaSharedMemoryStatus"),

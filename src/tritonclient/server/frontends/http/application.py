@@ -119,11 +119,11 @@ class HttpApplication:
             return rest.encode_error(Unavailable(text, "503"))
         self._in_work += 1
         try:
-            return await self._answer(scope, receive, headers)
+            return await self._receive_and_respond(scope, receive, headers)
         finally:
             self._in_work -= 1
 
-    async def _answer(
+    async def _receive_and_respond(
         self, scope: Scope, receive: Receive, headers: dict[str, str]
     ) -> rest.HttpResponse | None:
         try:
