@@ -54,3 +54,39 @@ def record(logger: Any, url: str, request: Any, status: str, seconds: float) -> 
         status,
         1000 * seconds,
     )
+
+
+class StreamRecord:
+    """The record of a stream of inferences, which is written once, at its end.
+
+    Attributes:
+        model, id: of the responses, where all have the same.
+    """
+
+    log_name = "StreamInfer"
+    model: str | None = None
+    id: str | None = None
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._started = monotonic()
+        self._refusal: InferenceServerException | None = None
+        self._written = False
+
+    def received(self, model: str, id: str, refusal: InferenceServerException | None) -> None:
+        """Note a response, or the refusal of a request."""
+        self.model = model if self.model in (None, model) else ""
+        self.id = id if self.id in (None, id) else ""
+        self._refusal = refusal or self._refusal
+
+    def end(self, outcome: InferenceServerException | str = "OK") -> None:
+        """Write the record, unless it is written.
+
+        Args:
+            outcome: the error that the stream ended with, or its status; where the server has
+                refused a request, the last refusal is told in place of OK.
+        """
+        if not self._written:
+            self._written = True
+            refused = self._refusal if outcome == "OK" else None
+            record_end(self._url, self, self._started, refused or outcome)

@@ -39,6 +39,7 @@ class PixelFormat:
         channels_first: whether a tensor is [channels, height, width] (NCHW) rather than
             [height, width, channels] (NHWC).
         datatype: the v2 datatype of the numbers.
+        leading: whether the tensor has a first dimension of 1 that is not the batch.
     """
 
     height: int
@@ -46,6 +47,7 @@ class PixelFormat:
     channels: int
     channels_first: bool
     datatype: str
+    leading: bool = False
 
     def __str__(self) -> str:
         layout = "NCHW" if self.channels_first else "NHWC"
@@ -67,10 +69,15 @@ def pixel_format(image: TensorMetadata, batched: bool, config: Mapping[str, Any]
     shape = image.shape[1:] if batched else image.shape
     if image.datatype in ("BYTES", "BOOL"):
         raise ImageError(f"the model's input is {image.datatype}, not pixels")
+    leading = not batched and len(shape) == 4 and shape[0] == 1
+    if leading:
+        shape = shape[1:]
     if len(shape) != 3:
         raise ImageError(f"the model's input has {len(shape)} dimensions, not 3, for an image")
     declared = [each for each in config.get("input", ()) if each.get("name") == image.name]
     layout = str(declared[0].get("format", "FORMAT_NONE") if declared else "FORMAT_NONE")
+    if leading and layout == "FORMAT_NONE":
+        layout = _layout_of(shape)
     if layout == "FORMAT_NCHW":
         channels, height, width = shape
     elif layout == "FORMAT_NHWC":
@@ -84,7 +91,15 @@ def pixel_format(image: TensorMetadata, batched: bool, config: Mapping[str, Any]
         raise ImageError("the model takes images of any size, and so names none to resize to")
     if channels not in (1, 3):
         raise ImageError(f"the model's images have {channels} channels, not 1 or 3")
-    return PixelFormat(height, width, channels, layout == "FORMAT_NCHW", image.datatype)
+    return PixelFormat(height, width, channels, layout == "FORMAT_NCHW", image.datatype, leading)
+
+
+def _layout_of(shape: Sequence[int]) -> str:
+    """The layout of an image of this shape, if it leaves no doubt, otherwise FORMAT_NONE."""
+    first, last = shape[0] in (1, 3), shape[-1] in (1, 3)
+    if first == last:
+        return "FORMAT_NONE"
+    return "FORMAT_NCHW" if first else "FORMAT_NHWC"
 
 
 def require_pillow() -> None:
@@ -162,7 +177,7 @@ def read(source: str | bytes, pixels: PixelFormat, scaling: str) -> Array:
 
 
 def to_tensor(image: PillowImage, pixels: PixelFormat, scaling: str) -> Array:
-    """One image as a model wants it, without a batch dimension.
+    """One image as a model wants it, without the batch's dimension.
 
     It is converted to grey or RGB (transparency is ignored), resized with a bilinear filter,
     whatever its proportions, scaled as float32, and brought into the layout and datatype. For
@@ -181,7 +196,8 @@ def to_tensor(image: PillowImage, pixels: PixelFormat, scaling: str) -> Array:
     if pixels.channels_first:
         array = array.transpose(2, 0, 1)
     dtype = np.dtype(np.float32) if pixels.datatype == "BF16" else NUMPY[pixels.datatype]
-    return np.ascontiguousarray(array, dtype)
+    array = np.ascontiguousarray(array, dtype)
+    return array[np.newaxis] if pixels.leading else array
 
 
 def _eight_bit(image: PillowImage) -> PillowImage:

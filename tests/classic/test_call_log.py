@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import queue
 
 import numpy as np
 import pytest
 
+from tests.classic.grpc_server import GrpcServer, failed, simple
 from tests.classic.runtimes import (
     AsyncRunner,
     Blocking,
@@ -17,8 +20,10 @@ from tests.classic.runtimes import (
     grpc_pair,
     pair,
 )
+from tests.classic.test_own_stub import OwnChannel
 from tests.support.peers.hostile_peers import free_port
 from tritonclient.grpc import InferenceServerClient as GrpcClient
+from tritonclient.grpc import aio
 from tritonclient.http import InferenceServerClient as HttpClient
 from tritonclient.utils import InferenceServerException
 
@@ -87,3 +92,95 @@ def test_no_server(runtime, caplog):
             client.get_server_metadata()
     name = "GET /v2" if scheme == "http" else "GetServerMetadata"
     assert records(caplog) == [f"{url} {name}: ConnectionRefused"]
+
+
+def stream(client, requests):
+    """Run requests, each a name and an id, on a stream of a blocking client."""
+    told = Told()
+    client.start_stream(told)
+    for name, id in requests:
+        client.async_stream_infer(name, grpc_pair(A, A), request_id=id)
+        told.queue.get(timeout=60)
+    client.stop_stream()
+
+
+@pytest.mark.parametrize(
+    ("requests", "said"),
+    [
+        ([("simple", "r1")], "StreamInfer model 'simple' id 'r1': OK"),
+        ([("simple", "r1"), ("simple", "r2")], "StreamInfer model 'simple': OK"),
+        ([("nope", "r1")], "StreamInfer id 'r1': ServerError"),
+        ([], "StreamInfer: OK"),
+    ],
+)
+def test_streams(embedded, requests, said, caplog):
+    url = embedded.grpc_url
+    with caplog.at_level(logging.DEBUG), GrpcClient(bare(url)) as client:
+        stream(client, requests)
+    assert records(caplog) == [f"{url} {said}"]
+
+
+def test_a_stream_that_is_cancelled(embedded, caplog):
+    url = embedded.grpc_url
+    with caplog.at_level(logging.DEBUG), GrpcClient(bare(url)) as client:
+        client.start_stream(Told())
+        client.stop_stream(cancel_requests=True)
+    assert records(caplog) == [f"{url} StreamInfer: Cancelled"]
+
+
+def test_a_stream_without_a_server(caplog):
+    url, told = f"grpc://127.0.0.1:{free_port()}", Told()
+    with caplog.at_level(logging.DEBUG), GrpcClient(bare(url)) as client:
+        client.start_stream(told)
+        told.queue.get(timeout=60)
+    (said,) = records(caplog)
+    assert said.startswith(f"{url} StreamInfer: ")
+
+
+def test_streams_on_asyncio(embedded, caplog):
+    async def run(cancel):
+        async def requests():
+            yield {"model_name": "simple", "inputs": grpc_pair(A, A), "request_id": "r1"}
+            if cancel:
+                await asyncio.Event().wait()  # keeps the stream open
+
+        async with aio.InferenceServerClient(bare(embedded.grpc_url)) as client:
+            responses = client.stream_infer(requests())
+            _, error = await anext(responses)
+            assert error is None
+            if cancel:
+                assert responses.cancel()
+            else:
+                assert [each async for each in responses] == []
+
+    with caplog.at_level(logging.DEBUG):
+        asyncio.run(run(False))
+        asyncio.run(run(True))
+    said = f"{embedded.grpc_url} StreamInfer model 'simple' id 'r1'"
+    assert records(caplog) == [f"{said}: OK", f"{said}: Cancelled"]
+
+
+def test_a_stub_of_the_program(caplog):
+    told = queue.Queue()
+
+    def call_back(result, error):
+        told.put(error)
+
+    with (
+        caplog.at_level(logging.DEBUG),
+        GrpcServer(ModelInfer=simple) as server,
+        OwnChannel(server.address) as client,
+    ):
+        client.async_infer("simple", grpc_pair(A, A), call_back, request_id="r1")
+        assert told.get(timeout=60) is None
+    with (
+        caplog.at_level(logging.DEBUG),
+        GrpcServer(ModelInfer=failed("NOT_FOUND", "no such model")) as server,
+        OwnChannel(server.address) as client,
+    ):
+        client.async_infer("nope", grpc_pair(A, A), call_back)
+        assert told.get(timeout=60) is not None
+    assert [said.partition(" ")[2] for said in records(caplog)] == [
+        "Infer model 'simple' id 'r1': OK",
+        "Infer model 'nope': StatusCode.NOT_FOUND",
+    ]

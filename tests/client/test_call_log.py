@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import subprocess
 import sys
@@ -9,8 +11,9 @@ import sys
 import numpy as np
 import pytest
 
+import tritonclient
 from tests.support.peers.hostile_peers import both_runtimes, free_port
-from tritonclient import ConnectionFailed, NotFound
+from tritonclient import AsyncClient, Client, ConnectionFailed, NotFound, ServerError
 
 A = np.ones((1, 16), np.int32)
 PAIR = {"INPUT0": A, "INPUT1": A}
@@ -54,6 +57,43 @@ def test_failures(runtime, caplog):
     assert records(caplog) == [
         ("tritonclient", "DEBUG", f"{url} GetServerMetadata: ConnectionRefused")
     ]
+
+
+def run(url, requests, cancel):
+    with Client(url) as client:
+        responses = client.stream(requests)
+        with contextlib.suppress(ServerError):
+            next(responses)
+        if not cancel:
+            assert len(list(responses)) == len(requests) - 1
+        responses.cancel()
+
+
+async def run_async(url, requests, cancel):
+    async with AsyncClient(url) as client:
+        responses = client.stream(requests)
+        with contextlib.suppress(ServerError):
+            await anext(responses)
+        if not cancel:
+            assert len([each async for each in responses]) == len(requests) - 1
+        responses.cancel()
+
+
+@pytest.mark.parametrize("run", [run, lambda *given: asyncio.run(run_async(*given))])
+@pytest.mark.parametrize(
+    ("model", "ids", "cancel", "said"),
+    [
+        ("simple", ("r1",), False, "StreamInfer model 'simple' id 'r1': OK"),
+        ("simple", ("r1", "r2"), False, "StreamInfer model 'simple': OK"),
+        ("simple", ("r1",), True, "StreamInfer model 'simple' id 'r1': Cancelled"),
+        ("nope", ("r1",), False, "StreamInfer id 'r1': ServerError"),
+    ],
+)
+def test_streams(embedded, run, model, ids, cancel, said, caplog):
+    requests = [tritonclient.request(model, PAIR, id=id) for id in ids]
+    with caplog.at_level(logging.DEBUG):
+        run(embedded.grpc_url, requests, cancel)
+    assert records(caplog) == [("tritonclient", "DEBUG", f"{embedded.grpc_url} {said}")]
 
 
 @both_runtimes

@@ -22,7 +22,7 @@ from tritonclient.client.results import InferResult
 from tritonclient.errors import Unavailable
 from tritonclient.images import PixelFormat
 from tritonclient.messages import InferResponse, InferTensor, ModelMetadata, TensorMetadata
-from tritonclient.server import Server
+from tritonclient.server import FunctionModel, Server
 from tritonclient.testing import FaultServer
 
 DIGITS = Path(__file__).parents[2] / "examples/images/digits"
@@ -57,15 +57,19 @@ def config(layout: str = "FORMAT_NCHW", max_batch_size: int = 8) -> dict[str, An
         ((-1, 3, 20, 10), config(), (20, 10, 3, True)),
         ((-1, 20, 10, 3), config("FORMAT_NHWC"), (20, 10, 3, False)),
         ((1, 20, 10), config(max_batch_size=0), (20, 10, 1, True)),
+        ((1, 3, 20, 10), config(max_batch_size=0), (20, 10, 3, True, True)),
+        ((1, 3, 20, 10), config("FORMAT_NONE", 0), (20, 10, 3, True, True)),
+        ((1, 20, 10, 1), config("FORMAT_NONE", 0), (20, 10, 1, False, True)),
+        ((1, 1, 20, 10), {}, (20, 10, 1, True, True)),
     ],
 )
 def test_pixel_format_of_a_model(
     shape: tuple[int, ...], settings: dict[str, Any], expected: tuple[Any, ...]
 ) -> None:
-    batched = bool(settings["max_batch_size"])
+    batched = bool(settings.get("max_batch_size"))
     described = metadata(shape, (-1, 1000, 1, 1) if batched else (1, 1000))
     model = Classifier.of("m", "", described, settings)
-    assert model.pixels == PixelFormat(*expected, "FP32")
+    assert model.pixels == PixelFormat(*expected[:4], "FP32", *expected[4:])
     assert (model.input, model.output) == ("in0", "out")
 
 
@@ -76,6 +80,10 @@ def test_pixel_format_of_a_model(
         (metadata((-1, 16)), config(), r"1 dimensions, not 3.*in0 FP32 \[-1, 16\]"),
         (metadata(), config("FORMAT_NONE"), "the format FORMAT_NONE, not FORMAT_NCHW"),
         (metadata(), {"max_batch_size": 8}, "the format FORMAT_NONE"),
+        (metadata((3, 20, 10)), config("FORMAT_NONE", 0), "the format FORMAT_NONE"),
+        (metadata((1, 3, 20, 3)), config("FORMAT_NONE", 0), "the format FORMAT_NONE"),
+        (metadata((1, 20, 10, 4)), config("FORMAT_NONE", 0), "the format FORMAT_NONE"),
+        (metadata((2, 3, 20, 10)), config(max_batch_size=0), "4 dimensions, not 3"),
         (metadata((-1, 3, -1, -1)), config(), r"images of any size.*\[-1, 3, -1, -1\]"),
         (metadata((-1, 4, 20, 10)), config(), "4 channels, not 1 or 3"),
         (metadata(), config("FORMAT_NHWC"), "10 channels"),
@@ -303,6 +311,58 @@ def test_an_ensemble_gets_as_many_requests_as_its_images_need(
     output = capsys.readouterr()
     assert re.search(r"error: \[400\] '\S+065\.png': .*cannot identify image", output.err)
     assert output.out.count("ZERO") == 64
+
+
+def test_a_model_with_a_first_dimension_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """It does not batch, and its configuration names no order of the channels."""
+    shapes = []
+
+    def brightest_row(IMAGE: Any) -> Any:
+        shapes.append(IMAGE.shape)
+        return {"ROWS": IMAGE.sum(axis=(0, 1, 3))}
+
+    model = FunctionModel(
+        brightest_row, inputs={"IMAGE": ("FP32", [1, 1, 8, 8])}, outputs={"ROWS": ("FP32", [8])}
+    )
+    with Server(models={"rows": model}) as server:
+        for url in (server.http_url, server.grpc_url):
+            flags = ["-i", url.partition(":")[0], "-u", url, "-m", "rows", "-c", "2"]
+            assert image_client.main([*flags, ZERO, ZERO]) == 0
+    assert shapes == [(1, 1, 8, 8)] * 4
+    assert capsys.readouterr().out.count("Image ") == 4
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_ensemble_that_keeps_going(
+    embedded: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    """The bad file is named and counted, and those of its request are classified."""
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no image")
+    flags = ["-m", "ensemble_digits", "-x", "1", "-c", "2", "--keep-going"]
+    flags += ["--json"] if as_json else []
+    given = [ZERO, str(bad), str(DIGITS)]
+    assert ensemble_image_client.main(["-u", embedded.http_url, *flags, *given]) == 1
+    output = capsys.readouterr()
+    count = len(list(DIGITS.iterdir())) + 1
+    assert f"ensemble_image_client: {count} of {count + 1} images classified" in output.err
+    if not as_json:
+        assert output.out.endswith("FAIL\n")
+        assert output.out.count("[OUTPUT]") == count
+        assert f"error: {str(bad)!r}: [400]" in output.err
+        return
+    lines = [json.loads(line) for line in output.out.splitlines()]
+    (failure,) = (line for line in lines if "error" in line)
+    assert failure["image"] == str(bad)
+    assert "cannot identify image" in failure["error"]
+    lines.remove(failure)
+    assert len(lines) == count
+    for line in lines:
+        assert line["request"] == 0
+        best, second = line["outputs"]["OUTPUT"]
+        assert best["label"] == LABELS[int(Path(line["image"]).name[0])]
+        assert best["value"] >= second["value"]
+    assert ensemble_image_client.main(["-u", embedded.http_url, *flags, ZERO]) == 0
 
 
 def test_an_ensemble_must_take_files(embedded: Any, capsys: pytest.CaptureFixture[str]) -> None:

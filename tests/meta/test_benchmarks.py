@@ -91,7 +91,10 @@ def test_a_worker_makes_calls_until_the_window_ends():
     try:
         assert worker.description["package"].startswith("tritonclient ")
         worker.ask(open="serialise", url="")
-        window = Window(**worker.ask(run=0.2))
+        for seconds in (0.2, 2, 20):  # a call may take long on a busy machine
+            window = Window(**worker.ask(run=seconds))
+            if len(window.latencies) > 1:
+                break
         assert len(window.latencies) > 1
         assert sum(window.latencies) >= 0.2 - max(window.latencies)
         assert window.cpu > 0

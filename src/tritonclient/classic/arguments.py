@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import warnings
 from collections.abc import Mapping
+from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -52,11 +53,36 @@ def request_parameters(
         found["priority"] = _plain(priority)
     if timeout is not None:
         found["timeout"] = _plain(timeout)
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise TypeError(
+            f"parameters is {type(parameters).__name__}, expected a mapping of names to values"
+        )
     for name, value in (parameters or {}).items():
         if name in RESERVED_PARAMETERS or name.startswith(RESERVED_PREFIX):
             raise_error(f'Parameter "{name}" is a reserved parameter and cannot be specified.')
         found[name] = _plain(value)
     return found
+
+
+def check_settings(settings: Any) -> None:
+    """Raise TypeError for settings of the log or of traces that are no mapping."""
+    if not isinstance(settings, Mapping):
+        raise TypeError(
+            f"settings is {type(settings).__name__}, expected a mapping of names to values"
+        )
+
+
+def check_callback(callback: Any) -> None:
+    """Raise TypeError for what can't be called back with a result or an error."""
+    if not callable(callback):
+        raise TypeError(
+            f"callback is {callback!r:.60}, expected a function that takes `result` and `error`"
+        )
+    if iscoroutinefunction(callback):
+        raise TypeError(
+            "callback is an async function, which nobody would await here; give a plain function, "
+            "or use tritonclient.grpc.aio"
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..datatypes import Buffer
 from .tensors import Input, Output
 
-T = TypeVar("T")
+In = TypeVar("In", bound=Input)
+Out = TypeVar("Out", bound=Output)
 
 
-def as_sequence(items: Iterable[T]) -> Sequence[T]:
-    """Return the items of any iterable, such as a generator, as a sequence."""
-    return items if isinstance(items, (list, tuple)) else list(items)
+def inputs_of(inputs: Iterable[In]) -> Sequence[In]:
+    """Return the inputs that any iterable gives, such as a generator.
+
+    Raises:
+        TypeError: they are something else, such as arrays.
+    """
+    return _checked(inputs, Input, "inputs", "InferInput")
+
+
+def outputs_of(outputs: Iterable[Out] | None) -> Sequence[Out] | None:
+    """Return the requested outputs that any iterable gives, or None where there are none.
+
+    Raises:
+        TypeError: they are something else, such as names.
+    """
+    if outputs is None:
+        return None
+    return _checked(outputs, Output, "outputs", "InferRequestedOutput")
+
+
+def _checked(items: Iterable[Any], kind: type, name: str, expected: str) -> Sequence[Any]:
+    if not isinstance(items, (list, tuple)):
+        strange = "" if isinstance(items, Iterable) else "which is not iterable; "
+        if strange or isinstance(items, (str, Mapping)):
+            raise TypeError(
+                f"{name} is {type(items).__name__}, {strange}expected a list of {expected} objects"
+            )
+        items = list(items)
+    for item in items:
+        if not isinstance(item, kind):
+            how = f"; {expected}({item!r:.60}) asks for it" if isinstance(item, str) else ""
+            raise TypeError(f"{name} holds {type(item).__name__}, expected {expected} objects{how}")
+    return items
 
 
 def template_key(

@@ -26,4 +26,14 @@ def load_request(
         config = json.dumps(config)
     elif config is not None and not isinstance(config, str):
         raise_error(f"config is {type(config).__name__}, expected JSON text or a mapping")
+    if files is not None and not isinstance(files, Mapping):
+        raise TypeError(
+            f"files is {type(files).__name__}, expected a mapping of paths to contents, "
+            'such as {"file:1/model.onnx": data}'
+        )
+    for path, content in (files or {}).items():
+        if not isinstance(content, (bytes, bytearray, memoryview)):
+            raise TypeError(
+                f"file {path!r} is {type(content).__name__}, expected bytes, the file's contents"
+            )
     return LoadModel(model_name, config, files or {})

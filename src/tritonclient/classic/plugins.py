@@ -57,6 +57,11 @@ class InferenceServerClientBase:
                 "A plugin is already registered. Please unregister the previous plugin first "
                 "before registering a new plugin."
             )
+        if not callable(plugin):
+            raise TypeError(
+                f"plugin is {plugin!r:.60}, expected a function that takes a request, "
+                "or an InferenceServerClientPlugin"
+            )
         self._plugin = plugin
 
     def plugin(self) -> Plugin | None:
@@ -75,7 +80,12 @@ class InferenceServerClientBase:
 
     def _headers(self, headers: Mapping[Any, Any] | None) -> dict[Any, Any]:
         """The headers to send: those given, after the plugin has seen a copy of them."""
-        request = Request(dict(headers or {}))
+        try:
+            request = Request(dict(headers or {}))
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"headers is {type(headers).__name__}, expected a mapping of names to values"
+            ) from None
         self._call_plugin(request)
         return request.headers
 

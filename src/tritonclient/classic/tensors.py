@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,10 +66,17 @@ class Input:
         return self
 
     def _tensor(self) -> InferTensor:
+        _check_name("input", self._name)
+        if isinstance(self._shape, str):
+            raise no_shape(self._shape)
+        try:
+            shape = tuple([int(size) for size in self._shape])
+        except (TypeError, ValueError):
+            raise no_shape(self._shape) from None
         return InferTensor(
             self._name,
             self._datatype,
-            tuple([int(size) for size in self._shape]),
+            shape,
             self._data,
             self._parameters,
             self._binary,
@@ -125,7 +133,18 @@ class Output:
         self._parameters = NO_PARAMETERS
 
     def _requested(self) -> RequestedOutput:
+        _check_name("output", self._name)
         return RequestedOutput(self._name, self._class_count, self._binary, self._parameters)
+
+
+def _check_name(kind: str, name: Any) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"name of an {kind} is {name!r:.60}, expected str")
+
+
+def no_shape(shape: Any) -> TypeError:
+    """Return the error for what is no shape."""
+    return TypeError(f"shape is {shape!r:.60}, expected a list of whole numbers, such as [1, 16]")
 
 
 def pack_array(array: Any, shape: Sequence[int], datatype: str) -> bytes:
@@ -139,11 +158,23 @@ def pack_array(array: Any, shape: Sequence[int], datatype: str) -> bytes:
         InferenceServerException: the array has another datatype or shape.
     """
     check_array(array, shape, datatype)
+    if type(array) is not np.ndarray:
+        _warn_of_masks(array)
     if datatype == "BYTES":
         return serialize_byte_tensor(array).item() if array.size else b""
     if array.dtype == NUMPY[datatype]:
         return array.tobytes()  # type: ignore[no-any-return]
     return bytes(pack(array, datatype))
+
+
+def _warn_of_masks(array: Any) -> None:
+    masked = np.count_nonzero(getattr(array, "mask", False))
+    if masked:
+        warnings.warn(
+            f"input_tensor has {masked} masked elements, and the protocol has no masks; "
+            "array.filled(value) says what to send for them",
+            stacklevel=4,
+        )
 
 
 def check_array(array: Any, shape: Sequence[int], datatype: str) -> None:
@@ -153,11 +184,13 @@ def check_array(array: Any, shape: Sequence[int], datatype: str) -> None:
     given = datatype_for(array.dtype)
     if given != datatype and not (datatype == "BF16" and given == "FP32"):
         text = f"got unexpected datatype {given} from numpy array, expected {datatype}."
-        if datatype not in DATATYPES:
+        if not isinstance(datatype, str) or datatype not in DATATYPES:
             meant = meant_datatype(datatype)
             hint = f"; did you mean {meant!r}?" if meant else ""
             text += f" {datatype!r:.60} is not one of {', '.join(sorted(DATATYPES))}{hint}"
         raise_error(text)
+    if isinstance(shape, str) or not isinstance(shape, Iterable):
+        raise no_shape(shape)
     if array.shape != tuple(shape):
         raise_error(
             f"got unexpected numpy array shape [{_listed(array.shape)}], "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from ..datatypes import Array
 from ..errors import ServerError
 from ..messages import RequestedOutput
 from .arguments import positive
-from .image_client import execute, note, url_of
+from .image_client import add_report_arguments, execute, note, url_of
 from .image_jobs import UsageError, class_line
+from .image_report import Tally, as_json
 from .output import Progress
 
 NAME = "ensemble_image_client"
@@ -33,29 +35,61 @@ def run(arguments: argparse.Namespace) -> int:
     url = url_of(arguments.protocol, arguments.url)
     images.require_pillow()
     files = images.find_all(arguments.image_filename, lambda file: note(f"skipped {file!r}", NAME))
+    tally = Tally(arguments.as_json, arguments.keep_going, NAME)
     with Client(url) as client:
-        spec = client.model(arguments.model_name).spec
+        spec = client.model(arguments.model_name, arguments.model_version).spec
         (name,) = _inputs(spec)
         limit = max(1, spec.max_batch_size or 1)
         outputs = [RequestedOutput(each, classes=arguments.classes) for each in spec.outputs]
 
         def ask(batch: Sequence[str]) -> InferResult:
-            return client.infer(spec.name, {name: _contents(batch)}, outputs=outputs)
+            inputs = {name: _contents(batch)}
+            return client.infer(spec.name, inputs, version=spec.version, outputs=outputs)
 
         with Progress(f"{NAME}: images", len(files)) as progress:
-            for first in range(0, len(files), limit):
+            for number, first in enumerate(range(0, len(files), limit)):
                 batch = files[first : first + limit]
-                result = _answer(ask, batch)
-                if arguments.verbose:
-                    note(repr(result), NAME)
-                for index, file in enumerate(batch):
-                    print(f'\n"{file}":')
-                    for output in spec.outputs:
-                        print(f"  [{output}]:")
-                        print("\n".join(map(class_line, result.classes(output)[index])))
+                for part, result in _answers(ask, batch, tally):
+                    if arguments.verbose:
+                        note(repr(result), NAME)
+                    _show(part, result, number, tally)
                 progress.advance(len(batch))
-    print("PASS")
-    return 0
+    return tally.finish()
+
+
+def _show(files: Sequence[str], result: InferResult, number: int, tally: Tally) -> None:
+    """Print the classes of the images of a request."""
+    classes = {output: result.classes(output) for output in result}
+    for index, file in enumerate(files):
+        if tally.as_json:
+            found = {output: as_json(rows[index]) for output, rows in classes.items()}
+            print(json.dumps({"image": file, "request": number, "outputs": found}))
+            continue
+        print(f'\n"{file}":')
+        for output, rows in classes.items():
+            print(f"  [{output}]:")
+            print("\n".join(map(class_line, rows[index])))
+    tally.classified(len(files))
+
+
+def _answers(
+    ask: Callable[[Sequence[str]], InferResult], batch: Sequence[str], tally: Tally
+) -> Iterator[tuple[Sequence[str], InferResult]]:
+    """Yield the answer to a request; to keep going, those to each file alone if it is refused."""
+    if not tally.keep_going:
+        yield batch, _answer(ask, batch)
+        return
+    try:
+        result = ask(batch)
+    except (ServerError, OSError) as error:
+        if len(batch) == 1:
+            tally.failed(batch[0], error)
+            return
+    else:
+        yield batch, result
+        return
+    for file in batch:
+        yield from _answers(ask, [file], tally)
 
 
 def _answer(ask: Callable[[Sequence[str]], InferResult], batch: Sequence[str]) -> InferResult:
@@ -94,9 +128,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("image_filename", nargs="+", help="image files, and folders whose images to classify")
     add("-v", "--verbose", action="store_true", help="tell more, and show where an error arose")
     add("-m", "--model-name", default="preprocess_inception_ensemble", help="name of the ensemble")
+    add("-x", "--model-version", default="", help="version of the model (chosen by the server)")
     add("-c", "--classes", type=positive, default=1, help="classes to show for each image (1)")
     add("-u", "--url", help="URL of the server (localhost:8000 for HTTP, localhost:8001 for gRPC)")
     add("-i", "--protocol", default="HTTP", help="HTTP or gRPC (HTTP)")
+    add_report_arguments(parser)
     return execute(run, parser.parse_args(argv), NAME)
 
 

@@ -262,6 +262,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="NONE",
         help="scaling of pixel values: none, to -1 to 1, or minus the mean colour (NONE)",
     )
+    add_report_arguments(parser)
+
+
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how results are printed, and what is done about images that fail."""
+    add = parser.add_argument
     add(
         "--keep-going",
         action="store_true",

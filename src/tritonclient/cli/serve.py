@@ -94,9 +94,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     switch(
         models,
         "--in-process",
-        True,
-        "execute Python models in the server's process, for breakpoints; false for a process per "
-        "instance, as in Triton",
+        os.name != "posix",
+        "execute Python models in the server's process, for breakpoints; without it each instance "
+        "has a process, as in Triton",
     )
     models.add_argument(
         "--python",

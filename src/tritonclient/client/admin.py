@@ -12,6 +12,7 @@ from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerExceptio
 from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.settings import check_timeout
 from . import flows
+from .admin_requests import cuda_region, load_request, log_request, system_region, trace_request
 from .base import BaseClient
 from .infer_calls import InferArguments
 from .options import (
@@ -21,10 +22,8 @@ from .options import (
     carrying_of,
     check_arguments,
     check_call,
-    load_request,
     make_transport_options,
     settle,
-    trace_request,
 )
 from .recovery import recover, time_left
 from .refusals import explain
@@ -229,7 +228,7 @@ class AdminClient(BaseClient):
         self, settings: Mapping[str, m.LogValue], **call: Unpack[CallOptions]
     ) -> dict[str, Any]:
         """Change log settings. Returns all that are in force."""
-        return self.ask(m.UpdateLogSettings(settings), **call)
+        return self.ask(log_request(settings), **call)
 
     # Shared memory
 
@@ -243,7 +242,7 @@ class AdminClient(BaseClient):
         self, name: str, key: str, byte_size: int, offset: int = 0, **call: Unpack[CallOptions]
     ) -> None:
         """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
-        self.ask(m.RegisterSystemSharedMemory(name, key, byte_size, offset), **call)
+        self.ask(system_region(name, key, byte_size, offset), **call)
 
     def unregister_system_shared_memory(self, name: str = "", **call: Unpack[CallOptions]) -> None:
         """Unregister a region, or all regions."""
@@ -264,7 +263,7 @@ class AdminClient(BaseClient):
         **call: Unpack[CallOptions],
     ) -> None:
         """Register GPU memory by its 64-byte CUDA IPC handle."""
-        self.ask(m.RegisterCudaSharedMemory(name, raw_handle, device_id, byte_size), **call)
+        self.ask(cuda_region(name, raw_handle, device_id, byte_size), **call)
 
     def unregister_cuda_shared_memory(self, name: str = "", **call: Unpack[CallOptions]) -> None:
         """Unregister a CUDA region, or all CUDA regions."""

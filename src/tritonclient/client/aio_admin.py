@@ -13,6 +13,7 @@ from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerExceptio
 from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.settings import check_timeout
 from . import flows
+from .admin_requests import cuda_region, load_request, log_request, system_region, trace_request
 from .base import BaseClient
 from .infer_calls import InferArguments
 from .options import (
@@ -22,10 +23,8 @@ from .options import (
     carrying_of,
     check_arguments,
     check_call,
-    load_request,
     make_transport_options,
     settle,
-    trace_request,
 )
 from .recovery import recover, time_left
 from .refusals import explain
@@ -72,21 +71,14 @@ class AsyncAdminClient(BaseClient):
     ) -> T:
         started = monotonic()
         try:
-            return await self._carry(call, seconds, started)
+            response: T = await self._transport.send(call, seconds)
         except InferenceServerException as error:
+            settle(error, call, seconds, self._url, started)
             end = None if seconds is None else started + seconds
             if carrying is None:
                 carrying = carrying_of(call, arguments)
             flow = recover(error, call, arguments, self._calls, self._hints, end)
             return await self._drive(flow, carrying)
-
-    async def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
-        """Send a call and write its record."""
-        try:
-            response: T = await self._transport.send(call, seconds)
-        except InferenceServerException as error:
-            settle(error, call, seconds, self._url, started)
-            raise
         record_end(self._url, call.request, started)
         return response
 
@@ -102,8 +94,15 @@ class AsyncAdminClient(BaseClient):
 
     async def _drive(self, flow: flows.Flow[T], options: Options) -> T:
         async def send(request: m.Request[Any], timeout: float | None) -> Any:
+            started = monotonic()
             call = self._transport.prepare(request, options)
-            return await self._carry(call, timeout, monotonic())
+            try:
+                response = await self._transport.send(call, timeout)
+            except InferenceServerException as error:
+                settle(error, call, timeout, self._url, started)
+                raise
+            record_end(self._url, call.request, started)
+            return response
 
         return await flows.run_async(flow, send, asyncio.sleep)
 
@@ -218,7 +217,7 @@ class AsyncAdminClient(BaseClient):
         self, settings: Mapping[str, m.LogValue], **call: Unpack[CallOptions]
     ) -> dict[str, Any]:
         """Change log settings. Returns all that are in force."""
-        return await self.ask(m.UpdateLogSettings(settings), **call)
+        return await self.ask(log_request(settings), **call)
 
     # Shared memory
 
@@ -232,7 +231,7 @@ class AsyncAdminClient(BaseClient):
         self, name: str, key: str, byte_size: int, offset: int = 0, **call: Unpack[CallOptions]
     ) -> None:
         """Register `byte_size` bytes at `offset` of the POSIX shared memory object `key`."""
-        await self.ask(m.RegisterSystemSharedMemory(name, key, byte_size, offset), **call)
+        await self.ask(system_region(name, key, byte_size, offset), **call)
 
     async def unregister_system_shared_memory(
         self, name: str = "", **call: Unpack[CallOptions]
@@ -255,7 +254,7 @@ class AsyncAdminClient(BaseClient):
         **call: Unpack[CallOptions],
     ) -> None:
         """Register GPU memory by its 64-byte CUDA IPC handle."""
-        await self.ask(m.RegisterCudaSharedMemory(name, raw_handle, device_id, byte_size), **call)
+        await self.ask(cuda_region(name, raw_handle, device_id, byte_size), **call)
 
     async def unregister_cuda_shared_memory(
         self, name: str = "", **call: Unpack[CallOptions]

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..call_log import StreamRecord
 from ..errors import InferenceServerException
 from ..transport.call import AsyncGrpcStream
 from .blocking_stream import StreamRequest, message_of, result_of
@@ -45,6 +46,7 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         self._grpc_stream: AsyncGrpcStream | None = None
         self._opening: asyncio.Lock | None = None
         self._sender: asyncio.Task[None] | None = None
+        self._record = StreamRecord(url)
         self._failures: list[BaseException] = []  # of taking the next request
         self._closed = False
 
@@ -78,12 +80,14 @@ class AsyncInferStream(AsyncIterator[InferResult]):
             message = await stream.receive(self._timeout)
         except InferenceServerException as error:
             error.endpoint = self._url
+            self._record.end(error)
             if self._failures:
                 raise self._failures.pop() from None
             raise
         if message is None:
+            self._record.end()
             raise StopAsyncIteration
-        result = result_of(message, self._url)
+        result = result_of(message, self._url, self._record)
         if isinstance(result, InferResult):
             return result
         raise result
@@ -103,8 +107,10 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         self._closed = True
         if self._sender is not None:
             self._sender.cancel()
-        if self._grpc_stream is not None and not self._grpc_stream.ended:
-            self._grpc_stream.cancel()
+        if self._grpc_stream is not None:
+            if not self._grpc_stream.ended:
+                self._grpc_stream.cancel()
+            self._record.end("Cancelled")
 
 
 async def _send_all(

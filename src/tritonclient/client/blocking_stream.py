@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..call_log import StreamRecord
 from ..codec import rpc_infer
 from ..datatypes import Buffer
 from ..errors import InferenceServerException, ProtocolError, ServerError
@@ -38,14 +39,21 @@ def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
     return rpc_infer.encode_request(request)
 
 
-def result_of(message: Buffer, url: str) -> InferResult | InferenceServerException:
+def result_of(
+    message: Buffer, url: str, record: StreamRecord
+) -> InferResult | InferenceServerException:
     """Return the result in a message, or the error of one request."""
-    decoded = response_of(message, url)
+    decoded = response_of(message, url, record)
     return InferResult(decoded, url) if isinstance(decoded, InferResponse) else decoded
 
 
-def response_of(message: Buffer, url: str) -> InferResponse | InferenceServerException:
+def response_of(
+    message: Buffer, url: str, record: StreamRecord
+) -> InferResponse | InferenceServerException:
     """Return the response in a message, or the error of one request, as the codec decodes it.
+
+    Args:
+        record: the stream's record, which notes it.
 
     Raises:
         ProtocolError: the message is none of a stream's.
@@ -54,12 +62,12 @@ def response_of(message: Buffer, url: str) -> InferResponse | InferenceServerExc
         decoded = rpc_infer.decode_stream_response(message)
     except ValueError as error:
         raise ProtocolError(f"the answer can't be read: {error}", endpoint=url) from error
-    response = decoded.response
-    if not decoded.error:
-        return response
-    return ServerError(
-        decoded.error, endpoint=url, model=response.model_name, request_id=response.id
-    )
+    response, refusal = decoded.response, None
+    model, id = response.model_name, response.id
+    if decoded.error:
+        refusal = ServerError(decoded.error, endpoint=url, model=model, request_id=id)
+    record.received(model, id, refusal)
+    return refusal or response
 
 
 class InferStream(Iterator[InferResult]):
@@ -78,6 +86,7 @@ class InferStream(Iterator[InferResult]):
         self._grpc_stream = stream
         self._url = url
         self._timeout = response_timeout
+        self._record = StreamRecord(url)
         self._failures: list[BaseException] = []  # of taking the next request
 
     def __enter__(self) -> Self:
@@ -96,12 +105,14 @@ class InferStream(Iterator[InferResult]):
             message = self._grpc_stream.receive(self._timeout)
         except InferenceServerException as error:
             error.endpoint = self._url
+            self._record.end(error)
             if self._failures:
                 raise self._failures.pop() from None
             raise
         if message is None:
+            self._record.end()
             raise StopIteration
-        result = result_of(message, self._url)
+        result = result_of(message, self._url, self._record)
         if isinstance(result, InferResult):
             return result
         raise result
@@ -120,6 +131,7 @@ class InferStream(Iterator[InferResult]):
     def cancel(self) -> None:
         """End the stream at once, from any thread; harmless when it has ended."""
         self._grpc_stream.cancel()
+        self._record.end("Cancelled")
 
     def send_all(self, requests: Requests) -> Self:
         """Send all requests, from a thread of their own, and then end.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, Ty
 
 from ..call_log import record_end
 from ..errors import DeadlineExceeded, InferenceServerException
-from ..messages import Infer, LoadModel, Parameter, TraceValue, UpdateTraceSettings
+from ..messages import Infer, Parameter
 from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.deadline import name_seconds
 from ..transport.endpoint import Security, parse_url
@@ -205,23 +204,6 @@ def check_call(call: Any, protocol: str) -> None:
         )
 
 
-def trace_request(settings: Mapping[str, TraceValue], model: str) -> UpdateTraceSettings:
-    """The request that the arguments of `Client.update_trace_settings` make.
-
-    Raises:
-        TypeError: the settings are no mapping.
-    """
-    if not isinstance(settings, Mapping):
-        raise TypeError(
-            f"settings is {type(settings).__name__}, expected a mapping, "
-            'such as {"trace_level": ["TIMESTAMPS"]}'
-        )
-    level = settings.get("trace_level")
-    if isinstance(level, str):  # HTTP servers take a list only
-        settings = {**settings, "trace_level": (level,)}
-    return UpdateTraceSettings(settings, model)
-
-
 def check_model_name(name: Any) -> None:
     """Raise for what is no name of a model."""
     if not isinstance(name, str):
@@ -299,28 +281,6 @@ def check_streams(url: str) -> None:
             f"streams need gRPC, but the client's url is {url!r}; "
             "use one that begins with grpc://, Triton's port for it is 8001"
         )
-
-
-def load_request(
-    model: str,
-    config: str | Mapping[str, Any] | None,
-    files: Mapping[str, bytes] | None,
-) -> LoadModel:
-    """The request that the arguments of `Client.load_model` make.
-
-    Raises:
-        TypeError, ValueError: an argument is not what it should be.
-    """
-    if files and config is None:
-        raise ValueError("files need a config, which describes the model that they make")
-    for path, content in (files or {}).items():
-        if not isinstance(content, (bytes, bytearray, memoryview)):
-            raise TypeError(f"file {path!r} is {type(content).__name__}, expected bytes")
-    if config is not None and not isinstance(config, (str, Mapping)):
-        raise TypeError(f"config is {type(config).__name__}, expected JSON text or a mapping")
-    if config is not None and not isinstance(config, str):
-        config = json.dumps(config)
-    return LoadModel(model, config, files or {})
 
 
 def settings(

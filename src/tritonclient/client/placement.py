@@ -36,6 +36,7 @@ from ..transport.settings import check_limit
 from .flows import Flow, describe_model
 from .model_spec import ModelSpec
 from .options import split
+from .request_checks import whole_number
 from .requests import TensorLike, make_input
 from .requests import request as make_request
 from .results import InferResult
@@ -67,6 +68,8 @@ class BasePlacement:
         self, url: str, timeout: float | None, byte_size: int, device: int | None, mode: int
     ) -> None:
         check_limit("byte_size", byte_size)
+        if device is not None:
+            device = whole_number("device", device)
         self._url = url
         self._timeout = timeout
         self._next_size = byte_size

@@ -29,7 +29,7 @@ _MAX_NAMES = 8
 
 _UNKNOWN_MODEL = re.compile(
     r"unknown model|model .*(not found|not exist|not find)|no available versions|no such model|"
-    r"failed to poll from model repository|not loaded",
+    r"failed to poll from model repository|not loaded|^Not Found$",
     re.IGNORECASE | re.DOTALL,
 )
 _UNKNOWN_TENSOR = re.compile(r"unexpected inference (input|output) '([^']*)'")
@@ -63,8 +63,19 @@ _CURES = (
     ),
     (
         ServerError,
-        r"got 0\b.*|byte size mismatch.*\b0 ",
+        r"xpected \d+, got 0\b|byte size mismatch.*\b0 ",
         "an input without elements is refused; send at least one row",
+    ),
+    (
+        ServerError,
+        r"version string|should be an integral value",
+        "a version is a whole number as text, such as '1'; without one the server chooses",
+    ),
+    (
+        ServerError,
+        "[Uu]nable to open shared memory region",
+        "the server finds no such object in its /dev/shm: is it on this machine, and not in "
+        "another container? client.shared_memory() makes and registers one",
     ),
     (
         ServerError,
@@ -129,7 +140,10 @@ def explain(
         response = None  # such servers have no index, or can't be asked now
     if response is not None:
         tensors = isinstance(question, GetModelMetadata)
-        error.hint = _of_tensors(text, response) if tensors else of_models(error.model, response)
+        if tensors:
+            error.hint = _of_tensors(text, response)
+        else:
+            error.hint = of_models(error.model, response) or _of_versions(error.model, response)
     if len(remembered) >= _MAX_REMEMBERED:
         remembered.clear()
     remembered[key] = error.hint
@@ -199,6 +213,15 @@ def of_models(model: str, index: Iterable[ModelIndex]) -> str:
         return f"the repository has it, but it is {state}{why}; client.load_model({model!r})"
     close = meant(model, known)
     return f"the server has no model {model!r}{close or _names(known)}"
+
+
+def _of_versions(model: str, index: Iterable[ModelIndex]) -> str:
+    """Return which versions of a model there are."""
+    ready = [each.version for each in index if each.name == model and each.state == "READY"]
+    return (
+        f"the server has this model, in version {' and '.join(map(repr, ready[:_MAX_NAMES]))}; "
+        "without a version the server chooses"
+    )
 
 
 def _names(known: Mapping[str, Any]) -> str:

@@ -13,10 +13,38 @@ from ..operations import RESERVED_PARAMETERS, RESERVED_PREFIX
 
 
 def check_texts(**arguments: Any) -> None:
-    """Raise TypeError for an argument that is not str."""
+    """Raise TypeError for an argument that is not str, ValueError for one without UTF-8 form."""
     for name, value in arguments.items():
         if not isinstance(value, str):
             raise TypeError(f"{name} is {value!r:.60}, expected str")
+        check_utf8(name, value)
+
+
+def check_utf8(name: str, value: str) -> None:
+    """Raise ValueError for text that can't be sent: it holds half of a surrogate pair."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name} is {value!r:.60}, which has no UTF-8 form: character {error.start} is half "
+            "of a surrogate pair; bytes are decoded without errors='surrogateescape'"
+        ) from None
+
+
+def whole_number(name: str, value: Any, least: int = 0, end: int = 1 << 63) -> int:
+    """Return a whole number, also one of numpy, as an int of Python.
+
+    Raises:
+        TypeError: it is something else.
+        ValueError: it is less than `least`, or not less than `end`.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} is {value!r:.60}, expected a number from {least}")
+    if not least <= value < end:
+        raise ValueError(
+            f"{name} is {value}, expected a number from {least} below 2**{end.bit_length() - 1}"
+        )
+    return int(value)
 
 
 def requested_outputs(
@@ -31,6 +59,11 @@ def requested_outputs(
         raise TypeError(
             f"outputs is {outputs!r:.60}, expected a sequence of names, such as ['OUTPUT']"
         )
+    if isinstance(outputs, Mapping):
+        raise TypeError(
+            f"outputs is {type(outputs).__name__}, expected a sequence of names, such as "
+            "['OUTPUT']; RequestedOutput('OUTPUT', classes=3) asks for classes"
+        )
     requested = []
     for output in outputs:
         if isinstance(output, str):
@@ -40,11 +73,9 @@ def requested_outputs(
                 f"outputs holds {output!r:.60}, expected names or RequestedOutput objects"
             )
         check_texts(output=output.name)
-        if type(output.classes) is not int or output.classes < 0:
-            raise ValueError(
-                f"classes of output {output.name!r} is {output.classes!r:.60}, "
-                "expected a number from 0"
-            )
+        classes = whole_number(f"classes of output {output.name!r}", output.classes)
+        if type(output.classes) is not int:
+            output = output._replace(classes=classes)
         requested.append(output)
     return tuple(requested)
 
@@ -67,19 +98,13 @@ def request_parameters(
         if not isinstance(flag, (bool, np.bool_)):
             raise TypeError(f"{name} is {flag!r:.60}, expected True or False")
     if sequence_id:
-        if isinstance(sequence_id, bool) or not isinstance(sequence_id, (int, str)):
-            raise TypeError(f"sequence_id is {sequence_id!r:.60}, expected int or str")
-        if isinstance(sequence_id, int) and sequence_id < 0:
-            raise ValueError(f"sequence_id is {sequence_id}, expected a number from 0")
-        parameters["sequence_id"] = sequence_id
+        parameters["sequence_id"] = _sequence(sequence_id)
         parameters["sequence_start"] = bool(sequence_start)
         parameters["sequence_end"] = bool(sequence_end)
     elif sequence_start or sequence_end:
         raise ValueError("sequence_start and sequence_end need a sequence_id")
     if priority:
-        if isinstance(priority, bool) or not isinstance(priority, int) or priority < 0:
-            raise ValueError(f"priority is {priority!r:.60}, expected a number from 0")
-        parameters["priority"] = priority
+        parameters["priority"] = whole_number("priority", priority, end=1 << 64)
     if server_timeout is not None:
         if not isinstance(server_timeout, (int, float)) or not 0 <= server_timeout < 2**43:
             raise ValueError(f"server_timeout is {server_timeout!r:.60}, expected seconds from 0")
@@ -92,6 +117,15 @@ def request_parameters(
     return parameters
 
 
+def _sequence(id: int | str) -> int | str:
+    if isinstance(id, str):
+        check_utf8("sequence_id", id)
+        return id
+    if isinstance(id, (bool, np.bool_)) or not isinstance(id, (int, np.integer)):
+        raise TypeError(f"sequence_id is {id!r:.60}, expected int or str")
+    return whole_number("sequence_id", id, end=1 << 64)
+
+
 def _check_parameter(name: str, value: Parameter) -> None:
     if not isinstance(name, str):
         raise TypeError(f"parameters has the key {name!r:.60}, expected str")
@@ -100,5 +134,8 @@ def _check_parameter(name: str, value: Parameter) -> None:
     if not isinstance(value, (bool, int, float, str)):
         kind = type(value).__name__  # the value may be secret
         raise TypeError(f"parameter {name!r} is {kind}, expected bool, int, float or str")
+    check_utf8("a name in parameters", name)
+    if isinstance(value, str):
+        check_utf8(f"parameter {name!r}", value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"parameter {name!r} is {value}, which has no JSON form")

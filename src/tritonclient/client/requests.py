@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,8 +15,18 @@ from ..messages import (
     Parameter,
     RequestedOutput,
 )
-from .request_checks import check_texts, request_parameters, requested_outputs
-from .strange_values import excerpt, pack_objects, warn_of_cut_zeros, way_to_array
+from .request_checks import check_texts, check_utf8, request_parameters, requested_outputs
+from .strange_values import (
+    excerpt,
+    pack_objects,
+    refuse_masked,
+    warn_of_cut_zeros,
+    way_to_array,
+)
+from .suggestions import unknown_argument
+
+if TYPE_CHECKING:
+    from typing_extensions import Never
 
 #: What can stand for a tensor: an array, or something numpy makes one of.
 TensorLike: TypeAlias = Any
@@ -58,6 +68,7 @@ def request(
     parameters: Mapping[str, Parameter] | None = None,
     binary: bool = True,
     empty_final_response: bool = False,
+    **unknown: Never,
 ) -> Infer:
     """The request that these arguments make; they are those of `Client.infer`.
 
@@ -70,6 +81,9 @@ def request(
     Raises:
         TypeError, ValueError: an argument is not what it should be.
     """
+    if unknown:
+        known = ("model", "inputs", *(request.__kwdefaults__ or ()))
+        raise unknown_argument(next(iter(unknown)), known)
     check_texts(model=model, version=version, id=id)
     if not model:
         raise ValueError("model is '', expected the name of a model")
@@ -78,6 +92,8 @@ def request(
             f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays, "
             'such as {"INPUT": array}'
         )
+    if not isinstance(binary, bool):
+        raise TypeError(f"binary is {binary!r:.60}, expected True or False")
     given = request_parameters(
         parameters, sequence_id, sequence_start, sequence_end, priority, server_timeout
     )
@@ -94,6 +110,11 @@ def request(
     )
 
 
+# It finds out itself that these are missing: Python's error would come before that for the names
+# that they were given instead, such as model_name.
+request.__defaults__ = (None, None)
+
+
 # Inputs
 
 
@@ -105,6 +126,7 @@ def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor
     """
     if not isinstance(name, str):
         raise TypeError(f"inputs has the key {name!r:.60}, expected the name of an input")
+    check_utf8("a name in inputs", name)
     try:
         if hasattr(value, "as_input"):  # it lies in shared memory
             placed: InferTensor = value.as_input(name)
@@ -135,9 +157,13 @@ def as_array(value: TensorLike) -> Array:
         ValueError: it holds what makes no array.
     """
     if isinstance(value, np.ndarray):
+        if type(value) is not np.ndarray:
+            refuse_masked(value)
         return value
     if isinstance(value, (str, bytes)):
         return np.array(value, object)
+    if isinstance(value, (type, Mapping)):
+        raise TypeError(f"{excerpt(value)} is not an array{way_to_array(value)}")
     if hasattr(value, "__dlpack__"):
         return _from_dlpack(value)
     try:

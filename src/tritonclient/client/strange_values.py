@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from ..datatypes import Array, Buffer, pack
 
 _TEXTS = (str, bytes, bytearray, memoryview)
@@ -21,6 +23,8 @@ def way_to_array(value: Any) -> str:
     """How a value that numpy does not understand becomes an array."""
     if value is None:
         return "; leave the input out if the model does without it"
+    if isinstance(value, type):
+        return "; it is a class, and an array would be an object of it"
     if isinstance(value, Mapping):
         return "; give one of its values, or each as an input of its own"
     if isinstance(value, Iterable):
@@ -50,12 +54,27 @@ def pack_objects(value: Any, array: Array) -> Buffer:
             f"{what} has columns of different types ({', '.join(kinds)}); choose those of one "
             "type, as by frame[['a', 'b']].to_numpy(np.float32)"
         )
+    if kinds == ["int"]:
+        raise ValueError(
+            f"{what} holds {max(items, key=abs)}, which has more than 64 bits; "
+            "convert it to floats, or send it as text"
+        )
     missing = " None is no number; use nan;" if "NoneType" in kinds and len(kinds) > 1 else ""
     raise TypeError(
         f"{what} holds objects ({', '.join(kinds)}; element {odd[0]} is "
         f"{type(items[odd[0]]).__name__}), which are neither all numbers nor all texts;"
         f"{missing} .astype(np.float32) makes numbers of numbers, .astype(str) texts"
     )
+
+
+def refuse_masked(array: Array) -> None:
+    """Raise ValueError for an array with masked elements: the server would get what is below."""
+    masked = np.count_nonzero(getattr(array, "mask", False))
+    if masked:
+        raise ValueError(
+            f"{type(array).__name__} of shape {list(array.shape)} has {masked} masked elements, "
+            "and the protocol has no masks; array.filled(value) says what to send for them"
+        )
 
 
 def warn_of_cut_zeros(name: str, array: Array) -> None:

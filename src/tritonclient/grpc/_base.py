@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -12,7 +13,8 @@ from typing import Any, TypeVar
 
 from .. import messages as m
 from ..call_log import record_end
-from ..classic.calls import as_sequence, template_key
+from ..classic.arguments import check_settings
+from ..classic.calls import inputs_of, outputs_of, template_key
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose, masked
 from ..client.templates import TemplateCache
@@ -131,9 +133,9 @@ class GrpcClientBase(InferenceServerClientBase):
         self._own_stub = stub
         self._call_by_stub()
 
+    @abstractmethod
     def _call_by_stub(self) -> None:
         """Send all further calls through the stub."""
-        raise NotImplementedError
 
     @cached_property
     def _settings(self) -> GrpcSettings:
@@ -184,8 +186,8 @@ class GrpcClientBase(InferenceServerClientBase):
 
         A call of nothing but tensors is made of a template, if there was one of its form before.
         """
-        inputs = as_sequence(inputs)
-        outputs = None if outputs is None else as_sequence(outputs)
+        inputs = inputs_of(inputs)
+        outputs = outputs_of(outputs)
         key = None
         if not (
             request_id
@@ -261,10 +263,15 @@ class GrpcClientBase(InferenceServerClientBase):
             raise _refused(error) from error
         return message
 
+    @property
+    def _url(self) -> str:
+        """The URL of the server, as the log names it."""
+        return self._settings.endpoint.url
+
     def _record(self, call: GrpcCall[Any], started: float, outcome: Exception | str = "OK") -> None:
         """Write the record of a call that ended now; see `call_log`."""
         if isinstance(outcome, (str, InferenceServerException)):
-            record_end(self._settings.endpoint.url, call.request, started, outcome)
+            record_end(self._url, call.request, started, outcome)
 
     def _failure(self, error: Exception, timeout: float | None) -> Exception:
         """The error to raise when sending fails with this one."""
@@ -321,6 +328,7 @@ def seconds(timeout: float | None) -> float | None:
 
 def log_settings(settings: Mapping[str, Any]) -> m.UpdateLogSettings:
     """The request that the arguments of `update_log_settings` make."""
+    check_settings(settings)
     return m.UpdateLogSettings({name: _log_value(name, value) for name, value in settings.items()})
 
 
@@ -333,6 +341,7 @@ def _log_value(name: str, value: Any) -> Any:
 
 def trace_settings(settings: Mapping[str, Any], model_name: str | None) -> m.UpdateTraceSettings:
     """The request that the arguments of `update_trace_settings` make."""
+    check_settings(settings)
     texts = {name: _texts(value) for name, value in settings.items()}
     return m.UpdateTraceSettings(texts, model_name or "")
 

@@ -8,7 +8,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..classic.arguments import Headers
+from ..classic.arguments import Headers, check_callback
 from ..classic.lazy_names import lazy_names
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose
@@ -252,6 +252,7 @@ class InferenceServerClient(AdminClient):
         Returns:
             What can cancel the call.
         """
+        check_callback(callback)
         if self._closed:
             raise closed(waited_for=False)
         call = self._infer_call(
@@ -313,11 +314,12 @@ class InferenceServerClient(AdminClient):
             )
         if self._closed:
             raise closed(waited_for=False)
+        check_callback(callback)
         options = self._options(headers, compression_algorithm)
         timeout = seconds(stream_timeout)
         from ._infer_stream import _InferStream  # only those who use it pay for it
 
-        stream = self._stream = _InferStream(callback, bool(self._verbose))
+        stream = self._stream = _InferStream(callback, bool(self._verbose), self._url)
         try:
             stream.start(partial(self._open, options, timeout))
         except BaseException:

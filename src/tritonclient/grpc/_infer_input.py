@@ -7,7 +7,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 from ..classic.lazy_names import lazy_names
-from ..classic.tensors import Input, pack_array
+from ..classic.tensors import Input, no_shape, pack_array
 from ..codec import rpc, rpc_infer
 from ..messages import Infer
 from ..operations import NO_PARAMETERS
@@ -30,12 +30,12 @@ class InferInput(Input):
     def __init__(self, name: str, shape: Sequence[int], datatype: str) -> None:
         # Not by way of the base class, since programs make inputs for each request.
         self._name = name
-        self._shape = list(map(index, shape))
+        self._shape = _sizes(shape)
         self._datatype = datatype
 
     def set_shape(self, shape: Sequence[int]) -> Self:
         """Change the shape; returns the input itself."""
-        return super().set_shape(list(map(index, shape)))
+        return super().set_shape(_sizes(shape))
 
     def set_data_from_numpy(self, input_tensor: Array) -> Self:
         """Take a copy of an array as the input's data; returns the input itself.
@@ -73,6 +73,13 @@ class InferInput(Input):
     @_raw_content.setter
     def _raw_content(self, content: bytes | None) -> None:
         self._data = content
+
+
+def _sizes(shape: Sequence[int]) -> list[int]:
+    try:
+        return list(map(index, shape))
+    except TypeError:
+        raise no_shape(shape) from None
 
 
 def message_of(request: Infer) -> Any:

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..call_log import StreamRecord
 from ..classic.errors import as_classic_error
 from ..classic.lazy_names import lazy_names
 from ..client.blocking_stream import response_of
@@ -41,10 +42,12 @@ class _InferStream:
     Args:
         callback: called on the reader's thread with `result` and `error` by name.
         verbose: print responses.
+        url: of the server, for the log.
     """
 
-    def __init__(self, callback: Callback, verbose: bool) -> None:
+    def __init__(self, callback: Callback, verbose: bool, url: str = "") -> None:
         self._callback = callback
+        self._record = StreamRecord(url)
         self._verbose = verbose
         self._active = True
         self._heard = 0
@@ -61,6 +64,7 @@ class _InferStream:
             self._grpc_stream = open()
         except InferenceServerException as error:
             self._active = False
+            self._record.end(error)
             self._run(self._call_back, None, as_grpc_error(error))
         else:
             self._run(self._read, self._grpc_stream)
@@ -109,15 +113,17 @@ class _InferStream:
             while (message := stream.receive()) is not None:
                 self._heard += 1
                 self._deliver(message)
+            self._record.end()
         except InferenceServerException as error:
             self._active = False
+            self._record.end(error)
             self._call_back(None, as_grpc_error(error))
         finally:
             self._active = False
             stream.cancel()  # where the server has said what can't be read
 
     def _deliver(self, message: Buffer) -> None:
-        response = response_of(message, "")
+        response = response_of(message, "", self._record)
         if self._verbose:
             print(rpc.parse("ModelStreamInferResponse", message))
         if isinstance(response, InferResponse):

@@ -10,6 +10,7 @@ import asyncio
 import queue
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future
+from time import monotonic
 from typing import Any, TypeVar
 
 from ..codec import rpc
@@ -96,6 +97,8 @@ class StubTransport(_StubTransport):
         """Send a request without waiting for its response; returns a future of it."""
         import grpc
 
+        started = monotonic()
+
         def settle(sent: Any) -> None:
             try:
                 result = _response(call, sent.result())
@@ -104,9 +107,11 @@ class StubTransport(_StubTransport):
             except grpc.RpcError as failure:
                 error = get_error_grpc(failure)
             else:
+                client._record(call, started)
                 future.set_result(result)
                 call_back(callback, result, None)
                 return
+            client._record(call, started, error)
             future.set_exception(error)
             call_back(callback, None, error)
 

@@ -7,6 +7,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 from ..classic.arguments import check_version, request_parameters
+from ..classic.calls import inputs_of, outputs_of
 from ..classic.lazy_names import lazy_names
 from ..codec import rpc, rpc_infer
 from ..codec.checks import check_name
@@ -47,6 +48,7 @@ def infer_request(
     Raises:
         InferenceServerException: one of them has a wrong type or value.
     """
+    inputs, outputs = inputs_of(inputs), outputs_of(outputs)
     check_version(model_version)
     check_name("request_id", request_id or "", required=False)
     given = request_parameters(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from .. import messages as m
-from ..classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
+from ..classic.arguments import NO_SETTINGS, Headers, check_settings, check_version, cuda_region
 from ..datatypes import Buffer
 from . import _calls
 from ._base import HttpClientBase, Query
@@ -178,6 +178,7 @@ class AdminClient(HttpClientBase):
         Returns:
             All that are in force then.
         """
+        check_settings(settings)
         request = m.UpdateTraceSettings(settings, model_name or "")
         return self._read(dict, request, headers, query_params)
 
@@ -195,6 +196,7 @@ class AdminClient(HttpClientBase):
         self, settings: Mapping[str, Any], headers: Headers = None, query_params: Query = None
     ) -> dict[str, Any]:
         """Change log settings, and return all that are in force then."""
+        check_settings(settings)
         request = m.UpdateLogSettings(settings)
         return self._read(dict, request, headers, query_params)
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 from .. import messages as m
 from ..classic.arguments import check_version, request_parameters
-from ..classic.calls import as_sequence, template_key
+from ..classic.calls import inputs_of, outputs_of, template_key
 from ..classic.plugins import InferenceServerClientBase
 from ..classic.secrets import Verbose, masked, masked_target
 from ..client.templates import TemplateCache
@@ -130,8 +130,8 @@ class HttpClientBase(InferenceServerClientBase):
         A call of nothing but tensors is made of a template, if there was one of its form before.
         """
         self._check_open()
-        inputs = as_sequence(inputs)
-        outputs = None if outputs is None else as_sequence(outputs)
+        inputs = inputs_of(inputs)
+        outputs = outputs_of(outputs)
         seen = self._is_seen()
         check_version(model_version)
         key = None

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..messages import Request
-from .core import InferenceServer, T
+from .core import IN_PROCESS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
 from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
@@ -67,9 +67,10 @@ class Server:
         keyfile: key of the certificate (PEM).
         grpc: options of gRPC.
         exit_timeout: seconds that running requests have to end at `stop()`.
-        in_process: True to execute Python-backend models in this process, for breakpoints, coverage
-            and mocks. False for a process per instance, as in Triton: what a model does to its
-            process then harms nothing else. Functions are always executed in this process.
+        in_process: False for a process per instance of Python-backend models, as in Triton: what a
+            model does to its process harms nothing else. True to execute them in this process, for
+            breakpoints, coverage and mocks; the default on Windows, which has no other. Functions
+            and ONNX models are always executed in this process.
         python: the interpreter of those processes, which needs numpy; "" for that of this process.
     """
 
@@ -97,7 +98,7 @@ class Server:
         keyfile: str | os.PathLike[str] | None = None,
         grpc: GrpcOptions | None = None,
         exit_timeout: int = EXIT_TIMEOUT,
-        in_process: bool = True,
+        in_process: bool = IN_PROCESS,
         python: str | os.PathLike[str] = "",
     ) -> None:
         if isinstance(load_models, str):

@@ -200,6 +200,11 @@ class InferenceServerClient(AsyncAdminClient):
             InferenceServerException: the headers can't be sent. What ends the stream later, a
                 request that can't be sent for instance, is raised by the iteration.
         """
+        if not hasattr(inputs_iterator, "__aiter__"):
+            raise TypeError(
+                f"inputs_iterator is {type(inputs_iterator).__name__}, expected an asynchronous "
+                "iterator, such as an async generator"
+            )
         if self._closed:
             raise self._closed_error()
         options = self._options(headers, compression_algorithm)

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ...call_log import StreamRecord
 from ...classic.errors import as_classic_error
 from ...client.blocking_stream import response_of
 from ...codec import rpc
@@ -51,6 +52,7 @@ class Responses(AsyncIterator["Response"]):
         requests: AsyncIterator[Mapping[str, Any]],
     ) -> None:
         self._client = client
+        self._record = StreamRecord(client._url)
         self._failures: list[Exception] = []  # what ended the stream
         self._over = False
         self._cancelled = False
@@ -69,6 +71,7 @@ class Responses(AsyncIterator["Response"]):
 
         Later calls raise an error that is also an `asyncio.CancelledError`.
         """
+        self._record.end("Cancelled")
         opened = self._opening.done() and not self._opening.cancelled()
         if opened and self._opening.exception() is not None:
             self._over = True
@@ -88,8 +91,9 @@ class Responses(AsyncIterator["Response"]):
         try:
             stream = await asyncio.shield(self._opening)
             message = await stream.receive()
-            response = None if message is None else response_of(message, "")
+            response = None if message is None else response_of(message, "", self._record)
         except InferenceServerException as error:
+            self._record.end(error)
             self._end()
             self._failures.append(self._reason(error))
             raise self._failures[0] from error.__cause__
@@ -98,6 +102,7 @@ class Responses(AsyncIterator["Response"]):
                 raise
             raise self._reason(Cancelled("")) from None
         if response is None or message is None:
+            self._record.end()
             self._end()
             raise StopAsyncIteration
         if self._client._verbose:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ... import messages as m
 from ...call_log import record_end
-from ...classic.arguments import NO_SETTINGS, Headers, check_version, cuda_region
+from ...classic.arguments import NO_SETTINGS, Headers, check_settings, check_version, cuda_region
 from ...datatypes import Buffer
 from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, ServerError
 from ...transport.aio.transport import Transport
@@ -203,6 +203,7 @@ class AdminClient(HttpClientBase):
         Returns:
             All that are in force then.
         """
+        check_settings(settings)
         request = m.UpdateTraceSettings(settings, model_name or "")
         return await self._read(dict, request, headers, query_params)
 
@@ -220,6 +221,7 @@ class AdminClient(HttpClientBase):
         self, settings: Mapping[str, Any], headers: Headers = None, query_params: Query = None
     ) -> dict[str, Any]:
         """Change log settings, and return all that are in force then."""
+        check_settings(settings)
         request = m.UpdateLogSettings(settings)
         return await self._read(dict, request, headers, query_params)
 

@@ -19,6 +19,7 @@ from types import MappingProxyType
 
 from ...errors import Internal, InvalidArgument, NotFound, ServerError
 from ...messages import ModelIndex
+from ..backends.base import IN_PROCESS as IN_PROCESS
 from ..backends.base import ModelSource
 from ..config.checking import is_ensemble
 from ..config.reading import ModelConfig
@@ -28,6 +29,7 @@ from ..scheduling.response_cache import ResponseCache
 from . import layout
 from .directory import chosen_versions, read_configuration, version_numbers, write
 from .given import Functions
+from .loading import release_backends
 from .model import Model
 from .versions import ModelEntry, Version, load_error, load_version, version_number
 
@@ -63,7 +65,7 @@ class Repository:
         host: Host,
         functions: Functions = MappingProxyType({}),
         response_cache_size: int = 0,
-        in_process: bool = True,
+        in_process: bool = IN_PROCESS,
         python: str = "",
     ) -> None:
         self._cache = ResponseCache(response_cache_size) if response_cache_size else None
@@ -306,6 +308,7 @@ class Repository:
             names = [each for name in entries for each in (*self._ensembles_of(name), name)]
         for name in dict.fromkeys(names):
             entries[name].close()
+        release_backends(self._host)
         with self._changing:
             self._entries = {}
 

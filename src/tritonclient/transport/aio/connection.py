@@ -61,6 +61,8 @@ class BaseConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self._readable = readable_check(transport.get_extra_info("socket"))
+        if transport.get_extra_info("sslcontext") is None:
+            self.get_buffer = self.engine.get_buffer  # type: ignore[method-assign]
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the engine's buffer if it is large enough, otherwise other memory.
@@ -72,12 +74,10 @@ class BaseConnection(asyncio.BufferedProtocol):
         self._overflow = None if len(buffer) >= sizehint else memoryview(bytearray(sizehint))
         return buffer if self._overflow is None else self._overflow
 
-    def feed_engine(self, count: int) -> None:
-        """Pass received bytes to the engine."""
+    def feed_overflow(self, count: int) -> None:
+        """Pass bytes that were received into other memory to the engine."""
         engine, overflow = self.engine, self._overflow
-        if overflow is None:
-            engine.buffer_updated(count)
-            return
+        assert overflow is not None
         self._overflow, overflow = None, overflow[:count]
         while overflow:
             buffer = engine.get_buffer()
@@ -234,7 +234,10 @@ class Connection(BaseConnection):
 
     def buffer_updated(self, nbytes: int) -> None:
         try:
-            self.feed_engine(nbytes)
+            if self._overflow is None:
+                self.engine.buffer_updated(nbytes)
+            else:
+                self.feed_overflow(nbytes)
         except InferenceServerException as error:
             self._fail(error)
             self.transport.abort()

@@ -58,6 +58,7 @@ class GrpcConnection(BaseConnection):
         self._acknowledged = math.inf  # bytes, once the connection has ended
         self._paused = False
         self._scheduled = False
+        self._lone = False  # whether the last read ended one call, whose task has not begun another
         self._draining: dict[RpcStream, Future[None]] = {}
         self._heard = 0.0  # the loop's time when something came last
         self._pinged = 0.0  # the loop's time of the ping that is not answered yet
@@ -86,7 +87,7 @@ class GrpcConnection(BaseConnection):
             self.begin(stream, partial(_settle, stream, future), deadline)
             self.send_call()
             await future
-            compressed = call.compressed(stream)
+            compressed = stream.compressed
             if compressed is not None:
                 await decompress(compressed, deadline)
             return call.finish(stream)
@@ -160,8 +161,13 @@ class GrpcConnection(BaseConnection):
         self._loop.call_soon(function, *arguments)
 
     def send_call(self) -> None:
-        """Send a call that has begun: at once, or together with what others have by then."""
-        if len(self.engine.streams) == 1:
+        """Send a call that has begun: at once, or together with what others have by then.
+
+        Where the last read ended one call, this is the one that its task makes next. There are no
+        others to wait for, and the loop need not come round once more.
+        """
+        lone, self._lone = self._lone, False
+        if (lone or len(self.engine.streams) == 1) and not self._scheduled:
             self._flush()
         else:
             self.schedule()
@@ -177,10 +183,11 @@ class GrpcConnection(BaseConnection):
         if self.lost.done():
             return
         engine = self.engine
-        while not self._paused and (buffers := engine.data_to_send(_PIECE)):
+        transport = self.transport
+        while not self._paused and engine.pending and (buffers := engine.data_to_send(_PIECE)):
             for buffer in gather(buffers):
-                self.transport.write(buffer)
-                if not self.transport.is_closing():
+                transport.write(buffer)
+                if not transport.is_closing():
                     self._written += len(buffer)
         if self._draining:
             for stream in [each for each in self._draining if self._has_room(each)]:
@@ -300,12 +307,19 @@ class GrpcConnection(BaseConnection):
     def buffer_updated(self, nbytes: int) -> None:
         engine = self.engine
         self._heard = self._loop.time()
+        calls = len(engine.streams)
         try:
-            self.feed_engine(nbytes)
+            if self._overflow is None:
+                engine.buffer_updated(nbytes)
+            else:
+                self.feed_overflow(nbytes)
         except InferenceServerException:
             self.transport.abort()  # the engine has told the calls
         else:
-            if engine.pending:
+            ended = calls - len(engine.streams)
+            self._lone = ended == 1
+            if ended > 1 or engine.pending:
+                # Behind the tasks of those calls, so that what they send next goes along.
                 self.schedule()
             if self._owed:
                 self._read_probe_answer()

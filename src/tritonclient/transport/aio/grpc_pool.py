@@ -44,7 +44,7 @@ class GrpcPool(BasePool[GrpcConnection]):
         """Return a connection that has room for another call, or None."""
         for connection in self._connections:
             # What came unasked may be the end, which the loop has not come round to reading.
-            if connection.has_room and not (connection.idle and connection.has_input()):
+            if connection.has_room and (connection.engine.streams or not connection.has_input()):
                 return connection
         return None
 

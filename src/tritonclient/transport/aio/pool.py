@@ -19,10 +19,15 @@ C = TypeVar("C", bound=BaseConnection)
 
 
 class BasePool(Generic[C]):
-    """Connections to one endpoint on one event loop."""
+    """Connections to one endpoint on one event loop.
+
+    Attributes:
+        loop: returns the loop, or None once it is gone: the pool hangs on it.
+        alarm_time: the loop's time of the next deadline that is watched.
+    """
 
     def __init__(self, loop: AbstractEventLoop, connect: Connector, max_connections: int) -> None:
-        self._loop = weakref.ref(loop)  # the pool hangs on the loop, which must be free to go
+        self.loop = weakref.ref(loop)
         self._connect = connect
         self._max_connections = max_connections
         self._all: set[C] = set()
@@ -31,26 +36,21 @@ class BasePool(Generic[C]):
         self._closed = False
         self._keeper: AsyncGenerator[None, None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_time = math.inf
-
-    @property
-    def loop(self) -> AbstractEventLoop | None:
-        """The loop that it belongs to."""
-        return self._loop()
+        self.alarm_time = math.inf
 
     # One timer serves the deadlines of all calls, since most end long before theirs; it moves
     # on to the next deadline only when it rings.
 
     def watch(self, deadline: float) -> None:
         """See to it that a call with this deadline ends by then."""
-        if deadline < self._alarm_time:
+        if deadline < self.alarm_time:
             if self._alarm is not None:
                 self._alarm.cancel()
-            self._alarm_time = deadline
+            self.alarm_time = deadline
             self._alarm = asyncio.get_running_loop().call_at(deadline, self._ring)
 
     def _ring(self) -> None:
-        self._alarm, self._alarm_time = None, math.inf
+        self._alarm, self.alarm_time = None, math.inf
         now = asyncio.get_running_loop().time() + 0.001  # timers may ring a little early
         for connection in list(self._all):
             connection.time_out(now)

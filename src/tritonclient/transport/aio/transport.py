@@ -72,7 +72,7 @@ class Transport:
 
     def _pool(self, loop: AbstractEventLoop) -> Any:
         recent = self._recent  # read once: another thread's loop may change it
-        if recent is not None and recent.loop is loop:
+        if recent is not None and recent.loop() is loop:
             return recent
         if self._closed:
             raise RuntimeError("the client is closed")
@@ -108,7 +108,8 @@ class Transport:
                 connection = pool.take() or await pool.acquire(deadline)
                 reused = connection.reused
                 try:
-                    pool.watch(deadline)
+                    if deadline < pool.alarm_time:
+                        pool.watch(deadline)
                     return await connection.exchange(call, timeout, deadline)  # type: ignore[no-any-return]
                 except ConnectionFailed as error:
                     if not may_resend(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.server.backends.python.process.test_channel import Pair, head
-from tests.server.conftest import IN_BOTH, RepositoryMaker, fp32
+from tests.server.conftest import RepositoryMaker, fp32
 from tests.support.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.errors import Internal, ProtocolError
@@ -264,7 +264,7 @@ def call(core: InferenceServer, array: np.ndarray, model: str = "m") -> np.ndarr
     return np.frombuffer(output.data, "<f4")
 
 
-@IN_BOTH
+@pytest.mark.parametrize("in_process", [True, False])
 def test_tensors_may_be_kept(repository: RepositoryMaker, serve: Serve) -> None:
     repository.python("m", KEEPER)
     core = serve()

@@ -1,0 +1,121 @@
+"""Requests that administer a server, from the arguments of the clients' methods."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..messages import (
+    LoadModel,
+    LogValue,
+    RegisterCudaSharedMemory,
+    RegisterSystemSharedMemory,
+    TraceValue,
+    UpdateLogSettings,
+    UpdateTraceSettings,
+)
+from .request_checks import check_texts, whole_number
+
+
+def load_request(
+    model: str,
+    config: str | Mapping[str, Any] | None,
+    files: Mapping[str, bytes] | None,
+) -> LoadModel:
+    """The request that the arguments of `Client.load_model` make.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    if files and config is None:
+        raise ValueError("files need a config, which describes the model that they make")
+    if files is not None and not isinstance(files, Mapping):
+        raise TypeError(
+            f"files is {type(files).__name__}, expected a mapping of paths to contents, "
+            'such as {"1/model.onnx": data}'
+        )
+    for path, content in (files or {}).items():
+        if not isinstance(content, (bytes, bytearray, memoryview)):
+            raise TypeError(
+                f"file {path!r} is {type(content).__name__}, expected bytes, the file's contents"
+            )
+    if config is not None and not isinstance(config, (str, Mapping)):
+        raise TypeError(f"config is {type(config).__name__}, expected JSON text or a mapping")
+    if config is not None and not isinstance(config, str):
+        config = json.dumps(config)
+    elif config is not None:
+        _check_json(config)
+    return LoadModel(model, config, files or {})
+
+
+def _check_json(config: str) -> None:
+    try:
+        json.loads(config)
+    except ValueError as error:
+        raise ValueError(
+            f"config is {config!r:.60}, expected the configuration itself as JSON text, "
+            f"or a mapping: {error}"
+        ) from None
+
+
+def trace_request(settings: Mapping[str, TraceValue], model: str) -> UpdateTraceSettings:
+    """The request that the arguments of `Client.update_trace_settings` make.
+
+    Raises:
+        TypeError: the settings are no mapping.
+    """
+    if not isinstance(settings, Mapping):
+        raise TypeError(
+            f"settings is {type(settings).__name__}, expected a mapping, "
+            'such as {"trace_level": ["TIMESTAMPS"]}'
+        )
+    level = settings.get("trace_level")
+    if isinstance(level, str):  # HTTP servers take a list only
+        settings = {**settings, "trace_level": (level,)}
+    return UpdateTraceSettings(settings, model)
+
+
+def log_request(settings: Mapping[str, LogValue]) -> UpdateLogSettings:
+    """The request that the arguments of `Client.update_log_settings` make.
+
+    Raises:
+        TypeError: the settings are no mapping.
+    """
+    if not isinstance(settings, Mapping):
+        raise TypeError(
+            f"settings is {type(settings).__name__}, expected a mapping, "
+            'such as {"log_verbose_level": 1}'
+        )
+    return UpdateLogSettings(settings)
+
+
+def system_region(name: str, key: str, byte_size: int, offset: int) -> RegisterSystemSharedMemory:
+    """The request that the arguments of `Client.register_system_shared_memory` make.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    check_texts(name=name, key=key)
+    size = whole_number("byte_size", byte_size, least=1)
+    return RegisterSystemSharedMemory(name, key, size, whole_number("offset", offset))
+
+
+def cuda_region(
+    name: str, raw_handle: bytes, device_id: int, byte_size: int
+) -> RegisterCudaSharedMemory:
+    """The request that the arguments of `Client.register_cuda_shared_memory` make.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+    check_texts(name=name)
+    if not isinstance(raw_handle, (bytes, bytearray, memoryview)):
+        raise TypeError(
+            f"raw_handle is {type(raw_handle).__name__}, expected bytes, those of a "
+            "cudaIpcMemHandle_t"
+        )
+    device = whole_number("device_id", device_id)
+    return RegisterCudaSharedMemory(
+        name, bytes(raw_handle), device, whole_number("byte_size", byte_size, least=1)
+    )
