@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from tests.server.backends.python.process.test_channel import Pair, head
 from tests.server.conftest import RepositoryMaker, fp32
+from tests.support.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.errors import Internal, ProtocolError
 from tritonclient.server.backends.python.process import memory
@@ -188,6 +190,17 @@ def test_unknown_segments_are_refused(pair: Pair, place: int) -> None:
         pair.server.receive()
 
 
+def test_descriptors_without_messages_are_refused(pair: Pair) -> None:
+    before = descriptors()
+    for _ in range(20):
+        socket.send_fds(pair.sockets[1], [head(2, 0, 0) + b"{}"], [0])
+    with pytest.raises(ProtocolError, match="descriptors without messages"):
+        for _ in range(20):
+            pair.server.receive()
+    pair.server.close()
+    assert descriptors() < before
+
+
 def test_a_segment_for_one_message_is_forgotten(pair: Pair) -> None:
     for _ in range(2):
         fd = memory.create(MIB)
@@ -279,8 +292,30 @@ def test_a_process_that_overwrites_its_memory_harms_itself_only(
 
 
 def worker(core: InferenceServer) -> int:
-    instance = core._repository.get("m")._threads[0]._instance
-    return int(instance._process._process.pid)  # type: ignore[union-attr]
+    pid = worker_or_none(core)
+    assert pid is not None
+    return pid
+
+
+@pytest.mark.parametrize("in_process", [False])
+def test_outputs_outlive_their_process(repository: RepositoryMaker, serve: Serve) -> None:
+    repository.python("m")
+    core = serve()
+    sent = np.arange(MIB, dtype="f4")
+    output = call(core, sent)
+    pid = worker(core)
+    os.killpg(pid, signal.SIGKILL)
+    eventually(lambda: worker_or_none(core) not in (pid, None))
+    assert (output == sent).all()
+    assert (call(core, sent) == sent).all()
+    core.close()
+    assert in_use(os.getpid())[1] == 0
+
+
+def worker_or_none(core: InferenceServer) -> int | None:
+    """Return the process of the model; None while there is none."""
+    process = core._repository.get("m")._threads[0]._instance._process  # type: ignore[union-attr]
+    return None if process is None else int(process._process.pid)
 
 
 def in_use(pid: int) -> tuple[int, int]:

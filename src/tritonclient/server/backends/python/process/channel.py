@@ -14,7 +14,6 @@ import os
 import select
 import socket
 import struct
-import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -28,6 +27,8 @@ from . import memory
 INLINE = 64 * 1024
 #: Bytes of each part of a body; numpy wants its arrays aligned.
 ALIGNMENT = 64
+#: Received descriptors that may wait for their messages.
+_MOST_DESCRIPTORS = 16
 #: Limit of a message's JSON text in bytes, against a process that sends anything.
 _MAX_TEXT = 1 << 28
 
@@ -104,12 +105,8 @@ class Channel:
         self._descriptors: deque[int] = deque()
         self._outgoing = memory.Outgoing()
         self._incoming = memory.Incoming()
-        self._arming = threading.Lock()
-        self._paused = False
-        self._epoll = None
-        if sys.platform == "linux" and not waits:
-            self._epoll = select.epoll()
-            self._epoll.register(sock, 0)
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     # Sending
 
@@ -248,6 +245,8 @@ class Channel:
                     numbers = array.array("i")
                     numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
                     self._descriptors.extend(numbers)
+            if len(self._descriptors) > _MOST_DESCRIPTORS:
+                raise ProtocolError("a process sent descriptors without messages")
             if not data:
                 return False
             if flags & _LOST:
@@ -264,40 +263,12 @@ class Channel:
         finally:
             os.close(fd)
 
-    # Waiting
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until there is something to receive, or the other end is closed; False if neither.
 
-    def wait(self) -> None:
-        """Wait until there is something to receive, or the other end is closed.
-
-        Does not wait where `pause` does nothing: there `receive` waits.
+        Only one thread at a time may wait.
         """
-        if self._epoll is not None:
-            with self._arming:
-                self._arm()
-            self._epoll.poll()
-
-    @property
-    def can_pause(self) -> bool:
-        """True if `pause` has an effect."""
-        return self._epoll is not None
-
-    def pause(self) -> None:
-        """Let `wait` return for the end of the other process only: this thread receives."""
-        with self._arming:
-            self._paused = True
-            self._arm()
-
-    def resume(self) -> None:
-        """End a `pause`."""
-        with self._arming:
-            self._paused = False
-            self._arm()
-
-    def _arm(self) -> None:
-        if self._epoll is not None and not self._epoll.closed:
-            # Events are reported once, so that `wait` sleeps while another thread receives.
-            events = 0 if self._paused else select.EPOLLIN | select.EPOLLONESHOT
-            self._epoll.modify(self._socket, events)
+        return bool(self._poll.poll(None if seconds is None else seconds * 1000))
 
     # Ending
 
@@ -305,9 +276,6 @@ class Channel:
         """Close this end; a thread that sends or receives returns."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        with self._arming:
-            if self._epoll is not None:
-                self._epoll.close()
         self._socket.close()
         self._outgoing.close()
         self._incoming.close()

@@ -23,7 +23,8 @@ from .strand import Strand
 
 _log = logging.getLogger(__name__)
 
-
+#: Seconds for which the thread of the process leaves messages to the thread that executes.
+_PAUSE = 0.01
 #: Seconds that a model has to say whether it is ready; meanwhile it may execute.
 _READY_TIMEOUT = 10.0
 
@@ -62,7 +63,10 @@ class Dispatcher:
         self._ended = False
         self.wrong = ""
         # The thread that waits for results receives them itself, which saves a switch of threads.
-        self._receives = channel.can_pause and not decoupled
+        self._receives = not decoupled
+        self._executing = False
+        self._executed = False
+        self._wake = threading.Event()
         self._receiving = threading.Lock()
         self._jobs: dict[int, tuple[Job, Strand | None]] = {}
         self._batches: dict[int, queue.SimpleQueue[Message | None]] = {}
@@ -99,13 +103,12 @@ class Dispatcher:
                 raise ProcessEnded
             self._batches[batch] = results
             self._jobs.update(entries)
-        if self._receives:
-            self._channel.pause()
+        self._executing = self._receives
         self.send({"kind": "execute", "batch": batch, "jobs": values}, body)
         if self._receives:
             if self._receive(results):
                 results.put(None)
-            self._channel.resume()
+            self._executing, self._executed = False, True
         message = results.get()
         if message is None:
             raise ProcessEnded
@@ -148,9 +151,14 @@ class Dispatcher:
         results = [_result(each, message) for each in values["results"]]
         if len(results) != len(numbers):
             raise ProcessEnded
-        self._forget(
-            [number for number, result in zip(numbers, results, strict=True) if result is not None]
-        )
+        answered = [
+            number for number, result in zip(numbers, results, strict=True) if result is not None
+        ]
+        if len(answered) < len(numbers):
+            # Responses follow, which no thread may be waiting for.
+            self._executed = False
+            self._wake.set()
+        self._forget(answered)
         return results
 
     def _forget(self, numbers: Sequence[int]) -> None:
@@ -167,7 +175,12 @@ class Dispatcher:
         """Dispatch what the process sends until it ends; return what was wrong with it, or ""."""
         while True:
             self._channel.wait()
-            if self._receive():
+            if self._executing or self._executed:
+                # An execution is quicker without this thread, and often another one follows.
+                self._executed = False
+                self._wake.wait(_PAUSE)
+                self._wake.clear()
+            elif self._receive():
                 return self.wrong
 
     def _receive(self, results: queue.SimpleQueue[Message | None] | None = None) -> bool:
@@ -177,7 +190,7 @@ class Dispatcher:
             results: None, or what to wait for.
         """
         with self._receiving:
-            waits = results is None or results.empty()
+            waits = self._channel.wait(0) if results is None else results.empty()
             try:
                 while waits or self._channel.has_message():
                     message = self._channel.receive()
