@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         with Progress(f"{NAME}: images", len(files)) as progress:
             for number, first in enumerate(range(0, len(files), limit)):
                 batch = files[first : first + limit]
-                for part, result in _answers(ask, batch, tally):
+                for part, result in _responses(ask, batch, tally):
                     if arguments.verbose:
                         note(repr(result), NAME)
                     _show(part, result, number, tally)
@@ -72,10 +72,10 @@ def _show(files: Sequence[str], result: InferResult, number: int, tally: Tally) 
     tally.classified(len(files))
 
 
-def _answers(
+def _responses(
     ask: Callable[[Sequence[str]], InferResult], batch: Sequence[str], tally: Tally
 ) -> Iterator[tuple[Sequence[str], InferResult]]:
-    """Yield the answer to a request; to keep going, those to each file alone if it is refused."""
+    """Yield the response to a request; to keep going, those to each file alone if it is refused."""
     if not tally.keep_going:
         yield batch, _answer(ask, batch)
         return
@@ -89,11 +89,11 @@ def _answers(
         yield batch, result
         return
     for file in batch:
-        yield from _answers(ask, [file], tally)
+        yield from _responses(ask, [file], tally)
 
 
 def _answer(ask: Callable[[Sequence[str]], InferResult], batch: Sequence[str]) -> InferResult:
-    """The answer to a request; an error names the file that the server refuses.
+    """Return the response to a request; an error names the file that the server refuses.
 
     The server says only that a file of the batch is wrong, so each is then sent alone.
     """

@@ -70,7 +70,7 @@ def _classify(
 def _classify_streaming(
     url: str, arguments: argparse.Namespace, files: Sequence[str], report: Report
 ) -> None:
-    """Send all requests on one stream; answers are shown in the order of the requests."""
+    """Send all requests on one stream; responses are shown in the order of their requests."""
     with Client(url) as client, report.begin(_ask_for_job(client, arguments, files)) as job:
         under_way = {str(batch.number): batch for batch in job.batches()}
         requests = (
@@ -95,7 +95,7 @@ def _classify_streaming(
                     with report.failures(batch):
                         report.show(batch, results.pop(number))
         if under_way:
-            raise ProtocolError(f"{len(under_way)} requests were not answered", endpoint=url)
+            raise ProtocolError(f"{len(under_way)} requests got no response", endpoint=url)
 
 
 def _ask_for_job(client: Client, arguments: argparse.Namespace, files: Sequence[str]) -> Job:

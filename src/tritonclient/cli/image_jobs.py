@@ -23,7 +23,7 @@ class UsageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A model that takes images and answers a score for each class.
+    """A model that takes images and returns a score for each class.
 
     Attributes:
         pixels: the form of one image.
@@ -142,7 +142,7 @@ class Job:
         }
 
     def report(self, batch: Batch, result: InferResult) -> str:
-        """An answer as people read it; raises what `shown` does."""
+        """Return a response as people read it; raises what `shown` does."""
         return f"Request {batch.number}, batch size {len(batch.files)}\n{self.shown(batch, result)}"
 
     def shown(self, batch: Batch, result: InferResult) -> str:
@@ -162,7 +162,7 @@ class Job:
         rows = classes if self.model.max_batch_size else classes[np.newaxis]
         if rows.ndim != 2 or len(rows) != len(batch.files):
             raise ProtocolError(
-                f"expected classes of {len(batch.files)} images, got an answer of shape "
+                f"expected classes of {len(batch.files)} images, got a response of shape "
                 f"{list(classes.shape)}",
                 model=self.model.name,
                 request_id=result.id,

@@ -38,7 +38,7 @@ DONE, FAILED_ROWS, BAD_INPUT, SERVER_GONE, TOO_MANY, BAD_OUTPUT, INTERRUPTED = 0
 NAME = "infer"
 HELP = "run files through a model"
 DESCRIPTION = """\
-Run the rows of files, or the images of a folder, through a model and write what it answers.
+Run the rows of files, or the images of a folder, through a model and write its outputs.
 
   tritonclient infer --model iris --input flowers.csv --map X=a,b,c,d --output classes.csv
   tritonclient infer --model digits --input scans/ --preprocess INCEPTION --output digits.parquet

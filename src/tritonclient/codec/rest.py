@@ -17,7 +17,7 @@ from .. import errors
 from .. import messages as m
 from ..caches import small_cache
 from ..datatypes import Buffer
-from . import rest_infer, rest_json
+from . import rest_infer, rest_json, rest_request
 from .records import load
 from .routes import ROUTES, Route, fill, patterns
 
@@ -189,6 +189,14 @@ def decode_request(request: HttpRequest) -> m.Request[Any]:
     raise errors.NotFound("Not Found", "404")
 
 
+def model_of(request: HttpRequest) -> tuple[str, str] | None:
+    """Return the model and version in the path of an inference; None for other requests."""
+    for pattern, route in patterns():
+        if route.request is m.Infer and (match := pattern.match(request.path)):
+            return unquote(match["model"]), unquote(match["version"] or "")
+    return None
+
+
 #: Requests that Triton takes without a body.
 _EMPTY_BODIES = (m.LoadModel, m.UnloadModel, m.GetRepositoryIndex)
 
@@ -197,7 +205,7 @@ def _decode(route: Route, fields: dict[str, str], request: HttpRequest) -> m.Req
     try:
         if route.request is m.Infer:
             body = b"".join(request.body) if len(request.body) != 1 else request.body[0]
-            return rest_infer.decode_request(fields, request.headers, body)
+            return rest_request.decode_request(fields, request.headers, body)
         if route.arguments is None:
             return route.request(**fields)
         data = b"".join(request.body)

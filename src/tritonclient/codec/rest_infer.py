@@ -19,12 +19,9 @@ import numpy as np
 
 from ..caches import LARGEST
 from ..datatypes import NUMPY, Array, Buffer, check, element_count, pack, unpack
-from ..errors import InvalidArgument
 from ..messages import Infer, InferResponse, InferTensor, Parameter, RequestedOutput
 from ..operations import NO_PARAMETERS, RESERVED_PARAMETERS
-from . import rest_json
 from .checks import check_shape, check_size
-from .rest_refusals import check_request
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
 _head_length = HEAD_LENGTH.lower()
@@ -164,7 +161,7 @@ def _json_values(tensor: InferTensor, is_input: bool) -> list[Any]:
 # Reading
 
 
-class _SizeError(ValueError):
+class SizeError(ValueError):
     """The body is shorter or longer than its JSON says."""
 
 
@@ -192,7 +189,7 @@ def decode_response(headers: Mapping[str, str], body: Buffer) -> InferResponse:
     """
     head_bytes, view, position = _split(headers, body)
     head = _response_head(head_bytes) if len(head_bytes) <= 2048 else _parse_response(head_bytes)
-    tensors = _tensors(head.tensors, view, position)
+    tensors = read_tensors(head.tensors, view, position)
     name, version, id, parameters = head.members.values()
     # A copy, since the head is remembered.
     given = dict(parameters) if parameters else NO_PARAMETERS
@@ -205,28 +202,28 @@ def _split(headers: Mapping[str, str], body: Buffer) -> tuple[bytes, memoryview,
     if text is None:
         return bytes(view), view, len(view)
     if not text.isdecimal() or not 0 <= int(text) <= len(view):
-        raise _SizeError(f"{HEAD_LENGTH} is {text!r:.40} with a body of {len(view)} bytes")
+        raise SizeError(f"{HEAD_LENGTH} is {text!r:.40} with a body of {len(view)} bytes")
     length = int(text)
     return bytes(view[:length]), view, length
 
 
-def _tensors(
-    described: tuple[_Described, ...], view: memoryview, position: int
+def read_tensors(
+    heads: tuple[_Described, ...], view: memoryview, position: int
 ) -> tuple[InferTensor, ...]:
     tensors = []
-    for name, datatype, shape, parameters, size, values in described:
+    for name, datatype, shape, parameters, size, values in heads:
         data: Buffer | None = None
         if size is not None:
             data = view[position : position + size]
             position += size
             if len(data) != size:
-                raise _SizeError(f"the body ends inside the data of tensor {name!r}")
+                raise SizeError(f"the body ends inside the data of tensor {name!r}")
         elif values is not None:
             data = _pack_values(name, datatype, shape, values)
         given = dict(parameters) if parameters else NO_PARAMETERS
         tensors.append(InferTensor(name, datatype, shape, data, given, size is not None))
     if position != len(view):
-        raise _SizeError(f"{len(view) - position} bytes follow the last tensor")
+        raise SizeError(f"{len(view) - position} bytes follow the last tensor")
     return tuple(tensors)
 
 
@@ -236,14 +233,14 @@ def _parse_response(head: bytes) -> _Head:
     if isinstance(value, dict) and not {"model_name", "outputs"} & value.keys():
         raise ValueError("neither 'model_name' nor 'outputs' is there")
     members = {
-        "model_name": _member(value, "model_name", str, ""),
-        "model_version": _member(value, "model_version", str, ""),
-        "id": _member(value, "id", str, ""),
-        "parameters": _member(value, "parameters", dict, {}),
+        "model_name": member(value, "model_name", str, ""),
+        "model_version": member(value, "model_version", str, ""),
+        "id": member(value, "id", str, ""),
+        "parameters": member(value, "parameters", dict, {}),
     }
     "".join([members["model_name"], members["model_version"], members["id"]]).encode()
-    value["outputs"] = list(map(_without_nulls, _member(value, "outputs", list, [])))
-    outputs = _describe(value, "outputs")
+    value["outputs"] = list(map(_without_nulls, member(value, "outputs", list, [])))
+    outputs = described(value, "outputs")
     for output in outputs:
         output.name.encode()  # only data may hold what is no text
         if output.size is not None:
@@ -261,21 +258,21 @@ def _without_nulls(value: Any) -> Any:
 _response_head = lru_cache(maxsize=256)(_parse_response)
 
 
-def _describe(value: dict[str, Any], kind: str) -> tuple[_Described, ...]:
+def described(value: dict[str, Any], kind: str) -> tuple[_Described, ...]:
     return tuple(
-        _describe_one(item, f"{kind}[{i}]") for i, item in enumerate(_member(value, kind, list, []))
+        _describe_one(item, f"{kind}[{i}]") for i, item in enumerate(member(value, kind, list, []))
     )
 
 
 def _describe_one(value: Any, where: str) -> _Described:
     if not isinstance(value, dict):
         raise ValueError(f"{where} is {value!r:.40}, expected an object")
-    name = _member(value, "name", str, None)
-    datatype = _member(value, "datatype", str, None)
+    name = member(value, "name", str, None)
+    datatype = member(value, "datatype", str, None)
     check(datatype)
-    shape = tuple(_member(value, "shape", list, None))
+    shape = tuple(member(value, "shape", list, None))
     check_shape(name, shape)
-    parameters = dict(_member(value, "parameters", dict, {}))
+    parameters = dict(member(value, "parameters", dict, {}))
     size = parameters.pop("binary_data_size", None)
     values = value.get("data")
     if values is not None and not isinstance(values, list):
@@ -285,7 +282,7 @@ def _describe_one(value: Any, where: str) -> _Described:
     return _Described(name, datatype, shape, parameters, size, values)
 
 
-def _member(value: Any, name: str, kind: type, default: Any) -> Any:
+def member(value: Any, name: str, kind: type, default: Any) -> Any:
     if not isinstance(value, dict):
         raise ValueError(f"the JSON is {value!r:.40}, expected an object")
     member = value.get(name, default)
@@ -341,49 +338,3 @@ def _flat(values: list[Any]) -> list[Any]:
                 raise ValueError(f"it holds {row!r:.40} beside lists")
         values = [item for row in values for item in row]
     return values
-
-
-def decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buffer) -> Infer:
-    """The inference request in a body; its tensors are views of that body.
-
-    Raises:
-        ValueError, KeyError: the JSON is not that of an inference request.
-        InvalidArgument: it is, but asks for what can't be, or does not fit the body.
-    """
-    try:
-        return _decode_request(fields, headers, body)
-    except _SizeError as error:
-        raise InvalidArgument(str(error), "400") from error
-
-
-def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buffer) -> Infer:
-    head, view, position = _split(headers, body)
-    value = rest_json.loads(head)
-    if "inputs" not in value:
-        raise KeyError("inputs")
-    check_request(value)
-    inputs = _describe(value, "inputs")
-    parameters = dict(_member(value, "parameters", dict, {}))
-    # It counts only where no outputs are listed; those have flags of their own.
-    binary = bool(parameters.pop("binary_data_output", False))
-    outputs = tuple(map(_requested, _member(value, "outputs", list, [])))
-    tensors = _tensors(inputs, view, position)
-    return Infer(
-        model=fields["model"],
-        version=fields.get("version", ""),
-        id=_member(value, "id", str, ""),
-        inputs=tensors,
-        outputs=outputs,
-        parameters=parameters,
-        binary=binary or bool(outputs),
-    )
-
-
-def _requested(value: Any) -> RequestedOutput:
-    parameters = dict(_member(value, "parameters", dict, {}))
-    return RequestedOutput(
-        name=_member(value, "name", str, None),
-        classes=_member(parameters, "classification", int, 0),
-        binary=bool(parameters.pop("binary_data", False)),
-        parameters={k: v for k, v in parameters.items() if k != "classification"},
-    )

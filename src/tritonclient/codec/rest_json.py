@@ -16,7 +16,9 @@ def loads(text: bytes | bytearray) -> Any:
         json.JSONDecodeError: it is no JSON, or a string has half of a surrogate pair, which no
             encoding can write again.
     """
-    value = json.loads(text)
+    # As in Triton, a text may hold bytes that are no UTF-8, and ends with a zero byte.
+    text = text.partition(b"\0")[0]
+    value = json.loads(text.decode("utf-8", "surrogateescape"))
     if b"\\ud" in text or b"\\uD" in text:
         _check_pairs(text)
     return value

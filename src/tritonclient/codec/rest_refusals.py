@@ -6,6 +6,7 @@ from typing import Any
 
 from ..datatypes import DATATYPES
 from ..errors import Internal, InvalidArgument
+from .parameter_checks import check_parameters, unparsable
 
 _KINDS: dict[str, tuple[type, str]] = {
     "string": (str, "non-string as string"),
@@ -16,35 +17,35 @@ _UNSIGNED = "non-unsigned-integer as unsigned-integer"
 _SOURCES = ("data", "binary_data_size", "shared_memory_region")
 
 
-def check_request(value: Any) -> None:
-    """Raise an error if a member of a request has the wrong type; missing ones are left alone.
+def check_head(value: Any) -> None:
+    """Raise an error if a member of a request is missing or has the wrong type.
 
     Raises:
-        Internal: a member has the wrong type, for which Triton answers 500.
-        InvalidArgument: a datatype is unknown, or an input has no data or several kinds of it.
+        Internal: a member is missing or has the wrong type, for which Triton answers 500.
+        InvalidArgument: a parameter is of no type that parameters have.
     """
     if not isinstance(value, dict):
         return
     _check(value, "id", "string")
-    for name in ("inputs", "outputs"):
-        _check(value, name, "array")
-    if not isinstance(value.get("parameters", {}), dict):
+    parameters = value.get("parameters", {})
+    if not isinstance(parameters, dict):
         raise Internal(
             "failed to get request params.: attempt to get members for non-object", "500"
         )
-    _check(value.get("parameters", {}), "binary_data_output", "boolean")
-    for each in value.get("inputs", ()):
-        _check_input(each if isinstance(each, dict) else {})
-    for each in value.get("outputs", ()):
-        if isinstance(each, dict):
-            _check_output(each)
+    _check(parameters, "binary_data_output", "boolean")
+    check_parameters(parameters)
+    _require(value, "inputs", "array")
 
 
-def _check_input(value: dict[str, Any]) -> None:
-    for name, kind in (("name", "string"), ("datatype", "string"), ("shape", "array")):
-        _check(value, name, kind)
-    if "datatype" in value and value["datatype"] not in DATATYPES:
-        raise InvalidArgument(f"invalid datatype for input {value.get('name')}", "400")
+def check_input(value: Any) -> None:
+    """Raise an error if a member of an input is missing or has the wrong type.
+
+    Raises:
+        Internal: a member is missing or has the wrong type.
+        InvalidArgument: the datatype is unknown, or there is no data or several kinds of it.
+    """
+    if not isinstance(value, dict):
+        value = {}
     parameters = _parameters(value)
     given = [each for each in _SOURCES if each in (value if each == "data" else parameters)]
     if len(given) != 1:
@@ -54,18 +55,29 @@ def _check_input(value: dict[str, Any]) -> None:
             f"'parameters', 'shared_memory_region' in 'parameters'. {what}",
             "400",
         )
-    _check(value, "data", "array")
+    for name, kind in (("name", "string"), ("datatype", "string"), ("shape", "array")):
+        _require(value, name, kind)
+    if not all(map(_is_unsigned, value["shape"])):
+        raise unparsable("shape", _UNSIGNED)
+    if not _is_unsigned(parameters.get("binary_data_size", 0)):
+        raise unparsable("binary_data_size", _UNSIGNED)
     _check_shared_memory(parameters)
-    if "data" in value and value.get("datatype") in ("FP16", "BF16"):
+    _check(value, "data", "array")
+    if value["datatype"] not in DATATYPES:
+        raise InvalidArgument(f"invalid datatype for input {value['name']}", "400")
+    if "data" in value and value["datatype"] in ("FP16", "BF16"):
         raise InvalidArgument(
             f"receiving {value['datatype']} data via JSON is not supported. Please use the binary "
-            f"data format for input {value.get('name')}",
+            f"data format for input {value['name']}",
             "400",
         )
 
 
-def _check_output(value: dict[str, Any]) -> None:
-    _check(value, "name", "string")
+def check_output(value: Any) -> None:
+    """Raise Internal if a member of an output is missing or has the wrong type."""
+    if not isinstance(value, dict):
+        value = {}
+    _require(value, "name", "string")
     parameters = _parameters(value)
     if "classification" in parameters and not _is_unsigned(parameters["classification"]):
         raise Internal(f"Unable to set 'classification': attempt to access JSON {_UNSIGNED}", "500")
@@ -77,7 +89,7 @@ def _check_shared_memory(parameters: dict[str, Any]) -> None:
     _check(parameters, "shared_memory_region", "string")
     for name in ("shared_memory_offset", "shared_memory_byte_size"):
         if name in parameters and not _is_unsigned(parameters[name]):
-            raise Internal(f"Unable to parse '{name}': attempt to access JSON {_UNSIGNED}", "500")
+            raise unparsable(name, _UNSIGNED)
 
 
 def _parameters(value: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +105,16 @@ def _is_unsigned(value: Any) -> bool:
     return type(value) is int and 0 <= value < 1 << 64
 
 
+def _require(value: dict[str, Any], name: str, kind: str) -> None:
+    if name not in value:
+        raise Internal(
+            f"Unable to parse '{name}': attempt to access non-existing object member '{name}'",
+            "500",
+        )
+    _check(value, name, kind)
+
+
 def _check(value: dict[str, Any], name: str, kind: str) -> None:
     expected, text = _KINDS[kind]
     if name in value and not isinstance(value[name], expected):
-        raise Internal(f"Unable to parse '{name}': attempt to access JSON {text}", "500")
+        raise unparsable(name, text)

@@ -59,6 +59,19 @@ def decode_request(message: Buffer) -> Infer:
     return Infer(name, inputs, version, outputs, id, dict(parameters))
 
 
+def model_of(message: Buffer) -> tuple[str, str] | None:
+    """Return the model and version in a message ModelInferRequest; None if it is no such message.
+
+    Its tensors and parameters may be wrong.
+    """
+    try:
+        head, *_ = rpc_head.split(memoryview(message), _RAW_CONTENTS)
+        read = rpc_head.read(head)
+    except (ValueError, InferenceServerException):
+        return None
+    return read.name, read.version
+
+
 def _read(message: bytes) -> _Request:
     head = rpc_head.read(message)
     check_parameters(head.parameters)

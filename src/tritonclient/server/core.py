@@ -1,4 +1,4 @@
-"""`InferenceServer`: answers every request of the protocol, without a transport.
+"""`InferenceServer`: handles every request of the protocol, without a transport.
 
 Frontends (HTTP, gRPC) translate bytes to requests and responses to bytes. `handle` blocks, and any
 number of threads may call it.

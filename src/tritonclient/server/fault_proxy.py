@@ -136,7 +136,7 @@ class FaultProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         try:
-            answers, server = await asyncio.open_connection(*self._target)
+            responses, server = await asyncio.open_connection(*self._target)
         except OSError:
             _abort(client)
             return
@@ -147,7 +147,7 @@ class FaultProxy:
         try:
             # asyncio would log a cancelled task of its server as an error.
             with suppress(asyncio.CancelledError):
-                await self._answer(answers, connection)
+                await self._pass_on(responses, connection)
         finally:
             self._connections.pop(f"{host}:{port}", None)
             there.cancel()
@@ -155,10 +155,10 @@ class FaultProxy:
             server.close()
             await asyncio.gather(there, return_exceptions=True)
 
-    async def _answer(self, answers: asyncio.StreamReader, connection: _Connection) -> None:
+    async def _pass_on(self, responses: asyncio.StreamReader, connection: _Connection) -> None:
         """Pass on what the server sends, as far and as fast as the connection allows."""
         with suppress(OSError):
-            while data := await answers.read(_CHUNK):
+            while data := await responses.read(_CHUNK):
                 while data:
                     size = len(data)
                     if connection.rate:

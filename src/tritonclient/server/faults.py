@@ -77,7 +77,7 @@ class Fault:
         model: the model's name; None for any.
         kind: the type of request.
         times: how many requests it still concerns.
-        error: what they are answered with, or None.
+        error: the response to them, or None.
         delay: seconds before they are executed.
         harm: what is done to their connection, or None.
         executed: False if they are not executed.

@@ -1,4 +1,4 @@
-"""Inference: a request becomes a job of its model, and the job's responses become the answer."""
+"""Inference: a request becomes a job of its model; the job gives the responses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
+from ..codec.parameter_checks import check_parameters
 from ..errors import InferenceServerException
 from ..messages import Infer, InferResponse, Parameter
 from ..operations import NO_PARAMETERS
@@ -19,7 +20,6 @@ from .jobs.response import CancelFlag, Response, ResponseSink
 from .jobs.tensor import Tensor
 from .repository.model import Model
 from .tensors import bounds, inputs, outputs
-from .tensors.parameters import check_parameters
 from .tensors.shared_memory import Regions
 
 #: One response of a stream, or the error in its place.

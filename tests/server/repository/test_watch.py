@@ -65,12 +65,16 @@ def test_a_broken_file_leaves_the_old_version_until_it_is_mended(
     directory = repository.python("a", adding(1))
     core = serve()
     watching = watch(core)
-    for broken in ("def (", "1 / 0", ""):
+    reasons = {"def (": "SyntaxError", "1 / 0": "division by zero", "": "TritonPythonModel"}
+    for broken, reason in reasons.items():
         write(directory, broken)
+        caplog.clear()
         with caplog.at_level(logging.ERROR):
             assert watching.check() == ["a"]
         assert answer(core) == expected(2)
-        assert "'a' is not reloaded, though 1/model.py changed" in caplog.text
+        messages = [record.getMessage() for record in caplog.records]
+        assert "'a' is not reloaded, though 1/model.py changed" in messages[-1]
+        assert len([each for each in messages if reason in each]) == 1, messages
     write(directory, adding(5))
     watching.check()
     assert answer(core) == expected(6)

@@ -27,7 +27,7 @@ class Rescheduled:
 RESCHEDULED = Rescheduled()
 #: The result of one job: its outputs (in a `Response` if it has parameters too), its error,
 #: `RESCHEDULED`, or None if the responses are sent separately. An error in a `Response` counts as
-#: a success in the statistics: it is an answer of the model.
+#: a success in the statistics: it is a response of the model.
 Result: TypeAlias = "Sequence[Tensor] | Response | InferenceServerException | Rescheduled | None"
 
 

@@ -45,7 +45,7 @@ class Job:
         batch_size: 1 for models without a batch dimension.
         decoding: nanoseconds spent on checking and decoding the inputs.
         queued: time of creation, in nanoseconds of the monotonic clock.
-        refusal: the error to answer with instead of executing; None to execute.
+        refusal: the error to respond with instead of executing; None to execute.
         on_settled: called once when no more responses come; set by whatever takes the job.
     """
 

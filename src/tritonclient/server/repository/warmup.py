@@ -58,7 +58,7 @@ class WarmupBatch:
         self.jobs = [Job(model, inputs, options, 1, self._responses.put) for _ in range(count)]
 
     def wait(self) -> None:
-        """Wait until all are answered; raise what the first failed one was answered with."""
+        """Wait for all responses; raise the first error among them."""
         pending = len(self.jobs)
         while pending:
             response = self._responses.get()

@@ -92,10 +92,9 @@ class RepositoryWatch:
             else:
                 self._repository.load(name)
                 _log.info("loaded '%s': %s changed", name, files)
-        except ServerError as error:
+        except ServerError:  # the repository logs the reason
             _log.error(
-                "'%s' is not reloaded, though %s changed; what served before goes on: %s",
-                *(name, files, error),
+                "'%s' is not reloaded, though %s changed; what served before goes on", name, files
             )
 
     def _look(self) -> dict[str, _Files]:

@@ -23,7 +23,7 @@ class Scheduler(Protocol):
         """Return the jobs that an instance executes next; block until there are some.
 
         An empty list means that the scheduler is closed and no jobs are left. Jobs with a
-        `refusal` must be answered with it instead of being executed.
+        `refusal` must get it as response instead of being executed.
         """
         ...
 

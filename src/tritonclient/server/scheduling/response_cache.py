@@ -1,6 +1,6 @@
 """`ResponseCache` and `CachingScheduler`: responses kept for models with `response_cache`.
 
-As in Triton, a hit is answered without an execution, and only successful responses are kept.
+As in Triton, a hit gets its response without an execution, and only successful responses are kept.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _read_only_copy(tensor: Tensor) -> Tensor:
 
 
 class CachingScheduler:
-    """A scheduler in front of another one; it answers requests that the cache knows.
+    """A scheduler in front of another one; it responds to requests that the cache knows.
 
     Args:
         scheduler: takes the other requests.
@@ -82,11 +82,11 @@ class CachingScheduler:
         self._scheduler = scheduler
         self._cache = cache
         self._statistics = statistics
-        # A model that is loaded again may answer otherwise.
+        # A model that is loaded again may respond otherwise.
         self._load = next(_LOADS)
 
     def put(self, job: Job) -> None:
-        """Answer a job from the cache, or pass it on; see `Scheduler`."""
+        """Respond to a job from the cache, or pass it on; see `Scheduler`."""
         begin = time.monotonic_ns()
         key = _key(job, self._load)
         outputs = self._cache.get(key)

@@ -104,7 +104,7 @@ class Statistics:
                 self._totals[name].add(ns)
 
     def cache_hit(self, total: int, lookup: int) -> None:
-        """Count a request that was answered from the cache, without an execution.
+        """Count a request with a response from the cache, without an execution.
 
         Args:
             total: nanoseconds of the request.

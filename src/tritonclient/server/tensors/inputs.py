@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn, TypeAlias
 
 from ... import datatypes
+from ...codec.rest_request import RawInput
 from ...errors import InvalidArgument
 from ...messages import Infer, InferTensor
 from ..config.specification import Specification
 from ..jobs.model_info import ModelInfo
 from ..jobs.tensor import Tensor
+from . import raw_input
 from .shared_memory import Regions
 
 _BATCH_NOTE = (
@@ -37,8 +39,11 @@ def decode_all(model: ModelInfo, request: Infer, regions: Regions) -> tuple[list
         ServerError: the data of an input does not fit its datatype and shape, or is not there.
     """
     id = request.id
-    batch_size = _check(model, request.inputs, id)
-    tensors = [_reshape(model, _decode(model, each, id, regions)) for each in request.inputs]
+    inputs: Sequence[InferTensor] = request.inputs
+    if inputs and isinstance(inputs[0], RawInput):
+        inputs = [raw_input.described(model, inputs[0])]
+    batch_size = _check(model, inputs, id)
+    tensors = [_reshape(model, _decode(model, each, id, regions)) for each in inputs]
     return tensors, batch_size
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ... import datatypes
+from ...codec.parameter_checks import unsigned
 from ...errors import Internal, InvalidArgument
 from ...messages import Infer, InferTensor, RequestedOutput
 from ..jobs.model_info import ModelInfo
 from ..jobs.tensor import Tensor
 from .classification import classify
-from .parameters import unsigned
 from .shared_memory import Regions
 
 

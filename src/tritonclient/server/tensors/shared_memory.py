@@ -7,6 +7,7 @@ import os
 import threading
 from dataclasses import dataclass
 
+from ...codec.parameter_checks import unsigned
 from ...datatypes import Array, Buffer
 from ...errors import AlreadyExists, Internal, InvalidArgument, NotFound
 from ...messages import (
@@ -16,7 +17,6 @@ from ...messages import (
     SystemSharedMemoryRegion,
 )
 from ...shm.posix import map_object, open_object
-from .parameters import unsigned
 
 _REGION = "shared_memory_region"
 _NO_DATA = (

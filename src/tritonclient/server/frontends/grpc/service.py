@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
-from ....codec import procedures, rpc
+from ....codec import procedures, rpc, rpc_request
 from ....errors import InferenceServerException, InvalidArgument, Unavailable, Unimplemented
 from ....messages import Infer
 from ...core import InferenceServer
@@ -26,6 +26,7 @@ from ...extras import optional_import
 from ...inference import EMPTY_FINAL
 from ...jobs.errors import DecoupledModel
 from ..forwarding import HeaderForwarding
+from ..refusals import refusal
 from ..starting import SMALL, is_light, start
 from .health import Health
 from .stream import StreamCall, await_send, peer_address
@@ -39,7 +40,7 @@ _log = logging.getLogger("tritonclient.server.grpc")
 _THREADS = 256
 #: Stream requests handled at the same time; a slow reader blocks their threads.
 _STREAM_THREADS = 1024
-#: Methods that only read state, and are answered on the event loop.
+#: Methods that only read state, and are handled on the event loop.
 _QUICK = {
     *("ServerLive", "ServerReady", "ServerMetadata", "ModelReady", "ModelMetadata", "ModelConfig"),
     *("ModelStatistics", "SystemSharedMemoryStatus", "CudaSharedMemoryStatus"),
@@ -174,7 +175,11 @@ class GrpcService(grpc.GenericRpcHandler):
         return self._handled(method, self._decoded(method, message, headers), cancelled, peer)
 
     def _decoded(self, method: str, message: bytes, headers: Headers) -> Any:
-        request = rpc.decode_request(method, message)
+        try:
+            request = rpc.decode_request(method, message)
+        except InferenceServerException as error:
+            model = rpc_request.model_of(message) if method == "ModelInfer" else None
+            raise refusal(self._server, error, model) from error
         if isinstance(request, Infer):
             request = self._forwarding.apply(request, headers)
             if EMPTY_FINAL in request.parameters:

@@ -28,6 +28,7 @@ from ...extras import optional_import
 from ...inference import Responses, StreamItem
 from ...jobs.errors import UNEXPECTED
 from ..forwarding import HeaderForwarding
+from ..refusals import refusal
 
 with optional_import("grpcio"):
     import grpc.aio
@@ -74,7 +75,7 @@ class _PendingRequest:
         taken: set when its model has queued it.
         turn: set when its response may be sent; None if it may be sent at any time.
         waits: True while its response waits for `turn`.
-        answered: set when its response is sent, or there will be none.
+        responded: set when its response is sent, or there will be none.
     """
 
     def __init__(self, size: int) -> None:
@@ -83,7 +84,7 @@ class _PendingRequest:
         self.taken = asyncio.Event()
         self.turn: asyncio.Event | None = None
         self.waits = False
-        self.answered = asyncio.Event()
+        self.responded = asyncio.Event()
 
 
 class StreamCall:
@@ -123,7 +124,7 @@ class StreamCall:
         self._last: asyncio.Event | None = None
 
     async def serve(self) -> None:
-        """Answer all requests.
+        """Respond to all requests.
 
         Raises:
             InferenceServerException: the status that the call must end with.
@@ -144,7 +145,7 @@ class StreamCall:
             raise self._error
 
     def begin_shutdown(self, error: InferenceServerException) -> None:
-        """Read no more requests; end with an error after the running ones are answered."""
+        """Read no more requests; end with an error after the responses to the running ones."""
         if not self._reading.done():
             self._error = error
             self._reading.cancel()
@@ -189,13 +190,13 @@ class StreamCall:
     def _take(self, request: _PendingRequest, decoupled: bool) -> None:
         """Read on; the response to this request follows those to earlier ones, unless decoupled."""
         if not decoupled:
-            request.turn, self._last = self._last, request.answered
+            request.turn, self._last = self._last, request.responded
         request.taken.set()
 
     def _done(self, work: asyncio.Future[None]) -> None:
         request = self._requests.pop(work)
         if not request.waits:
-            request.answered.set()
+            request.responded.set()
         if not work.cancelled() and (error := work.exception()) is not None:
             _log.error("a request of a stream failed in an unforeseen way", exc_info=error)
             self._fail(Internal(UNEXPECTED))
@@ -219,7 +220,7 @@ class StreamCall:
             await turn.wait()
             await self._write(message)
         finally:
-            request.answered.set()
+            request.responded.set()
 
     async def _write(self, message: bytes) -> None:
         async with self._writing:
@@ -257,7 +258,8 @@ class StreamCall:
             self._loop.call_soon_threadsafe(self._fail, unreadable)
             return "", ()
         except InferenceServerException as error:
-            return error.request_id, (error,)
+            model = rpc_request.model_of(message)
+            return error.request_id, (refusal(self._server, error, model),)
         finally:
             self._loop.call_soon_threadsafe(self._take, request, decoupled)
 

@@ -32,6 +32,7 @@ from ....errors import (
 from ...core import InferenceServer
 from ...jobs.errors import DecoupledModel
 from ..forwarding import HeaderForwarding
+from ..refusals import refusal
 from ..starting import SMALL, is_light, start
 from . import compression
 from .limits import MAX_INPUT_SIZE, MAX_REQUESTS
@@ -118,11 +119,11 @@ class HttpApplication:
             return rest.encode_error(Unavailable(text, "503"))
         self._in_work += 1
         try:
-            return await self._answer(scope, receive, headers)
+            return await self._receive_and_respond(scope, receive, headers)
         finally:
             self._in_work -= 1
 
-    async def _answer(
+    async def _receive_and_respond(
         self, scope: Scope, receive: Receive, headers: dict[str, str]
     ) -> rest.HttpResponse | None:
         try:
@@ -217,7 +218,10 @@ class HttpApplication:
     def _decoded(
         self, http: rest.HttpRequest, forwarded: Sequence[tuple[str, bytes]]
     ) -> m.Request[Any]:
-        request = rest.decode_request(http)
+        try:
+            request = rest.decode_request(http)
+        except InferenceServerException as error:
+            raise refusal(self._server, error, rest.model_of(http)) from error
         return (
             self._forwarding.apply(request, forwarded) if isinstance(request, m.Infer) else request
         )

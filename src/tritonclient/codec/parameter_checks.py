@@ -1,13 +1,13 @@
-"""Checks of request and tensor parameters, in Triton's words."""
+"""What a server rejects in parameters of requests and tensors, in Triton's words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from ...errors import Internal, InvalidArgument, Unimplemented
-from ...messages import Parameter
-from ...operations import RESERVED_PREFIX
+from ..errors import Internal, InvalidArgument, Unimplemented
+from ..messages import Parameter
+from ..operations import RESERVED_PREFIX
 
 #: Longest correlation id, in bytes.
 LONGEST_ID = 128

@@ -1,0 +1,107 @@
+"""Inference requests over HTTP, as a server reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from ..datatypes import Buffer
+from ..errors import InvalidArgument
+from ..messages import Infer, InferTensor, RequestedOutput
+from . import rest_json
+from .rest_infer import HEAD_LENGTH, SizeError, described, member, read_tensors
+from .rest_refusals import check_head, check_input, check_output
+
+_HEADER = HEAD_LENGTH.lower()
+_NUMBER = re.compile(r"\s*[+-]?[0-9]+")
+
+
+class RawInput(InferTensor):
+    """The body of a raw binary request: the data of its model's only input, without a JSON head.
+
+    A server that knows the model knows name, datatype and shape.
+    """
+
+    __slots__ = ()
+
+
+def decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buffer) -> Infer:
+    """The inference request in a body; its tensors are views of that body.
+
+    Raises:
+        ValueError, KeyError: the JSON is not that of an inference request.
+        InvalidArgument: it is, but asks for what can't be, or does not fit the body.
+    """
+    try:
+        return _decode_request(fields, headers, body)
+    except SizeError as error:
+        raise InvalidArgument(str(error), "400") from error
+
+
+def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buffer) -> Infer:
+    length = _head_length(headers, len(body))
+    if length == 0:
+        raw = RawInput("raw_input", "UINT8", (len(body),), memoryview(body))
+        return Infer(fields["model"], (raw,), fields.get("version", ""), binary=True)
+    view = memoryview(body)
+    value = rest_json.loads(bytes(view[:length]))
+    check_head(value)
+    for each in member(value, "inputs", list, None):
+        check_input(each)
+    inputs = described(value, "inputs")
+    tensors = read_tensors(inputs, view, length)
+    listed = member(value, "outputs", list, []) if "outputs" in value else []
+    for each in listed:
+        check_output(each)
+    outputs = tuple(map(_requested, listed))
+    parameters = dict(member(value, "parameters", dict, {}))
+    # It counts only where no outputs are listed; those have flags of their own.
+    binary = bool(parameters.pop("binary_data_output", False))
+    id = member(value, "id", str, "")
+    for text in (id, *parameters, *filter(_is_text, parameters.values())):
+        text.encode()  # models and logs get these
+    return Infer(
+        model=fields["model"],
+        version=fields.get("version", ""),
+        id=id,
+        inputs=tensors,
+        outputs=outputs,
+        parameters=parameters,
+        binary=binary or bool(outputs),
+    )
+
+
+def _head_length(headers: Mapping[str, str], size: int) -> int:
+    """Return the length of a request's JSON, which is the whole body without the header.
+
+    As in Triton, the header's value is read up to the first character that is no digit, and
+    without a digit it is 0.
+
+    Raises:
+        InvalidArgument: the length is below 0 or above that of the body.
+    """
+    text = headers.get(_HEADER)
+    if text is None:
+        return size
+    digits = _NUMBER.match(text[:40])
+    length = int(digits[0]) if digits else 0
+    if not 0 <= length <= size:
+        raise InvalidArgument(
+            f"inference header size should be in range (0, {size}), got: {text:.40}", "400"
+        )
+    return length
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str)
+
+
+def _requested(value: Any) -> RequestedOutput:
+    parameters = dict(member(value, "parameters", dict, {}))
+    return RequestedOutput(
+        name=member(value, "name", str, None),
+        classes=member(parameters, "classification", int, 0),
+        binary=bool(parameters.pop("binary_data", False)),
+        parameters={k: v for k, v in parameters.items() if k != "classification"},
+    )

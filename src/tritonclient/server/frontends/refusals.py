@@ -1,0 +1,25 @@
+"""Requests that cannot be read."""
+
+from __future__ import annotations
+
+from ...errors import InferenceServerException
+from ..core import InferenceServer
+
+
+def refusal(
+    server: InferenceServer, error: InferenceServerException, model: tuple[str, str] | None
+) -> InferenceServerException:
+    """Return the error for a request that cannot be read.
+
+    As in Triton, a model that is not served comes first.
+
+    Args:
+        error: why it cannot be read.
+        model: name and version of the model that it asks for, or None.
+    """
+    if model is not None:
+        try:
+            server.model_info(*model)
+        except InferenceServerException as unknown:
+            return unknown
+    return error
