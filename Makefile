@@ -97,6 +97,7 @@ docs: .venv/.docs
 bench: .venv/.test
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@$(BIN)/python -m benchmarks.mapping
+	@$(BIN)/python -m benchmarks.embedded
 
 bench-quick: .venv/.test
 	@$(BIN)/python -m benchmarks --quick $(if $(BASE),--base $(BASE)) $(ARGS)

@@ -96,6 +96,17 @@ def _triton_is_up() -> None:
         kept.restart_if_ended()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _model_processes() -> Iterator[None]:
+    """Keep what processes of models are forked from: each start of it takes a second."""
+    from tritonclient.server.backends.python.process.template import TEMPLATES
+
+    holder = frozenset({"tests"})
+    TEMPLATES.hold(holder)
+    yield
+    TEMPLATES.release(holder)
+
+
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[Server]:
     """The embedded server with all of `models/`, shared by the whole session."""

@@ -4,13 +4,14 @@
 
 in the repository. The environment variable PERF_ANALYZER names the official program, which contains
 the official library; its own work is part of its numbers. All run by turns, and each number is the
-least of its turns, since other work on the machine only adds to it. The table goes to the standard
-output, each turn to the standard error.
+least of its turns, since other work on the machine only adds to it. The tables go to the standard
+output, as they are in RESULTS.md, and each turn to the standard error.
 """
 
 from __future__ import annotations
 
 import csv
+import datetime
 import os
 import resource
 import subprocess
@@ -34,8 +35,14 @@ WAYS = {
     "stub": ("gRPC", "bare loop of the generated stub"),
 }
 
-#: Wall and processor time of a call in microseconds, and the peak of the memory in MiB.
+OFFICIAL = "perf_analyzer 2.48"
+THREADS = (1, 4, 16)
+
+#: Wall and processor time of a call in microseconds, and the peak of the memory in MiB, which is
+#: not known of perf_analyzer.
 Numbers = tuple[float, ...]
+#: The least numbers by case and name.
+Results = dict[tuple[str, str], Numbers]
 
 
 def ours(bench: str, way: str, address: str, size: int, calls: int, threads: int = 1) -> Numbers:
@@ -77,9 +84,33 @@ def theirs(program: str, protocol: str, address: str, size: int, calls: int) -> 
     return wall, (many - few) / (2 * calls)
 
 
+def print_calls(best: Results) -> None:
+    """Print the table of single calls, in the order of CASES."""
+    print("| what | way | processor us | wall us | peak MiB |\n|---|---|---|---|---|")
+    for case in CASES:
+        for protocol in ("HTTP", "gRPC"):
+            names = [name for of, name in WAYS.values() if of == protocol]
+            for name in (*names, OFFICIAL):
+                if numbers := best.get((case, f"{protocol}, {name}")):
+                    wall, processor, *peak = numbers
+                    memory = f"{peak[0]:.0f} |" if peak else "|"
+                    times = f"{processor:.0f} | {wall:.0f}"
+                    print(f"| {case} | {protocol}, {name} | {times} | {memory}")
+
+
+def print_threads(best: Results) -> None:
+    """Print the calls in a second of several threads; a case that failed has no number."""
+    print("\n| threads on one client | HTTP calls/s | gRPC calls/s |\n|---|---|---|")
+    for threads in THREADS:
+        found = [best.get((f"{threads} threads", protocol)) for protocol in ("HTTP", "gRPC")]
+        rates = " | ".join(f"{1e6 / numbers[0]:.0f}" if numbers else "-" for numbers in found)
+        print(f"| {threads} | {rates} |")
+
+
 def main(bench: str, rounds: str = "5") -> None:
     analyzer = os.environ.get("PERF_ANALYZER")
-    best: dict[tuple[str, str], Numbers] = {}
+    best: Results = {}
+    began = f"{datetime.date.today()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
 
     def note(case: str, name: str, measure: Callable[..., Numbers], *arguments: object) -> None:
         # The Python backend of Triton ends under overload, and Triton with it.
@@ -107,26 +138,17 @@ def main(bench: str, rounds: str = "5") -> None:
                         name = f"{protocol}, {name}"
                         note(case, name, ours, bench, way, addresses[protocol], size, calls)
                     for protocol, address in addresses.items() if analyzer else ():
-                        name = f"{protocol}, perf_analyzer 2.48"
+                        name = f"{protocol}, {OFFICIAL}"
                         note(case, name, theirs, analyzer, protocol, address, size, calls)
             for _ in range(int(rounds)):
                 for way in ("http", "grpc"):
                     protocol, _ = WAYS[way]
-                    for threads in (1, 4, 16):
+                    for threads in THREADS:
                         arguments = (bench, way, addresses[protocol], 128, 4000, threads)
                         note(f"{threads} threads", protocol, ours, *arguments)
-    print("| what | way | wall us | processor us | peak MiB |\n|---|---|---|---|---|")
-    for (case, name), numbers in sorted(best.items()):
-        if "threads" not in case:
-            print(f"| {case} | {name} | {' | '.join(f'{number:.0f}' for number in numbers)} |")
-    print("\n| threads on one client | HTTP calls/s | gRPC calls/s |\n|---|---|---|")
-    for threads in (1, 4, 16):
-        rates = [
-            f"{1e6 / best[f'{threads} threads', name][0]:.0f}"
-            for name in addresses
-            if (f"{threads} threads", name) in best
-        ]
-        print(f"| {threads} | {' | '.join(rates)} |")
+    print(f"{began} at the start, {os.getloadavg()[0]:.1f} at the end.\n")
+    print_calls(best)
+    print_threads(best)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include "grpc_calls.h"
 
 #include <chrono>
+#include <vector>
 
 #include "tensors.h"
 #include "text.h"
@@ -72,7 +73,45 @@ bool IsOfConnection(const std::string& message) {
   return false;
 }
 
+// protobuf sends what is not UTF-8, and writes a complaint to the standard error; servers refuse
+// it.
+Error CheckTexts(const google::protobuf::Message& message) {
+  using Field = google::protobuf::FieldDescriptor;
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::vector<const Field*> fields;
+  reflection.ListFields(message, &fields);
+  for (const Field* field : fields) {
+    const bool text = field->type() == Field::TYPE_STRING;
+    if (!text && field->type() != Field::TYPE_MESSAGE) continue;
+    const int count = field->is_repeated() ? reflection.FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      if (!text) {
+        Error err =
+            CheckTexts(field->is_repeated() ? reflection.GetRepeatedMessage(message, field, i)
+                                            : reflection.GetMessage(message, field));
+        if (!err.IsOk()) return err;
+      } else if (const std::string value = field->is_repeated()
+                                               ? reflection.GetRepeatedString(message, field, i)
+                                               : reflection.GetString(message, field);
+                 !IsUtf8(value)) {
+        return Invalid("'" + field->name() + "' of the request is not UTF-8: '" + Excerpt(value) +
+                       "'");
+      }
+    }
+  }
+  return Error::Success;
+}
+
 }  // namespace
+
+Error CheckMessage(const google::protobuf::Message& message) {
+  if (Error err = CheckTexts(message); !err.IsOk()) return err;
+  const size_t size = message.ByteSizeLong();
+  if (size <= static_cast<size_t>(MAX_GRPC_MESSAGE_SIZE)) return Error::Success;
+  return Invalid("Request has byte size " + std::to_string(size) +
+                 " which exceed gRPC's byte size limit " + std::to_string(MAX_GRPC_MESSAGE_SIZE) +
+                 ".");
+}
 
 Error PrepareContext(grpc::ClientContext* context, const Headers& headers, uint64_t timeout_us,
                      grpc_compression_algorithm compression) {

@@ -19,6 +19,9 @@ constexpr char kClosed[] = "the client is closed";
 Error PrepareContext(grpc::ClientContext* context, const Headers& headers, uint64_t timeout_us,
                      grpc_compression_algorithm compression = GRPC_COMPRESS_NONE);
 
+/// Check a request before it is sent: its texts and its size.
+Error CheckMessage(const google::protobuf::Message& message);
+
 /// Turn a status into an error. What the server says is kept word for word; what gRPC says of a
 /// connection is said together with the URL.
 /// @param cancelled why the call was cancelled here; nullptr when it was not.

@@ -2,6 +2,7 @@
 #include <grpcpp/impl/client_unary_call.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <exception>
@@ -105,19 +106,50 @@ class InferenceServerGrpcClient::Impl {
   const std::shared_ptr<Channel>& channel() const { return share_.channel(); }
   internal::AsyncCalls& async() { return async_; }
 
+  std::atomic<uint64_t> client_timeout_us{0};
+  /// The limit of a call, by its own limit.
+  uint64_t Limit(uint64_t own_us) const { return own_us != 0 ? own_us : client_timeout_us.load(); }
+
   /// Make a call that is no inference.
   template <typename Request, typename Response>
   Error Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
              const Request& request, Response* response, const Headers& headers,
              uint64_t timeout_us) {
-    if (response == nullptr) return Invalid("the first argument is null");
+    if (response == nullptr) {
+      return Invalid("the first argument is null: pass the message that receives the answer");
+    }
     response->Clear();
+    timeout_us = Limit(timeout_us);
     return Guarded([&] {
+      if (Error err = internal::CheckMessage(request); !err.IsOk()) return err;
       grpc::ClientContext context;
       if (Error err = internal::PrepareContext(&context, headers, timeout_us); !err.IsOk()) {
         return err;
       }
       const grpc::Status status = (channel()->stub.get()->*method)(&context, request, response);
+      return internal::ErrorOf(status, url(), timeout_us);
+    });
+  }
+
+  /// The same for requests that may be large.
+  template <typename Request, typename Response>
+  Error CallLarge(const char* method, const Request& request, Response* response,
+                  const Headers& headers, uint64_t timeout_us) {
+    timeout_us = Limit(timeout_us);
+    return Guarded([&] {
+      if (Error err = internal::CheckMessage(request); !err.IsOk()) return err;
+      grpc::ClientContext context;
+      if (Error err = internal::PrepareContext(&context, headers, timeout_us); !err.IsOk()) {
+        return err;
+      }
+      grpc::ByteBuffer sent;
+      grpc::ByteBuffer received;
+      bool own = false;
+      grpc::Status status = grpc::SerializationTraits<Request>::Serialize(request, &sent, &own);
+      if (status.ok()) status = WaitAndRescue(&context, method, sent, &received);
+      if (status.ok()) {
+        status = grpc::SerializationTraits<Response>::Deserialize(&received, response);
+      }
       return internal::ErrorOf(status, url(), timeout_us);
     });
   }
@@ -132,9 +164,10 @@ class InferenceServerGrpcClient::Impl {
       grpc::ClientContext context;
       err = internal::PrepareContext(&context, headers, timeout_us, compression);
       if (err.IsOk()) {
-        const grpc::Status status = loan == nullptr || timeout_us == 0
-                                        ? Wait(&context, *request, response)
-                                        : WaitAndRescue(&context, *request, response);
+        const grpc::Status status =
+            loan == nullptr || timeout_us == 0
+                ? Wait(&context, *request, response)
+                : WaitAndRescue(&context, channel()->infer.name(), *request, response);
         err = internal::ErrorOf(status, url(), timeout_us);
         if (loan != nullptr) peer = context.peer();
       }
@@ -152,18 +185,19 @@ class InferenceServerGrpcClient::Impl {
 
   /// The same for large requests: gRPC ends no call, not even at its deadline, while the connection
   /// takes nothing of what is being written.
-  grpc::Status WaitAndRescue(grpc::ClientContext* context, const grpc::ByteBuffer& request,
-                             grpc::ByteBuffer* response) {
+  grpc::Status WaitAndRescue(grpc::ClientContext* context, const char* method,
+                             const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
     grpc::CompletionQueue queue;
     grpc::Status status;
-    const auto reader =
-        channel()->generic.PrepareUnaryCall(context, channel()->infer.name(), request, &queue);
+    const auto reader = channel()->generic.PrepareUnaryCall(context, method, request, &queue);
     reader->StartCall();
     reader->Finish(response, &status, this);
     internal::Rescue rescue;
     void* tag = nullptr;
     bool ok = false;
-    auto until = context->deadline() + std::chrono::seconds(1);
+    constexpr auto kNever = std::chrono::system_clock::time_point::max();
+    auto until = context->deadline();
+    if (until != kNever) until += std::chrono::seconds(1);
     while (queue.AsyncNext(&tag, &ok, until) != grpc::CompletionQueue::GOT_EVENT) {
       rescue.Try(context->peer());
       until = std::chrono::system_clock::now() + std::chrono::seconds(1);
@@ -247,6 +281,10 @@ Error InferenceServerGrpcClient::Create(std::unique_ptr<InferenceServerGrpcClien
   });
 }
 
+void InferenceServerGrpcClient::SetClientTimeout(uint64_t timeout_us) {
+  impl_->client_timeout_us = timeout_us;
+}
+
 size_t InferenceServerGrpcClient::GetNumCachedChannels() const {
   return internal::ChannelShare::CachedChannels();
 }
@@ -281,8 +319,6 @@ namespace {
 template <typename Request>
 Error NameModel(Request* request, const std::string& name, const std::string& version) {
   if (name.empty()) return Invalid("'model_name' is empty");
-  if (!internal::IsUtf8(name)) return Invalid("'model_name' is not UTF-8");
-  if (!internal::IsUtf8(version)) return Invalid("'model_version' is not UTF-8");
   request->set_name(name);
   request->set_version(version);
   return Error::Success;
@@ -375,7 +411,8 @@ Error InferenceServerGrpcClient::LoadModel(const std::string& model_name, const 
       parameters[path].set_bytes_param(content.data(), content.size());
     }
     inference::RepositoryModelLoadResponse response;
-    Error err = impl_->Call(&Stub::RepositoryModelLoad, request, &response, headers, timeout_ms);
+    Error err = impl_->CallLarge("/inference.GRPCInferenceService/RepositoryModelLoad", request,
+                                 &response, headers, timeout_ms);
     if (err.IsOk() && verbose_) std::cout << "Loaded model '" << model_name << "'" << std::endl;
     return err;
   });
@@ -547,7 +584,7 @@ Error InferenceServerGrpcClient::Infer(InferResult** result, const InferOptions&
     if (!err.IsOk()) return err;
     timers.CaptureTimestamp(Kind::SEND_END);
     grpc::ByteBuffer response;
-    err = impl_->Infer(&request, loan, &response, headers, options.client_timeout_,
+    err = impl_->Infer(&request, loan, &response, headers, impl_->Limit(options.client_timeout_),
                        compression_algorithm);
     timers.CaptureTimestamp(Kind::RECV_START);
     *result = ResultOf(err, response);
@@ -577,8 +614,8 @@ Error InferenceServerGrpcClient::AsyncInfer(OnCompleteFn callback, const InferOp
     Error err = internal::BuildInferMessage(&call->request, &call->loan, options, inputs, outputs);
     if (!err.IsOk()) return err;
     call->timers.CaptureTimestamp(Kind::SEND_END);
-    call->timeout_us = options.client_timeout_;
-    err = internal::PrepareContext(call->context.get(), headers, options.client_timeout_,
+    call->timeout_us = impl_->Limit(options.client_timeout_);
+    err = internal::PrepareContext(call->context.get(), headers, call->timeout_us,
                                    compression_algorithm);
     if (!err.IsOk()) return err;
     call->on_end = [callback = std::move(callback), statistics = statistics_, verbose = verbose_](

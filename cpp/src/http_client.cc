@@ -1,6 +1,8 @@
 // The methods of the HTTP client: where each goes, and what becomes of the answer.
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <exception>
 #include <iostream>
@@ -108,9 +110,17 @@ Error CheckUrl(const std::string& url, internal::HttpEndpoint* endpoint) {
 }
 
 Error CheckFile(const std::string& path, const char* what) {
-  if (path.empty() || access(path.c_str(), R_OK) == 0) return Error::Success;
+  if (path.empty()) return Error::Success;
+  struct stat status;
+  const bool readable = access(path.c_str(), R_OK) == 0 && stat(path.c_str(), &status) == 0;
+  if (readable && !S_ISDIR(status.st_mode) && (status.st_size > 0 || !S_ISREG(status.st_mode))) {
+    return Error::Success;
+  }
+  const std::string reason = !readable                 ? std::strerror(errno)
+                             : S_ISDIR(status.st_mode) ? "it is a directory"
+                                                       : "it is empty";
   return Invalid(std::string("'ssl_options.") + what + "' is '" + path +
-                 "', which can't be read: " + std::strerror(errno));
+                 "', which can't be read: " + reason);
 }
 
 // Nothing throws across the API: what does is a lack of memory.
@@ -144,6 +154,10 @@ class InferenceServerHttpClient::Impl {
 
   internal::HttpSession& session() { return session_; }
 
+  std::atomic<uint64_t> client_timeout_us{0};
+  std::atomic<uint64_t> connect_timeout_us{internal::kConnectTimeout};
+  std::atomic<uint64_t> max_response_size{0};
+
   /// Send a request that is no inference.
   /// @param body its body when it is a POST; nullptr for GET.
   Error Ask(RestAnswer* answer, const std::string& path, const std::string* body,
@@ -151,6 +165,9 @@ class InferenceServerHttpClient::Impl {
     return Guarded([&] {
       HttpRequest request;
       request.post = body != nullptr;
+      request.timeout_us = client_timeout_us;
+      request.connect_timeout_us = connect_timeout_us;
+      request.max_response_size = max_response_size;
       request.url = session_.endpoint().url + "/" + path + Query(query_params);
       if (Error err = AddHeaders(&request.headers, headers); !err.IsOk()) return err;
       if (body != nullptr) {
@@ -175,7 +192,7 @@ class InferenceServerHttpClient::Impl {
   /// Ask a question whose answer is yes, status 200, or no.
   Error AskWhether(bool* yes, const std::string& path, const Headers& headers,
                    const Parameters& query_params) {
-    if (yes == nullptr) return Invalid("the first argument is null");
+    if (yes == nullptr) return Invalid("the first argument is null: pass a pointer to a bool");
     *yes = false;
     RestAnswer answer;
     Error err = Ask(&answer, path, nullptr, headers, query_params);
@@ -186,7 +203,9 @@ class InferenceServerHttpClient::Impl {
   /// Send a request that is answered with text.
   Error AskText(std::string* text, const std::string& path, const std::string* body,
                 const Headers& headers, const Parameters& query_params) {
-    if (text == nullptr) return Invalid("the first argument is null");
+    if (text == nullptr) {
+      return Invalid("the first argument is null: pass a pointer to a std::string");
+    }
     text->clear();
     RestAnswer answer;
     Error err = Ask(&answer, path, body, headers, query_params);
@@ -235,7 +254,10 @@ class InferenceServerHttpClient::Impl {
     request->head = std::move(body.head);
     request->tensors = std::move(body.tensors);
     request->byte_size = body.byte_size;
-    request->timeout_us = options.client_timeout_;
+    request->timeout_us =
+        options.client_timeout_ != 0 ? options.client_timeout_ : client_timeout_us.load();
+    request->connect_timeout_us = connect_timeout_us;
+    request->max_response_size = max_response_size;
     request->accept_encoding = internal::CodingName(accept);
     return Error::Success;
   }
@@ -276,6 +298,18 @@ Error InferenceServerHttpClient::Create(std::unique_ptr<InferenceServerHttpClien
     client->reset(new InferenceServerHttpClient(server_url, verbose, ssl_options));
     return Error::Success;
   });
+}
+
+void InferenceServerHttpClient::SetClientTimeout(uint64_t timeout_us) {
+  impl_->client_timeout_us = timeout_us;
+}
+
+void InferenceServerHttpClient::SetConnectTimeout(uint64_t timeout_us) {
+  impl_->connect_timeout_us = timeout_us;
+}
+
+void InferenceServerHttpClient::SetMaxResponseSize(uint64_t byte_size) {
+  impl_->max_response_size = byte_size;
 }
 
 Error InferenceServerHttpClient::GenerateRequestBody(

@@ -2,7 +2,10 @@
 // interface.
 #include "http_session.h"
 
-#include <condition_variable>
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <set>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -13,8 +16,10 @@ namespace {
 // Connections of more threads are closed after use.
 constexpr size_t kMostIdle = 64;
 
-// Calls beyond this wait for a connection.
-constexpr long kMostConnections = 1000;
+// Calls beyond this wait for a connection: here, since curl would not see to their timeouts.
+constexpr size_t kMostConnections = 1000;
+
+using Clock = std::chrono::steady_clock;
 
 void InitialiseCurl() {
   // Never cleaned up: threads may use curl while the process ends.
@@ -36,13 +41,12 @@ class HttpSession::Worker : public std::enable_shared_from_this<HttpSession::Wor
     std::unique_ptr<Transfer> transfer;
     OnAnswer on_answer;
     std::string url;
+    bool begun = false;  // curl has it
+    Clock::time_point added = Clock::now();
+    Clock::time_point deadline = Clock::time_point::max();  // of waiting
   };
 
-  explicit Worker(HttpSession* session) : session_(session), multi_(curl_multi_init()) {
-    if (multi_ != nullptr) {
-      curl_multi_setopt(multi_, CURLMOPT_MAX_TOTAL_CONNECTIONS, kMostConnections);
-    }
-  }
+  explicit Worker(HttpSession* session) : session_(session), multi_(curl_multi_init()) {}
 
   ~Worker() {
     if (multi_ != nullptr) curl_multi_cleanup(multi_);
@@ -91,7 +95,7 @@ class HttpSession::Worker : public std::enable_shared_from_this<HttpSession::Wor
         cancelled.swap(cancelled_);
         exiting = exiting_;
       }
-      for (auto& call : added) Begin(call);
+      for (auto& call : added) Enter(call);
       for (const auto& each : cancelled) {
         if (const auto call = each.lock()) {
           End(call, "Locally cancelled by application!");
@@ -107,23 +111,85 @@ class HttpSession::Worker : public std::enable_shared_from_this<HttpSession::Wor
       while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
         if (message->msg == CURLMSG_DONE) Complete(message->easy_handle, message->data.result);
       }
-      curl_multi_poll(multi_, nullptr, 0, 10000, nullptr);
+      EndLate();
+      if (BeginWaiting()) continue;
+      curl_multi_poll(multi_, nullptr, 0, Pause(), nullptr);
     }
   }
 
+  void Enter(const std::shared_ptr<Call>& call) {
+    active_.emplace(call->transfer->easy(), call);
+    if (begun_ < kMostConnections) {
+      Begin(call);
+      return;
+    }
+    const auto timeout = call->transfer->timeout();
+    if (timeout.count() != 0 && timeout < std::chrono::hours(24 * 365)) {
+      call->deadline = call->added + timeout;
+      deadlines_.emplace(call->deadline, call);
+    }
+    waiting_.push_back(call);
+  }
+
   void Begin(const std::shared_ptr<Call>& call) {
-    CURL* const easy = call->transfer->easy();
-    active_.emplace(easy, call);
-    const CURLMcode code = curl_multi_add_handle(multi_, easy);
+    call->begun = true;
+    ++begun_;
+    const CURLMcode code = curl_multi_add_handle(multi_, call->transfer->easy());
     if (code != CURLM_OK) End(call, curl_multi_strerror(code));
   }
 
-  void Complete(CURL* easy, CURLcode code) {
+  // Begin the calls whose turn it is; true if there were some.
+  bool BeginWaiting() {
+    bool some = false;
+    while (begun_ < kMostConnections && !waiting_.empty()) {
+      const std::shared_ptr<Call> call = std::move(waiting_.front());
+      waiting_.pop_front();
+      if (call->transfer == nullptr) continue;  // it is over
+      deadlines_.erase({call->deadline, call});
+      call->transfer->Shorten(
+          std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - call->added));
+      Begin(call);
+      some = true;
+    }
+    return some;
+  }
+
+  // End the calls whose time is over while they wait.
+  void EndLate() {
+    const auto now = Clock::now();
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+      const auto call = deadlines_.begin()->second;
+      call->transfer->Shorten(call->transfer->timeout());
+      Complete(call->transfer->easy(), CURLE_OPERATION_TIMEDOUT);
+    }
+  }
+
+  // Milliseconds until there is something to do that no connection tells of.
+  int Pause() const {
+    constexpr std::chrono::milliseconds kMost{10000};
+    if (deadlines_.empty()) return static_cast<int>(kMost.count());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadlines_.begin()->first - Clock::now());
+    return static_cast<int>(std::clamp(left, std::chrono::milliseconds(0), kMost).count());
+  }
+
+  // Take a call out of all lists, and out of curl.
+  std::shared_ptr<Call> Remove(CURL* easy) {
     const auto found = active_.find(easy);
-    if (found == active_.end()) return;
-    const std::shared_ptr<Call> call = std::move(found->second);
+    if (found == active_.end()) return nullptr;
+    std::shared_ptr<Call> call = std::move(found->second);
     active_.erase(found);
-    curl_multi_remove_handle(multi_, easy);
+    deadlines_.erase({call->deadline, call});
+    if (call->begun) {
+      --begun_;
+      curl_multi_remove_handle(multi_, easy);
+    }
+    return call;
+  }
+
+  void Complete(CURL* easy, CURLcode code) {
+    const std::shared_ptr<Call> call = Remove(easy);
+    if (call == nullptr) return;
     RestAnswer answer;
     const Error err = call->transfer->Finish(code, &answer);
     Deliver(call, err, std::move(answer));
@@ -131,10 +197,7 @@ class HttpSession::Worker : public std::enable_shared_from_this<HttpSession::Wor
 
   // End a call before its time.
   void End(std::shared_ptr<Call> call, const std::string& reason) {
-    if (call->transfer == nullptr) return;  // it is over
-    CURL* const easy = call->transfer->easy();
-    if (active_.erase(easy) == 0) return;
-    curl_multi_remove_handle(multi_, easy);
+    if (call->transfer == nullptr || Remove(call->transfer->easy()) == nullptr) return;
     Deliver(call,
             Error(ErrorCode::CANCELLED, "HTTP client failed: " + call->url + ": " + reason, 0,
                   call->url),
@@ -152,7 +215,11 @@ class HttpSession::Worker : public std::enable_shared_from_this<HttpSession::Wor
 
   HttpSession* const session_;
   CURLM* const multi_;
-  std::unordered_map<CURL*, std::shared_ptr<Call>> active_;  // of the thread alone
+  // Of the thread alone: all calls, those that wait for others to end, and when these are late.
+  std::unordered_map<CURL*, std::shared_ptr<Call>> active_;
+  size_t begun_ = 0;
+  std::deque<std::shared_ptr<Call>> waiting_;
+  std::set<std::pair<Clock::time_point, std::shared_ptr<Call>>> deadlines_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<Call>> added_;
   std::vector<std::weak_ptr<Call>> cancelled_;

@@ -19,6 +19,11 @@ constexpr uint64_t kSmallBody = uint64_t{64} * 1024;
 // enough for a processor's cache.
 constexpr long kPieces = 256L * 1024;
 
+// Header, interim responses and trailer of an answer, which curl keeps.
+constexpr uint64_t kMostHeaderBytes = uint64_t{1} << 20;
+
+constexpr char kNoMemory[] = "there is no memory for the answer";
+
 bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -30,6 +35,12 @@ std::string_view Trimmed(std::string_view text) {
   const size_t first = text.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+// What curl takes as milliseconds: rounded up, since it takes 0 for no limit.
+long Milliseconds(uint64_t us) {
+  const uint64_t ms = us / 1000 + (us % 1000 != 0 ? 1 : 0);
+  return static_cast<long>(std::min<uint64_t>(ms, LONG_MAX));
 }
 
 }  // namespace
@@ -88,14 +99,30 @@ Error Transfer::Prepare(HttpRequest&& request) {
   request_ = std::move(request);
   answer_.url = request_.url;
   if (Error err = Set(CURLOPT_URL, request_.url.c_str()); !err.IsOk()) return err;
-  // Rounded up, since 0 would be no limit at all.
-  const uint64_t ms = request_.timeout_us / 1000 + (request_.timeout_us % 1000 != 0 ? 1 : 0);
-  const long timeout = static_cast<long>(std::min<uint64_t>(ms, LONG_MAX));
-  if (Error err = Set(CURLOPT_TIMEOUT_MS, timeout); !err.IsOk()) return err;
+  if (request_.connect_timeout_us == 0) request_.connect_timeout_us = kConnectTimeout;
+  Error limits = Set(CURLOPT_TIMEOUT_MS, Milliseconds(request_.timeout_us));
+  if (!limits.IsOk()) return limits;
+  limits = Set(CURLOPT_CONNECTTIMEOUT_MS, Milliseconds(request_.connect_timeout_us));
+  if (!limits.IsOk()) return limits;
   if (Error err = Set(CURLOPT_ACCEPT_ENCODING, request_.accept_encoding); !err.IsOk()) return err;
   if (Error err = SetBody(); !err.IsOk()) return err;
   SetHeaders();
   return Set(CURLOPT_HTTPHEADER, lines_.data());
+}
+
+std::chrono::microseconds Transfer::timeout() const {
+  constexpr auto kMost = std::chrono::microseconds::max();
+  const auto most = static_cast<uint64_t>(kMost.count());
+  return request_.timeout_us < most
+             ? std::chrono::microseconds(static_cast<int64_t>(request_.timeout_us))
+             : kMost;
+}
+
+void Transfer::Shorten(std::chrono::microseconds waited) {
+  if (request_.timeout_us == 0) return;
+  const auto left = std::max(timeout() - waited, std::chrono::microseconds(1));
+  request_.timeout_us = static_cast<uint64_t>(left.count());
+  Set(CURLOPT_TIMEOUT_MS, Milliseconds(request_.timeout_us));
 }
 
 Error Transfer::SetBody() {
@@ -140,14 +167,18 @@ Error Transfer::Finish(CURLcode code, RestAnswer* answer) {
   }
   const std::string plain = curl_easy_strerror(code);
   std::string reason = reason_;
-  if (exhausted_) reason = "there is no memory for the answer";
+  if (!refused_.empty()) reason = refused_;
   if (reason.find(plain) == std::string::npos) {
     reason += (reason.empty() ? "" : ": ") + plain;
   }
-  const bool late = code == CURLE_OPERATION_TIMEDOUT;
-  return Error(late         ? ErrorCode::DEADLINE_EXCEEDED
-               : exhausted_ ? ErrorCode::RESOURCE_EXHAUSTED
-                            : ErrorCode::UNAVAILABLE,
+  curl_off_t connected_us = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_PRETRANSFER_TIME_T, &connected_us);
+  const bool unconnected = connected_us == 0 && (request_.timeout_us == 0 ||
+                                                 request_.timeout_us > request_.connect_timeout_us);
+  const bool late = code == CURLE_OPERATION_TIMEDOUT && !unconnected;
+  return Error(late                ? ErrorCode::DEADLINE_EXCEEDED
+               : !refused_.empty() ? ErrorCode::RESOURCE_EXHAUSTED
+                                   : ErrorCode::UNAVAILABLE,
                std::string("HTTP client failed") + (late ? " (Deadline Exceeded)" : "") + ": " +
                    request_.url + ": " + reason,
                0, request_.url);
@@ -158,8 +189,9 @@ void Transfer::Clear() {
   answer_ = RestAnswer();
   timers_.Reset();
   next_buffer_ = next_byte_ = 0;
-  announced_ = 0;
-  exhausted_ = large_ = false;
+  announced_ = header_size_ = 0;
+  compressed_ = large_ = false;
+  refused_.clear();
   reason_[0] = '\0';
 }
 
@@ -195,9 +227,25 @@ void Transfer::BeginAnswer() {
   answer_.body.Clear();
   answer_.head_length.reset();
   announced_ = 0;
+  compressed_ = false;
+}
+
+size_t Transfer::Refuse(const std::string& reason) {
+  if (refused_.empty()) refused_ = reason;
+  return 0;
+}
+
+uint64_t Transfer::Limit() const {
+  if (request_.max_response_size != 0) return request_.max_response_size;
+  return compressed_ ? kMaxContent : UINT64_MAX;
 }
 
 size_t Transfer::TakeHeader(std::string_view line) {
+  header_size_ += line.size();
+  if (header_size_ > kMostHeaderBytes) {
+    return Refuse("the header of the answer is larger than " + std::to_string(kMostHeaderBytes) +
+                  " bytes");
+  }
   if (line.substr(0, 5) == "HTTP/") {
     BeginAnswer();  // what came before was an interim response
     return line.size();
@@ -213,20 +261,26 @@ size_t Transfer::TakeHeader(std::string_view line) {
   } else if (EqualsIgnoringCase(name, "Content-Length")) {
     uint64_t length = 0;
     if (ParseUint64(value, &length)) announced_ = length;
+  } else if (EqualsIgnoringCase(name, "Content-Encoding")) {
+    compressed_ = request_.accept_encoding != nullptr;
   }
   return line.size();
 }
 
 size_t Transfer::TakeBody(const char* data, size_t size) {
   if (size == 0) return 0;
+  if (size > Limit() - answer_.body.size()) {
+    return Refuse("the answer is larger than " + std::to_string(Limit()) +
+                  " bytes, which SetMaxResponseSize() changes");
+  }
   if (answer_.body.size() == 0) {
     timers_.CaptureTimestamp(RequestTimers::Kind::RECV_START);
     answer_.body.Align(answer_.head_length.value_or(0));
-    if (announced_ > 0 && !answer_.body.Announce(announced_)) exhausted_ = true;
+    if (announced_ > 0 && !answer_.body.Announce(std::min(announced_, Limit()))) {
+      return Refuse(kNoMemory);
+    }
   }
-  if (!exhausted_ && answer_.body.Append(data, size)) return size;
-  exhausted_ = true;
-  return 0;
+  return answer_.body.Append(data, size) ? size : Refuse(kNoMemory);
 }
 
 size_t Transfer::OnRead(char* out, size_t size, size_t count, void* self) {

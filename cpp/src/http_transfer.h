@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -16,6 +17,13 @@
 
 namespace triton::client::internal {
 
+/// How long a call waits for its connection, in microseconds.
+constexpr uint64_t kConnectTimeout = 60000000;
+
+/// The largest body after decompression, in bytes, unless a size was given. Such a body grows a
+/// thousandfold.
+constexpr uint64_t kMaxContent = uint64_t{256} << 20;
+
 struct HttpRequest {
   bool post = false;
   std::string url;
@@ -24,6 +32,8 @@ struct HttpRequest {
   std::vector<Buffer> tensors;
   uint64_t byte_size = 0;                 // of head and tensors
   uint64_t timeout_us = 0;                // 0: none
+  uint64_t connect_timeout_us = 0;        // 0: kConnectTimeout
+  uint64_t max_response_size = 0;         // 0: kMaxContent when it is compressed
   const char* accept_encoding = nullptr;  // a static text
 };
 
@@ -41,6 +51,11 @@ class Transfer {
 
   /// Set all options that belong to a request, and only to it.
   Error Prepare(HttpRequest&& request);
+
+  /// The limit of the call; 0 for none.
+  std::chrono::microseconds timeout() const;
+  /// Shorten the limit, if there is one, by the time that the call waited. Something is left of it.
+  void Shorten(std::chrono::microseconds waited);
 
   /// Return how it ended, once curl has said so, and what was answered.
   Error Finish(CURLcode code, RestAnswer* answer);
@@ -64,6 +79,8 @@ class Transfer {
   bool Rewind(uint64_t offset);
   size_t TakeHeader(std::string_view line);
   size_t TakeBody(const char* data, size_t size);
+  size_t Refuse(const std::string& reason);
+  uint64_t Limit() const;
   void BeginAnswer();
 
   static size_t OnRead(char* out, size_t size, size_t count, void* self);
@@ -84,7 +101,9 @@ class Transfer {
   size_t next_byte_ = 0;
   RestAnswer answer_;
   uint64_t announced_ = 0;
-  bool exhausted_ = false;
+  uint64_t header_size_ = 0;
+  bool compressed_ = false;
+  std::string refused_;  // why the answer is too large
   char reason_[CURL_ERROR_SIZE] = "";
 };
 

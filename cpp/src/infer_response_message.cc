@@ -374,8 +374,9 @@ class GrpcResult : public ParsedResult {
       output.data = raw->data;
       output.byte_size = raw->size;
       // An output in shared memory may look like any other, but that it is empty.
-      if (raw->size == 0 && !contents.has_typed) continue;
-      if (contents.has_typed && raw->size == 0) {
+      if (raw->size == 0 && !contents.has_typed) {
+        if (Error err = CheckShape(output); !err.IsOk()) return err;
+      } else if (raw->size == 0) {
         if (Error err = TakeTyped(contents.typed, &output); !err.IsOk()) return err;
       } else if (Error err = CheckOutputSize(output); !err.IsOk()) {
         return Unreadable(err.Message());

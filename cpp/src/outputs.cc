@@ -101,19 +101,35 @@ Error ParsedResult::StringData(const std::string& output_name,
   }
   Error err = SplitBytes(output->data, output->byte_size, string_result);
   if (!err.IsOk()) return Error(err.Code(), "output '" + output_name + "': " + err.Message());
+  uint64_t count = 0;
+  CountElements(output->shape.data(), output->shape.size(), &count);
+  // One in shared memory has no bytes here.
+  if (output->byte_size == 0 || string_result->size() == count) return err;
+  err = Error(ErrorCode::DATA_LOSS,
+              "output '" + output_name + "' has " + std::to_string(string_result->size()) +
+                  " elements, which is not what shape " + ShapeText(output->shape) + " takes");
+  string_result->clear();
   return err;
+}
+
+Error CheckShape(const Output& output) {
+  uint64_t count = 0;
+  if (CountElements(output.shape.data(), output.shape.size(), &count)) return Error::Success;
+  return Error(ErrorCode::DATA_LOSS,
+               "output '" + output.name + "' has the impossible shape " + ShapeText(output.shape));
 }
 
 Error CheckOutputSize(const Output& output) {
   uint64_t count = 0;
   const std::string what = "output '" + output.name + "' ";
-  if (!CountElements(output.shape.data(), output.shape.size(), &count)) {
-    return Error(ErrorCode::DATA_LOSS,
-                 what + "has the impossible shape " + ShapeText(output.shape));
-  }
-  const size_t element = ElementSize(DatatypeOf(output.datatype));
-  if (element == 0) return Error::Success;  // BYTES are checked when they are split
-  if (output.byte_size % element != 0 || output.byte_size / element != count) {
+  if (Error err = CheckShape(output); !err.IsOk()) return err;
+  CountElements(output.shape.data(), output.shape.size(), &count);
+  const Datatype datatype = DatatypeOf(output.datatype);
+  const size_t element = ElementSize(datatype);
+  // The elements of BYTES are looked at when they are asked for; each has at least its length.
+  const bool too_few = datatype == Datatype::BYTES && output.byte_size / sizeof(uint32_t) < count;
+  if (element == 0 && !too_few) return Error::Success;
+  if (too_few || output.byte_size % element != 0 || output.byte_size / element != count) {
     return Error(ErrorCode::DATA_LOSS, what + "has " + std::to_string(output.byte_size) +
                                            " bytes, which is not what shape " +
                                            ShapeText(output.shape) + " of " + output.datatype +

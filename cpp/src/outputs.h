@@ -48,6 +48,9 @@ class ParsedResult : public InferResult {
   std::vector<Output> outputs_;
 };
 
+/// Check that a shape can be one.
+Error CheckShape(const Output& output);
+
 /// Check the bytes of an output against its shape and datatype.
 Error CheckOutputSize(const Output& output);
 

@@ -140,7 +140,7 @@ class RestResult : public ParsedResult {
     const Value* size = parameters == nullptr ? nullptr : Member(*parameters, "binary_data_size");
     if (size != nullptr) return TakeBinary(*size, output);
     if (const Value* data = Member(value, "data"); data != nullptr) return TakeJson(*data, output);
-    return Error::Success;  // it is in shared memory
+    return CheckShape(*output);  // it is in shared memory
   }
 
   Error TakeBinary(const Value& size, Output* output) {

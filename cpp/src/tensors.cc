@@ -5,6 +5,8 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <string_view>
+#include <unordered_set>
 
 #include "text.h"
 
@@ -353,14 +355,34 @@ Error CheckParameter(const std::string& key, const RequestParameter& parameter) 
   return Error::Success;
 }
 
+// True if the client writes this parameter itself, from what the options say.
+bool IsWritten(const InferOptions& options, const std::string& key, bool binary_outputs) {
+  if (key == "sequence_id" || key == "sequence_start" || key == "sequence_end") {
+    return options.sequence_id_ != 0 || !options.sequence_id_str_.empty();
+  }
+  if (key == "priority") return options.priority_ != 0;
+  if (key == "timeout") return options.server_timeout_ != 0;
+  if (key == "binary_data_output") return binary_outputs;
+  return key == "triton_enable_empty_final_response" && options.triton_enable_empty_final_response_;
+}
+
 // Two of one name would be read in one way here and in another there.
 template <typename T>
 Error CheckUnique(const std::vector<T>& tensors, const char* what) {
+  const auto twice = [what](const std::string& name) {
+    return Invalid(std::string(what) + " '" + name + "' is given twice");
+  };
+  constexpr size_t kFew = 16;  // which are compared without any memory
+  if (tensors.size() > kFew) {
+    std::unordered_set<std::string_view> names;
+    for (const auto* tensor : tensors) {
+      if (!names.insert(tensor->Name()).second) return twice(tensor->Name());
+    }
+    return Error::Success;
+  }
   for (size_t i = 1; i < tensors.size(); ++i) {
     for (size_t k = 0; k < i; ++k) {
-      if (tensors[i]->Name() == tensors[k]->Name()) {
-        return Invalid(std::string(what) + " '" + tensors[i]->Name() + "' is given twice");
-      }
+      if (tensors[i]->Name() == tensors[k]->Name()) return twice(tensors[i]->Name());
     }
   }
   return Error::Success;
@@ -379,6 +401,10 @@ Error CheckRequest(const InferOptions& options, const std::vector<InferInput*>& 
   if (!IsUtf8(options.sequence_id_str_)) return Invalid("'options.sequence_id_str_' is not UTF-8");
   for (const auto& [key, parameter] : options.request_parameters) {
     if (Error err = CheckParameter(key, parameter); !err.IsOk()) return err;
+    if (IsWritten(options, key, json && outputs.empty())) {
+      return Invalid("request parameter '" + key +
+                     "' is given twice: the client sends it for the options");
+    }
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (Error err = CheckInput(inputs[i], i, json); !err.IsOk()) return err;

@@ -62,6 +62,14 @@ inline void ExpectTimeout(const tc::Error& err) {
   ExpectIn("Deadline Exceeded", err);
 }
 
+// Inferences without a limit of their own end at the client's.
+template <typename Client>
+void ExpectTimeoutOfAllCalls(Client* client) {
+  ExpectTimeout(Infer(client));
+  ExpectTimeout(Infer(client, 0, 1 << 20));
+  ExpectTimeout(InferLater(client));
+}
+
 // Sixteen threads use one client, in both ways, with one input for all. The server answers with the
 // id of the request. `also` is what they call besides.
 template <typename Client, typename Also>
@@ -132,6 +140,34 @@ void ExpectPendingCallsEnd(std::unique_ptr<Client> client) {
   }
   client.reset();
   EXPECT_EQ(cancelled, 10);
+}
+
+// A callback that does not return holds up no other call, not even one that is not waited for: only
+// that one's callback.
+template <typename Client>
+void ExpectSlowCallbackHoldsUpNoCall(Client* client) {
+  const auto input = Input();
+  stub::Event release;
+  stub::Event first;
+  stub::Event second;
+  client->AsyncInfer(
+      [&](tc::InferResult* result) {
+        delete result;
+        first.Set();
+        release.Wait();
+      },
+      Options(), {input.get()});
+  ASSERT_TRUE(first.Wait());
+  client->AsyncInfer(
+      [&](tc::InferResult* result) {
+        EXPECT_TRUE(result->RequestStatus().IsOk());
+        delete result;
+        second.Set();
+      },
+      Options(), {input.get()});
+  EXPECT_TRUE(Infer(client).IsOk());
+  release.Set();
+  EXPECT_TRUE(second.Wait());
 }
 
 // One call is cancelled, of a server that never answers. `start` begins it.

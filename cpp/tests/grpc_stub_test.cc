@@ -123,16 +123,42 @@ TEST(GrpcClient, EndsCallsAtTheirDeadline) {
   ExpectTimeout(calls::InferLater(client.get(), 100000));
 }
 
-// A peer that grants a huge window and then reads nothing: the kernel's buffers fill up, and gRPC
-// keeps the tensor's memory until the connection is closed.
+TEST(GrpcClient, LimitsCallsThatHaveNoTimeoutOfTheirOwn) {
+  const Server server(Stall);
+  const auto client = Connect(server.Url());
+  client->SetClientTimeout(100000);
+  calls::ExpectTimeoutOfAllCalls(client.get());
+  bool live = true;
+  inference::RepositoryIndexResponse index;
+  ExpectTimeout(client->IsServerLive(&live));
+  EXPECT_FALSE(live);
+  ExpectTimeout(client->ModelRepositoryIndex(&index));
+  ExpectTimeout(client->LoadModel("m"));
+  ExpectTimeout(client->LoadModel("m", {}, "", {{"file:1/m", std::vector<char>(1 << 20)}}));
+  ExpectTimeout(client->UnregisterSystemSharedMemory());
+  client->SetClientTimeout(3600000000);
+  ExpectTimeout(client->IsServerLive(&live, {}, 1000));  // its own limit wins
+}
+
+// Grants a huge window and then reads nothing: the kernel's buffers fill up, and gRPC keeps the
+// request until the connection is closed.
+void TakeNothing(const stub::Peer& peer) {
+  // SETTINGS_INITIAL_WINDOW_SIZE, and WINDOW_UPDATE of the connection (RFC 9113, section 6).
+  peer.Send(std::string("\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x04\x7f\xff\xff\xff", 15));
+  peer.Send(std::string("\x00\x00\x04\x08\x00\x00\x00\x00\x00\x7f\x00\x00\x00", 13));
+  peer.Send(std::string("\x00\x00\x00\x04\x01\x00\x00\x00\x00", 9));
+  peer.WaitForEnd();
+}
+
+TEST(GrpcClient, LoadsWithinItsTimeoutWhenAPeerTakesNothing) {
+  const stub::Server server(TakeNothing);
+  const auto client = Connect(server.Url());
+  const std::vector<char> file(size_t{64} << 20, 1);
+  ExpectTimeout(client->LoadModel("m", {}, "", {{"file:1/model", file}}, 500000));
+}
+
 TEST(GrpcClient, ReturnsWhenAPeerTakesNothing) {
-  const stub::Server server([](const stub::Peer& peer) {
-    // SETTINGS_INITIAL_WINDOW_SIZE, and WINDOW_UPDATE of the connection (RFC 9113, section 6).
-    peer.Send(std::string("\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x04\x7f\xff\xff\xff", 15));
-    peer.Send(std::string("\x00\x00\x04\x08\x00\x00\x00\x00\x00\x7f\x00\x00\x00", 13));
-    peer.Send(std::string("\x00\x00\x00\x04\x01\x00\x00\x00\x00", 9));
-    peer.WaitForEnd();
-  });
+  const stub::Server server(TakeNothing);
   const auto client = Connect(server.Url());
   auto tensor = std::make_unique<std::vector<uint8_t>>(size_t{64} << 20, 1);
   const auto input = tc::InferInput::Make("A", {int64_t{64} << 20}, tensor->data(), tensor->size());
@@ -184,6 +210,27 @@ TEST(GrpcClient, RefusesWhatWouldAbortTheProcess) {
   EXPECT_FALSE(client->ServerMetadata(nullptr).IsOk());
 }
 
+TEST(GrpcClient, RefusesTextsThatAreNotUtf8) {
+  const Server server(AnswerIdentity);
+  const auto client = Connect(server.Url());
+  const std::string bad = "\xff";
+  bool ready = true;
+  inference::TraceSettingResponse trace;
+  inference::ModelStatisticsResponse statistics;
+  for (const tc::Error& err :
+       {client->IsModelReady(&ready, bad), client->IsModelReady(&ready, "m", bad),
+        client->LoadModel(bad), client->LoadModel("m", {}, bad),
+        client->LoadModel("m", {}, "", {{bad, {}}}), client->UnloadModel(bad),
+        client->ModelInferenceStatistics(&statistics, bad),
+        client->UpdateTraceSettings(&trace, "", {{"trace_level", {bad}}}),
+        client->UpdateTraceSettings(&trace, "", {{bad, {}}}),
+        client->RegisterSystemSharedMemory("r", bad, 1), client->UnregisterCudaSharedMemory(bad)}) {
+    EXPECT_EQ(err.Code(), tc::ErrorCode::INVALID_ARGUMENT);
+    ExpectIn("is not UTF-8", err);
+  }
+  EXPECT_FALSE(ready);
+}
+
 TEST(GrpcClient, IsUsedBySixteenThreadsAtOnce) {
   const Server server(AnswerIdentity);
   calls::ExpectSixteenThreadsWork(Connect(server.Url()).get(), [] {});
@@ -231,19 +278,7 @@ TEST(GrpcClient, CancelsOneCall) {
 TEST(GrpcClient, LetsASlowCallbackHoldUpNoCall) {
   const Server server(AnswerIdentity);
   const auto client = Connect(server.Url());
-  const auto input = Input();
-  Event release;
-  Event first;
-  client->AsyncInfer(
-      [&](tc::InferResult* result) {
-        delete result;
-        first.Set();
-        release.Wait();
-      },
-      Options(), {input.get()});
-  ASSERT_TRUE(first.Wait());
-  EXPECT_TRUE(Infer(client.get()).IsOk());
-  release.Set();
+  calls::ExpectSlowCallbackHoldsUpNoCall(client.get());
 }
 
 TEST(GrpcStream, AnswersInOrderAndStartsAgain) {
@@ -359,10 +394,16 @@ TEST(GrpcChannels, AreSharedByThoseThatAreAlike) {
   EXPECT_EQ(own->GetNumCachedChannels(), before + 1);
   clients.clear();
   EXPECT_EQ(own->GetNumCachedChannels(), before - 1);
-  tc::SslOptions ssl;
-  ssl.root_certificates = "/nowhere.pem";
   std::unique_ptr<Client> none;
-  ExpectIn("/nowhere.pem", Client::Create(&none, url, false, true, ssl));
+  for (const auto* file : {"/nowhere.pem", "/", "/dev/null"}) {
+    for (auto tc::SslOptions::*which :
+         {&tc::SslOptions::root_certificates, &tc::SslOptions::private_key,
+          &tc::SslOptions::certificate_chain}) {
+      tc::SslOptions ssl;
+      ssl.*which = file;
+      ExpectIn(file, Client::Create(&none, url, false, true, ssl));
+    }
+  }
   EXPECT_FALSE(Client::Create(&none, "").IsOk());
   EXPECT_FALSE(Client::Create(nullptr, url).IsOk());
 }

@@ -41,8 +41,14 @@ TEST(HttpClient, RefusesUrlsThatAreNone) {
     EXPECT_TRUE(Client::Create(&client, url).IsOk()) << url;
   }
   tc::HttpSslOptions ssl;
-  ssl.ca_info = "/nowhere.pem";
-  ExpectIn("/nowhere.pem", Client::Create(&client, "https://localhost:1", false, ssl));
+  for (const auto* file : {"/nowhere.pem", "/", "/dev/null/none"}) {
+    ssl.ca_info = file;
+    ExpectIn(file, Client::Create(&client, "https://localhost:1", false, ssl));
+  }
+  // What is no certificate is found out by TLS.
+  ssl.ca_info = "/etc/passwd";
+  ASSERT_TRUE(Client::Create(&client, "https://localhost:1", false, ssl).IsOk());
+  for (int i = 0; i < 3; ++i) ExpectIn("https://localhost:1", Infer(client.get()));
   EXPECT_FALSE(Client::Create(nullptr, "localhost:8000").IsOk());
 }
 
@@ -88,6 +94,10 @@ TEST(HttpClient, NamesTheReasonOfALostConnection) {
   const auto client = Connect(url);
   ExpectIn("HTTP client failed: ", Infer(client.get()));
   ExpectIn(url, Infer(client.get()));
+  const tc::Error later = calls::InferLater(client.get());
+  ExpectIn(url, later);
+  ExpectIn("connect", later);
+  EXPECT_EQ(later.Code(), tc::ErrorCode::UNAVAILABLE);
   bool live = true;
   EXPECT_EQ(client->IsServerLive(&live).Code(), tc::ErrorCode::UNAVAILABLE);
   EXPECT_FALSE(live);
@@ -140,6 +150,23 @@ TEST(HttpClient, KeepsItsTimeoutToOneCall) {
   EXPECT_TRUE(Infer(client.get()).IsOk());
   slow = true;
   ExpectTimeout(calls::InferLater(client.get(), 50000));
+}
+
+TEST(HttpClient, LimitsCallsThatHaveNoTimeoutOfTheirOwn) {
+  const Server server([](const Peer& peer) { peer.Stall(); });
+  const auto client = Connect(server.Url());
+  client->SetClientTimeout(100000);
+  calls::ExpectTimeoutOfAllCalls(client.get());
+  bool live = true;
+  std::string text;
+  ExpectTimeout(client->IsServerLive(&live));
+  EXPECT_FALSE(live);
+  ExpectTimeout(client->ModelRepositoryIndex(&text));
+  ExpectTimeout(client->LoadModel("m"));
+  ExpectTimeout(client->LoadModel("m", {}, {}, "", {{"file:1/m", std::vector<char>(1 << 20)}}));
+  ExpectTimeout(client->UnregisterSystemSharedMemory());
+  client->SetClientTimeout(3600000000);
+  ExpectTimeout(Infer(client.get(), 100000));  // its own limit wins
 }
 
 // libcurl counts in milliseconds: a response can come within one and still be late.
@@ -199,6 +226,10 @@ TEST(HttpClient, SendsWhatWasAskedFor) {
   EXPECT_EQ(body(), R"({"trace_count":null,"trace_level":["A","B"],"trace_rate":"5"})");
   client->RegisterSystemSharedMemory("r", "/k", 8, 4);
   EXPECT_EQ(body(), R"({"key":"/k","offset":4,"byte_size":8})");
+  client->SystemSharedMemoryStatus(&text, "a/b?");
+  EXPECT_EQ(line(), "GET /base/v2/systemsharedmemory/region/a%2Fb%3F/status");
+  client->UnregisterCudaSharedMemory("a b");
+  EXPECT_EQ(line(), "POST /base/v2/cudasharedmemory/region/a%20b/unregister");
   client->UnregisterSystemSharedMemory();
   EXPECT_EQ(line(), "POST /base/v2/systemsharedmemory/unregister");
   client->RegisterCudaSharedMemory("g", cudaIpcMemHandle_t{}, 2, 8);
@@ -265,6 +296,43 @@ TEST(HttpClient, CompressesRequests) {
       client->Infer(&result, Options(), {input.get()}, {}, {}, {}, static_cast<Type>(7), Type::NONE)
           .IsOk());
   EXPECT_EQ(result, nullptr);
+}
+
+TEST(HttpClient, KeepsItsCompressionToOneCall) {
+  std::mutex mutex;
+  std::vector<std::string> requests;
+  const Server server([&](const Peer& peer) {
+    for (;;) {
+      const std::string request = peer.ReceiveRequest();
+      if (request.empty()) return;
+      const std::lock_guard<std::mutex> lock(mutex);
+      requests.push_back(request);
+      peer.Send(Identity("x"));
+    }
+  });
+  const auto client = Connect(server.Url());
+  const auto input = Input();
+  using Type = Client::CompressionType;
+  for (const auto type : {Type::GZIP, Type::NONE, Type::DEFLATE, Type::NONE}) {
+    tc::InferResult* result = nullptr;
+    EXPECT_TRUE(client->Infer(&result, Options(), {input.get()}, {}, {}, {}, type, type).IsOk());
+    delete result;
+  }
+  bool live = false;
+  EXPECT_TRUE(client->IsServerLive(&live).IsOk());
+  EXPECT_EQ(server.connections(), 1);
+  const std::lock_guard<std::mutex> lock(mutex);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const bool compressed = i == 0 || i == 2;
+    EXPECT_EQ(requests[i].find("Accept-Encoding:") != std::string::npos, compressed) << i;
+    EXPECT_EQ(requests[i].find("Content-Encoding:") != std::string::npos, compressed) << i;
+  }
+}
+
+TEST(HttpClient, LetsASlowCallbackHoldUpNoCall) {
+  const auto server = Always(Identity("x"));
+  const auto client = Connect(server.Url());
+  calls::ExpectSlowCallbackHoldsUpNoCall(client.get());
 }
 
 TEST(HttpClient, SendsLargeTensorsWhole) {
@@ -349,6 +417,57 @@ TEST(HttpClient, IsDestroyedInItsOwnCallback) {
       Options(), {input.get()});
   EXPECT_TRUE(destroyed.Wait());
   EXPECT_TRUE(other.Wait());
+}
+
+// A thousand calls have all connections that a client opens for calls that are not waited for.
+TEST(HttpClient, KeepsTheTimeoutOfACallThatWaitsForAConnection) {
+  constexpr int kCalls = 1005;
+  const stub::SilentHost host;
+  auto client = Connect(host.Url());
+  const auto input = Input();
+  stub::Counter ended;
+  for (int i = 0; i < kCalls; ++i) {
+    ASSERT_TRUE(client
+                    ->AsyncInfer(
+                        [&](tc::InferResult* result) {
+                          EXPECT_EQ(result->RequestStatus().Code(), tc::ErrorCode::CANCELLED);
+                          delete result;
+                          ended.Add();
+                        },
+                        Options(), {input.get()})
+                    .IsOk());
+  }
+  ExpectTimeout(calls::InferLater(client.get(), 100000));
+  using Type = Client::CompressionType;
+  calls::ExpectCancel([&](auto callback, tc::InferInput* one, tc::CallContext** context) {
+    return client->AsyncInfer(callback, Options(), {one}, {}, {}, {}, Type::NONE, Type::NONE,
+                              context);
+  });
+  client.reset();
+  EXPECT_TRUE(ended.WaitFor(kCalls));
+}
+
+// More calls than connections: each has its turn.
+TEST(HttpClient, BeginsCallsThatWaitedForAConnection) {
+  constexpr int kCalls = 1500;
+  const auto server = Always(Identity("x"));
+  const auto client = Connect(server.Url());
+  const auto input = Input();
+  stub::Counter answered;
+  std::atomic<int> wrong{0};
+  for (int i = 0; i < kCalls; ++i) {
+    ASSERT_TRUE(client
+                    ->AsyncInfer(
+                        [&](tc::InferResult* result) {
+                          if (!result->RequestStatus().IsOk()) ++wrong;
+                          delete result;
+                          answered.Add();
+                        },
+                        Options(i % 2 == 0 ? 0 : 3600000000), {input.get()})
+                    .IsOk());
+  }
+  EXPECT_TRUE(answered.WaitFor(kCalls));
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(HttpClient, CancelsOneCall) {

@@ -159,6 +159,41 @@ TEST(RpcAnswers, WithTooFewContentsAreErrors) {
   EXPECT_FALSE(Result(response.SerializeAsString())->RequestStatus().IsOk());
 }
 
+TEST(RpcAnswers, HaveOutputsWithinTheirBytes) {
+  const auto status = [](const char* datatype, const std::vector<int64_t>& shape,
+                         const std::string& raw) {
+    inference::ModelInferResponse response;
+    auto* output = response.add_outputs();
+    output->set_name("A");
+    output->set_datatype(datatype);
+    for (const int64_t dim : shape) output->add_shape(dim);
+    response.add_raw_output_contents(raw);
+    const auto result = Result(response.SerializeAsString());
+    std::vector<std::string> strings;
+    const tc::Error err = result->StringData("A", &strings);
+    const bool is_bytes = std::string(datatype) == "BYTES";
+    return result->RequestStatus().IsOk() && is_bytes ? err : result->RequestStatus();
+  };
+  const std::string one("\x01\0\0\0a", 5);
+  EXPECT_TRUE(status("INT32", {2}, "12345678").IsOk());
+  EXPECT_TRUE(status("INT32", {0, INT64_MAX, 9}, "").IsOk());
+  EXPECT_TRUE(status("BYTES", {1, 1}, one).IsOk());
+  EXPECT_TRUE(status("BYTES", {2}, "").IsOk());  // it may be in shared memory
+  for (const auto& shape : std::vector<std::vector<int64_t>>{
+           {-1}, {-1, -2}, {INT64_MIN}, {INT64_MAX, 2}, {INT64_C(1) << 32, INT64_C(1) << 32}}) {
+    for (const auto* datatype : {"INT32", "BYTES", "NONE", ""}) {
+      EXPECT_FALSE(status(datatype, shape, "12345678").IsOk());
+      EXPECT_FALSE(status(datatype, shape, "").IsOk());
+    }
+  }
+  EXPECT_FALSE(status("INT32", {3}, "12345678").IsOk());
+  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{2}, {0}, {INT64_MAX}}) {
+    EXPECT_FALSE(status("BYTES", shape, one).IsOk()) << shape[0];
+  }
+  EXPECT_FALSE(status("BYTES", {1}, one.substr(0, 4)).IsOk());
+  EXPECT_FALSE(status("BYTES", {1}, "\xff\xff\xff\xff").IsOk());
+}
+
 TEST(RpcAnswers, OfStreamsHaveErrorsAndIds) {
   inference::ModelStreamInferResponse response;
   response.set_error_message("no");

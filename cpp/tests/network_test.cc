@@ -58,6 +58,23 @@ TYPED_TEST(NetworkTest, EndsAtItsTimeoutWhenAHostIsDead) {
   calls::ExpectPendingCallsEnd(std::move(client));
 }
 
+TEST(HttpNetwork, WaitsForAConnectionForALimitedTime) {
+  const stub::DeadHost host;
+  if (!host.dead()) GTEST_SKIP() << "this kernel takes connections beyond a full queue";
+  const auto client = calls::Connect<Http::Client>(host.Url());
+  client->SetConnectTimeout(kTimeout);
+  bool live = true;
+  for (const tc::Error& err :
+       {client->IsServerLive(&live), Infer(client.get()), InferLater(client.get()),
+        Infer(client.get(), 3600000000), InferLater(client.get(), 3600000000)}) {
+    EXPECT_EQ(err.Code(), tc::ErrorCode::UNAVAILABLE) << err;
+    calls::ExpectIn(host.Url(), err);
+    EXPECT_EQ(err.Message().find("Deadline Exceeded"), std::string::npos) << err;
+  }
+  EXPECT_FALSE(live);
+  ExpectTimeout(Infer(client.get(), 1000));
+}
+
 TYPED_TEST(NetworkTest, EndsAtItsTimeoutWhenAServerIsFrozen) {
   const stub::Server server([](const stub::Peer& peer) { peer.Stall(); });
   auto client = calls::Connect<typename TypeParam::Client>(server.Url());

@@ -321,6 +321,63 @@ TEST(RestRequests, HaveAnIdAlwaysAndParametersWhenNeeded) {
             R"("parameters":{"binary_data_size":1}}]})");
 }
 
+TEST(RestRequests, HaveParametersAlsoWhenOutputsAreNamed) {
+  const auto input = Input("A", {1}, "INT8");
+  const std::vector<uint8_t> one{1};
+  input->AppendRaw(one);
+  tc::InferRequestedOutput* made = nullptr;
+  tc::InferRequestedOutput::Create(&made, "B", 2);
+  const std::unique_ptr<tc::InferRequestedOutput> output(made);
+  tc::InferOptions options("m");
+  options.request_parameters["k"] = {"", "true", "bool"};
+  std::vector<char> body;
+  size_t head = 0;
+  ASSERT_TRUE(
+      Client::GenerateRequestBody(&body, &head, options, {input.get()}, {output.get()}).IsOk());
+  EXPECT_EQ(std::string(body.data(), head),
+            R"({"id":"","parameters":{"k":true},"inputs":[{"name":"A","datatype":"INT8",)"
+            R"("shape":[1],"parameters":{"binary_data_size":1}}],"outputs":[{"name":"B",)"
+            R"("parameters":{"classification":2,"binary_data":true}}]})");
+}
+
+TEST(RestRequests, HaveEachNameOnce) {
+  const auto status = [](const tc::InferOptions& options,
+                         const std::vector<tc::InferInput*>& inputs) {
+    std::vector<char> body;
+    size_t head = 0;
+    return Client::GenerateRequestBody(&body, &head, options, inputs);
+  };
+  const tc::InferOptions plain("m");
+  for (const size_t count : {size_t{2}, size_t{1000}}) {
+    std::vector<std::unique_ptr<tc::InferInput>> owned;
+    std::vector<tc::InferInput*> inputs;
+    for (size_t i = 0; i < count; ++i) {
+      owned.push_back(Input("A" + std::to_string(i), {0}, "INT8"));
+      owned.back()->AppendRaw(nullptr, 0);
+      inputs.push_back(owned.back().get());
+    }
+    EXPECT_TRUE(status(plain, inputs).IsOk());
+    inputs.push_back(inputs[count / 2]);
+    const std::string name = "'A" + std::to_string(count / 2) + "' is given twice";
+    EXPECT_NE(status(plain, inputs).Message().find(name), std::string::npos);
+  }
+  tc::InferOptions options("m");
+  options.sequence_id_str_ = "s";
+  options.priority_ = 1;
+  options.server_timeout_ = 1;
+  for (const auto* key : {"sequence_id", "sequence_start", "sequence_end", "priority", "timeout"}) {
+    tc::InferOptions both = options;
+    both.request_parameters[key] = {"", "1", "int"};
+    EXPECT_NE(status(both, {}).Message().find(key), std::string::npos) << key;
+    tc::InferOptions alone = plain;
+    alone.request_parameters[key] = {"", "1", "int"};
+    EXPECT_TRUE(status(alone, {}).IsOk()) << key;
+  }
+  tc::InferOptions binary = plain;
+  binary.request_parameters["binary_data_output"] = {"", "false", "bool"};
+  EXPECT_FALSE(status(binary, {}).IsOk());
+}
+
 TEST(RestRequests, WriteAllElementsAsJson) {
   const auto input = Input("A", {2, 2}, "FP32");
   const float nan = std::numeric_limits<float>::quiet_NaN();

@@ -157,6 +157,24 @@ class DeadHost {
   std::array<int, 8> queued_{-1, -1, -1, -1, -1, -1, -1, -1};
 };
 
+/// Takes thousands of connections and reads nothing of them.
+class SilentHost {
+ public:
+  SilentHost()
+      : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), port_(Bind(listener_, 0)) {
+    EXPECT_EQ(listen(listener_, 4000), 0);
+  }
+  ~SilentHost() { close(listener_); }
+  SilentHost(const SilentHost&) = delete;
+  SilentHost& operator=(const SilentHost&) = delete;
+
+  std::string Url() const { return "127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  const int listener_;
+  const int port_;
+};
+
 /// Accepts connections and handles each on a thread.
 class Server {
  public:
@@ -165,7 +183,7 @@ class Server {
       : handle_(std::move(handle)) {
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     port_ = Bind(listener_, port);
-    EXPECT_EQ(listen(listener_, 64), 0);
+    EXPECT_EQ(listen(listener_, 4000), 0);
     accepting_ = std::thread([this] { Accept(); });
   }
   ~Server() {

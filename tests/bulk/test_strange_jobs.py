@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from tritonclient.bulk.parts import Parts
+from tritonclient.bulk import BadOutput
+from tritonclient.bulk.parts import PART_ROWS, Parts
 from tritonclient.cli import main
 from tritonclient.testing import FaultServer
 
@@ -66,6 +67,25 @@ def test_overwrite_leaves_a_job_that_still_writes(
     finally:
         other.release()
     assert infer(tmp_path / "out.csv", "--overwrite") == 0
+
+
+def test_nothing_is_written_after_rows_that_could_not_be(tmp_path: Path) -> None:
+    """The rows of a later part would get the numbers of those that are missing."""
+    schema = pa.schema([("X", pa.int64())])
+    rows = pa.record_batch([pa.array(range(PART_ROWS))], schema=schema)
+    parts = Parts(str(tmp_path / "parts"), "arrow", schema)
+    parts.start({})
+    try:
+        parts.write(rows)
+        wrong = pa.record_batch([pa.array(["text"] * PART_ROWS)], names=["X"])
+        for batch in (wrong, rows):
+            with pytest.raises(BadOutput, match="can't be written"):
+                parts.write(batch)
+        parts.close()
+        assert parts.rows == PART_ROWS
+        assert parts.names() == ["part-000000000000-000000065535.arrow"]
+    finally:
+        parts.release()
 
 
 @pytest.mark.parametrize("text", ["5", "null", "[1]", "{", "[" * 100_000])

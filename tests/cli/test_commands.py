@@ -146,7 +146,8 @@ def test_headers_and_timeout(server: FaultServer, capsys: pytest.CaptureFixture[
         ("[::1]:9000/base", "http://[::1]:9000/base"),
         ("grpcs://a:1", "grpcs://a:1"),
         ("unix:/a", "unix:/a"),
-        ("grpc+unix:/a", "grpc+unix:/a"),
+        ("http+unix:/a", "http+unix:/a"),
+        ("GRPC+unix:/a", "GRPC+unix:/a"),
     ],
 )
 def test_urls(given: str, url: str) -> None:

@@ -141,3 +141,29 @@ def test_codec_with_other_versions(version: str | None, implementation: str) -> 
     found, kind = done.stdout.split()
     assert kind == implementation
     assert found.startswith(f"{version}." if version else "")
+
+
+#: Threads that need a class at the same time, when there is none yet.
+TOGETHER = """
+import threading
+from tritonclient.codec import messages_pb
+
+start = threading.Barrier(8)
+found = []
+
+def find():
+    start.wait()
+    found.append(messages_pb.message("ModelConfig"))
+
+threads = [threading.Thread(target=find) for _ in range(8)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+assert len(found) == 8
+assert len(set(found)) == 1
+"""
+
+
+def test_threads_get_the_same_classes() -> None:
+    subprocess.run([sys.executable, "-c", TOGETHER], check=True)

@@ -94,6 +94,66 @@ def _joined(headers):
     return joined
 
 
+# Without the bodies of successful responses
+
+ANSWERS = st.sampled_from(
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nBODY",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: 1\r\n\r\n\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nbody",
+        b"HTTP/1.1 400 Bad\r\nContent-Length: 4\r\n\r\nbody",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbodyX",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n" + bytes(40000),
+        b"GARBAGE: 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+    ]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.tuples(ANSWERS, st.lists(st.integers(0, 90), max_size=2)), max_size=8))
+def test_an_engine_without_bodies_differs_in_nothing_else(answers):
+    keeping, other = Http1(), Http1()
+    other.keep_bodies = False
+    for data, positions in answers:
+        results = []
+        for engine in (keeping, other):
+            engine.start(b"")
+            try:
+                for piece in cut(data, positions):
+                    feed(engine, piece)
+                error = None
+            except ProtocolError as refused:
+                error = str(refused)
+            response = engine.response
+            results.append(
+                (error, response and response[:2], engine.reusable, engine.data_to_send())
+            )
+        assert results[0] == results[1]
+        if not keeping.reusable:
+            return
+        body, kept = other.response.body, keeping.response.body
+        if isinstance(kept, memoryview) and keeping.response.status != 200:
+            assert body == kept
+        elif isinstance(kept, memoryview):
+            assert body in (b"", kept)
+
+
+def test_the_same_head_again_gives_no_body_that_nobody_wants():
+    engine = Http1()
+    engine.keep_bodies = False
+    for _ in range(2):
+        engine.start(b"")
+        feed(engine, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody")
+    assert engine.reusable
+    assert engine.response.status == 200
+    assert engine.response.body == b""
+
+
 # What h11's server writes, ours reads
 
 TOKENS = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789-_.!", min_size=1, max_size=12)

@@ -40,6 +40,7 @@ from tests.support.peers.h2peer import settings as settings_frame
 from tritonclient.engine.coding import compress
 from tritonclient.engine.header_block import encode
 from tritonclient.engine.http2 import Http2
+from tritonclient.engine.http2_frames import frame_call
 from tritonclient.engine.rpc_outcome import Outcome
 from tritonclient.engine.rpc_stream import WINDOW, frame_message
 from tritonclient.errors import (
@@ -134,7 +135,10 @@ class Conversation:
             return
         single = self.random.random() < 0.5
         payload = self._payload(self._sizes(1 if single else 3))
-        stream = self.engine.start(REQUEST, payload, end=single, single=single)
+        if single and self.random.random() < 0.5:
+            stream = self.engine.start_framed(frame_call(REQUEST, payload))
+        else:
+            stream = self.engine.start(REQUEST, payload, end=single, single=single)
         self.calls.append(Call(stream, single, b"".join(payload)))
 
     def _open_calls(self):

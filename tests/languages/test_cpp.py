@@ -31,18 +31,21 @@ def addresses(request: pytest.FixtureRequest) -> tuple[str, str]:
     return tuple(url.partition("://")[2] for url in urls)  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize(
-    "name", ["rest_test", "message_test", "http_stub_test", "grpc_stub_test", "utilities_test"]
-)
+UNIT_TESTS = [
+    *("rest_test", "message_test", "utilities_test"),
+    *("http_stub_test", "http_answers_test", "grpc_stub_test"),
+]
+
+
+@pytest.mark.parametrize("name", UNIT_TESTS)
 def test_unit_tests(built: Path, name: str) -> None:
     cpp_build.run(built / "tests" / name, "--gtest_brief=1")
 
 
-def test_clients_against_a_server(built: Path, addresses: tuple[str, str]) -> None:
+@pytest.mark.parametrize("name", ["server_test", "multi_test"])
+def test_clients_against_a_server(built: Path, addresses: tuple[str, str], name: str) -> None:
     http, grpc = addresses
-    cpp_build.run(
-        built / "tests" / "server_test", "--gtest_brief=1", TRITON_HTTP=http, TRITON_GRPC=grpc
-    )
+    cpp_build.run(built / "tests" / name, "--gtest_brief=1", TRITON_HTTP=http, TRITON_GRPC=grpc)
 
 
 @pytest.mark.parametrize("calls", [3000, pytest.param(100_000, marks=pytest.mark.long)])
@@ -172,6 +175,14 @@ def test_preprocessed_bytes_are_written(built: Path, embedded, tmp_path: Path) -
     assert target.stat().st_size == 8 * 8 * 4
 
 
+@pytest.mark.parametrize("name", sorted({program.name for program in PROGRAMS}))
+def test_unknown_flags_are_refused(built: Path, name: str) -> None:
+    program = Program(name, ("--nonsense",))
+    done = execute(built, program, ("127.0.0.1:1", "127.0.0.1:1"))
+    assert done.returncode == 1
+    assert "Usage" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "flags", "reason"),
     [
@@ -182,7 +193,6 @@ def test_preprocessed_bytes_are_written(built: Path, embedded, tmp_path: Path) -
         ("image_client", ("-m", "digits", str(ROOT / "README.md")), "unable to read the image"),
         ("simple_http_infer_client", ("-i", "zip"), "unsupported compression"),
         ("simple_http_infer_client", ("-H", "x"), "Name:Value"),
-        ("simple_grpc_infer_client", ("--nonsense",), "Usage"),
     ],
 )
 def test_wrong_flags_are_named(built, embedded, name, flags, reason) -> None:

@@ -292,6 +292,8 @@ SETUP = [
     (("-m", "sink", "--input-data", "nowhere.json"), "'nowhere.json'"),
     (("-m", "sink", "-u", "http://x/y?z"), "url"),
     (("-m", "sink", "-u", "ftp://x"), "'ftp://x'"),
+    (("-m", "sink", "-H", "a b:c"), "header 'a...'"),
+    (("-m", "sink", "-H", "x:\u2603"), "header 'x'"),
     (("-m", "sink", "--sequence-interval", "5"), "sequences"),
     (("-m", "sink", "--collect-metrics", "--metrics-url", "127.0.0.1:1/x"), "Metrics endpoint"),
 ]
@@ -362,7 +364,7 @@ def test_mpi_that_is_not_there(sink, monkeypatch):
         mpi.Ranks()
 
 
-def test_files_of_several_hosts_are_added(sink, tmp_path):
+def test_files_of_several_hosts_are_added(sink, tmp_path, capsys):
     paths = []
     for number in range(2):
         paths.append(str(tmp_path / f"{number}.json"))
@@ -382,6 +384,11 @@ def test_files_of_several_hosts_are_added(sink, tmp_path):
     assert load["measured"]["distributions"]["latency"]["count"] == 60
     assert "<svg" in page.read_text()
     assert cli.main(["bench", "merge", str(page)]) == 99
+    other = str(tmp_path / "other.json")
+    running.run(*at(sink), "--request-count", "3", "--summary-file", other)
+    capsys.readouterr()
+    assert cli.main(["bench", "merge", paths[0], other]) == 99
+    assert "has the loads concurrency 1; expected" in capsys.readouterr().err
 
 
 def test_comparisons_tell_noise_from_change(sink, tmp_path, capsys):
@@ -454,7 +461,7 @@ def test_spawned_workers_do_the_same(sink):
 
 def test_live_lines(sink):
     report = running.run(*at(sink), "--duration", "2", "--live", "on")
-    assert re.search(r"req/s  in flight \d+  p50 .*at most \d+ s left", report.err)
+    assert re.search(r"req/s  in flight 1  p50 .*at most \d+ s left", report.err)
 
 
 def test_the_live_view_of_a_terminal(sink):

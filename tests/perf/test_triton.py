@@ -120,6 +120,18 @@ def test_sequences(triton, tmp_path, arguments):
     assert sequences == pytest.approx(count / 3, rel=0.2, abs=3)
 
 
+@pytest.mark.parametrize(
+    "load", [("--concurrency-range", "2"), ("--sync",), ("--request-rate-range", "30")]
+)
+def test_requests_that_only_end_sequences_are_not_counted(triton, load):
+    report = running.run(
+        "-m", "simple_sequence", *at(triton), *load, "--request-count", "33", "--sequence-length",
+        "4",
+    )  # fmt: skip
+    assert report.code == 0, report.err
+    assert report.number("Request count") == report.number("Successful request count") == 33
+
+
 def test_the_pause_within_a_sequence(triton):
     report = running.run(
         "-m", "simple_sequence", *at(triton), "--concurrency-range", "2", "--sequence-interval",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tritonclient import messages as m
-from tritonclient.server.core import InferenceServer
+from tritonclient.server.core import IN_PROCESS, InferenceServer
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -67,14 +67,22 @@ def repository(tmp_path: Path) -> RepositoryMaker:
     return RepositoryMaker(tmp_path / "repository")
 
 
-#: For tests of what a Python model does: in the test's process, and in a process per instance.
-IN_BOTH = pytest.mark.parametrize("in_process", [True, False], ids=["in_process", "process"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let modules with `IN_BOTH = True` execute models in the test's process, and in their own."""
+    names = metafunc.fixturenames
+    if getattr(metafunc.module, "IN_BOTH", False) and {"in_process", "gate"} & {*names} == {
+        "in_process"
+    }:
+        metafunc.parametrize("in_process", [True, False], ids=["in_process", "process"])
 
 
 @pytest.fixture
-def in_process() -> bool:
-    """Where Python models are executed; True unless the test is parametrised with `IN_BOTH`."""
-    return True
+def in_process(request: pytest.FixtureRequest) -> bool:
+    """Where Python models are executed: as by default, but for tests that say why they differ.
+
+    A gate is in the test's process, so models that wait at it are executed there.
+    """
+    return IN_PROCESS or "gate" in request.fixturenames
 
 
 @pytest.fixture

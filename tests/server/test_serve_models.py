@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.conftest import MODELS, RepositoryMaker
-from tests.server.test_serve import running
+from tests.server.test_serve import running, without_progress
 from tritonclient.cli import main, serve, serve_models
 
 DIGITS = MODELS / "digits" / "1" / "model.onnx"
@@ -28,7 +28,7 @@ def test_a_file(tmp_path: Path, repository: RepositoryMaker) -> None:
         assert rows == ["a", "net", "other"]
         process.terminate()
         _, errors = process.communicate(timeout=60)
-    assert errors == "warning: these have no effect: --id, --rate-limit\n"
+    assert without_progress(errors) == "warning: these have no effect: --id, --rate-limit\n"
 
 
 def test_the_demo_models() -> None:

@@ -20,7 +20,7 @@ from tritonclient.errors import (
     ServerError,
     Unimplemented,
 )
-from tritonclient.server.core import InferenceServer
+from tritonclient.server.core import IN_PROCESS, InferenceServer
 from tritonclient.server.jobs.reader import LIMIT
 
 Serve = Callable[..., InferenceServer]
@@ -59,7 +59,13 @@ class Seen:
     proceed: threading.Event
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
+def in_process(request: pytest.FixtureRequest) -> bool:
+    """Models with `Seen` are executed where it is, others as by default."""
+    return IN_PROCESS or "seen" in request.fixturenames
+
+
+@pytest.fixture
 def seen() -> type[Seen]:
     Seen.texts = []
     Seen.cancelled = threading.Event()

@@ -39,12 +39,36 @@ class Misfit(ValueError):
 
 
 def leaf_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the elements of lists, however deep, and of dictionaries."""
+    """Return the type of the elements of lists, however deep, without their encoding."""
     while True:
-        if pa.types.is_dictionary(kind) or _is_list(kind):
+        if _is_encoded(kind) or _is_list(kind):
             kind = kind.value_type
+        elif _has_storage(kind):
+            kind = kind.storage_type
         else:
             return kind
+
+
+def _is_encoded(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind))
+
+
+def _has_storage(kind: pa.DataType) -> bool:
+    """True for an extension whose storage has the values in their order."""
+    return isinstance(kind, pa.BaseExtensionType) and not getattr(kind, "permutation", None)
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    """Return the values of dictionaries, of runs and of extensions."""
+    while True:
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        elif pa.types.is_run_end_encoded(column.type):
+            column = pc.run_end_decode(column)
+        elif _has_storage(column.type):
+            column = column.storage
+        else:
+            return column
 
 
 def depth(kind: pa.DataType) -> int:
@@ -105,7 +129,7 @@ def fits_type(kind: pa.DataType, datatype: str) -> bool:
     if pa.types.is_null(leaf):
         return True  # rows of nulls fail one by one
     if datatype == "BYTES":
-        return is_text(leaf) or is_bytes(leaf)
+        return is_text(leaf) or is_bytes(leaf) or pa.types.is_fixed_size_binary(leaf)
     if pa.types.is_boolean(leaf) or pa.types.is_integer(leaf):
         return True
     return bool(pa.types.is_floating(leaf)) and datatype in ("FP16", "BF16", "FP32", "FP64")
@@ -136,8 +160,7 @@ def to_array(column: pa.Array, datatype: str, shape: Sequence[int]) -> Array:
     """
     sizes = [len(column)]
     while True:
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
+        column = _decoded(column)
         if column.null_count:
             raise Misfit("is null" if len(sizes) == 1 else "holds a null")
         if not _is_list(column.type):

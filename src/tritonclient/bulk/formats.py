@@ -16,6 +16,9 @@ from .faults import BadInput
 from .reading import ARRAY, PATH, ROWS, Reader, scan
 from .text import TextReader
 
+#: Bytes of each column of a Parquet file that are read at a time.
+_BUFFER = 64 << 10
+
 
 class ParquetReader(Reader):
     """A Parquet file.
@@ -52,8 +55,9 @@ class ParquetReader(Reader):
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
         try:
-            # Buffers that are read in advance are kept until the file is closed.
-            with parquet.ParquetFile(self.path, pre_buffer=False) as file:
+            # Buffers that are read in advance are kept until the file is closed, and without a
+            # size of the buffer a row group is held whole, which may have a million rows.
+            with parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER) as file:
                 sums = accumulate(self._sizes, initial=0)
                 groups = [i for i, begin in enumerate(sums) if skip <= begin < self._rows]
                 for batch in file.iter_batches(size, groups, columns=list(columns)):

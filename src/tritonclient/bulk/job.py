@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from pyarrow import RecordBatch
 
 from .faults import BadInput, BadOutput, ServerGone
 from .files import format_of, is_in
@@ -18,6 +22,9 @@ from .writers import check_schema
 
 if TYPE_CHECKING:
     from .on_ray import RayPipeline
+
+#: Batches that wait to be written.
+_UNWRITTEN = 2
 
 
 class TooManyErrors(Exception):
@@ -177,27 +184,53 @@ class Job:
     def _infer(self) -> None:
         stop = self._pipeline.stop
         self._progress(self.rows, self.errors)
-        batches = self._pipeline.run(self.rows)
         try:
-            for batch in batches:
-                self._parts.write(batch)
-                self.rows = self._parts.rows
-                self.errors += batch.num_rows - batch.column(ERROR).null_count
-                self._progress(self.rows, self.errors)
-                if self._max_errors is not None and self.errors > self._max_errors:
-                    raise TooManyErrors(
-                        f"{self.errors} rows failed, more than max_errors = {self._max_errors}"
-                    )
+            with closing(self._pipeline.run(self.rows)) as batches, _Writer(self._parts) as writer:
+                for batch in batches:
+                    writer.write(batch)
+                    self.rows += batch.num_rows
+                    self.errors += batch.num_rows - batch.column(ERROR).null_count
+                    self._progress(self.rows, self.errors)
+                    if self._max_errors is not None and self.errors > self._max_errors:
+                        raise TooManyErrors(
+                            f"{self.errors} rows failed, more than max_errors = {self._max_errors}"
+                        )
         except ServerGone as error:
             if stop.is_set():
                 raise Interrupted(str(error)) from error
             raise
         finally:
-            batches.close()
-            self._parts.close()
             self.rows = self._parts.rows
         if stop.is_set():
             raise Interrupted
+
+
+class _Writer:
+    """Writes parts on a thread: a disk may be slow while requests have to be sent."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._thread = ThreadPoolExecutor(1, "tritonclient-write")
+        self._writes: deque[Future[None]] = deque()
+
+    def write(self, batch: RecordBatch) -> None:
+        """Write a batch after those before; wait where too many are not written yet.
+
+        Raises:
+            BadOutput: one of them can't be written.
+        """
+        self._writes.append(self._thread.submit(self._parts.write, batch))
+        while len(self._writes) > _UNWRITTEN:
+            self._writes.popleft().result()
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._writes.append(self._thread.submit(self._parts.close))
+        self._thread.shutdown()
+        for write in self._writes:
+            write.result()
 
 
 def _described(file: str) -> list[Any]:

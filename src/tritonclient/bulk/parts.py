@@ -47,6 +47,7 @@ class Parts:
         self._first = 0
         self._since = 0.0
         self._lock: IO[bytes] | None = None
+        self._fault: BaseException | None = None
 
     # Which job it is
 
@@ -172,8 +173,11 @@ class Parts:
         """Write the next rows.
 
         Raises:
-            BadOutput: they can't be written; the parts until then are whole.
+            BadOutput: they can't be written, or those before could not; the parts until then are
+                whole.
         """
+        if self._fault is not None:
+            raise self._fault
         with self._writing():
             if self._writer is None:
                 self._first, self._since = self.rows, time.monotonic()
@@ -197,8 +201,13 @@ class Parts:
             sync_folder(self.folder)
         self._writer = self._file = None
 
-    def abandon(self) -> None:
-        """Leave the part that is being written; its rows are not done."""
+    def abandon(self, fault: BaseException) -> None:
+        """Leave the part that is being written; its rows are not done.
+
+        Args:
+            fault: why nothing more can be written.
+        """
+        self._fault = fault
         if self._file is not None:
             with suppress(OSError, pa.ArrowException):
                 self._file.close()
@@ -251,10 +260,12 @@ class _Writing:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None:
             return
-        self._parts.abandon()
-        if isinstance(error, BadOutput) or not isinstance(error, (OSError, pa.ArrowException)):
-            return
-        raise BadOutput(f"{self._path!r} can't be written: {_reason(error)}") from error
+        fault = error
+        if isinstance(error, (OSError, pa.ArrowException)):
+            fault = BadOutput(f"{self._path!r} can't be written: {_reason(error)}")
+        self._parts.abandon(fault)
+        if fault is not error:
+            raise fault from error
 
 
 def _is_own(name: str) -> bool:

@@ -131,6 +131,7 @@ class Plan:
         }
 
     def _named(self, fault: str) -> str:
+        fault = fault.partition("; array.astype(")[0]  # advice for who has an array
         for each in self.inputs:
             if fault.startswith(f"input {each.tensor.name!r} "):
                 names = ", ".join(map(repr, each.columns[:3]))

@@ -93,8 +93,13 @@ class FileSource:
     """The rows of files, one file after the other."""
 
     def __init__(self, paths: Sequence[str], form: str = "", apart: Sequence[str] = ()) -> None:
-        self.form, self.files = find_files(paths, form, apart)
-        self._readers: list[Reader] = [READERS[self.form](file) for file in self.files]
+        self.form, files = find_files(paths, form, apart)
+        readers: list[Reader] = [READERS[self.form](file) for file in files]
+        # Engines write empty files of text for parts without rows.
+        self._readers = [reader for reader in readers if reader.schema.names]
+        if not self._readers:
+            raise BadInput(f"{files[0]!r} can't be read as {self.form}: it has no columns")
+        self.files = [reader.path for reader in self._readers]
         self.columns = self._readers[0].schema.names
         self.named = self.form != "npy"
         self.faults: dict[int, str] = {}

@@ -24,7 +24,7 @@ class TextReader(Reader):
     """A CSV or JSON lines file.
 
     Arrow reads it. From the block on that Arrow rejects, it is read again row by row, so that only
-    the rows at fault fail.
+    the rows at fault fail. A file without anything in it has no columns.
     """
 
     def __init__(self, path: str, form: str) -> None:
@@ -34,7 +34,7 @@ class TextReader(Reader):
             self.schema = arrow_dataset.dataset(path, format=_FORMATS[form]({})).schema
         except pa.ArrowException as error:  # rows of the first block are at fault
             self.schema = _guess(path, form)
-            if not self.schema.names:
+            if not self.schema.names and not _is_blank(path):
                 raise BadInput(f"{path!r} can't be read as {form}: {error}") from error
         except OSError as error:
             raise BadInput(f"{path!r} can't be read: {error}") from error
@@ -93,6 +93,11 @@ class TextReader(Reader):
                 rows = []
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema)
+
+
+def _is_blank(path: str) -> bool:
+    with _open(path) as file:
+        return not any(line.strip() for line in file)
 
 
 def _guess(path: str, form: str) -> pa.Schema:

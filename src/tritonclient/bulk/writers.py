@@ -153,7 +153,7 @@ def plain(value: Any) -> Any:
     """Return a value as JSON has it: bytes as text, and null for what is no number."""
     if isinstance(value, dict):
         return {name: plain(each) for name, each in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):  # the entries of maps are pairs
         return [plain(each) for each in value]
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")

@@ -84,7 +84,7 @@ def server_url(text: str, scheme: str = "http") -> str:
     """A server's URL; host:port gets a scheme: gRPC's for port 8001, which is Triton's for it."""
     if not text:
         raise argparse.ArgumentTypeError("'' is not a URL; expected one such as localhost:8000")
-    if "://" in text or text.startswith(("unix:", "grpc+unix:")):
+    if "://" in text or text.lower().startswith(("unix:", "http+unix:", "grpc+unix:")):
         return text
     if re.search(r":8001(/|$)", text):
         scheme = "grpc"

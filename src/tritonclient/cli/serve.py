@@ -94,15 +94,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     switch(
         models,
         "--in-process",
-        True,
-        "execute Python models in the server's process, for breakpoints; false for a process per "
-        "instance, as in Triton",
+        os.name != "posix",
+        "execute Python models in the server's process, for breakpoints; without it each instance "
+        "has a process, as in Triton",
     )
     models.add_argument(
         "--python",
         default="",
         metavar="PATH",
         help="interpreter of the processes of Python models; it needs numpy",
+    )
+    models.add_argument(
+        "--model-load-thread-count",
+        type=positive,
+        default=4,
+        metavar="NUMBER",
+        help="models that are loaded at the same time at the start, unless they share the server's "
+        "process (default: %(default)s)",
     )
     switch(models, "--strict-readiness", True, "be ready only while every model is")
     switch(models, "--exit-on-error", True, "exit when a model can't be loaded at the start")
@@ -268,6 +276,7 @@ def _server(arguments: argparse.Namespace) -> Server:
         exit_timeout=arguments.exit_timeout_secs,
         in_process=arguments.in_process,
         python=arguments.python,
+        load_threads=arguments.model_load_thread_count,
     )
 
 

@@ -59,7 +59,7 @@ FLAGS: dict[str, Flag] = {
     "--repository-poll-secs": _WORKS,
     "--load-model": _WORKS,
     "--model-config-name": Flag("without effect", "config.pbtxt is read"),
-    "--model-load-thread-count": Flag("without effect", "models are loaded one after the other"),
+    "--model-load-thread-count": _WORKS,
     "--model-load-retry-count": Flag("without effect", "a failed load is not tried again"),
     "--model-namespacing": Flag("without effect", "of two models with one name the first counts"),
     "--enable-peer-access": _CPU,

@@ -20,6 +20,8 @@ _MODULES = {
     "grpc_service.proto": "tritonclient.grpc.service_pb2",
     "model_config.proto": "tritonclient.grpc.model_config_pb2",
 }
+#: The pool, when it is made.
+_made: list[DescriptorPool] = []
 
 
 @cache
@@ -94,8 +96,15 @@ def _class(descriptor: Descriptor) -> Any:
     return kind
 
 
-@cache
 def _pool() -> DescriptorPool:
+    if not _made:
+        # Several threads may come here. All must use one pool: two would have two classes of each
+        # message, which cannot be mixed.
+        _made.append(_new_pool())
+    return _made[0]
+
+
+def _new_pool() -> DescriptorPool:
     from importlib import resources  # which takes longer to import than this package's codec
 
     from google.protobuf import descriptor_pb2, descriptor_pool

@@ -10,7 +10,8 @@ One `Http1` is one connection and carries one exchange at a time. A driver calls
 
 Three things make it fast. A body of known length is received right into its final memory. Parsed
 heads are kept as templates by their bytes, as they hardly differ from call to call. Nothing is
-copied on the way out: the data to send is a list of the caller's buffers.
+copied on the way out: the data to send is a list of the caller's buffers. Who does not need the
+bodies of successful responses says so; one whose head equals the last one's is then not parsed.
 
 It is strict where leniency lets a response be read in two ways (RFC 9112, section 11.2), see also
 `http1_head`. Everything that a peer could make grow has a bound.
@@ -28,7 +29,7 @@ import numpy as np
 from ..datatypes import Buffer
 from ..errors import ConnectionFailed, ProtocolError
 from .coding import MAX_CONTENT, Compressed
-from .http1_head import HEADER, Head, Headers, head_template, parse_head
+from .http1_head import HEADER, Head, Headers, head_template, parse_head, refuse_non_http
 
 #: Bytes received at once while the length of the rest is unknown.
 RECEIVE_SIZE = 16 * 1024
@@ -79,26 +80,19 @@ class Http1:
         max_content: largest content of a compressed body, in bytes.
         offset_header: name, in lower case, of the header that tells at which offset of the body
             the tensors begin; their memory is aligned there.
+
+    Attributes:
+        response: the last response, once it is whole.
+        keep_bodies: whether the bodies of all responses are wanted; if not, the body of one with
+            status 200 may be empty.
     """
 
     __slots__ = (
-        "_body",
-        "_buffer",
-        "_chunk_left",
-        "_end",
-        "_head",
-        "_interim",
-        "_max_body",
-        "_max_content",
-        "_offset_header",
-        "_out",
-        "_parts",
-        "_received",
-        "_searched",
-        "_start",
-        "_state",
+        "_body", "_buffer", "_chunk_left", "_end", "_head", "_interim", "_known_head",
+        "_known_response", "_known_size", "_max_body", "_max_content", "_offset_header", "_out",
+        "_parts", "_received", "_searched", "_start", "_state", "_view", "keep_bodies",
         "response",
-    )
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -111,6 +105,7 @@ class Http1:
         self._max_content = max_content
         self._offset_header = offset_header
         self._buffer = bytearray(RECEIVE_SIZE)
+        self._view = memoryview(self._buffer)
         self._start = self._end = 0  # the part of the buffer that is received and not yet read
         self._searched = 0  # bytes of it where no end of a head or line begins
         self._state = _IDLE
@@ -122,6 +117,12 @@ class Http1:
         self._interim = 0
         self._out: list[Buffer] = []
         self.response: Response | None = None
+        self.keep_bodies = True
+        # Of the last response that was received at once: its head, its size, and what it gives
+        # without its body.
+        self._known_head = b""
+        self._known_size = 0
+        self._known_response: Response | None = None
 
     @property
     def reusable(self) -> bool:
@@ -172,9 +173,10 @@ class Http1:
             return self._body[self._received :]
         if self._start == self._end:
             self._start = self._end = 0
-        elif self._end == len(self._buffer):
+            return self._view
+        if self._end == len(self._buffer):
             self._make_room()
-        return memoryview(self._buffer)[self._end :]
+        return self._view[self._end :]
 
     def _make_room(self) -> None:
         if self._start:
@@ -184,6 +186,7 @@ class Http1:
         else:
             # A new object: views of the old one may still be held by the event loop.
             self._buffer = self._buffer + bytes(len(self._buffer))
+            self._view = memoryview(self._buffer)
 
     def buffer_updated(self, count: int) -> None:
         """Read `count` bytes that were received into the buffer.
@@ -191,6 +194,15 @@ class Http1:
         Raises:
             ProtocolError: they are not HTTP, or more than the bounds allow.
         """
+        if (
+            count == self._known_size
+            and self._state is _HEAD
+            and not self._end
+            and self._buffer.startswith(self._known_head)
+        ):
+            self.response = self._known_response
+            self._state = _IDLE
+            return
         try:
             if self._state is _LENGTH:
                 self._received += count
@@ -215,7 +227,7 @@ class Http1:
             # Nothing was asked for. What follows a response is a fault or an attack; before the
             # first request another protocol speaks.
             if self._head.status == 0:
-                self._refuse_non_http()
+                refuse_non_http(self._view[self._start : self._end])
             self._state = _CLOSED
             self._start = self._end
 
@@ -255,7 +267,7 @@ class Http1:
                 self._searched = max(0, self._end - self._start - 3)
                 if self._end - self._start > MAX_HEAD_SIZE:
                     raise ProtocolError(f"the answer's head exceeds {MAX_HEAD_SIZE} bytes")
-                self._refuse_non_http()
+                refuse_non_http(self._view[self._start : self._end])
                 return
             if end - self._start > MAX_HEAD_SIZE:
                 raise ProtocolError(f"the answer's head exceeds {MAX_HEAD_SIZE} bytes")
@@ -271,16 +283,6 @@ class Http1:
                 self._parts = bytearray()
                 self._chunk_left = -1
                 self._state = _CHUNKED if head.chunked else _UNTIL_EOF
-
-    def _refuse_non_http(self) -> None:
-        # Said at once, not after a deadline: the port may speak another protocol.
-        begin = self._buffer[self._start : min(self._end, self._start + 7)]
-        if not b"HTTP/1.".startswith(begin):
-            if begin[3:5] == b"\x04\0":  # HTTP/2 begins with a frame of settings
-                raise ProtocolError("the server answers with HTTP/2; is this its port for gRPC?")
-            if begin[:2] == b"\x15\x03":  # an alert
-                raise ProtocolError("the server answers with TLS; expected a URL with https://")
-            raise ProtocolError(f"the answer is not HTTP/1: it begins with {bytes(begin)!r}")
 
     def _count_interim(self, status: int) -> None:
         self._interim += 1
@@ -303,8 +305,16 @@ class Http1:
         self._start += at_hand
         if at_hand == length:
             self._finish(body)
+            if not self.keep_bodies and self._state is _IDLE and self._head.status == 200:
+                self._remember(length)
         else:
             self._body, self._received, self._state = body, at_hand, _LENGTH
+
+    def _remember(self, length: int) -> None:
+        """Keep what tells that the next response differs from this one in its body only."""
+        self._known_head = bytes(self._view[: self._end - length])
+        self._known_size = self._end
+        self._known_response = Response(200, self._head.headers, _NOTHING)
 
     # Bodies of unknown length
 

@@ -117,6 +117,24 @@ def parse_head(head: bytes, offset_header: str) -> Head:
     return Head(status, headers, length, chunked, keep_alive, offset)
 
 
+def refuse_non_http(data: memoryview) -> None:
+    """Refuse what can't be the beginning of a head.
+
+    This happens at once, not after a deadline: the port may speak another protocol.
+
+    Raises:
+        ProtocolError: it belongs to another protocol.
+    """
+    begin = bytes(data[:7])
+    if b"HTTP/1.".startswith(begin):
+        return
+    if begin[3:5] == b"\x04\0":  # HTTP/2 begins with a frame of settings
+        raise ProtocolError("the server answers with HTTP/2; is this its port for gRPC?")
+    if begin[:2] == b"\x15\x03":  # an alert
+        raise ProtocolError("the server answers with TLS; expected a URL with https://")
+    raise ProtocolError(f"the answer is not HTTP/1: it begins with {begin!r}")
+
+
 #: Heads of responses differ little from call to call.
 head_template = lru_cache(maxsize=256)(parse_head)
 

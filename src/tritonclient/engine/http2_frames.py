@@ -6,7 +6,10 @@ Source: RFC 9113, sections 4, 6, 7 and 11.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from ..datatypes import Buffer
 from .header_block import MAX_BLOCK_SIZE
 from .rpc_stream import WINDOW
 
@@ -26,6 +29,8 @@ NO_ERROR, CANCEL = 0, 8
 LARGEST_WINDOW = 2**31 - 1
 #: What either side's windows hold before any setting or update.
 DEFAULT_WINDOW = 65535
+#: What every peer takes in a frame.
+DEFAULT_FRAME = 16384
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _OUR_SETTINGS = {
     HEADER_TABLE_SIZE: 0,
@@ -54,3 +59,45 @@ def _opening() -> bytes:
 
 #: What a client sends first: preface, settings, and all of the connection's window.
 OPENING = _opening()
+
+
+def cut_block(stream: int, block: bytes, largest: int) -> list[bytes]:
+    """Return a header block as frames of at most `largest` bytes."""
+    frames = []
+    for begin in range(0, len(block), largest):
+        end = begin + largest
+        flags = END_HEADERS if end >= len(block) else 0
+        frames.append(
+            pack_frame(CONTINUATION if begin else HEADERS, flags, stream, block[begin:end])
+        )
+    return frames
+
+
+class CallFrames(NamedTuple):
+    """A call that is made again and again, with its frames as bytes but for the stream's id.
+
+    Attributes:
+        block, payload: as `Http2.start` takes them.
+        size: of the payload, in bytes.
+        largest: the length of the longer of both frames.
+        before, between, after: what lies around the two places of the stream's id.
+    """
+
+    block: bytes
+    payload: tuple[Buffer, ...]
+    size: int
+    largest: int
+    before: bytes = b""
+    between: bytes = b""
+    after: bytes = b""
+
+
+def frame_call(block: bytes, payload: Sequence[Buffer]) -> CallFrames:
+    """Return a call's frames. They hold no bytes if they exceed what every server takes."""
+    length, size = len(block), sum(map(len, payload))
+    largest = max(length, size)
+    if largest > DEFAULT_FRAME:
+        return CallFrames(block, tuple(payload), size, largest)
+    before = FRAME.pack(length << 8 | HEADERS, END_HEADERS, 0)[:-4]
+    between = block + FRAME.pack(size << 8 | DATA, END_STREAM, 0)[:-4]
+    return CallFrames(block, tuple(payload), size, largest, before, between, b"".join(payload))

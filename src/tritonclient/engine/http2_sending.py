@@ -20,8 +20,8 @@ from .header_block import NO_TABLE
 from .http2_frames import (
     ACK,
     CANCEL,
-    CONTINUATION,
     DATA,
+    DEFAULT_FRAME,
     DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
@@ -36,6 +36,8 @@ from .http2_frames import (
     RST_STREAM,
     SETTING,
     SETTINGS,
+    CallFrames,
+    cut_block,
     pack_frame,
     pack_window_update,
 )
@@ -53,28 +55,11 @@ class Sending:
     """Outgoing half of an HTTP/2 connection; see `Http2` for the attributes."""
 
     __slots__ = (
-        "_control",
-        "_control_size",
-        "_failure",
-        "_idle_frames",
-        "_left_over",
-        "_max_content",
-        "_max_frame",
-        "_max_message",
-        "_next_id",
-        "_sending",
-        "_stream_window",
-        "_window",
-        "goaway_message",
-        "max_streams",
-        "ping_pending",
-        "pings",
-        "response",
-        "reusable",
-        "streams",
-        "unacknowledged",
-        "unverified",
-    )
+        "_control", "_control_size", "_failure", "_idle_frames", "_left_over", "_max_content",
+        "_max_frame", "_max_message", "_next_id", "_sending", "_stream_window", "_window",
+        "goaway_message", "max_streams", "ping_pending", "pings", "response", "reusable",
+        "streams", "unacknowledged", "unverified",
+    )  # fmt: skip
 
     def __init__(self, max_message: int, max_content: int) -> None:
         self._max_content = max_content
@@ -93,7 +78,7 @@ class Sending:
         self._left_over = 0  # what the peer may still send on calls that we ended
         # What the peer allows.
         self.max_streams: float = 0
-        self._max_frame = 16384
+        self._max_frame = DEFAULT_FRAME
         self._window = DEFAULT_WINDOW
         self._stream_window = DEFAULT_WINDOW
         # What is to be sent.
@@ -166,16 +151,40 @@ class Sending:
             stream.send_window -= size
             stream.sent_end = True
         else:
-            self._send_block(stream_id, block)
+            self._control += cut_block(stream_id, block, self._max_frame)
             self.send(stream, payload, end=end)
         return stream
 
-    def _send_block(self, stream_id: int, block: bytes) -> None:
-        pieces = [block[i : i + self._max_frame] for i in range(0, len(block), self._max_frame)]
-        for index, piece in enumerate(pieces):
-            kind = CONTINUATION if index else HEADERS
-            last = index == len(pieces) - 1
-            self._control.append(pack_frame(kind, END_HEADERS if last else 0, stream_id, piece))
+    def start_framed(self, call: CallFrames) -> RpcStream:
+        """Begin a call of which one message is the whole response; half the work of `start`.
+
+        Raises:
+            StreamRefused: the connection takes no more calls.
+        """
+        block, payload, size, largest, before, between, after = call
+        stream_id = self._next_id
+        fits = size <= self._window and size <= self._stream_window and largest <= DEFAULT_FRAME
+        # The first call and the last one are special.
+        if not fits or stream_id == 1 or stream_id >= _LAST_STREAM - 2 or not self.reusable:
+            return self.start(block, payload)
+        self._next_id = stream_id + 2
+        stream = RpcStream(
+            stream_id,
+            self._stream_window - size,
+            self._max_message,
+            self._max_content,
+            self._grant,
+            None,
+            True,
+        )
+        stream.sent_end = True
+        self.streams[stream_id] = stream
+        self.response = None
+        self._idle_frames = self.pings = 0
+        self._window -= size
+        id = stream_id.to_bytes(4, "big")
+        self._control.append(b"".join((before, id, between, id, after)))
+        return stream
 
     def send(self, stream: RpcStream, payload: Sequence[Buffer], *, end: bool = False) -> None:
         """Send more messages on a call; harmless when it is over."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -132,9 +133,9 @@ class GrpcClientBase(InferenceServerClientBase):
         self._own_stub = stub
         self._call_by_stub()
 
+    @abstractmethod
     def _call_by_stub(self) -> None:
         """Send all further calls through the stub."""
-        raise NotImplementedError
 
     @cached_property
     def _settings(self) -> GrpcSettings:

@@ -68,13 +68,16 @@ def run(settings: Settings) -> int:
         PerfError: it could not begin.
     """
     with contextlib.ExitStack() as stack:
-        service = connect(settings)
-        stack.callback(service.close)
-        if service.model.sequence and not settings.synchronous:
-            settings = replace(settings, asynchronous=True)
-        data = load_data(service.model, settings)
-        _check(settings, service, data)
-        plan = service.plan(data, settings)
+        try:
+            service = connect(settings)
+            stack.callback(service.close)
+            if service.model.sequence and not settings.synchronous:
+                settings = replace(settings, asynchronous=True)
+            data = load_data(service.model, settings)
+            _check(settings, service, data)
+            plan = service.plan(data, settings)
+        except (ValueError, TypeError, OSError) as error:
+            raise SetupError(f"error: {error}") from error
         if settings.dry_run:
             print(service.describe(plan))
             return exits.SUCCESS

@@ -6,7 +6,6 @@ number of threads may call it.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -17,23 +16,23 @@ from typing import Any, TypeVar
 from .. import messages as m
 from ..errors import (
     InferenceServerException,
-    Internal,
     InvalidArgument,
     NotFound,
-    ServerError,
     Unavailable,
     Unimplemented,
 )
-from .inference import Responses, infer, submit
+from .inference import Outcome, Responses, begin, infer, submit
 from .jobs.errors import as_server_error
 from .jobs.job import Job, JobOptions
 from .jobs.model_info import ModelInfo
 from .jobs.response import CancelFlag, ResponseSink
 from .jobs.tensor import Tensor
 from .repository.given import Functions
-from .repository.layout import empty
 from .repository.model import Model
+from .repository.repository import IN_PROCESS as IN_PROCESS
 from .repository.repository import ModelStatus, Repository
+from .repository.startup import LOAD_THREADS as LOAD_THREADS
+from .repository.startup import all_names, load_all
 from .repository.versions import version_number
 from .repository.watch import RepositoryWatch
 from .telemetry.log_settings import LogSettings
@@ -42,8 +41,6 @@ from .telemetry.trace_settings import NO_SETTINGS, TraceSettings
 from .tensors.shared_memory import Regions
 
 T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
 
 CONTROL_MODES = ("none", "explicit", "poll")
 #: Seconds between two looks at the repository in mode "poll", as in Triton.
@@ -82,8 +79,9 @@ class InferenceServer:
             `response_cache { enable: true }`; 0 to keep none.
         watch_interval: seconds after which models whose files changed are reloaded, again and
             again; 0 for never, and for `POLL_INTERVAL` in mode "poll".
-        in_process: True to execute Python models in this process.
+        in_process: True to execute Python models in this process, not in one per instance.
         python: the interpreter of their processes; "" for that of this process.
+        load_threads: how many models are loaded at the same time at the start.
 
     Raises:
         ValueError: an argument is invalid, or a directory is not a model repository.
@@ -102,8 +100,9 @@ class InferenceServer:
         functions: Functions = MappingProxyType({}),
         response_cache_size: int = 0,
         watch_interval: float = 0,
-        in_process: bool = True,
+        in_process: bool = IN_PROCESS,
         python: str = "",
+        load_threads: int = LOAD_THREADS,
     ) -> None:
         if control_mode not in CONTROL_MODES:
             raise ValueError(
@@ -128,41 +127,20 @@ class InferenceServer:
         self._trace = TraceSettings(trace_settings)
         self._logging = LogSettings()
         if not self._explicit or "*" in chosen:
-            chosen = self._repository.names()
-            if not chosen:
-                if exit_on_error and not self._explicit:
-                    raise ValueError(empty(directories))
-                _log.warning("%s", empty(directories))
+            chosen = all_names(self._repository, directories, exit_on_error and not self._explicit)
         if control_mode == "poll":
             watch_interval = watch_interval or POLL_INTERVAL
         if watch_interval:
             self._watch = RepositoryWatch(self._repository, every=not self._explicit)
         try:
-            self._load_all(chosen, exit_on_error)
+            # Models that share a process are loaded one after the other, as a debugger expects.
+            threads = 1 if in_process else load_threads
+            load_all(self._repository, chosen, exit_on_error, threads)
         except BaseException:
             self.close()
             raise
         if self._watch is not None:
             self._watch.start(watch_interval)
-
-    def _load_all(self, names: Iterable[str], exit_on_error: bool) -> None:
-        failures = {}
-        for name in dict.fromkeys(names):
-            try:
-                self._repository.start(name)
-            except ServerError as error:
-                text = (error.message() or "").strip()
-                cause = self._repository.failure(name)
-                failures[name] = f"{text} ({cause})" if cause and cause not in text else text
-        if not failures or not exit_on_error:
-            return
-        # A missing package is named once, with all models that need it.
-        texts = []
-        for text, models in self._repository.missing().items():
-            texts.append(f"{text} (for {', '.join(map(repr, models))})")
-            for name in models:
-                failures.pop(name, None)
-        raise Internal("failed to load all models: " + "; ".join([*texts, *failures.values()]))
 
     def close(self) -> None:
         """Refuse further requests, finalize the models and unmap shared memory."""
@@ -272,6 +250,30 @@ class InferenceServer:
             self._regions,
             cancelled or threading.Event(),
         )
+
+    #: True if `begin` may block its caller.
+    may_block = False
+
+    def begin(
+        self, request: m.Infer, cancelled: CancelFlag, deliver: Callable[[Outcome], None]
+    ) -> None:
+        """Start a request to a model that is not decoupled; this does not wait for its execution.
+
+        Args:
+            cancelled: set by the caller to cancel the request.
+            deliver: called once with the outcome, on any thread, also before this returns.
+
+        Raises:
+            ServerError: the request is refused.
+        """
+        self._check_open()
+        find = partial(self._find, request)
+        try:
+            begin(find, request, self._regions, cancelled, deliver)
+        except InferenceServerException:
+            raise
+        except Exception as error:
+            raise as_server_error(error) from error
 
     def _infer(self, request: m.Infer, cancelled: CancelFlag) -> m.InferResponse:
         find = partial(self._find, request)

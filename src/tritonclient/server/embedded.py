@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..messages import Request
-from .core import InferenceServer, T
+from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
 from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
@@ -67,10 +67,13 @@ class Server:
         keyfile: key of the certificate (PEM).
         grpc: options of gRPC.
         exit_timeout: seconds that running requests have to end at `stop()`.
-        in_process: True to execute Python-backend models in this process, for breakpoints, coverage
-            and mocks. False for a process per instance, as in Triton: what a model does to its
-            process then harms nothing else. Functions are always executed in this process.
+        in_process: False for a process per instance of Python-backend models, as in Triton: what a
+            model does to its process harms nothing else. True to execute them in this process, for
+            breakpoints, coverage and mocks; the default on Windows, which has no other. Functions
+            and ONNX models are always executed in this process.
         python: the interpreter of those processes, which needs numpy; "" for that of this process.
+        load_threads: how many models are loaded at the same time at the start; with `in_process`,
+            one.
     """
 
     def __init__(
@@ -97,8 +100,9 @@ class Server:
         keyfile: str | os.PathLike[str] | None = None,
         grpc: GrpcOptions | None = None,
         exit_timeout: int = EXIT_TIMEOUT,
-        in_process: bool = True,
+        in_process: bool = IN_PROCESS,
         python: str | os.PathLike[str] = "",
+        load_threads: int = LOAD_THREADS,
     ) -> None:
         if isinstance(load_models, str):
             raise TypeError(f"load_models is {load_models!r}, expected a list of names")
@@ -140,7 +144,13 @@ class Server:
                 "watch"
             )
         self._core_options["watch_interval"] = watch_interval
-        self._core_options |= {"in_process": in_process, "python": os.fspath(python)}
+        if load_threads < 1:
+            raise ValueError(f"load_threads is {load_threads}, expected a number from 1")
+        self._core_options |= {
+            "in_process": in_process,
+            "python": os.fspath(python),
+            "load_threads": load_threads,
+        }
         self._limits = HttpLimits(max_input_size, max_requests, receive_timeout)
         self._forwarding = HeaderForwarding(forwarded_headers)
         self._certificate = (certfile, keyfile)

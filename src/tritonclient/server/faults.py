@@ -129,6 +129,9 @@ class FaultyInferenceServer(InferenceServer):
             self.requests.clear()
             self.inferences.clear()
 
+    #: Requests go through `handle`, where a fault may delay them.
+    may_block = True
+
     def handle(
         self, request: m.Request[T], cancelled: CancelFlag | None = None, peer: str = ""
     ) -> T:

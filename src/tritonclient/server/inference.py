@@ -53,48 +53,49 @@ def submit(
 
 
 class Inference:
-    """A client's request, started when this is created.
+    """A client's request.
 
     Args:
-        find: returns the model; called again if that was unloaded at the same time.
-        parameters: those of the request that concern the model.
         cancelled: set by the caller to cancel the request.
-
-    Raises:
-        ServerError: there is no such model, or the request does not fit it.
+        sink: called with each response, on any thread.
     """
 
     def __init__(
-        self,
-        find: Callable[[], Model],
-        request: Infer,
-        parameters: Mapping[str, Parameter],
-        regions: Regions,
-        cancelled: CancelFlag,
-        sink: ResponseSink,
+        self, request: Infer, regions: Regions, cancelled: CancelFlag, sink: ResponseSink
     ) -> None:
-        bounds.check(request)
         self._request = request
         self._regions = regions
+        self._cancelled = cancelled
+        self._sink = sink
+
+    def start(self, find: Callable[[], Model], parameters: Mapping[str, Parameter]) -> Job:
+        """Queue the request to its model and return its job.
+
+        Args:
+            find: returns the model; called again if that was unloaded at the same time.
+            parameters: those of the request that concern the model.
+
+        Raises:
+            ServerError: there is no such model, or the request does not fit it.
+        """
+        bounds.check(self._request)
         while True:
             model = find()
             self._model = model.info
-            self.job = self._make_job(parameters, cancelled, sink)
+            job = self._make_job(parameters)
             with suppress(ModelClosed):
-                model.put(self.job)
-                return
+                model.put(job)
+                return job
 
-    def _make_job(
-        self, parameters: Mapping[str, Parameter], cancelled: CancelFlag, sink: ResponseSink
-    ) -> Job:
+    def _make_job(self, parameters: Mapping[str, Parameter]) -> Job:
         model, request = self._model, self._request
         parameters = check_parameters(parameters)
         self._requested = outputs.requested(model, request)
         begin = time.monotonic_ns()
         tensors, batch_size = inputs.decode_all(model, request, self._regions)
         decoding = time.monotonic_ns() - begin
-        options = JobOptions(request.id, tuple(self._requested), parameters, cancelled)
-        return Job(model, tensors, options, batch_size, sink, decoding)
+        options = JobOptions(request.id, tuple(self._requested), parameters, self._cancelled)
+        return Job(model, tensors, options, batch_size, self._sink, decoding)
 
     @property
     def decoupled(self) -> bool:
@@ -118,13 +119,47 @@ class Inference:
         )
 
 
-def infer(
-    find: Callable[[], Model], request: Infer, regions: Regions, cancelled: CancelFlag
-) -> InferResponse:
-    """Return the response of a model that is not decoupled; the arguments are those of `Inference`.
+class Outcome:
+    """The only response of a model that is not decoupled, which is encoded when it is needed.
+
+    Args:
+        inference: the request.
+    """
+
+    def __init__(self, inference: Inference, response: Response) -> None:
+        self._inference = inference
+        self._response = response
+
+    @property
+    def size(self) -> int:
+        """Bytes of the outputs in memory; strings count as references."""
+        return sum(int(each.array.nbytes) for each in self._response.outputs or ())
+
+    def encode(self) -> InferResponse:
+        """Return the response in the form that the client requested.
+
+        Raises:
+            ServerError: the model failed, or an output cannot have that form.
+        """
+        if self._response.error is not None:
+            raise self._response.error
+        return self._inference.encode(self._response)
+
+
+def begin(
+    find: Callable[[], Model],
+    request: Infer,
+    regions: Regions,
+    cancelled: CancelFlag,
+    deliver: Callable[[Outcome], None],
+) -> None:
+    """Start a request to a model that is not decoupled; the arguments are those of `Inference`.
+
+    Args:
+        deliver: called once with the outcome, on any thread, also before this returns.
 
     Raises:
-        ServerError: the request is refused, or the model failed.
+        ServerError: the request is refused.
     """
 
     def find_coupled() -> Model:
@@ -133,14 +168,24 @@ def infer(
             raise DecoupledModel("doesn't support models with decoupled transaction policy", "501")
         return model
 
-    responses: queue.SimpleQueue[Response] = queue.SimpleQueue()
-    inference = Inference(
-        find_coupled, request, request.parameters, regions, cancelled, responses.put
-    )
-    response = responses.get()
-    if response.error is not None:
-        raise response.error
-    return inference.encode(response)
+    def sink(response: Response) -> None:
+        deliver(Outcome(inference, response))
+
+    inference = Inference(request, regions, cancelled, sink)
+    inference.start(find_coupled, request.parameters)
+
+
+def infer(
+    find: Callable[[], Model], request: Infer, regions: Regions, cancelled: CancelFlag
+) -> InferResponse:
+    """Return the response of a model that is not decoupled; the arguments are those of `Inference`.
+
+    Raises:
+        ServerError: the request is refused, or the model failed.
+    """
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    begin(find, request, regions, cancelled, outcomes.put)
+    return outcomes.get().encode()
 
 
 class Responses(Iterator[StreamItem]):
@@ -170,13 +215,15 @@ class Responses(Iterator[StreamItem]):
         self.decoupled = False
         self.ended = False
 
-        def begin(sink: ResponseSink) -> Job:
-            self._inference = Inference(find, request, parameters, regions, cancelled, sink)
-            self.decoupled = self._inference.decoupled
-            return self._inference.job
+        def start(sink: ResponseSink) -> Job:
+            inference = Inference(request, regions, cancelled, sink)
+            job = inference.start(find, parameters)
+            self._inference = inference
+            self.decoupled = inference.decoupled
+            return job
 
         try:
-            self._responses = ResponseReader(begin, cancelled)
+            self._responses = ResponseReader(start, cancelled)
         except Exception as error:
             self._responses = iter([Response(error=as_server_error(error), final=True)])
 

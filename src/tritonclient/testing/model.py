@@ -141,7 +141,10 @@ def load_model(
             stack.callback(given.close)
             repository = given.directory
         core = InferenceServer(
-            [repository], control_mode="explicit", load_models=[name, *with_models]
+            [repository],
+            control_mode="explicit",
+            load_models=[name, *with_models],
+            in_process=True,
         )
         stack.callback(core.close)
         return LocalModel(core, name, version, stack.pop_all())

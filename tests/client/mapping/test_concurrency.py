@@ -19,18 +19,26 @@ class Clock:
         return self.now
 
 
-def run(window: Window, concurrency: Concurrency, clock: Clock, at_once: int, burst: int) -> None:
+def run(
+    window: Window,
+    concurrency: Concurrency,
+    clock: Clock,
+    at_once: int,
+    burst: int,
+    seconds: float = 0.1,
+) -> None:
     """Answer thousands of requests of a server that works on some at once.
 
     Args:
         burst: how many answers come before there is another request.
+        seconds: that the server works on one.
     """
     in_flight: list[Entry] = []
     for _ in range(4000):
         while window.has_room():
-            in_flight.append(window.add(Batch(None, (0,), ({},), (64,))))
+            in_flight.append(window.add(Batch(None, (0,), {}, (64,))))
         for _ in range(min(burst, len(in_flight))):
-            clock.now += 0.1 / min(len(in_flight), at_once)
+            clock.now += seconds / min(len(in_flight), at_once)
             window.settle(in_flight.pop(0), [])
             window.take()
 
@@ -45,12 +53,20 @@ def test_it_grows_while_throughput_does(at_once: int, burst: int) -> None:
     assert concurrency.limit in {1: [FIRST], 16: [16, 32], 1000: [MOST]}[at_once]
 
 
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_quick_requests_may_wait_at_the_server(at_once: int) -> None:
+    clock = Clock()
+    concurrency = Concurrency(None, clock)
+    run(Window(concurrency, True, False), concurrency, clock, at_once, 1, seconds=0.0005 * at_once)
+    assert concurrency.limit == MOST
+
+
 def test_a_slow_source_says_nothing() -> None:
     clock = Clock()
     concurrency = Concurrency(None, clock)
     window = Window(concurrency, True, False)
     for _ in range(10_000):
-        entry = window.add(Batch(None, (0,), ({},), (64,)))
+        entry = window.add(Batch(None, (0,), {}, (64,)))
         clock.now += 0.01
         window.settle(entry, [])
         window.take()

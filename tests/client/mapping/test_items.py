@@ -139,3 +139,61 @@ def test_one_row_has_no_batch_dimension_either() -> None:
     (result,) = cut(infer_result({"Y": np.array([["a"]], object)}), batch)
     assert result["Y"].tolist() == [b"a"]
     assert result.output("Y").shape == (1,)
+
+
+ROWS = {
+    "arrays": [np.full(2, each, np.float32) for each in range(30)],
+    "mappings": [{"X": np.full(2, each, np.float32)} for each in range(30)],
+    "lists": [[each, each] for each in range(30)],
+    # At each of these the rows before go by themselves, or are not like those of a run.
+    "mixed": [
+        {"X": np.full(2, each, np.float32)}
+        if each % 5 == 0
+        else np.full((3, 2) if each % 7 == 0 else 2, each, np.float32)
+        for each in range(30)
+    ],
+    "shapes": [np.full(2 + each // 9, each, np.float32) for each in range(30)],
+    "optional": [
+        {"X": np.full(2, each, np.float32), **({"Y": np.ones(2, np.float32)} if each > 9 else {})}
+        for each in range(30)
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_items_read_in_runs_make_the_same_batches(name: str) -> None:
+    model, items = spec("FP32", -1, -1, optional=frozenset("Y")), ROWS[name]
+    batcher = Batcher(ItemReader(model, True, False), 8, True)
+    source = iter(items)
+    while batcher.read(source):
+        pass
+    batcher.flush()
+    one_by_one = batches(model, *items)
+    assert [b.positions for b in batcher.ready] == [b.positions for b in one_by_one]
+    for found, expected in zip(batcher.ready, one_by_one, strict=True):
+        assert (found.rows, found.byte_size) == (expected.rows, expected.byte_size)
+        for key, array in expected.stack().items():
+            np.testing.assert_array_equal(found.stack()[key], array)
+
+
+@pytest.mark.parametrize("rows", [0, 8])
+def test_no_more_is_read_than_a_batch_holds(rows: int) -> None:
+    batcher = Batcher(ItemReader(spec("FP32", -1, 2), True, False), 8, True)
+    source = iter([np.zeros((rows, 2) if rows else 2, np.float32)] * 100)
+    while len(batcher.ready) < 3:
+        batcher.read(source)
+    assert len(list(source)) == (97 if rows else 76)
+
+
+def test_items_before_an_error_of_the_source_are_read() -> None:
+    def items() -> Any:
+        yield from ROWS["arrays"][:5]
+        raise OSError("broken")
+
+    batcher = Batcher(ItemReader(spec("FP32", -1, 2), True, False), 8, True)
+    source = items()
+    with pytest.raises(OSError, match="broken"):
+        while batcher.read(source):
+            pass
+    batcher.flush()
+    assert batcher.ready[0].positions == [0, 1, 2, 3, 4]

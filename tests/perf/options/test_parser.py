@@ -103,6 +103,8 @@ REFUSED = [
     (("-m", "m", "--concurrency-range", "1:2:3:4"), "4 parts"),
     (("-m", "m", "--concurrency-range", "1:0"), "-l"),
     (("-m", "m", "--concurrency-range", "99999999999999999999"), "--concurrency-range"),
+    (("-m", "m", "--concurrency-range", "1:1000001"), "up to 1000000"),
+    (("-m", "m", "--seed", str(2**63)), f"the largest is {2**63 - 1}"),
     (("-m", "m", "--request-rate-range", "nan"), "'nan'"),
     (("-m", "m", "--request-rate-range", "-1"), "'-1'"),
     (("-m", "m", "--percentile", "100"), "'100'"),
@@ -166,6 +168,49 @@ def test_refusals_name_what_is_wrong(arguments, named):
 
 def test_a_percentile_may_have_decimals():
     assert settings("--percentile", "99.9").percentile == 99.9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (("--ssl-grpc-use-ssl",), "-i grpc"),
+        (("-i", "grpc", "--ssl-grpc-root-certifications-file", __file__), "--ssl-grpc-use-ssl"),
+        (("--ssl-https-verify-peer", "0"), "https://"),
+        (("--model-repository", "."), "triton_c_api"),
+        (("--trace-rate", "5"), "--trace-level"),
+        (("--request-distribution", "poisson"), "--request-rate-range"),
+        (("--verbose-csv",), "-f"),
+        (("--measurement-request-count", "5"), "count_windows"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_options_without_effect_are_named(arguments, needed):
+    warnings: list[str] = []
+    found = parse(["-m", "m", *arguments])
+    assert isinstance(found, Settings)
+    check(found, warnings.append)
+    (line,) = warnings
+    assert " has no effect without " in line
+    assert needed in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-i", "grpc", "--ssl-grpc-use-ssl", "--ssl-grpc-root-certifications-file", __file__),
+        ("-u", "https://x", "--ssl-https-verify-peer", "0"),
+        ("--trace-level", "TIMESTAMPS", "--trace-rate", "5"),
+        ("--request-rate-range", "5", "--request-distribution", "poisson"),
+        ("--verbose-csv", "-f", "nowhere.csv"),
+    ],
+    ids=str,
+)
+def test_options_with_effect_are_not_warned_of(arguments):
+    warnings: list[str] = []
+    found = parse(["-m", "m", *arguments])
+    assert isinstance(found, Settings)
+    check(found, warnings.append)
+    assert warnings == []
 
 
 def test_warnings_for_what_is_odd_but_allowed():

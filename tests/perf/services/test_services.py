@@ -61,10 +61,19 @@ def test_chat_streams_are_measured_by_token(server, tmp_path):
     assert [len(request["response_timestamps"]) for request in requests] == [9] * 6
 
 
-@pytest.mark.parametrize("endpoint", ["v1/chat/completions", "/v1/completions", "v1/embeddings"])
-def test_answers_in_one_piece(server, tmp_path, endpoint):
-    report = openai(server, data(tmp_path, chat()), "--request-count", "4", endpoint=endpoint)
+@pytest.mark.parametrize(
+    ("endpoint", "tokens"),
+    [("v1/chat/completions", (5, 2)), ("/v1/completions", (4, 3)), ("v1/embeddings", (0, 5))],
+)
+def test_answers_in_one_piece(server, tmp_path, endpoint, tokens):
+    summary = tmp_path / "s.json"
+    report = openai(
+        server, data(tmp_path, chat()), "--request-count", "4", "--summary-file", str(summary),
+        endpoint=endpoint,
+    )  # fmt: skip
     assert report.code == 0, report.err
+    found = json.loads(summary.read_text())["loads"][0]["measured"]["tokens"]
+    assert (found["output"], found["input"]) == (4 * tokens[0], 4 * tokens[1])
     assert report.number("Request count") == len(server.seen) == 4
     assert "Time to first token" not in report.out
 

@@ -20,6 +20,7 @@ FIRST, GAP = 0.05, 0.01
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # a response that is no stream goes out in one piece
     server: Web
 
     def log_message(self, *arguments: Any) -> None:

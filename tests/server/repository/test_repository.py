@@ -196,7 +196,8 @@ def test_a_model_in_execution_keeps_no_other_waiting(
     )
     repository.python("a", f"import {__name__} as t\n{code}")
     repository.python("b")
-    core = serve(control_mode="explicit", load_models=["a"])
+    # The model waits for an event of the test's process.
+    core = serve(control_mode="explicit", load_models=["a"], in_process=True)
     answers: list[m.InferResponse] = []
     infer = threading.Thread(
         target=lambda: answers.append(core.handle(m.Infer("a", (fp32("IN", [1]),))))

@@ -67,7 +67,7 @@ def serve(repository: RepositoryMaker, gate: Gate) -> Iterator[Callable[[str], I
 
         def make(strategy: str) -> InferenceServer:
             repository.python("it", CODE, CONFIG % strategy)
-            server = InferenceServer([repository.directory])
+            server = InferenceServer([repository.directory], in_process=True)  # the gate is here
             stack.callback(server.close)
             stack.callback(gate.open)
             return server

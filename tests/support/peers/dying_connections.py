@@ -38,12 +38,17 @@ _ENDLESS = 1 << 20
 class Relay(Server):
     """Passes on what clients and a server send each other, until it is armed.
 
+    Args:
+        listener: family and address of the socket that it listens on.
+
     Attributes:
         thawed: set unless the relay is frozen.
     """
 
-    def __init__(self, upstream: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
-        super().__init__([self._relay], tls=tls)
+    def __init__(
+        self, upstream: tuple[str, int], tls: ssl.SSLContext | None = None, **listener: Any
+    ) -> None:
+        super().__init__([self._relay], tls=tls, **listener)
         self._upstream = upstream
         self._fault = self._stage = ""
         self._ill = 0  # connections with a lower index are those of the fault

@@ -76,6 +76,11 @@ class TRITON_CLIENT_API InferenceServerGrpcClient : public InferenceServerClient
                       const SslOptions& ssl_options = SslOptions(),
                       const bool use_cached_channel = true);
 
+  /// Limit the calls that have no limit of their own: those where `timeout_ms` or `client_timeout_`
+  /// is 0. Streams are not limited. Calls under way keep theirs.
+  /// @param timeout_us microseconds for the whole call; 0, as at the start, for no limit.
+  void SetClientTimeout(uint64_t timeout_us);
+
   /// Return how many channels clients of this process can share at present.
   size_t GetNumCachedChannels() const;
 

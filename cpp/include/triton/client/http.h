@@ -58,6 +58,19 @@ class TRITON_CLIENT_API InferenceServerHttpClient : public InferenceServerClient
                       const std::string& server_url, bool verbose = false,
                       const HttpSslOptions& ssl_options = HttpSslOptions());
 
+  /// Limit the calls that have no `client_timeout_` of their own: all requests other than
+  /// inferences, and inferences where it is 0. Calls under way keep theirs.
+  /// @param timeout_us microseconds for the whole call, rounded up to milliseconds; 0, as at the
+  /// start, for no limit.
+  void SetClientTimeout(uint64_t timeout_us);
+  /// Limit how long a call waits for its connection: name, TCP and TLS. At the start it is 60 s.
+  /// @param timeout_us microseconds, rounded up to milliseconds; 0 for 60 s.
+  void SetConnectTimeout(uint64_t timeout_us);
+  /// Refuse larger responses.
+  /// @param byte_size the largest body, also after decompression; 0, as at the start, for no limit
+  /// of what is received as it is, and 256 MiB for what is decompressed.
+  void SetMaxResponseSize(uint64_t byte_size);
+
   /// Write the body of an inference request without sending it.
   /// @param header_length receives the length of its JSON, for Inference-Header-Content-Length.
   static Error GenerateRequestBody(std::vector<char>* request_body, size_t* header_length,

@@ -77,15 +77,15 @@ class _Run:
 
     async def _read(self, items: Any) -> None:
         await self._wait_for_room()
-        add, ready = self._batcher.add, self._batcher.ready
+        batcher, ready = self._batcher, self._batcher.ready
         if isinstance(items, AsyncIterable):
             async for item in items:
-                add(item)
+                batcher.add(item)
                 if ready and await self._send_ready():
                     return
         else:
-            for item in items:
-                add(item)
+            source = iter(items)
+            while batcher.read(source):
                 if ready and await self._send_ready():
                     return
 

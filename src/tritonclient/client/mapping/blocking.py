@@ -90,20 +90,12 @@ class _Source:
         ready = self._batcher.ready
         while not ready and not self._ended:
             try:
-                item = next(self._items)
-            except StopIteration:
-                self._end()
+                self._ended = not self._batcher.read(self._items) or self._batcher.broken
             except Exception as error:  # what was read before comes first
-                self.error = error
-                self._end()
-            else:
-                self._batcher.add(item)
-                self._ended = self._batcher.broken
+                self.error, self._ended = error, True
+            if self._ended:
+                self._batcher.flush()
         return ready.popleft() if ready else None
-
-    def _end(self) -> None:
-        self._ended = True
-        self._batcher.flush()
 
 
 class Sending:

@@ -9,6 +9,8 @@ FIRST = 4
 MOST = 64
 #: Bytes of tensors that are in flight, or wait to be taken, while the number is chosen here.
 MAX_BYTES = 256 << 20
+#: Seconds of a request up to which more of them may wait at the server, so that it is never idle.
+_QUICK = 0.05
 #: How much more throughput twice as many requests must bring.
 _MARGIN = 1.1
 #: What one measurement takes at least: seconds, and responses for each request in flight.
@@ -21,8 +23,8 @@ _PATIENCE = 2
 class Concurrency:
     """The number of requests in flight.
 
-    It begins with a few and doubles while the throughput grows. When twice as many no longer
-    bring more, it goes back and stays.
+    It begins with a few, and doubles while requests take little time or the throughput grows. When
+    twice as many no longer bring more, it goes back and stays.
 
     Args:
         fixed: the number, or None to measure.
@@ -59,18 +61,32 @@ class Concurrency:
         self._responses += 1
         self._rows += rows
         elapsed = self._clock() - self._started
-        if elapsed >= _SECONDS and self._responses >= _RESPONSES * self.limit:
-            # Responses come in bursts. Where even those do not bring the limit back each time, the
-            # source or the consumer sets the pace, and nothing was measured.
-            if 2 * self._reached * self.limit >= self._responses:
+        if elapsed * self.limit < _QUICK * self._responses:  # seconds that a request takes
+            if self._responses >= self.limit:
+                if self._is_reached():
+                    self._grow()
+                self._restart()
+        elif elapsed >= _SECONDS and self._responses >= _RESPONSES * self.limit:
+            if self._is_reached():
                 self._measured(self._rows / elapsed)
             self._restart()
 
+    def _is_reached(self) -> bool:
+        """False if the source or the consumer sets the pace, so that nothing was measured.
+
+        Responses come in bursts, and even those bring the limit back each time.
+        """
+        return 2 * self._reached * self.limit >= self._responses
+
+    def _grow(self) -> None:
+        self._best_limit = self.limit
+        self.limit = min(self.limit * 2, MOST)
+        self._settled = self.limit == self._best_limit
+
     def _measured(self, throughput: float) -> None:
         if throughput > self._best * _MARGIN:
-            self._best, self._best_limit, self._failed = throughput, self.limit, 0
-            self.limit = min(self.limit * 2, MOST)
-            self._settled = self.limit == self._best_limit
+            self._best, self._failed = throughput, 0
+            self._grow()
         else:
             self._failed += 1
             if self._failed >= _PATIENCE:

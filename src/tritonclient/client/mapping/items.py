@@ -56,6 +56,9 @@ class ItemReader:
     Args:
         stacked: whether the first dimension of the model's inputs is the batch.
         cast: convert arrays of other datatypes; see `ModelSpec.check`.
+
+    Attributes:
+        kind: that of items like the last whose kind follows from their dtypes and shapes.
     """
 
     def __init__(self, spec: ModelSpec, stacked: bool, cast: bool) -> None:
@@ -65,7 +68,7 @@ class ItemReader:
         self._only_name = ""
         # Most items are like the one before.
         self._last: tuple[GivenPart, ...] = ()
-        self._kind = Kind(0, None, 0)
+        self.kind = Kind(0, None, 0)
 
     def read(self, given: Any) -> tuple[Mapping[str, Any], Kind]:
         """Return the inputs of an item and their kind.
@@ -87,8 +90,25 @@ class ItemReader:
                     break
             else:
                 if last:
-                    return inputs, self._kind
+                    return dict(inputs), self.kind
         return self._check(inputs)
+
+    def read_rows(self, given: list[Any]) -> dict[str, list[Any]] | None:
+        """Return for each input the arrays of items, if all are rows like the last, else None."""
+        names = [name for name, _, _ in self._last]
+        if not names or self.kind.form is None or self.kind.rows:
+            return None
+        if type(given[0]) is np.ndarray and names == [self._only_name]:
+            columns = {self._only_name: given}
+        elif any(type(each) is not dict or len(each) != len(names) for each in given):
+            return None
+        else:
+            columns = {name: [each.get(name) for each in given] for name in names}
+        for name, dtype, shape in self._last:
+            for array in columns[name]:
+                if type(array) is not np.ndarray or array.shape != shape or array.dtype != dtype:
+                    return None
+        return columns
 
     def _only(self, given: TensorLike) -> Mapping[str, TensorLike]:
         if not self._only_name:
@@ -135,7 +155,7 @@ class ItemReader:
             ):
                 return inputs, kind
             parts.append((name, value.dtype, value.shape))
-        self._last, self._kind = tuple(parts), kind
+        self._last, self.kind = tuple(parts), kind
         return inputs, kind
 
     def _is_plain(self, name: str, value: Any) -> bool:

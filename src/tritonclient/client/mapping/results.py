@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from types import EllipsisType
 from typing import Any, TypeAlias
 
@@ -57,7 +58,10 @@ class MapResult(InferResult):
         return MapResult, (self.index, make(*arguments))
 
     def __getitem__(self, name: str) -> Array:
-        array = self._whole[name]
+        # There is one for each row: the array is looked up here, and made by the whole result.
+        array = self._whole._arrays.get(name)
+        if array is None:
+            array = self._whole[name]
         if self._rows is ...:
             return array
         # The ellipsis keeps a scalar an array.
@@ -105,7 +109,7 @@ def cut(whole: InferResult, batch: Batch) -> list[MapResult]:
                 model=whole.model_name,
             )
     if not any(batch.rows):
-        return [MapResult(position, whole, row) for row, position in enumerate(positions)]
+        return [*map(MapResult, positions, repeat(whole), range(count))]
     parts: list[MapResult] = []
     start = 0
     for position, rows in zip(positions, batch.rows, strict=True):

@@ -42,7 +42,7 @@ class Sender:
         Raises:
             Exception: the request can't be sent, whatever its items are.
         """
-        results = await self._infer(batch) if batch.inputs else []
+        results = await self._infer(batch) if batch.positions else []
         if not batch.refused:
             return results
         return sorted([*results, *batch.refused], key=_index)
@@ -60,7 +60,7 @@ class Sender:
             )
             return [*cut(result, batch)]
         except (InferenceServerException, RequestTooLarge) as error:
-            if len(batch.inputs) > 1 and _is_of_content(error):
+            if len(batch) > 1 and _is_of_content(error):
                 return await self._halve(batch)
             if not plan.keep:
                 first = _of_item(error, batch.positions[0])
@@ -70,7 +70,7 @@ class Sender:
             return [_of_item(error, position) for position in batch.positions]
 
     async def _halve(self, batch: Batch) -> list[ResultOrError]:
-        middle = len(batch.inputs) // 2
+        middle = len(batch) // 2
         results = await self._infer(batch.part(slice(middle)))
         if self._plan.keep or not isinstance(results[-1], Exception):
             results += await self._infer(batch.part(slice(middle, None)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -18,8 +19,9 @@ T = TypeVar("T")
 class AsyncAdminClient(GrpcClientBase):
     """The methods that ask about server, models and settings; see `InferenceServerClient`."""
 
+    @abstractmethod
     async def _send(self, call: GrpcCall[T], client_timeout: float | None) -> T:
-        raise NotImplementedError
+        """Make a call and return its result."""
 
     async def _ask(
         self, request: m.Request[Any], headers: Headers, client_timeout: float | None

@@ -71,17 +71,15 @@ class SingleLoop(Loop):
                 return
             self.choose(flight)
             flight.due = start
-            if self.send(flight, lane, start):
+            sent = self.send(flight, lane, start)
+            if start > worker.next_tick:  # now, as the request is in flight
+                self.maintain(start)
+            if sent:
                 self._receive(lane, flight)
                 cells[c.IDLE] += flight.first - flight.sent
             elif (pause := self.pause()) and not worker.commanded:
                 self.poller.wait(pause)
-            if flight.failure is not None and not (lane.flights or lane.usable):
-                # A connection that was made and lost at once is one that can't be had.
-                start = clock()
             start = clock()
-            if start > worker.next_tick:
-                self.maintain(start)
             while worker.commanded and not worker.stopping:
                 worker.take_command()
 
@@ -96,9 +94,7 @@ class SingleLoop(Loop):
             else:
                 flights = lane.advance_blocking()
                 if flights:
-                    into: list[Flight] = []
-                    self._ended(flight, clock(), into)
-                    if into:
+                    if self.ended(flight, clock()):
                         return
                     continue
                 if flights is not None:
@@ -125,6 +121,7 @@ class ClosedLoop(Loop):
         self._waiting: list[tuple[int, int, Flight]] = []
         self._tie = 0
         self._growth: tuple[int, int, int] | None = load.growth
+        self._periodic = load.growth is not None
         self._flights: list[Flight] = []
         self._newest: list[Flight] = []
 
@@ -207,19 +204,15 @@ class ClosedLoop(Loop):
             if not flights:
                 continue
             now = clock()
-            ended: list[Flight] = []
             for flight in flights:
-                self._ended(flight, now, ended)
-            for flight in ended:
-                self._next(flight, now)
+                if self.ended(flight, now):
+                    self._next(flight, now)
 
     def _next(self, flight: Flight, now: int) -> None:
         """Send a place's next request, now or when it is due."""
-        if (
-            self.worker.stopping
-            or self._exhausted
-            or (self.load.growth is not None and flight.start)
-        ):
+        if self.worker.stopping or (self.limit and self.begun >= self.limit):
+            return
+        if self._periodic and flight.start:
             return
         if flight.failure is not None and (pause := self.pause()):
             flight.failure = None

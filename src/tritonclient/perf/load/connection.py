@@ -13,6 +13,7 @@ from ...codec import rest, rpc, rpc_infer
 from ...datatypes import Buffer
 from ...engine.http1 import Http1, Response
 from ...engine.http1_head import encode_head
+from ...engine.http2_frames import CallFrames, frame_call
 from ...engine.rpc_outcome import Outcome
 from ...engine.rpc_stream import frame_message
 from ...errors import (
@@ -132,7 +133,8 @@ class Target(NamedTuple):
             return Wire(b"", (), request)
         if self.kind == "grpc_stream":
             return Wire(b"", _framed(request, self.options))
-        return Wire(self.block("ModelInfer"), _framed(request, self.options))
+        block, framed = self.block("ModelInfer"), _framed(request, self.options)
+        return Wire(block, framed, None, frame_call(block, framed))
 
     def block(self, method: str) -> bytes:
         """Return the header block of a gRPC call."""
@@ -176,11 +178,13 @@ class Wire(NamedTuple):
         head: HTTP's head, with the body where that is small; gRPC's header block.
         body: what follows, as few buffers.
         request: the request itself, for a server in the same process.
+        frames: of a unary gRPC call.
     """
 
     head: bytes
     body: tuple[Buffer, ...]
     request: Infer | None = None
+    frames: CallFrames | None = None
 
     @property
     def size(self) -> int:

@@ -45,23 +45,23 @@ class Counter:
     def ended(self, flight: Flight) -> bool:
         """Count a request that ended; whether it ended well."""
         cells = self.cells
-        if not self._simple and flight.failure is None:
-            flight.failure = self._check(flight)
-        if self._record is not None:
-            self._write(flight, self._record)
+        if not self._simple:
+            if flight.failure is None:
+                flight.failure = self._check(flight)
+            if self._record is not None:
+                self._write(flight, self._record)
+        end, start = flight.end, flight.start
+        if end > cells[c.LAST]:  # the last response of an earlier one may be later
+            cells[c.LAST] = end
         if flight.failure is not None:
             self.failed(flight.failure)
-            cells[c.LAST] = max(flight.end, cells[c.LAST])
             return False
-        end, start = flight.end, flight.start
         latency = end - start
         cells[c.DONE] += 1
         cells[c.RESPONSES] += flight.response_count
         cells[c.LATENCY] += latency
         cells[c.SEND] += flight.sent - start
         cells[c.RECEIVE] += end - flight.first
-        if end > cells[c.LAST]:  # the last response of an earlier one may be later
-            cells[c.LAST] = end
         _count(self._service, latency)
         if self.open_loop:
             planned = end - flight.due

@@ -31,16 +31,10 @@ class GrpcLane(Lane):
             if self.flights:  # a server that goes away still answers these
                 raise StreamRefused("the server is going away")
             self.connect()
-        wire = flight.wire
         engine = self.engine
-        flight.rpc = engine.start(wire.head, wire.body)
+        flight.rpc = engine.start_framed(flight.wire.frames)
         self.flights.append(flight)
         self.transmit(gather(engine.data_to_send()))
-
-    def _read(self) -> None:
-        super()._read()
-        if self.engine.pending:
-            self.transmit(gather(self.engine.data_to_send()))
 
     def _finished(self) -> Sequence[Flight]:
         flights = self.flights
@@ -116,11 +110,6 @@ class GrpcStreamLane(Lane):
     def close(self) -> None:
         super().close()
         self._rpc = None
-
-    def _read(self) -> None:
-        super()._read()
-        if self.engine.pending:
-            self.transmit(gather(self.engine.data_to_send()))
 
     def _finished(self) -> Sequence[Flight]:
         rpc = self._rpc

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from .connection import (
-    ConnectionFailed,
     Failure,
     ProtocolError,
     Response,
@@ -22,22 +21,30 @@ _LARGEST_EVENT = 16 << 20
 class HttpLane(Lane):
     """A connection of HTTP/1.1."""
 
+    #: Whether what answers hold is read by the lane itself.
+    reads_bodies = False
+
+    def connect(self) -> None:
+        super().connect()
+        self.engine.keep_bodies = self.collect or self.reads_bodies
+
     def begin(self, flight: Flight) -> None:
-        if self.stream is None or not self.engine.reusable:
+        engine = self.engine
+        if self.stream is None or not engine.reusable:
             self.connect()
+            engine = self.engine
         wire = flight.wire
         self.flights = [flight]
-        self.engine.start(wire.head, wire.body)
-        self.transmit(self.engine.data_to_send())
-
-    def _read(self) -> None:
-        super()._read()
-        if not self.flights and not self.engine.reusable:
-            raise ConnectionFailed("the server spoke unasked")
+        engine.start(wire.head, wire.body)
+        self.transmit(engine.data_to_send())
 
     def _finished(self) -> Sequence[Flight]:
-        response: Response | None = self.engine.response if self.engine is not None else None
-        if response is None or not self.flights:
+        if not self.flights:
+            if not self.usable:
+                self.close()  # the server has sent what nobody asked for
+            return ()
+        response: Response | None = self.engine.response
+        if response is None:
             return ()
         ended, self.flights = self.flights, []
         flight = ended[0]
@@ -66,6 +73,8 @@ def _http_failure(response: Response) -> Failure:
 
 class SseLane(HttpLane):
     """A connection of HTTP/1.1 whose answers may be streams of server-sent events."""
+
+    reads_bodies = True
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)

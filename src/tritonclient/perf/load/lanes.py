@@ -33,7 +33,7 @@ class Flight:
     """A request under way, or a place for one.
 
     Attributes:
-        number: of the request in this load; its step of the data is `wire`.
+        wire, wire_index: the request, and its step of the data.
         due: when it was to be sent, in nanoseconds of the monotonic clock.
         start, sent, first, end: when it began, was sent, its answer began and ended.
         responses: times of its responses, and what they held if that is wanted.
@@ -43,13 +43,13 @@ class Flight:
 
     __slots__ = (
         "answer", "deadline", "due", "end", "failure", "first", "lane", "last_of_sequence",
-        "number", "place", "response_count", "responses", "rpc", "sent",
+        "place", "response_count", "responses", "rpc", "sent",
         "sequence_id", "slot", "start", "tokens", "tries", "wire", "wire_index",
     )  # fmt: skip
 
     def __init__(self, lane: Lane | None = None) -> None:
         self.lane = lane
-        self.number = self.wire_index = self.place = 0
+        self.wire_index = self.place = 0
         self.due = self.start = self.sent = self.first = self.end = 0
         self.deadline = 0
         self.tries = 0
@@ -188,27 +188,26 @@ class Lane:
         for flight in self.flights:
             flight.first = self.clock()
         try:
-            if not count:
-                self.engine.eof_received()
-                raise ConnectionFailed("the server closed the connection")
-            self.engine.buffer_updated(count)
-            if self.engine.pending:
-                self.transmit(gather(self.engine.data_to_send()))
+            self._received(count)
             return self._finished()
         except BROKEN as error:
             return self.broken(error)
 
     def _read(self) -> None:
-        stream, engine = self.stream, self.engine
-        assert stream is not None
-        while True:
-            count = stream.receive_now(engine.get_buffer())
-            if not count:
-                engine.eof_received()
-                raise ConnectionFailed("the server closed the connection")
-            engine.buffer_updated(count)
-            if not self._secure:
-                return
+        assert self.stream is not None
+        self._received(self.stream.receive_now(self.engine.get_buffer()))
+        while self._secure:  # a record may hold more than was asked for
+            self._received(self.stream.receive_now(self.engine.get_buffer()))
+
+    def _received(self, count: int) -> None:
+        """Read what was received into the engine's buffer, and send what the engine answers."""
+        engine = self.engine
+        if not count:
+            engine.eof_received()
+            raise ConnectionFailed("the server closed the connection")
+        engine.buffer_updated(count)
+        if engine.pending:
+            self.transmit(gather(engine.data_to_send()))
 
     def _finished(self) -> Sequence[Flight]:
         raise NotImplementedError

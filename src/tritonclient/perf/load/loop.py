@@ -100,7 +100,6 @@ class Loop:
         if number is None:
             number = self._number
             self._number += self._stride
-        flight.number = number
         flight.wire_index = number % self._count
         wires = self.plan.wires if not self._placed else self.plan.place_wires[flight.place]
         flight.wire = wires[flight.wire_index]
@@ -116,16 +115,14 @@ class Loop:
 
     def send(self, flight: Flight, lane: Lane, start: int) -> bool:
         """Send a flight's request; whether it is under way, otherwise its failure is counted."""
-        cells = self.cells
         flight.lane = lane
         flight.failure = None
         flight.start = start
-        flight.first = flight.response_count = 0
+        flight.first = flight.response_count = flight.tries = 0
         if not self.begun:
-            cells[c.FIRST] = start
+            self.cells[c.FIRST] = start
         self.begun += 1
-        cells[c.STARTED] += 1
-        flight.tries = 0
+        self.cells[c.STARTED] += 1
         return self._attempt(flight, lane)
 
     def _attempt(self, flight: Flight, lane: Lane) -> bool:
@@ -161,7 +158,8 @@ class Loop:
             if flight.failure is not None:
                 slot.left = 0  # the rest of a broken sequence means nothing
         if self.counter.ended(flight):
-            self._no_connection = self._attempts = 0
+            if self._attempts:
+                self._no_connection = self._attempts = 0
             return True
         assert flight.failure is not None
         if flight.failure.lost:
@@ -199,26 +197,23 @@ class Loop:
             if not flights:
                 continue
             now = clock()
-            for flight in flights:
-                self._ended(flight, now, ended)
+            ended += [flight for flight in flights if self.ended(flight, now)]
         return ended
 
-    def _ended(self, flight: Flight, now: int, ended: list[Flight]) -> None:
+    def ended(self, flight: Flight, now: int) -> bool:
+        """Count a flight that ended; False if it is under way again."""
         self.in_flight -= 1
         failure = flight.failure
         if failure is not None and failure.again and flight.tries < _MOST_TRIES:
             flight.tries += 1
             flight.failure = None
             assert flight.lane is not None
-            if self._attempt(flight, flight.lane):
-                return
-            ended.append(flight)
-            return
+            return not self._attempt(flight, flight.lane)
         # The end of a decoupled request is its last response that is not empty.
-        if not (self.plan.decoupled and flight.response_count):
+        if not (flight.response_count and self.plan.decoupled):
             flight.end = now
         self.finish(flight)
-        ended.append(flight)
+        return True
 
     def sweep(self, now: int) -> list[Flight]:
         """Give up what has taken too long; those flights, counted."""
@@ -259,10 +254,17 @@ class Loop:
                 self.maintain(now)
 
     def close_sequences(self, slots: Sequence[Slot], lanes: Sequence[Lane]) -> None:
-        """End sequences that are open on the server; these requests are not counted."""
+        """End sequences that are open on the server; these requests are not counted.
+
+        Where all requests were sent, the server's statistics are read first.
+        """
         sequences = self.worker.sequences
         if sequences is None:
             return
+        self.maintain(self.clock())
+        while not self.worker.stopping:
+            self.cells[c.STATE] = c.ENDED
+            self.worker.take_command()
         flights: list[Flight] = []
         for slot, lane in zip(slots, lanes, strict=False):
             found = sequences.close(slot)

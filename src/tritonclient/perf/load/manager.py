@@ -142,7 +142,8 @@ class Manager:
     @property
     def finished(self) -> bool:
         """True if all workers have sent what they had to and have its answers."""
-        return len(self._drained) >= self._active
+        states = self.board.cell(c.STATE)[: self._active]
+        return all(index in self._drained or state == c.ENDED for index, state in enumerate(states))
 
     @property
     def unreachable(self) -> bool:
@@ -156,7 +157,7 @@ class Manager:
         for index in running:
             self._command(index, "stop", int(patience * _SECOND))
         until = time.monotonic() + patience + 10
-        while not self.finished and time.monotonic() < until:
+        while len(self._drained) < self._active and time.monotonic() < until:
             self.pump(0.05)
 
     def snapshot(self) -> c.Snapshot:

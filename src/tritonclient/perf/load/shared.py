@@ -48,8 +48,9 @@ CELLS = 32
 SERVICE, PLANNED, LAG, TTFT, ITL = range(5)
 HISTOGRAMS = 5
 
-# States of a worker.
-IDLE_STATE, RUNNING, DRAINED, UNREACHABLE = range(4)
+# States of a worker. One that has ended has all answers, but keeps its sequences open until it is
+# told to stop.
+IDLE_STATE, RUNNING, DRAINED, UNREACHABLE, ENDED = range(5)
 
 _WORKER_SIZE = 8 * (CELLS + HISTOGRAMS * BUCKETS)
 

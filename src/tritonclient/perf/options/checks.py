@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..exits import UsageError
+from .effects import without_effect
 from .settings import Settings
 from .values import Range
 
@@ -55,6 +56,8 @@ def check(settings: Settings, warn: Warn) -> Settings:
     for field, (needed, name, needs) in _NEEDS.items():
         if field in settings.given and not getattr(settings, needed):
             raise UsageError(f"{name} needs {needs}, which is not given")
+    for line in without_effect(settings):
+        warn(line)
     return _sequences(settings, warn)
 
 

@@ -55,8 +55,10 @@ def _integer(option: str, given: str, low: int, high: int | None, expected: str)
         number = int(digits)
     except ValueError:
         raise refuse(option, given, expected) from None
-    if number < low or number > (_LARGEST if high is None else high):
+    if number < low or (high is not None and number > high):
         raise refuse(option, given, expected)
+    if number > _LARGEST and high is None:
+        raise refuse(option, given, expected, f"the largest is {_LARGEST}")
     return number
 
 
@@ -148,7 +150,7 @@ def concurrency_range(option: str, given: str) -> Range:
         option,
         given,
         lambda part: _integer(option, part, 0, 1_000_000, ""),
-        "whole numbers of requests at a time",
+        "whole numbers of requests at a time, up to 1000000,",
     )
 
 

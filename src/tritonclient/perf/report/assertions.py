@@ -61,4 +61,5 @@ def figure(assertion: Assertion, figures: Figures, point: Point, settings: Setti
 def shown(assertion: Assertion, value: float) -> str:
     """A value in the unit of its condition."""
     scale = {"ms": 1e3, "s": 1e6}.get(assertion.unit, 1.0)
-    return f"{value / scale:.4g}{assertion.unit}"
+    value /= scale
+    return f"{value:.0f}{assertion.unit}" if value >= 1e6 else f"{value:.6g}{assertion.unit}"

@@ -21,13 +21,16 @@ def merge_files(paths: Sequence[str]) -> dict[str, Any]:
     documents = [read(path) for path in paths]
     first = documents[0]
     for path, other in zip(paths[1:], documents[1:], strict=True):
-        for name in ("model", "open_loop", "batch_size", "percentile"):
+        for name in ("model", "batch_size", "percentile"):
             if other[name] != first[name]:
                 raise ValueError(
                     f"{path} has {name} {other[name]!r}, expected {first[name]!r} as {paths[0]} has"
                 )
         if [each["mode"] for each in other["loads"]] != [each["mode"] for each in first["loads"]]:
-            raise ValueError(f"{path} has other loads than {paths[0]}")
+            raise ValueError(
+                f"{path} has the loads {_names(other)}; expected as many of the same kind as "
+                f"{paths[0]} has: {_names(first)}"
+            )
     merged = dict(first)
     merged["merged"] = sum(each.get("merged", 1) for each in documents)
     merged["host"] = ", ".join(dict.fromkeys(each["host"] for each in documents))
@@ -37,6 +40,13 @@ def merge_files(paths: Sequence[str]) -> dict[str, Any]:
         for index in range(len(first["loads"]))
     ]
     return merged
+
+
+def _names(document: dict[str, Any]) -> str:
+    """The loads of a summary in words."""
+    return ", ".join(
+        f"{load['mode'].replace('_', ' ')} {load['value']:g}" for load in document["loads"]
+    )
 
 
 def _load(loads: list[dict[str, Any]], document: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,10 @@ class Instance(Protocol):
         return ""
 
 
+#: Whether Python models are executed in this process unless the server is asked: only where there
+#: are no processes that share sockets with others, such as on Windows.
+IN_PROCESS = os.name != "posix"
+
 InstanceFactory: TypeAlias = Callable[[], Instance]
 
 
@@ -75,7 +80,7 @@ class ModelSource:
     config: ModelConfig
     host: Host
     function: FunctionModel | None = None
-    in_process: bool = True
+    in_process: bool = IN_PROCESS
     python: str = ""
 
     @property

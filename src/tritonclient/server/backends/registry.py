@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+from ..jobs.host import Host
 from .base import Backend
 
 
@@ -27,3 +30,11 @@ def find(name: str) -> Backend:
         f"unable to find backend library for backend '{name}', "
         "this server has the backends 'onnxruntime' and 'python'"
     )
+
+
+def release(host: Host) -> None:
+    """Release what backends keep for the models of a server, which are closed."""
+    # Not imported for a server that has no such models.
+    template = sys.modules.get(f"{__package__}.python.process.template")
+    if template is not None:
+        template.TEMPLATES.release(host)

@@ -13,6 +13,7 @@ from ..backends import registry
 from ..backends.base import Backend, ModelSource
 from ..config import checking, fields, reading
 from ..config.specification import specifications
+from ..jobs.host import Host
 from ..scheduling import ensemble_steps
 from ..scheduling.base import Scheduler
 from ..scheduling.dynamic import DynamicBatcher
@@ -47,6 +48,11 @@ def load(source: ModelSource, cache: ResponseCache | None = None) -> Model:
         return make(source, cache)
     except (ValueError, OSError) as error:
         raise ServerError(f"Invalid argument: {error}", "400") from error
+
+
+def release_backends(host: Host) -> None:
+    """Release what backends keep for the models of a server, which are closed."""
+    registry.release(host)
 
 
 def _load(source: ModelSource, cache: ResponseCache | None) -> Model:

@@ -19,6 +19,7 @@ from types import MappingProxyType
 
 from ...errors import Internal, InvalidArgument, NotFound, ServerError
 from ...messages import ModelIndex
+from ..backends.base import IN_PROCESS as IN_PROCESS
 from ..backends.base import ModelSource
 from ..config.checking import is_ensemble
 from ..config.reading import ModelConfig
@@ -28,6 +29,7 @@ from ..scheduling.response_cache import ResponseCache
 from . import layout
 from .directory import chosen_versions, read_configuration, version_numbers, write
 from .given import Functions
+from .loading import release_backends
 from .model import Model
 from .versions import ModelEntry, Version, load_error, load_version, version_number
 
@@ -63,7 +65,7 @@ class Repository:
         host: Host,
         functions: Functions = MappingProxyType({}),
         response_cache_size: int = 0,
-        in_process: bool = True,
+        in_process: bool = IN_PROCESS,
         python: str = "",
     ) -> None:
         self._cache = ResponseCache(response_cache_size) if response_cache_size else None
@@ -74,6 +76,8 @@ class Repository:
         for each in self._directories:
             layout.check_repository(each)
         self._reported: set[str] = set()
+        #: Versions that `start` serves, by model; see `startup`.
+        self.prepared: dict[str, dict[int, Version]] = {}
         self._changing = threading.RLock()
         self._entries: dict[str, ModelEntry] = {}
         # Models that were loaded by name, not only as steps of an ensemble.
@@ -306,6 +310,7 @@ class Repository:
             names = [each for name in entries for each in (*self._ensembles_of(name), name)]
         for name in dict.fromkeys(names):
             entries[name].close()
+        release_backends(self._host)
         with self._changing:
             self._entries = {}
 
@@ -340,7 +345,7 @@ class Repository:
             )
         config = self._configuration(name, directory, override, ensembles)
         old = self._entry(name)
-        versions = self._load_versions(name, directory, config)
+        versions = self.prepared.pop(name, None) or self.load_versions(name, directory, config)
         failure = load_error(name, versions)
         if failure:
             # As in Triton, all versions are served or none.
@@ -374,7 +379,8 @@ class Repository:
                 raise InvalidArgument(text, "400") from error
         return config
 
-    def _load_versions(self, name: str, directory: Path, config: ModelConfig) -> dict[int, Version]:
+    def load_versions(self, name: str, directory: Path, config: ModelConfig) -> dict[int, Version]:
+        """Load the versions of a model, without serving them; on any thread."""
         versions = {
             number: load_version(
                 self._source(name, number, directory, config, function=self._functions.get(name)),

@@ -13,6 +13,8 @@ from tritonclient import messages as m
 from tritonclient.errors import ServerError
 from tritonclient.server.core import InferenceServer
 
+#: Models are executed in the test's process, and in a process per instance.
+IN_BOTH = True
 Serve = Callable[..., InferenceServer]
 
 DECOUPLED = FP32_CONFIG + "model_transaction_policy { decoupled: true }"

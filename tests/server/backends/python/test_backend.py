@@ -15,6 +15,8 @@ from tritonclient.errors import Internal, ServerError
 from tritonclient.server.backends.python.pb_utils import module as pb_utils
 from tritonclient.server.core import InferenceServer
 
+#: Models are executed in the test's process, and in a process per instance.
+IN_BOTH = True
 Serve = Callable[..., InferenceServer]
 
 TEXT_CONFIG = FP32_CONFIG.replace('"OUT" data_type: TYPE_FP32', '"OUT" data_type: TYPE_STRING')

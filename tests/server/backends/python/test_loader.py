@@ -46,6 +46,11 @@ class TritonPythonModel:
 """
 
 
+@pytest.fixture
+def in_process() -> bool:
+    return True  # what the loader keeps apart, a process per instance keeps apart anyway
+
+
 def answer(core: InferenceServer, name: str) -> str:
     (output,) = core.handle(m.Infer(name, (fp32("IN", [0]),))).outputs
     return bytes(output.data or b"")[4:].decode()

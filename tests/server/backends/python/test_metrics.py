@@ -17,6 +17,8 @@ from tritonclient.server import Server
 from tritonclient.server.backends.python.pb_utils import module as pb_utils
 from tritonclient.server.core import InferenceServer
 
+#: Models are executed in the test's process, and in a process per instance.
+IN_BOTH = True
 COUNTING = """
 import numpy as np
 import triton_python_backend_utils as pb_utils

@@ -13,6 +13,8 @@ from tests.server.test_streaming import ALL, CODE, DECOUPLED
 from tritonclient import messages as m
 from tritonclient.server.core import InferenceServer
 
+#: Models are executed in the test's process, and in a process per instance.
+IN_BOTH = True
 Serve = Callable[..., InferenceServer]
 
 #: A model that answers what an expression gives, as JSON; `ask` makes a request to another.

@@ -14,6 +14,8 @@ from tests.server.conftest import RepositoryMaker
 from tritonclient.server import Server
 from tritonclient.server.backends.python.pb_utils import module as pb_utils
 
+#: Models are executed in the test's process, and in a process per instance.
+IN_BOTH = True
 TEXT = """
 backend: "python"
 input [ { name: "IN" data_type: TYPE_STRING dims: [ -1 ] } ]

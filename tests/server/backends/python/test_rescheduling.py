@@ -12,6 +12,8 @@ from tritonclient import messages as m
 from tritonclient.errors import ServerError
 from tritonclient.server.core import InferenceServer
 
+#: Models are executed in the test's process, and in a process per instance.
+IN_BOTH = True
 Serve = Callable[..., InferenceServer]
 
 TEXT = FP32_CONFIG.replace('"OUT" data_type: TYPE_FP32', '"OUT" data_type: TYPE_STRING')

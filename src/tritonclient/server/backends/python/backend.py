@@ -1,13 +1,14 @@
 """The Python backend: executes `model.py` files with a class `TritonPythonModel`, unchanged.
 
-As in Triton each instance may have a process of its own. With `in_process` all instances run in
-this process, for breakpoints, coverage and mocks. Each instance then still has its own package and
+As in Triton each instance has a process of its own. With `in_process` all instances run in this
+process, for breakpoints, coverage and mocks. Each instance then still has its own package and
 object, and modules that a model imports from its own directory are not visible to other models.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 from functools import partial
 from typing import Any
@@ -16,12 +17,15 @@ from ....codec import messages_pb
 from ...config import reading as model_config
 from ...config import scheduling
 from ..base import Backend, Instance, InstanceFactory, ModelSource
+from . import environment
 from .completion import completed
-from .environment import interpreter
 from .instance import InstanceSource, PythonInstance
 from .process.instance import ProcessInstance
 from .process.launch import ModelProcess
 from .process.loading import complete_in_process
+from .process.template import TEMPLATES
+
+_log = logging.getLogger(__name__)
 
 
 class PythonBackend(Backend):
@@ -34,14 +38,16 @@ class PythonBackend(Backend):
     def complete(self, source: ModelSource) -> None:
         """Call the model's `auto_complete_config`, if it has one."""
         values = messages_pb.to_dict(source.config)
-        python = interpreter(values, source.directory, source.python)
         instance = _instance_source(source, values, source.name)
         if source.in_process:
+            _warn_of_environment(source, values)
             changed = completed(instance, source.host)
         else:
             if os.name != "posix":
                 raise ValueError("this system needs in_process=True for Python models")
-            self._process = ModelProcess(python)
+            environment.remove_leftovers_once()
+            TEMPLATES.hold(source.host)
+            self._process = ModelProcess(_interpreter(source, values))
             changed = complete_in_process(self._process, instance, source.host)
         if changed in (None, values):
             return
@@ -55,7 +61,7 @@ class PythonBackend(Backend):
             for group in config["instance_group"]
             for index in range(group["count"])
         ]
-        python = interpreter(config, source.directory, source.python)
+        python = "" if source.in_process else _interpreter(source, config)
         return [
             partial(self._instance, source, _instance_source(source, config, name), python)
             for name in names
@@ -73,6 +79,21 @@ class PythonBackend(Backend):
         if process is not None:
             process.kill()
             process.end()
+
+
+def _interpreter(source: ModelSource, config: dict[str, Any]) -> str:
+    return environment.interpreter(config, source.directory, source.python)
+
+
+def _warn_of_environment(source: ModelSource, config: dict[str, Any]) -> None:
+    path = environment.asked_for(config, source.directory)
+    if path is not None:
+        _log.warning(
+            "model '%s' asks for the environment '%s', and is executed without it: models in the "
+            "server's process have its interpreter",
+            source.name,
+            path,
+        )
 
 
 def _instance_source(source: ModelSource, config: dict[str, Any], name: str) -> InstanceSource:

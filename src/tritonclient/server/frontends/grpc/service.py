@@ -1,7 +1,8 @@
 """The handlers between grpcio's asyncio server and `InferenceServer`.
 
-Requests are decoded, handled and encoded on a thread pool, so the event loop only moves messages.
-Methods that only read some state of the server are answered on the event loop.
+Requests are decoded, handled and encoded on a thread pool, so a slow model delays no other request.
+What costs less than a change of threads is done on the event loop: methods that only read some
+state of the server, and the beginning and the end of small inferences.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from ....codec import procedures, rpc
 from ....errors import InferenceServerException, InvalidArgument, Unavailable, Unimplemented
@@ -24,6 +26,7 @@ from ...extras import optional_import
 from ...inference import EMPTY_FINAL
 from ...jobs.errors import DecoupledModel
 from ..forwarding import HeaderForwarding
+from ..starting import SMALL, is_light, start
 from .health import Health
 from .stream import StreamCall, await_send, peer_address
 
@@ -47,6 +50,8 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 # Messages are bytes, so the types of grpcio's handlers do not help.
 Context: TypeAlias = Any
+Headers: TypeAlias = "Iterable[tuple[str, str | bytes]]"
+T = TypeVar("T")
 
 
 class GrpcService(grpc.GenericRpcHandler):
@@ -106,17 +111,23 @@ class GrpcService(grpc.GenericRpcHandler):
     # Calls
 
     def _unary(self, method: str) -> Callable[[bytes, Context], Awaitable[bytes]]:
-        quick = method in _QUICK
+        quick, infers = method in _QUICK, method == "ModelInfer"
 
         async def call(message: bytes, context: Context) -> bytes:
             begin = time.perf_counter()
             cancelled = threading.Event()
             headers = context.invocation_metadata() or () if self._forwarding else ()
-            peer = peer_address(context)
+            small = infers and len(message) <= SMALL and not self._server.may_block
+            peer = "" if small else peer_address(context)
             work = partial(self._respond, method, message, cancelled, headers, peer)
-            del message  # only `work` refers to it, as long as necessary
             try:
-                response = work() if quick else await self._in_thread(work, cancelled)
+                if small:
+                    response = await self._infer(method, message, cancelled, headers)
+                elif quick:
+                    response = work()
+                else:
+                    del message  # only `work` refers to it, as long as necessary
+                    response = await self._finished(self._in_thread(work), cancelled)
             except InferenceServerException as error:
                 await _abort(context, method, error, begin)
             _log_call(method, "OK", begin)
@@ -124,12 +135,30 @@ class GrpcService(grpc.GenericRpcHandler):
 
         return call
 
-    async def _in_thread(self, work: Callable[[], bytes], cancelled: threading.Event) -> bytes:
+    async def _infer(
+        self, method: str, message: bytes, cancelled: threading.Event, headers: Headers
+    ) -> bytes:
+        """Return the response to a small inference, without a thread that waits for it."""
+        request = self._decoded(method, message, headers)
+        if not is_light(request):
+            work = partial(self._handled, method, request, cancelled, "")
+            return await self._finished(self._in_thread(work), cancelled)
+        with _grpc_words(method):
+            pending = start(self._server, request, cancelled)
+        outcome = await self._finished(pending, cancelled)
+        encode = partial(_encoded, request, outcome.encode)
+        return encode() if outcome.size <= SMALL else await self._in_thread(encode)
+
+    def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def _finished(self, response: asyncio.Future[T], cancelled: threading.Event) -> T:
+        """Return the result of a future; raise Unavailable if the server is closed first."""
         task = asyncio.current_task()
         assert task is not None
         self._calls.add(task)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return await response
         except asyncio.CancelledError:
             # A queued request is dropped; a running one is cancelled, but not waited for.
             cancelled.set()
@@ -140,29 +169,26 @@ class GrpcService(grpc.GenericRpcHandler):
             self._calls.discard(task)
 
     def _respond(
-        self,
-        method: str,
-        message: bytes,
-        cancelled: threading.Event,
-        headers: Iterable[tuple[str, str | bytes]],
-        peer: str,
+        self, method: str, message: bytes, cancelled: threading.Event, headers: Headers, peer: str
     ) -> bytes:
+        return self._handled(method, self._decoded(method, message, headers), cancelled, peer)
+
+    def _decoded(self, method: str, message: bytes, headers: Headers) -> Any:
         request = rpc.decode_request(method, message)
         if isinstance(request, Infer):
             request = self._forwarding.apply(request, headers)
-        if isinstance(request, Infer) and EMPTY_FINAL in request.parameters:
-            # As in Triton, a unary call may have this parameter, which only concerns streams.
-            others = {k: v for k, v in request.parameters.items() if k != EMPTY_FINAL}
-            request = replace(request, parameters=others)
-        try:
-            result = self._server.handle(request, cancelled, peer)
-        except DecoupledModel as error:
-            raise Unimplemented(f"{method} RPC {error.message()}") from error
-        try:
-            parts = rpc.encode_response(request, result)
-        except ValueError as error:
-            raise InvalidArgument(str(error)) from error
-        return b"".join(parts)
+            if EMPTY_FINAL in request.parameters:
+                # As in Triton, a unary call may have this parameter, which only concerns streams.
+                others = {k: v for k, v in request.parameters.items() if k != EMPTY_FINAL}
+                request = replace(request, parameters=others)
+        return request
+
+    def _handled(self, method: str, request: Any, cancelled: threading.Event, peer: str) -> bytes:
+        def handle() -> Any:
+            with _grpc_words(method):
+                return self._server.handle(request, cancelled, peer)
+
+        return _encoded(request, handle)
 
     async def _stream(self, requests: Any, context: Context) -> None:
         begin = time.perf_counter()
@@ -185,6 +211,24 @@ class GrpcService(grpc.GenericRpcHandler):
             self._calls.discard(task)
             self._streams.discard(stream)
         _log_call("ModelStreamInfer", "OK", begin)
+
+
+def _encoded(request: Any, result: Callable[[], Any]) -> bytes:
+    """Return the message of a result; raise the error that `result` raises."""
+    value = result()
+    try:
+        return b"".join(rpc.encode_response(request, value))
+    except ValueError as error:
+        raise InvalidArgument(str(error)) from error
+
+
+@contextmanager
+def _grpc_words(method: str) -> Iterator[None]:
+    """Add Triton's words for gRPC to the error for a decoupled model."""
+    try:
+        yield
+    except DecoupledModel as error:
+        raise Unimplemented(f"{method} RPC {error.message()}") from error
 
 
 def _shutting_down() -> Unavailable:

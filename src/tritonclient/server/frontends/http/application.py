@@ -1,8 +1,8 @@
 """The ASGI application between an ASGI server and `InferenceServer.handle`.
 
-Requests are decoded, handled and encoded on a thread pool. The event loop only moves bytes, so a
-slow model delays no other request. GET requests cost less than a change of thread, so the event
-loop answers them itself.
+Requests are decoded, handled and encoded on a thread pool, so a slow model delays no other request.
+What costs less than a change of threads is done on the event loop: GET requests, and the beginning
+and the end of small inferences.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import mmap
 import re
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from .... import messages as m
 from ....codec import rest
@@ -31,12 +32,15 @@ from ....errors import (
 from ...core import InferenceServer
 from ...jobs.errors import DecoupledModel
 from ..forwarding import HeaderForwarding
+from ..starting import SMALL, is_light, start
 from . import compression
 from .limits import MAX_INPUT_SIZE, MAX_REQUESTS
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+T = TypeVar("T")
 
 _log = logging.getLogger("tritonclient.server.http")
 
@@ -132,28 +136,58 @@ class HttpApplication:
         cancelled = threading.Event()
         sent = scope.get("extensions", {}).get(NAMES_AS_SENT, {}).get("names", ())
         values = (value for _, value in scope["headers"])
-        work = partial(
-            self._respond_to,
-            request,
-            cancelled,
-            list(zip(sent, values, strict=False)) if self._forwarding else [],
-            _peer(scope),
-        )
+        forwarded = list(zip(sent, values, strict=False)) if self._forwarding else []
+        work = partial(self._respond_to, request, cancelled, forwarded, _peer(scope))
         # No GET takes long, unless it has a body to decompress, or asks a model.
         if request.method == "GET" and not len(body) and not _ASKS_MODEL.search(path):
             return work()
-        return await self._in_thread(work, receive, cancelled)
+        if self._is_small_inference(request):
+            return await self._infer(request, forwarded, receive, cancelled)
+        return await self._until_disconnected(self._in_thread(work), receive, cancelled)
 
-    async def _in_thread(
-        self, work: Callable[[], rest.HttpResponse], receive: Receive, cancelled: threading.Event
+    def _is_small_inference(self, http: rest.HttpRequest) -> bool:
+        return (
+            http.method == "POST"
+            and http.path.endswith("/infer")
+            and len(http.body[0]) <= SMALL
+            and not self._server.may_block
+            and "content-encoding" not in http.headers
+        )
+
+    async def _infer(
+        self,
+        http: rest.HttpRequest,
+        forwarded: Sequence[tuple[str, bytes]],
+        receive: Receive,
+        cancelled: threading.Event,
     ) -> rest.HttpResponse | None:
-        """Run `work` on a thread; return the response, or None if the client disconnected.
+        """Return the response to a small inference, without a thread that waits for it."""
+        try:
+            request = self._decoded(http, forwarded)
+            if not isinstance(request, m.Infer) or not is_light(request):
+                work = partial(self._handled, request, http, cancelled, "")
+                return await self._until_disconnected(self._in_thread(work), receive, cancelled)
+            with _http_words():
+                pending = start(self._server, request, cancelled)
+            outcome = await self._until_disconnected(pending, receive, cancelled)
+            if outcome is None:
+                return None
+            work = partial(self._encoded, request, http, outcome.encode)
+            return work() if outcome.size <= SMALL else await self._in_thread(work)
+        except InferenceServerException as error:
+            return rest.encode_error(error)
+
+    def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def _until_disconnected(
+        self, response: asyncio.Future[T], receive: Receive, cancelled: threading.Event
+    ) -> T | None:
+        """Return the result of a future, or None if the client disconnected.
 
         In that case, and when this is cancelled, a queued request is dropped and a running request
         is cancelled but not waited for.
         """
-        loop = asyncio.get_running_loop()
-        response = loop.run_in_executor(self._threads, work)
         # After the body, the only possible message is a disconnect.
         disconnected = asyncio.ensure_future(receive())
         disconnected.add_done_callback(lambda _: response.cancel())
@@ -171,20 +205,40 @@ class HttpApplication:
         self,
         http: rest.HttpRequest,
         cancelled: threading.Event,
-        headers: Sequence[tuple[str, bytes]],
+        forwarded: Sequence[tuple[str, bytes]],
         peer: str,
     ) -> rest.HttpResponse:
         try:
-            http = self._decompressed(http)
-            request = rest.decode_request(http)
-            if isinstance(request, m.Infer):
-                request = self._forwarding.apply(request, headers)
+            request = self._decoded(self._decompressed(http), forwarded)
+        except InferenceServerException as error:
+            return rest.encode_error(error)
+        return self._handled(request, http, cancelled, peer)
+
+    def _decoded(
+        self, http: rest.HttpRequest, forwarded: Sequence[tuple[str, bytes]]
+    ) -> m.Request[Any]:
+        request = rest.decode_request(http)
+        return (
+            self._forwarding.apply(request, forwarded) if isinstance(request, m.Infer) else request
+        )
+
+    def _handled(
+        self, request: m.Request[Any], http: rest.HttpRequest, cancelled: threading.Event, peer: str
+    ) -> rest.HttpResponse:
+        def handle() -> Any:
+            with _http_words():
+                return self._server.handle(request, cancelled, peer)
+
+        return self._encoded(request, http, handle)
+
+    def _encoded(
+        self, request: m.Request[Any], http: rest.HttpRequest, result: Callable[[], Any]
+    ) -> rest.HttpResponse:
+        """Return the response with a result, or with the error that `result` raises."""
+        try:
+            value = result()
             try:
-                result = self._server.handle(request, cancelled, peer)
-            except DecoupledModel as error:
-                raise Unimplemented(f"HTTP end point {error.message()}", "501") from error
-            try:
-                response = rest.encode_response(request, result)
+                response = rest.encode_response(request, value)
             except ValueError as error:
                 raise InvalidArgument(str(error), "400") from error
         except InferenceServerException as error:
@@ -199,6 +253,15 @@ class HttpApplication:
             return http
         body = compression.decompress(http.body[0], encoding, self._max_input_size)
         return rest.HttpRequest(http.method, http.path, http.headers, (body,))
+
+
+@contextmanager
+def _http_words() -> Iterator[None]:
+    """Add Triton's words for HTTP to the error for a decoupled model."""
+    try:
+        yield
+    except DecoupledModel as error:
+        raise Unimplemented(f"HTTP end point {error.message()}", "501") from error
 
 
 def _peer(scope: Scope) -> str:

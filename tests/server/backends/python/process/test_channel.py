@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 import threading
@@ -13,7 +12,7 @@ import pytest
 
 from tests.support.waiting import eventually
 from tritonclient.errors import Internal, NotFound, ProtocolError
-from tritonclient.server.backends.python.process import memory, messages
+from tritonclient.server.backends.python.process import messages
 from tritonclient.server.backends.python.process.channel import INLINE, Body, Channel
 from tritonclient.server.jobs.response import Response
 from tritonclient.server.jobs.tensor import Tensor
@@ -100,8 +99,8 @@ def test_the_end_of_the_other_side_ends_receiving(pair: Pair) -> None:
         pair.server.send({})
 
 
-def head(text: int, body: int, shared: int) -> bytes:
-    return struct.pack("<IQB", text, body, shared)
+def head(text: int, body: int, place: int, new: int = 0) -> bytes:
+    return struct.pack("<IQBB", text, body, place, new)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +112,10 @@ def head(text: int, body: int, shared: int) -> bytes:
         head(2, 0, 0) + b"[]",
         head(2, 0, 0) + b"{x",
         head(2, 0, 0) + b"\xff\xff",
-        head(2, 8, 1) + b"{}",  # without the memory
+        head(2, 8, 1) + b"{}",  # a segment that was not sent
+        head(2, 8, 1, 1) + b"{}",  # without the segment
+        head(2, 8, 0, 1) + b"{}",
+        head(2, 8, 1, 2) + b"{}",
         head(200_000, 0, 0) + b"[" * 200_000,
     ],
 )
@@ -124,29 +126,6 @@ def test_what_is_not_a_message_is_refused(pair: Pair, data: bytes) -> None:
         pair.server.receive()
     pair.server.close()
     sending.join()
-
-
-def test_memory_that_could_change_is_refused(pair: Pair) -> None:
-    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
-    os.write(fd, bytes(100))
-    socket.send_fds(pair.sockets[1], [head(2, 100, 1) + b"{}"], [fd])
-    os.close(fd)
-    with pytest.raises(ProtocolError, match="is not sealed"):
-        pair.server.receive()
-
-
-def test_memory_that_is_too_small_is_refused(pair: Pair) -> None:
-    fd = memory.write([bytes(100)])
-    socket.send_fds(pair.sockets[1], [head(2, 10_000, 1) + b"{}"], [fd])
-    os.close(fd)
-    with pytest.raises(ProtocolError, match="fewer than 10000 bytes"):
-        pair.server.receive()
-
-
-def test_a_descriptor_that_is_no_memory_is_refused(pair: Pair) -> None:
-    socket.send_fds(pair.sockets[1], [head(2, 10, 1) + b"{}"], [pair.sockets[1].fileno()])
-    with pytest.raises(ProtocolError, match="is no memory"):
-        pair.server.receive()
 
 
 @pytest.mark.parametrize(

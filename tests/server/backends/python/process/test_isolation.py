@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.server.conftest import RepositoryMaker, fp32
+from tests.support.processes import descendants, runs
 from tests.support.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.errors import Internal, InvalidArgument
@@ -142,7 +143,7 @@ def test_the_server_answers_while_a_model_holds_the_gil(
 def worker_of(core: InferenceServer, model: str) -> int:
     """Return the process of a model, which tells it in its next response."""
     instance = core._repository.get(model)._threads[0]._instance
-    return int(instance._process._process.pid)  # type: ignore[union-attr]
+    return int(instance._process.pid)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -190,15 +191,6 @@ def test_a_model_that_ends_takes_what_it_started_with_it(
     eventually(lambda: not runs(pid))
 
 
-def runs(pid: int) -> bool:
-    """Return True if a process exists and is no zombie."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def test_closing_ends_the_processes(repository: RepositoryMaker, serve: Serve) -> None:
     repository.python("m", code())
     core = serve()
@@ -220,7 +212,7 @@ instance = core._repository.get("m")._threads[0]._instance
 if sys.argv[2] == "forks" and os.fork() == 0:
     sys.stdin.read()
     os._exit(0)
-print(instance._process._process.pid, flush=True)
+print(instance._process.pid, flush=True)
 time.sleep(1000)
 """
 
@@ -240,10 +232,9 @@ def test_a_killed_server_leaves_no_process(repository: RepositoryMaker, forks: s
 
 
 def used() -> tuple[int, int, int]:
-    """Return the numbers of threads, descriptors and child processes of this process."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    """Return the numbers of threads, descriptors and descendants of this process."""
     descriptors = os.listdir("/proc/self/fd")
-    return threading.active_count(), len(descriptors), len(children)
+    return threading.active_count(), len(descriptors), len(descendants(os.getpid()))
 
 
 def resident() -> int:

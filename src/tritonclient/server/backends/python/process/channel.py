@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import json
 import os
 import select
@@ -26,20 +27,26 @@ from . import memory
 INLINE = 64 * 1024
 #: Bytes of each part of a body; numpy wants its arrays aligned.
 ALIGNMENT = 64
+#: Received descriptors that may wait for their messages.
+_MOST_DESCRIPTORS = 16
 #: Limit of a message's JSON text in bytes, against a process that sends anything.
 _MAX_TEXT = 1 << 28
 
-#: Sizes of JSON text and body, and 1 if the body is in shared memory.
-_HEAD = struct.Struct("<IQB")
+#: Sizes of JSON text and body; 0 if the body follows, else 1 + the number of the segment that holds
+#: it; and 1 if the segment is new: its descriptor comes with the message.
+_HEAD = struct.Struct("<IQBB")
 _CHUNK = 1 << 17
 _ANCILLARY = (
     socket.CMSG_SPACE(16 * array.array("i").itemsize) if hasattr(socket, "CMSG_SPACE") else 0
 )
-_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+# As plain numbers: operations of the enumeration cost more than a system call.
+_CLOSE_ON_EXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+_NO_WAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
+_LOST = int(getattr(socket, "MSG_CTRUNC", 0))
 
 # A model may replace functions of `json`.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode
 
 
 class Body:
@@ -91,11 +98,15 @@ class Channel:
 
     def __init__(self, sock: socket.socket, *, waits: bool) -> None:
         self._socket = sock
-        self._waits = waits
+        self._flags = 0 if waits else _NO_WAIT
         self._sending = threading.Lock()
         self._unsent: deque[_Unsent] = deque()
         self._received = bytearray()
         self._descriptors: deque[int] = deque()
+        self._outgoing = memory.Outgoing()
+        self._incoming = memory.Incoming()
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     # Sending
 
@@ -108,22 +119,28 @@ class Channel:
         text = _encode(values).encode()
         buffers: list[Buffer] = [text]
         size = body.size if body is not None else 0
-        fd = -1
+        place, fd = 0, -1
         if body is not None:
             if memory.AVAILABLE and size > INLINE:
-                fd = memory.write(body.buffers)
+                if self._socket.fileno() < 0:
+                    # In a process that the model forked, which has the same memory.
+                    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+                number, fd = self._outgoing.write(body.buffers, size)
+                place = 1 + number
             else:
                 buffers += body.buffers
-        head = _HEAD.pack(len(text), size, fd >= 0)
-        # One buffer of a small message costs less than several.
-        whole = [b"".join((head, *buffers))] if memory.AVAILABLE else [head, *buffers]
-        views = [memoryview(each).cast("B") for each in whole if len(each)]
-        self._put(_Unsent(views, fd))
+        head = _HEAD.pack(len(text), size, place, fd >= 0)
+        if size <= INLINE or place:
+            # One buffer of a small message costs less than several.
+            self._put(_Unsent([memoryview(b"".join((head, *buffers)))], fd))
+        else:
+            views = [memoryview(each).cast("B") for each in (head, *buffers) if len(each)]
+            self._put(_Unsent(views, fd))
 
     def _put(self, message: _Unsent) -> None:
         with self._sending:
             first = not self._unsent
-            rest = self._write(message, self._waits) if first else message
+            rest = self._write(message, self._flags) if first else message
             if rest is None:
                 return
             # Their owner may change the arrays as soon as this returns.
@@ -132,21 +149,21 @@ class Channel:
             if first:
                 threading.Thread(target=self._write_unsent, daemon=True).start()
 
-    def _write(self, message: _Unsent, wait: bool) -> _Unsent | None:
+    def _write(self, message: _Unsent, flags: int) -> _Unsent | None:
         """Write a message; return what does not fit into the socket, None if all does."""
         buffers, fd = message
         try:
             while buffers:
-                descriptors = array.array("i", [fd] if fd >= 0 else [])
-                written = self._socket.sendmsg(
-                    buffers[:512],
-                    [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)] if descriptors else [],
-                    0 if wait else socket.MSG_DONTWAIT,
-                )
                 if fd >= 0:
+                    descriptor = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))
+                    written = self._socket.sendmsg(buffers[:512], [descriptor], flags)
                     os.close(fd)
                     fd = -1
-                buffers = memory.remaining(buffers, written)
+                else:
+                    written = self._socket.sendmsg(buffers[:512], [], flags)
+                if len(buffers) == 1 and written == len(buffers[0]):
+                    return None
+                buffers = _remaining(buffers, written)
         except BlockingIOError:
             return _Unsent(buffers, fd)
         except BaseException:
@@ -162,7 +179,7 @@ class Channel:
                     return
                 message = self._unsent[0]
             try:
-                self._write(message, wait=True)
+                self._write(message, 0)
             except OSError:
                 self._forget_unsent()
                 return
@@ -184,39 +201,37 @@ class Channel:
         Raises:
             ProtocolError: what was received is no message.
         """
-        if not self._fill(_HEAD.size):
+        if len(self._received) < _HEAD.size and not self._fill(_HEAD.size):
             return None
-        text_size, size, shared = _HEAD.unpack_from(self._received)
-        inline = not shared and (size <= INLINE or not memory.AVAILABLE)
-        if text_size > _MAX_TEXT or not (inline or shared == 1):
+        text_size, size, place, new = _HEAD.unpack_from(self._received)
+        inline = not (place or new) and (size <= INLINE or not memory.AVAILABLE)
+        shared = memory.AVAILABLE and 0 < place <= memory.KEPT + 1 and new <= 1
+        if text_size > _MAX_TEXT or not (inline or shared):
             raise ProtocolError("a process sent what is not a message")
-        end = _HEAD.size + text_size
-        if not self._fill(end if shared else end + size):
+        start = _HEAD.size + text_size
+        end = start if shared else start + size
+        if len(self._received) < end and not self._fill(end):
             return None
-        text = bytes(memoryview(self._received)[_HEAD.size : end])
-        body = self._received[end : end + size] if not shared else bytearray()
-        del self._received[: end + len(body)]
+        text = self._received[_HEAD.size : start]
+        body = memoryview(self._received[start:end])
+        del self._received[:end]
+        if new:
+            self._add_memory(place - 1)
         try:
-            values = _decode(text.decode())
+            values, _ = _decode(text.decode())
         except (ValueError, RecursionError) as error:
             raise ProtocolError(f"a process sent what is not a message: {error}") from error
-        if not isinstance(values, dict):
+        if type(values) is not dict:
             raise ProtocolError("a process sent what is not a message")
-        return Message(values, self._shared(size) if shared else memoryview(body))
+        return Message(values, self._incoming.read(place - 1, size) if shared else body)
 
     def has_message(self) -> bool:
         """Return True if `receive` would return a message without waiting."""
         received = self._received
         if len(received) < _HEAD.size:
             return False
-        text_size, size, shared = _HEAD.unpack_from(received)
-        return len(received) >= _HEAD.size + int(text_size) + (0 if shared else int(size))
-
-    def wait(self) -> None:
-        """Wait until there is something to receive, or the other end is closed."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        poll.poll()
+        text_size, size, place, _ = _HEAD.unpack_from(received)
+        return len(received) >= _HEAD.size + int(text_size) + (0 if place else int(size))
 
     def _fill(self, size: int) -> bool:
         """Receive until there are so many bytes; False if the other end is closed before."""
@@ -230,22 +245,30 @@ class Channel:
                     numbers = array.array("i")
                     numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
                     self._descriptors.extend(numbers)
+            if len(self._descriptors) > _MOST_DESCRIPTORS:
+                raise ProtocolError("a process sent descriptors without messages")
             if not data:
                 return False
-            if flags & socket.MSG_CTRUNC:
+            if flags & _LOST:
                 raise ProtocolError("a descriptor was lost; this process may have too many open")
             self._received += data
         return True
 
-    def _shared(self, size: int) -> memoryview:
+    def _add_memory(self, number: int) -> None:
         if not self._descriptors:
             raise ProtocolError("a process sent a message without its memory")
         fd = self._descriptors.popleft()
         try:
-            # A model may write to its inputs; `waits` is True in its process.
-            return memory.read(fd, size, writable=self._waits)
+            self._incoming.add(number, fd)
         finally:
             os.close(fd)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until there is something to receive, or the other end is closed; False if neither.
+
+        Only one thread at a time may wait.
+        """
+        return bool(self._poll.poll(None if seconds is None else seconds * 1000))
 
     # Ending
 
@@ -254,5 +277,19 @@ class Channel:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        self._outgoing.close()
+        self._incoming.close()
         while self._descriptors:
             os.close(self._descriptors.popleft())
+
+
+def _remaining(buffers: list[memoryview], written: int) -> list[memoryview]:
+    """Return the buffers without the bytes that were written."""
+    index = 0
+    while index < len(buffers) and written >= len(buffers[index]):
+        written -= len(buffers[index])
+        index += 1
+    rest = buffers[index:]
+    if written:
+        rest[0] = rest[0][written:]
+    return rest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import queue
@@ -24,9 +23,8 @@ from .strand import Strand
 
 _log = logging.getLogger(__name__)
 
-
-#: Seconds for which the thread of the process leaves messages to a thread that waits for results.
-_PAUSE = 0.005
+#: Seconds for which the thread of the process leaves messages to the thread that executes.
+_PAUSE = 0.01
 #: Seconds that a model has to say whether it is ready; meanwhile it may execute.
 _READY_TIMEOUT = 10.0
 
@@ -67,16 +65,19 @@ class Dispatcher:
         # The thread that waits for results receives them itself, which saves a switch of threads.
         self._receives = not decoupled
         self._executing = False
+        self._executed = False
+        self._wake = threading.Event()
         self._receiving = threading.Lock()
-        self._pause = threading.Event()  # never set
-        self._jobs: dict[int, tuple[Job, Strand]] = {}
+        self._jobs: dict[int, tuple[Job, Strand | None]] = {}
         self._batches: dict[int, queue.SimpleQueue[Message | None]] = {}
         self._calls = Calls(host, self.send)
 
     def send(self, values: dict[str, Any], body: Body | None = None) -> None:
         """Send a message; whoever receives notices that the process has ended."""
-        with contextlib.suppress(OSError):
+        try:  # noqa: SIM105  # `suppress` is slower
             self._channel.send(values, body)
+        except OSError:
+            pass
 
     # Execution
 
@@ -92,20 +93,22 @@ class Dispatcher:
         results: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         body = Body()
         values = [_job_values(*each, body) for each in zip(numbers, jobs, strict=True)]
+        entries = {
+            number: (job, self._strand(number, job))
+            for number, job in zip(numbers, jobs, strict=True)
+            if not isinstance(job, PaddingJob)
+        }
         with self._lock:
             if self._ended:
                 raise ProcessEnded
             self._batches[batch] = results
-            for number, job in zip(numbers, jobs, strict=True):
-                if not isinstance(job, PaddingJob):
-                    strand = Strand(partial(_send, job), partial(self._acknowledge, number))
-                    self._jobs[number] = (job, strand)
+            self._jobs.update(entries)
         self._executing = self._receives
         self.send({"kind": "execute", "batch": batch, "jobs": values}, body)
         if self._receives:
             if self._receive(results):
                 results.put(None)
-            self._executing = False
+            self._executing, self._executed = False, True
         message = results.get()
         if message is None:
             raise ProcessEnded
@@ -116,6 +119,12 @@ class Dispatcher:
         except Exception as error:
             self._note_wrong(error)
             raise ProcessEnded from error
+
+    def _strand(self, number: int, job: Job) -> Strand | None:
+        """Return what delivers the responses to a job; None if that has only one."""
+        if not job.model.decoupled:
+            return None
+        return Strand(partial(_send, job), partial(self._acknowledge, number))
 
     def is_ready(self) -> bool:
         """Ask the model whether it is ready; one that executes for long counts as ready."""
@@ -142,9 +151,14 @@ class Dispatcher:
         results = [_result(each, message) for each in values["results"]]
         if len(results) != len(numbers):
             raise ProcessEnded
-        self._forget(
-            [number for number, result in zip(numbers, results, strict=True) if result is not None]
-        )
+        answered = [
+            number for number, result in zip(numbers, results, strict=True) if result is not None
+        ]
+        if len(answered) < len(numbers):
+            # Responses follow, which no thread may be waiting for.
+            self._executed = False
+            self._wake.set()
+        self._forget(answered)
         return results
 
     def _forget(self, numbers: Sequence[int]) -> None:
@@ -161,9 +175,11 @@ class Dispatcher:
         """Dispatch what the process sends until it ends; return what was wrong with it, or ""."""
         while True:
             self._channel.wait()
-            if self._executing:
-                # The other thread is quicker without this one. What it leaves is received then.
-                self._pause.wait(_PAUSE)
+            if self._executing or self._executed:
+                # An execution is quicker without this thread, and often another one follows.
+                self._executed = False
+                self._wake.wait(_PAUSE)
+                self._wake.clear()
             elif self._receive():
                 return self.wrong
 
@@ -174,7 +190,7 @@ class Dispatcher:
             results: None, or what to wait for.
         """
         with self._receiving:
-            waits = results is None or results.empty()
+            waits = self._channel.wait(0) if results is None else results.empty()
             try:
                 while waits or self._channel.has_message():
                     message = self._channel.receive()
@@ -224,7 +240,7 @@ class Dispatcher:
         if entry is None:
             return
         job, strand = entry
-        if job.model.decoupled:
+        if strand is not None:
             strand.put(response)
         else:
             # The job keeps it until the execution ends.
@@ -239,18 +255,23 @@ class Dispatcher:
         self._calls.end()
         for batch in batches.values():
             batch.put(None)
-        for _, strand in jobs.values():
-            strand.put(Response(error=error, final=True))
+        failure = Response(error=error, final=True)
+        for job, strand in jobs.values():
+            if strand is not None:
+                strand.put(failure)
+            else:
+                _send(job, failure)
 
 
 def _job_values(number: int, job: Job, body: Body) -> dict[str, Any]:
-    return {
-        "number": number,
-        "inputs": messages.tensor_values(job.inputs, body),
-        "batch_size": job.batch_size,
-        "padding": isinstance(job, PaddingJob),
-        **messages.option_values(job.options),
-    }
+    values = messages.option_values(job.options)
+    values["number"] = number
+    values["inputs"] = messages.tensor_values(job.inputs, body)
+    if job.batch_size != 1:
+        values["batch_size"] = job.batch_size
+    if isinstance(job, PaddingJob):
+        values["padding"] = True
+    return values
 
 
 def _send(job: Job, response: Response) -> None:

@@ -77,9 +77,11 @@ class ProcessInstance(Instance):
             raise self._failure
 
     def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
-        with self._state:
-            self._state.wait_for(lambda: self._dispatcher is not None or self._waits)
-            dispatcher = self._dispatcher
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            with self._state:
+                self._state.wait_for(lambda: self._dispatcher is not None or self._waits)
+                dispatcher = self._dispatcher
         if dispatcher is None:
             raise self._unhealthy()
         try:

@@ -5,37 +5,39 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-import tritonclient
-
-from . import start
+from . import template
 from .channel import Channel
 
-_WORKER = f"{__package__}.worker"
 #: Seconds that a process has to end after it has closed its end of the socket.
 _END_TIMEOUT = 5.0
 _REPORT_SIZE = 1 << 16
 
-#: Descriptors whose end is the end of a process.
-_lifelines: set[int] = set()
 
+class _Process(Protocol):
+    """A process that was started.
 
-def _close_lifelines() -> None:
-    """Leave the processes to the server that this process was forked from."""
-    for each in _lifelines:
-        os.close(each)
-    _lifelines.clear()
+    Attributes:
+        pid: its number, which is in use until `release`.
+    """
 
+    pid: int
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_lifelines)
+    def await_end(self, timeout: float) -> None:
+        """Wait until the process has ended, at most `timeout` seconds."""
+
+    def release(self) -> int | None:
+        """Wait for the end and return the exit code, negative for the number of a signal.
+
+        None if it is not known.
+        """
 
 
 class ModelProcess:
@@ -43,6 +45,7 @@ class ModelProcess:
 
     Attributes:
         channel: carries messages to it and from it.
+        pid: its number.
 
     Args:
         python: the interpreter; "" for that of this process.
@@ -54,44 +57,35 @@ class ModelProcess:
     def __init__(self, python: str) -> None:
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
+        template.lifelines.add(self._lifeline)
         # Where the process says why it crashed.
         self._report = tempfile.TemporaryFile()  # noqa: SIM115  # until `end`
-        passed = (theirs.fileno(), lifeline, self._report.fileno())
-        options = {
-            "socket": passed[0],
-            "lifeline": passed[1],
-            "report": passed[2],
-            "package": str(Path(tritonclient.__file__).parent),
-            "worker": _WORKER,
-            "path": None if python else sys.path,
-        }
-        warnings = [f"-W{each}" for each in sys.warnoptions]
         try:
-            self._process = subprocess.Popen(
-                [python or sys.executable, *warnings, start.__file__, json.dumps(options)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=passed,
-                # Signals of a terminal are for the server, which then ends its processes.
-                start_new_session=True,
-            )
+            options = _options(python)
+            os.write(self._report.fileno(), json.dumps(options).encode())
+            given = [theirs.fileno(), lifeline, self._report.fileno(), *options["outputs"]]
+            start = template.TEMPLATES.fork if template.AVAILABLE else _Started
+            self._process: _Process = start(python, given)
         except BaseException:
             ours.close()
-            os.close(self._lifeline)
+            template.close_lifeline(self._lifeline)
             self._report.close()
             raise
         finally:
             theirs.close()
             os.close(lifeline)
-        _lifelines.add(self._lifeline)
+        self.pid = self._process.pid
         self.channel = Channel(ours, waits=False)
         self._end = ""
+        self._released = False
 
     def kill(self) -> None:
         """End the process, and those that it has started, at once."""
-        if self._process.returncode is not None:
+        if self._released:
             return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        for kill in (os.killpg, os.kill):  # it may not have its group yet
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                kill(self.pid, signal.SIGKILL)
 
     def end(self) -> str:
         """Wait for the end of the process and release what belongs to it; return how it ended.
@@ -104,41 +98,66 @@ class ModelProcess:
 
     def _release(self) -> str:
         self.channel.close()
-        self._await_end()
+        self._process.await_end(_END_TIMEOUT)
         self.kill()  # what it has started and left
-        code = self._process.wait()
-        if self._lifeline in _lifelines:
-            _lifelines.remove(self._lifeline)
-            os.close(self._lifeline)
+        self._released = True
+        code = self._process.release()
+        template.close_lifeline(self._lifeline)
         report = os.pread(self._report.fileno(), _REPORT_SIZE, 0).decode(errors="replace")
         self._report.close()
         return describe_end(code, report)
 
-    def _await_end(self) -> None:
-        """Wait until the process has ended; its number is not free before `wait`."""
-        if not hasattr(os, "pidfd_open"):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_END_TIMEOUT)
-            return
-        try:
-            fd = os.pidfd_open(self._process.pid)
-        except OSError:
-            return
-        try:
-            poll = select.poll()
-            poll.register(fd, select.POLLIN)
-            poll.poll(_END_TIMEOUT * 1000)
-        finally:
-            os.close(fd)
+
+def _options(python: str) -> dict[str, Any]:
+    """Return what a process needs to know before it can receive messages."""
+    try:
+        directory = os.getcwd()
+    except OSError:  # it was removed
+        directory = ""
+    return {
+        "path": None if python else sys.path,
+        "directory": directory,
+        "outputs": [each for each in (1, 2) if _is_open(each)],
+    }
 
 
-def describe_end(code: int, report: str) -> str:
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+class _Started:
+    """A process with an interpreter of its own, where there are no templates."""
+
+    def __init__(self, python: str, descriptors: Sequence[int]) -> None:
+        self._process = subprocess.Popen(
+            template.program(python, descriptors=descriptors[:3]),
+            stdin=subprocess.DEVNULL,
+            pass_fds=descriptors[:3],
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+
+    def await_end(self, timeout: float) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout)
+
+    def release(self) -> int:
+        return self._process.wait()
+
+
+def describe_end(code: int | None, report: str) -> str:
     """Return how a process ended, such as "it was killed by SIGSEGV at model.py(5): execute".
 
     Args:
-        code: the exit code; negative for the number of a signal.
+        code: the exit code; negative for the number of a signal; None if it is not known.
         report: what `faulthandler` or the program wrote about it.
     """
+    if code is None:
+        return "its exit code is not known, because the process that started it has ended too"
     if code >= 0:
         lines = report.strip().splitlines()
         return f"it exited with code {code}" + (f": {lines[-1]}" if lines else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from ....jobs.job import JobOptions
 from ....jobs.response import Response
 from ....jobs.tensor import Tensor
 from .channel import Body, Message
+
+_NEVER = threading.Event()
 
 
 def tensor_values(tensors: Iterable[Tensor], body: Body) -> list[Any]:
@@ -60,34 +63,39 @@ def error(values: Sequence[Any]) -> InferenceServerException:
 def response_values(response: Response, body: Body) -> dict[str, Any]:
     """Add the outputs of a response to a body; return the rest as values."""
     outputs, problem, final, parameters = response
-    return {
-        "outputs": None if outputs is None else tensor_values(outputs, body),
-        "error": None if problem is None else error_values(problem),
-        "final": final,
-        "parameters": dict(parameters),
-    }
+    values: dict[str, Any] = {"final": final}
+    if outputs is not None:
+        values["outputs"] = tensor_values(outputs, body)
+    if problem is not None:
+        values["error"] = error_values(problem)
+    if parameters:
+        values["parameters"] = dict(parameters)
+    return values
 
 
 def response(values: Mapping[str, Any], message: Message) -> Response:
     """Return the response that values stand for."""
-    outputs, problem = values["outputs"], values["error"]
+    outputs, problem = values.get("outputs"), values.get("error")
     return Response(
         None if outputs is None else tensors(outputs, message),
         None if problem is None else error(problem),
         bool(values["final"]),
-        values["parameters"] or NO_PARAMETERS,
+        values.get("parameters", NO_PARAMETERS),
     )
 
 
 def option_values(options: JobOptions) -> dict[str, Any]:
     """Return the options of a request, without its cancel flag, as values."""
-    return {
-        "id": options.id,
-        "outputs": options.outputs,
-        "parameters": dict(options.parameters),
-    }
+    values: dict[str, Any] = {"outputs": options.outputs}
+    if options.id:
+        values["id"] = options.id
+    if options.parameters:
+        values["parameters"] = dict(options.parameters)
+    return values
 
 
 def options(values: Mapping[str, Any]) -> JobOptions:
-    """Return the options that values stand for."""
-    return JobOptions(values["id"], tuple(values["outputs"]), values["parameters"])
+    """Return the options that values stand for, with a cancel flag that is never set."""
+    return JobOptions(
+        values.get("id", ""), tuple(values["outputs"]), values.get("parameters", {}), _NEVER
+    )

@@ -85,20 +85,20 @@ class RemoteHost:
 
     def _wait(self, ready: Callable[[], bool]) -> None:
         """Receive until `ready`, or wait while another thread receives."""
-        while True:
-            with self._state:
-                while self._receiving and not ready():
+        with self._state:
+            while not ready():
+                if self._receiving:
                     self._state.wait()
-                if ready():
-                    return
+                    continue
                 self._receiving = True
-            try:
-                message = self._channel.receive()
-                if message is None:
-                    os._exit(0)  # the server is gone
-                self._take(message)
-            finally:
-                with self._state:
+                self._state.release()
+                try:
+                    message = self._channel.receive()
+                    if message is None:
+                        os._exit(0)  # the server is gone
+                    self._take(message)
+                finally:
+                    self._state.acquire()
                     self._receiving = False
                     self._state.notify_all()
 

@@ -136,8 +136,8 @@ class Worker:
             self._model,
             messages.tensors(values["inputs"], message),
             messages.options(values),
-            values["batch_size"],
-            padding=values["padding"],
+            values.get("batch_size", 1),
+            padding=values.get("padding", False),
         )
 
     def _results(

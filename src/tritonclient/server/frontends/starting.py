@@ -1,0 +1,50 @@
+"""Inferences that are started on an event loop, without a thread that waits for the response.
+
+A change of threads costs more than a small request. So small requests are decoded on the event
+loop and queued to their model, and the model's thread wakes the loop with the outcome. What takes
+long belongs on a thread: large requests and responses, and tensors in shared memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+
+from ...messages import Infer
+from ..core import InferenceServer
+from ..inference import Outcome
+
+#: Largest request, and largest outputs of a response, that are handled on the event loop, in bytes.
+SMALL = 1 << 14
+
+
+def is_light(request: Infer) -> bool:
+    """Return True if a small request can be started on an event loop: its tensors are in it."""
+    return all(each.data is not None for each in request.inputs)
+
+
+def start(
+    server: InferenceServer, request: Infer, cancelled: threading.Event
+) -> asyncio.Future[Outcome]:
+    """Queue a request to its model, on an event loop, and return the future of its outcome.
+
+    Args:
+        cancelled: set by the caller to cancel the request.
+
+    Raises:
+        ServerError: the request is refused.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Outcome] = loop.create_future()
+
+    def settle(outcome: Outcome) -> None:
+        if not future.done():
+            future.set_result(outcome)
+
+    def deliver(outcome: Outcome) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, outcome)
+
+    server.begin(request, cancelled, deliver)
+    return future

@@ -1,0 +1,100 @@
+"""Processes of models leave nothing behind: reloads, crashes and requests in large numbers."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from tests.server.backends.python.process.test_isolation import code
+from tests.server.conftest import RepositoryMaker
+from tests.support.processes import descendants, descriptors, runs, threads
+from tests.support.waiting import eventually
+from tritonclient import Client, InferenceServerException
+from tritonclient.server import Server
+
+#: Growth of the resident memory of a server and its processes that is no leak, in bytes.
+ALLOWED = 24 << 20
+
+
+class Used(NamedTuple):
+    """What a server and its processes use, but for memory."""
+
+    processes: int
+    threads: int
+    descriptors: int
+    shared_memory: int
+
+
+def used() -> Used:
+    """Return what this process and its descendants use."""
+    processes = [os.getpid(), *filter(runs, descendants(os.getpid()))]
+    opened = sum(map(descriptors, processes))
+    shared = len([each for each in os.listdir("/dev/shm") if "tritonclient" in each])
+    return Used(len(processes), sum(map(threads, processes)), opened, shared)
+
+
+def resident() -> int:
+    """Return the memory of this process and its descendants in bytes; shared pages count once."""
+    size = 0
+    for each in [os.getpid(), *filter(runs, descendants(os.getpid()))]:
+        text = Path(f"/proc/{each}/smaps_rollup").read_text()
+        size += 1024 * int(text.split("\nPss:")[1].split()[0])
+    return size
+
+
+@pytest.fixture
+def client(repository: RepositoryMaker) -> Iterator[Client]:
+    repository.python("m", code("os._exit(1)"))
+    with Server(repository.directory, model_control_mode="explicit", load_models=["m"]) as server:
+        with Client(server.http_url, timeout=60) as client:
+            yield client
+
+
+def ask(client: Client, value: float) -> None:
+    array = np.array([value], np.float32)
+    assert client.infer("m", {"IN": array})["OUT"][0] == value
+
+
+def crash(client: Client) -> None:
+    with pytest.raises(InferenceServerException, match="is not healthy"):
+        ask(client, 1)
+    ask(client, 2)
+
+
+def reload(client: Client) -> None:
+    client.load_model("m")
+
+
+def request(client: Client) -> None:
+    ask(client, 2)
+
+
+@pytest.mark.parametrize(
+    ("deed", "count"),
+    [
+        (crash, 5),
+        (reload, 10),
+        (request, 500),
+        pytest.param(crash, 200, marks=pytest.mark.long),
+        pytest.param(reload, 1000, marks=pytest.mark.long),
+        pytest.param(request, 100_000, marks=pytest.mark.long),
+    ],
+)
+def test_nothing_grows(client: Client, deed: Callable[[Client], None], count: int) -> None:
+    for _ in range(max(5, count // 50)):
+        deed(client)
+    ask(client, 2)
+    before, memory = used(), resident()
+    for _ in range(count):
+        deed(client)
+    ask(client, 2)
+    eventually(lambda: used() == before)
+    growth = resident() - memory
+    logging.getLogger(__name__).info("%s, memory %d + %d bytes", before, memory, growth)
+    assert growth < ALLOWED
