@@ -112,7 +112,8 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return await self._run(*placed)
         call = self._calls.build(*arguments)
-        response = await self._send(call, self._seconds(timeout), arguments)
+        seconds = self._timeout if timeout is CLIENT_DEFAULT else self._seconds(timeout)
+        response = await self._send(call, seconds, arguments)
         return InferResult(response, self._url, call.request)
 
     @explains_missing

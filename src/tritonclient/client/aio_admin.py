@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import messages as m
-from ..call_log import record_end
+from ..call_log import record, record_end, recording
 from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, Unavailable
 from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.settings import check_timeout
@@ -79,7 +79,8 @@ class AsyncAdminClient(BaseClient):
                 carrying = carrying_of(call, arguments)
             flow = recover(error, call, arguments, self._calls, self._hints, end)
             return await self._drive(flow, carrying)
-        record_end(self._url, call.request, started)
+        if (logger := recording()) is not None:
+            record(logger, self._url, call.request, "OK", monotonic() - started)
         return response
 
     async def _run(self, flow: flows.Flow[T], options: Options = NO_OPTIONS) -> T:

@@ -163,7 +163,10 @@ class ModelSpec:
         if len(tensor.shape) == len(expected.shape) - 1:
             return "; the first dimension is the batch: array[None] adds it"
         if tensor.shape and tensor.shape[0] > self.max_batch_size:
-            return f"; its largest batch is {self.max_batch_size}"
+            return (
+                f"; its largest batch is {self.max_batch_size}; "
+                f"client.map({self.name!r}, rows) makes batches of any number of rows"
+            )
         return ""
 
     def _misfit(

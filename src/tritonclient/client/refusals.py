@@ -48,8 +48,8 @@ _CURES = (
     (
         ServerError,
         r"batch-size must be <= \d+",
-        "the first dimension is the batch: send fewer rows at a time, or raise max_batch_size in "
-        "the model's config.pbtxt",
+        "the first dimension is the batch: client.map(model, rows) sends as many rows at a time as "
+        "the model takes; or raise max_batch_size in the model's config.pbtxt",
     ),
     (
         ServerError,

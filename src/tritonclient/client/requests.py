@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -24,9 +24,6 @@ from .strange_values import (
     way_to_array,
 )
 from .suggestions import unknown_argument
-
-if TYPE_CHECKING:
-    from typing_extensions import Never
 
 #: What can stand for a tensor: an array, or something numpy makes one of.
 TensorLike: TypeAlias = Any
@@ -68,7 +65,7 @@ def request(
     parameters: Mapping[str, Parameter] | None = None,
     binary: bool = True,
     empty_final_response: bool = False,
-    **unknown: Never,
+    **unknown: NoReturn,
 ) -> Infer:
     """The request that these arguments make; they are those of `Client.infer`.
 

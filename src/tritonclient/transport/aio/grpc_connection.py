@@ -184,11 +184,13 @@ class GrpcConnection(BaseConnection):
             return
         engine = self.engine
         transport = self.transport
-        while not self._paused and engine.pending and (buffers := engine.data_to_send(_PIECE)):
-            for buffer in gather(buffers):
+        while not self._paused and (buffers := engine.data_to_send(_PIECE)):
+            for buffer in gather(buffers) if len(buffers) > 1 else buffers:
                 transport.write(buffer)
                 if not transport.is_closing():
                     self._written += len(buffer)
+            if not engine.pending:
+                break
         if self._draining:
             for stream in [each for each in self._draining if self._has_room(each)]:
                 room = self._draining.pop(stream)

@@ -71,9 +71,6 @@ class Transport:
         return GrpcPool(loop, self._connector, self._max_connections)
 
     def _pool(self, loop: AbstractEventLoop) -> Any:
-        recent = self._recent  # read once: another thread's loop may change it
-        if recent is not None and recent.loop() is loop:
-            return recent
         if self._closed:
             raise RuntimeError("the client is closed")
         pool = self._pools.get(loop)
@@ -101,7 +98,9 @@ class Transport:
         check_timeout(timeout)
         loop = asyncio.get_running_loop()
         deadline = math.inf if timeout is None else loop.time() + timeout
-        pool = self._pool(loop)
+        pool = self._recent  # read once: another thread's loop may change it
+        if pool is None or pool.loop() is not loop:
+            pool = self._pool(loop)
         retries = 0
         try:
             while True:

@@ -18,6 +18,8 @@ from tests.support.processes import descendants, parent, runs
 from tests.support.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.errors import Internal, InvalidArgument
+from tritonclient.server.backends.python.process import template
+from tritonclient.server.backends.python.process.launch import ModelProcess
 from tritonclient.server.core import InferenceServer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has templates")
@@ -103,6 +105,8 @@ STOPPED = """
 import os, sys
 from tests.support.processes import descendants
 from tests.support.waiting import eventually
+from tritonclient.server.backends.python.process import template
+from tritonclient.server.backends.python.process.launch import ModelProcess
 from tritonclient.server.core import InferenceServer
 
 one, other = (InferenceServer([sys.argv[1]], in_process=False) for _ in range(2))
@@ -186,3 +190,26 @@ def test_processes_share_no_descriptors(repository: RepositoryMaker, serve: Serv
     core = serve()
     assert [tell(core, each) for each in "abc"] == ["1", "1", "1"]
     assert np.all([runs(worker_of(core, each)) for each in "abc"])
+
+
+def test_a_process_that_has_just_been_forked_can_be_killed() -> None:
+    for _ in range(20):
+        process = ModelProcess("")
+        process.kill()
+        assert process.end() == "it was killed by SIGKILL"
+
+
+def test_without_templates_each_process_has_an_interpreter_of_its_own(
+    repository: RepositoryMaker, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(template, "AVAILABLE", False)
+    repository.python("m", code("os._exit(3)"))
+    core = serve()
+    assert parent(worker_of(core, "m")) == os.getpid()
+    with pytest.raises(Internal, match="is not healthy"):
+        ask(core, 1)
+    assert ask(core, 2) == 2
+    assert "it exited with code 3" in reason(core)
+    worker = worker_of(core, "m")
+    core.close()
+    assert worker not in descendants(os.getpid())
