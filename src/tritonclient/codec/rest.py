@@ -209,6 +209,7 @@ def _decode(route: Route, fields: dict[str, str], request: HttpRequest) -> m.Req
         if route.arguments is None:
             return route.request(**fields)
         data = b"".join(request.body)
+        data.decode()  # only tensors may hold what is no UTF-8
         value = rest_json.loads(data) if data or route.request not in _EMPTY_BODIES else {}
         # As in Triton, what is no object has no members.
         return route.request(**fields, **route.arguments(value if isinstance(value, dict) else {}))
