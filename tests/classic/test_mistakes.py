@@ -47,9 +47,9 @@ def with_output(*arguments: Any) -> Any:
 CALLS = {
     "one input": (
         lambda c, m: c.infer("simple", m.InferInput("INPUT0", [4], "FP32")),
-        "inputs is InferInput, which is not iterable; expected a list of InferInput objects",
+        "'InferInput' object is not iterable",
     ),
-    "no inputs": (infer(inputs=None), "inputs is NoneType, which is not iterable; expected a list"),
+    "no inputs": (infer(inputs=None), "'NoneType' object is not iterable"),
     "inputs a dict": (infer(inputs={"INPUT0": A}), "inputs is dict, expected a list of InferInput"),
     "inputs a text": (infer(inputs="INPUT0"), "inputs is str, expected a list of InferInput"),
     "arrays": (infer(inputs=[A, A]), "inputs holds ndarray, expected InferInput objects"),

@@ -34,12 +34,11 @@ def outputs_of(outputs: Iterable[Out] | None) -> Sequence[Out] | None:
 
 def _checked(items: Iterable[Any], kind: type, name: str, expected: str) -> Sequence[Any]:
     if not isinstance(items, (list, tuple)):
-        strange = "" if isinstance(items, Iterable) else "which is not iterable; "
-        if strange or isinstance(items, (str, Mapping)):
+        if isinstance(items, (str, Mapping)):
             raise TypeError(
-                f"{name} is {type(items).__name__}, {strange}expected a list of {expected} objects"
+                f"{name} is {type(items).__name__}, expected a list of {expected} objects"
             )
-        items = list(items)
+        items = list(items)  # what is not iterable raises the official client's error
     for item in items:
         if not isinstance(item, kind):
             how = f"; {expected}({item!r:.60}) asks for it" if isinstance(item, str) else ""
