@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.peers.environments import python_or_skip
-from tritonclient.server import FunctionModel, Server
+from tritonclient.server import Server
 
 PROGRAM = Path(__file__).parent / "programs" / "engines.py"
 SOURCE = Path(__file__).parents[2] / "src"
@@ -20,18 +19,6 @@ REQUIREMENTS = {
     "datasets": ["datasets>=3"],
     "ray": ["ray[data]"],
 }
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    model = FunctionModel(
-        lambda X: {"Y": 2 * X},
-        inputs={"X": ("FP32", [1])},
-        outputs={"Y": ("FP32", [1])},
-        max_batch_size=64,
-    )
-    with Server(models={"double": model}) as server:
-        yield server
 
 
 def needs_java() -> None:
@@ -43,7 +30,7 @@ def needs_java() -> None:
 
 
 @pytest.mark.parametrize("engine", REQUIREMENTS)
-def test_engines(engine: str, server: Server, tmp_path: Path) -> None:
+def test_engines(engine: str, doubling: Server, tmp_path: Path) -> None:
     if engine == "spark":
         needs_java()
     python = python_or_skip(engine, REQUIREMENTS[engine])
@@ -57,7 +44,7 @@ def test_engines(engine: str, server: Server, tmp_path: Path) -> None:
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     done = subprocess.run(
-        [python, str(PROGRAM), engine, server.http_url],
+        [python, str(PROGRAM), engine, doubling.http_url],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

@@ -10,14 +10,13 @@ import functools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.servers.environments import RECIPE
 from tests.support.servers.triton_installation import build_once, cache_directory, run_quietly
-from tritonclient.server import FunctionModel, Server
+from tritonclient.server import Server
 
 PROGRAM = Path(__file__).parent / "programs" / "loader.py"
 PACKAGES = ("pyarrow>=15,<20", "hpack", "protobuf")
@@ -39,24 +38,12 @@ def install(python: str, where: Path) -> None:
     run_quietly(*pip, "--no-deps", "--target", str(where / "packages"), *PACKAGES)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    model = FunctionModel(
-        lambda X: {"Y": 2 * X},
-        inputs={"X": ("FP32", [1])},
-        outputs={"Y": ("FP32", [1])},
-        max_batch_size=64,
-    )
-    with Server(models={"double": model}) as server:
-        yield server
-
-
-def test_data_loader(server: Server, tmp_path: Path) -> None:
+def test_data_loader(doubling: Server, tmp_path: Path) -> None:
     python = python_with_torch()
     root = cache_directory() / f"torch-r{RECIPE}"
     build_once(root, functools.partial(install, python))
     done = subprocess.run(
-        [python, str(PROGRAM), server.http_url, server.grpc_url],
+        [python, str(PROGRAM), doubling.http_url, doubling.grpc_url],
         cwd=tmp_path,
         env={
             **os.environ,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
+from tests.server.backends.python.process.conftest import Pair, head
 from tests.support.waiting import eventually
 from tritonclient.errors import Internal, NotFound, ProtocolError
 from tritonclient.server.backends.python.process import messages
-from tritonclient.server.backends.python.process.channel import INLINE, Body, Channel
+from tritonclient.server.backends.python.process.channel import INLINE, Body
 from tritonclient.server.jobs.response import Response
 from tritonclient.server.jobs.tensor import Tensor
 
@@ -24,23 +22,6 @@ ARRAYS = [
     Tensor("D", "BOOL", np.zeros((0, 2), bool)),
     Tensor("E", "INT64", np.array(7)),
 ]
-
-
-class Pair:
-    """A channel of the server and one of a model's process."""
-
-    def __init__(self) -> None:
-        self.sockets = socket.socketpair()
-        self.server = Channel(self.sockets[0], waits=False)
-        self.model = Channel(self.sockets[1], waits=True)
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    pair = Pair()
-    yield pair
-    pair.server.close()
-    pair.model.close()
 
 
 @pytest.mark.parametrize("size", [0, INLINE * 4])
@@ -97,10 +78,6 @@ def test_the_end_of_the_other_side_ends_receiving(pair: Pair) -> None:
     assert pair.server.receive() is None
     with pytest.raises(BrokenPipeError):
         pair.server.send({})
-
-
-def head(text: int, body: int, place: int, new: int = 0) -> bytes:
-    return struct.pack("<IQBB", text, body, place, new)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.server.backends.python.process.test_channel import Pair, head
+from tests.server.backends.python.process.conftest import Pair, head
 from tests.server.conftest import RepositoryMaker, fp32
 from tests.support.waiting import eventually
 from tritonclient import messages as m
@@ -23,14 +23,6 @@ from tritonclient.server.core import InferenceServer
 
 Serve = Callable[..., InferenceServer]
 MIB = 1 << 20
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    pair = Pair()
-    yield pair
-    pair.server.close()
-    pair.model.close()
 
 
 def send(pair: Pair, *parts: bytes) -> int:
