@@ -43,7 +43,8 @@ def used() -> Used:
 
 def fits(now: Used, before: Used) -> bool:
     """Return True if nothing has grown, but for the threads of a pool."""
-    return now.threads - before.threads <= POOL and now._replace(threads=before.threads) == before
+    allowed = before._replace(threads=before.threads + POOL)
+    return all(each <= most for each, most in zip(now, allowed, strict=True))
 
 
 def resident() -> int:
