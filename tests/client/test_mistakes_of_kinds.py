@@ -106,12 +106,12 @@ ARGUMENTS = {
     "region's size": (
         lambda c: c.register_system_shared_memory("a", "/k", -1),
         ValueError,
-        "byte_size is -1, expected a number from 1",
+        "byte_size is -1, expected a number from 0",
     ),
     "region's size a text": (
         lambda c: c.register_system_shared_memory("a", "/k", "10"),
         TypeError,
-        "byte_size is '10', expected a number from 1",
+        "byte_size is '10', expected a number from 0",
     ),
     "region's offset": (
         lambda c: c.register_system_shared_memory("a", "/k", 10, -1),

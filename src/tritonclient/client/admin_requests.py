@@ -44,19 +44,12 @@ def load_request(
         raise TypeError(f"config is {type(config).__name__}, expected JSON text or a mapping")
     if config is not None and not isinstance(config, str):
         config = json.dumps(config)
-    elif config is not None:
-        _check_json(config)
-    return LoadModel(model, config, files or {})
-
-
-def _check_json(config: str) -> None:
-    try:
-        json.loads(config)
-    except ValueError as error:
+    elif config is not None and config.endswith((".pbtxt", ".json")):
         raise ValueError(
             f"config is {config!r:.60}, expected the configuration itself as JSON text, "
-            f"or a mapping: {error}"
-        ) from None
+            "or a mapping, not the path of a file"
+        )
+    return LoadModel(model, config, files or {})
 
 
 def trace_request(settings: Mapping[str, TraceValue], model: str) -> UpdateTraceSettings:
@@ -97,7 +90,7 @@ def system_region(name: str, key: str, byte_size: int, offset: int) -> RegisterS
         TypeError, ValueError: an argument is not what it should be.
     """
     check_texts(name=name, key=key)
-    size = whole_number("byte_size", byte_size, least=1)
+    size = whole_number("byte_size", byte_size)
     return RegisterSystemSharedMemory(name, key, size, whole_number("offset", offset))
 
 
@@ -117,5 +110,5 @@ def cuda_region(
         )
     device = whole_number("device_id", device_id)
     return RegisterCudaSharedMemory(
-        name, bytes(raw_handle), device, whole_number("byte_size", byte_size, least=1)
+        name, bytes(raw_handle), device, whole_number("byte_size", byte_size)
     )
