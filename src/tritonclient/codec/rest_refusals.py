@@ -73,8 +73,14 @@ def check_input(value: Any) -> None:
         )
 
 
-def check_output(value: Any) -> None:
-    """Raise Internal if a member of an output is missing or has the wrong type."""
+def check_outputs(value: dict[str, Any]) -> None:
+    """Raise Internal if a member of a request's outputs is missing or has the wrong type."""
+    _check(value, "outputs", "array")
+    for each in value.get("outputs", ()):
+        _check_output(each)
+
+
+def _check_output(value: Any) -> None:
     if not isinstance(value, dict):
         value = {}
     _require(value, "name", "string")

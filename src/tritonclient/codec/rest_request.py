@@ -11,7 +11,7 @@ from ..errors import InvalidArgument
 from ..messages import Infer, InferTensor, RequestedOutput
 from . import rest_json
 from .rest_infer import HEAD_LENGTH, SizeError, described, member, read_tensors
-from .rest_refusals import check_head, check_input, check_output
+from .rest_refusals import check_head, check_input, check_outputs
 
 _HEADER = HEAD_LENGTH.lower()
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+")
@@ -51,10 +51,8 @@ def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Bu
         check_input(each)
     inputs = described(value, "inputs")
     tensors = read_tensors(inputs, view, length)
-    listed = member(value, "outputs", list, []) if "outputs" in value else []
-    for each in listed:
-        check_output(each)
-    outputs = tuple(map(_requested, listed))
+    check_outputs(value)
+    outputs = tuple(map(_requested, value.get("outputs", ())))
     parameters = dict(member(value, "parameters", dict, {}))
     # It counts only where no outputs are listed; those have flags of their own.
     binary = bool(parameters.pop("binary_data_output", False))
