@@ -24,7 +24,7 @@ help:
 	@echo "                  ARGS='-k name' selects tests"
 	@echo "make test-docs    run the code of README.md and docs/: 10 seconds"
 	@echo "make test-all     run all tests under every installed Python from 3.10 on"
-	@echo "make test-units   run the unit tests under each of them"
+	@echo "make test-units   run the unit tests under each of them, and those of Python models"
 	@echo "make test-long    run the tests that take hours; ARGS='-k name' selects tests"
 	@echo "make test-java    run the tests of the Java client; test-long-java those that take long"
 	@echo "make test-cpp     run the C++ client's tests, also under sanitizers and fuzzing"
@@ -54,7 +54,7 @@ test-all: .venv/.nox
 	@$(BIN)/nox -- $(ARGS)
 
 test-units: .venv/.nox
-	@$(BIN)/nox -- -q $(QUICK) $(ARGS)
+	@$(BIN)/nox -- -q -m "(unit or versions) and not slow and not long" $(ARGS)
 
 test-long: .venv/.test
 	@$(BIN)/python -m pytest -m long $(ARGS)

@@ -19,10 +19,12 @@ UNIT = {
 #: Of these folders, files that do need one.
 SERVER = {
     *("client/test_placement.py", "client/test_secrets.py", "client/test_ignored_arguments.py"),
-    *("client/test_mistakes.py", "client/test_call_log.py"),
+    *("client/test_mistakes.py", "client/test_mistakes_of_kinds.py", "client/test_call_log.py"),
 }
 #: Those that start nginx, HAProxy or nghttpx.
 PROXY = {"proxies", "examples/test_security.py"}
+#: Of those that need a server, the ones that the version of Python matters most for.
+VERSIONS = {"server/backends"}
 #: Those that install other servers and programs.
 PEERS = {"peers"}
 
@@ -35,6 +37,8 @@ def mark(item: pytest.Function) -> None:
         item.add_marker("unit" if places & UNIT and not places & SERVER else "server")
     if places & PROXY:
         item.add_marker("proxy")
+    if places & VERSIONS:
+        item.add_marker("versions")
     if places & PEERS:
         item.add_marker("peers")
     if "triton" in item.fixturenames or _parameter(item, "server") == "triton":

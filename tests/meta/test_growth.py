@@ -274,7 +274,6 @@ CACHES = {
     **dict.fromkeys(
         [
             "codec.messages_pb:message",
-            "codec.messages_pb:_pool",
             "codec.messages_pb:enum",
             "codec.records:_reader",
             "codec.routes:patterns",

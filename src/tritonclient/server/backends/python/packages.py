@@ -12,7 +12,6 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import (
     SOURCE_SUFFIXES,
     ModuleSpec,
-    NamespaceLoader,
     PathFinder,
     SourceFileLoader,
 )
@@ -128,7 +127,7 @@ class ModelPackage:
         if spec is None:
             return False
         # A folder without __init__.py stands behind installed packages, as on sys.path.
-        if spec.loader is not None and not isinstance(spec.loader, NamespaceLoader):
+        if spec.origin is not None:
             return True
         return name not in sys.modules and PathFinder.find_spec(name) is None
 
