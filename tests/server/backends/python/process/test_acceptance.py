@@ -152,14 +152,21 @@ def test_others_go_on_while_a_model_is_loaded(
     assert health.problems == []
 
 
+@pytest.fixture
+def of_others() -> set[int]:
+    """Processes of other tests' servers."""
+    return set(descendants(os.getpid()))
+
+
 def test_a_stopped_server_leaves_no_process_of_a_model(
-    repository: RepositoryMaker, server: Server, client: Client
+    of_others: set[int], repository: RepositoryMaker, server: Server, client: Client
 ) -> None:
     repository.python("m", code("os.fork(); subprocess.Popen(['sleep', '1000'])"))
     client.load_model("m")
     ask(client, "m", 1)
     # Those of two models, a fork and a program; the template belongs to this process.
-    processes = [each for each in descendants(os.getpid()) if parent(each) != os.getpid()]
+    found = set(descendants(os.getpid())) - of_others
+    processes = [each for each in found if parent(each) != os.getpid()]
     assert len(processes) >= 4
     server.stop()
     eventually(lambda: not any(map(runs, processes)))
