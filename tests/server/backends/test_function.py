@@ -6,6 +6,7 @@ import asyncio
 import functools
 import sys
 import threading
+import typing
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any, TypedDict
 
@@ -15,6 +16,7 @@ import pytest
 
 import tritonclient as tc
 from tritonclient.server import FunctionModel, Server
+from tritonclient.server.backends.function.tensor_types import tensor_type
 
 Floats = npt.NDArray[np.float32]
 ONES = np.ones(3, np.float32)
@@ -78,6 +80,15 @@ def test_types_may_be_given(call: Callable[..., Any]) -> None:
         lambda **arrays: {"Y": arrays["b"]}, inputs={"b": bool}, outputs={"Y": "BOOL"}
     )
     assert call(anything, b=np.array([True]))["Y"].tolist() == [True]
+
+
+@pytest.mark.skipif(not hasattr(typing, "TypeAliasType"), reason="Python 3.12 has `type`")
+def test_types_may_have_aliases() -> None:
+    element = typing.TypeVar("element", bound=np.generic)
+    pixels = typing.TypeAliasType("pixels", Annotated[npt.NDArray[np.uint8], (2, 2)])
+    grid = typing.TypeAliasType("grid", npt.NDArray[element], type_params=(element,))
+    assert tensor_type(pixels, "X") == tensor_type(("UINT8", (2, 2)), "X")
+    assert tensor_type(grid[np.int8], "X") == tensor_type("INT8", "X")
 
 
 def test_texts_and_parts_of_the_request(call: Callable[..., Any]) -> None:

@@ -25,6 +25,10 @@ class TensorType(NamedTuple):
     shape: tuple[int, ...] | None = None
 
 
+#: The class of the aliases that `type` statements make, from Python 3.12 on.
+_ALIAS: Any = getattr(typing, "TypeAliasType", ())
+
+
 def tensor_type(stated: Any, name: str) -> TensorType:
     """Return the type that an annotation or an argument states.
 
@@ -38,6 +42,7 @@ def tensor_type(stated: Any, name: str) -> TensorType:
     """
     if isinstance(stated, TensorType):
         return stated
+    stated = _without_aliases(stated)
     if typing.get_origin(stated) is typing.Annotated:
         inner, *extra = typing.get_args(stated)
         shapes = [each for each in extra if _is_shape(each)]
@@ -78,6 +83,7 @@ def _datatype(stated: Any, name: str) -> str:
         return stated
     if isinstance(stated, type) and stated in _PYTHON:
         return _PYTHON[stated]
+    stated = _without_aliases(stated)
     if typing.get_origin(stated) is np.ndarray:  # NDArray[T] is ndarray[shape, dtype[T]]
         arguments = typing.get_args(typing.get_args(stated)[-1])
         stated = arguments[0] if arguments else stated
@@ -88,6 +94,18 @@ def _datatype(stated: Any, name: str) -> str:
     if found is None:
         raise _unknown(stated, name)
     return found
+
+
+def _without_aliases(stated: Any) -> Any:
+    """Return what a `type` statement's alias stands for; from numpy 2.5 on NDArray is one."""
+    while True:
+        origin = typing.get_origin(stated)
+        if isinstance(origin, _ALIAS):
+            stated = origin.__value__[typing.get_args(stated)]
+        elif isinstance(stated, _ALIAS):
+            stated = stated.__value__
+        else:
+            return stated
 
 
 def _unknown(stated: Any, name: str) -> TypeError:
