@@ -173,6 +173,7 @@ def test_load_from_files(client):
     result = client.infer(name, {"X": np.array([2], np.float32)})
     assert result["Y"].tolist() == [6]
     client.unload_model(name)
+    eventually(client.is_server_ready)  # Triton is not while it removes the model
 
 
 def test_what_can_not_be_loaded(client):

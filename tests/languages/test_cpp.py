@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import cpp_build
+from tritonclient import Client
 
 ROOT = cpp_build.ROOT
 IMAGES = ROOT / "examples" / "images" / "digits"
@@ -134,6 +135,9 @@ def execute(built: Path, program: Program, addresses: tuple[str, str]):
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)
 def test_examples(built: Path, addresses: tuple[str, str], program: Program) -> None:
+    # Triton is not ready for a second after a model was removed, as other tests and programs do.
+    with Client(f"http://{addresses[0]}") as client:
+        client.wait_until_ready(timeout=DEADLINE)
     done = execute(built, program, addresses)
     said = done.stdout + done.stderr
     assert done.returncode == program.code, said
