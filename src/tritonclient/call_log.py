@@ -84,7 +84,7 @@ class StreamRecord:
 
         Args:
             outcome: the error that the stream ended with, or its status; where the server has
-                refused a request, the last refusal is told in place of OK.
+                refused a request, the last refusal is logged in place of OK.
         """
         if not self._written:
             self._written = True

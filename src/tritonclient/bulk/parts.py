@@ -201,8 +201,8 @@ class Parts:
             sync_folder(self.folder)
         self._writer = self._file = None
 
-    def abandon(self, fault: BaseException) -> None:
-        """Leave the part that is being written; its rows are not done.
+    def discard_unfinished(self, fault: BaseException) -> None:
+        """Remove the part that is being written, and write nothing more; its rows are not done.
 
         Args:
             fault: why nothing more can be written.
@@ -263,7 +263,7 @@ class _Writing:
         fault = error
         if isinstance(error, (OSError, pa.ArrowException)):
             fault = BadOutput(f"{self._path!r} can't be written: {_reason(error)}")
-        self._parts.abandon(fault)
+        self._parts.discard_unfinished(fault)
         if fault is not error:
             raise fault from error
 

@@ -142,7 +142,7 @@ class Job:
         }
 
     def report(self, batch: Batch, result: InferResult) -> str:
-        """Return a response as people read it; raises what `shown` does."""
+        """Return the lines for a request; raises what `shown` does."""
         return f"Request {batch.number}, batch size {len(batch.files)}\n{self.shown(batch, result)}"
 
     def shown(self, batch: Batch, result: InferResult) -> str:
@@ -171,6 +171,6 @@ class Job:
 
 
 def class_line(best: Classification) -> str:
-    """A class as people read it."""
+    """Return the line for a class."""
     label = f" = {best.label}" if best.label else ""
     return f"    {best.value:f} ({best.index}){label}"

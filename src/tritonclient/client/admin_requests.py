@@ -58,11 +58,7 @@ def trace_request(settings: Mapping[str, TraceValue], model: str) -> UpdateTrace
     Raises:
         TypeError: the settings are no mapping.
     """
-    if not isinstance(settings, Mapping):
-        raise TypeError(
-            f"settings is {type(settings).__name__}, expected a mapping, "
-            'such as {"trace_level": ["TIMESTAMPS"]}'
-        )
+    _check_settings(settings, '{"trace_level": ["TIMESTAMPS"]}')
     level = settings.get("trace_level")
     if isinstance(level, str):  # HTTP servers take a list only
         settings = {**settings, "trace_level": (level,)}
@@ -75,12 +71,15 @@ def log_request(settings: Mapping[str, LogValue]) -> UpdateLogSettings:
     Raises:
         TypeError: the settings are no mapping.
     """
+    _check_settings(settings, '{"log_verbose_level": 1}')
+    return UpdateLogSettings(settings)
+
+
+def _check_settings(settings: Any, example: str) -> None:
     if not isinstance(settings, Mapping):
         raise TypeError(
-            f"settings is {type(settings).__name__}, expected a mapping, "
-            'such as {"log_verbose_level": 1}'
+            f"settings is {type(settings).__name__}, expected a mapping, such as {example}"
         )
-    return UpdateLogSettings(settings)
 
 
 def system_region(name: str, key: str, byte_size: int, offset: int) -> RegisterSystemSharedMemory:

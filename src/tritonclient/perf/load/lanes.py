@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
@@ -155,13 +156,13 @@ class Lane:
             self.wants = IN
             self.changed(self)
 
+    @abstractmethod
     def begin(self, flight: Flight) -> None:
         """Send a request.
 
         Raises:
             InferenceServerException, OSError: it can't be sent.
         """
-        raise NotImplementedError
 
     def advance(self, events: int) -> Sequence[Flight]:
         """Read what has come; the flights that ended by it, also because the connection broke."""
@@ -209,8 +210,9 @@ class Lane:
         if engine.pending:
             self.transmit(gather(engine.data_to_send()))
 
+    @abstractmethod
     def _finished(self) -> Sequence[Flight]:
-        raise NotImplementedError
+        """Return the flights that what was received has ended."""
 
     def broken(self, error: BaseException) -> list[Flight]:
         """Close the connection; the flights that failed by it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -61,9 +62,9 @@ class Loop:
         self._collect = bool(self.plan.record) or self.plan.expected is not None
         self.timeout = self.plan.timeout
 
+    @abstractmethod
     def run(self) -> None:
         """Load the server until told to stop, or all is sent."""
-        raise NotImplementedError
 
     def new_lane(self) -> Lane:
         """A connection, to be opened when it is first used."""

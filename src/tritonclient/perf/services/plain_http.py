@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from ..data.dataset import Dataset
 from ..data.model import ModelInfo
 from ..exits import SetupError
@@ -48,9 +50,9 @@ class PlainHttp:
         """Nothing: these services have no shared memory."""
         raise SetupError(f"--shared-memory can't be used with {self.kind}")
 
+    @abstractmethod
     def wires(self, target: Target, data: Dataset) -> list[Wire]:
         """The requests."""
-        raise NotImplementedError
 
     def statistics(self) -> Statistics | None:
         """None: there are none."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 import socket
+from abc import abstractmethod
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Any, cast
@@ -41,22 +42,22 @@ class BaseConnection(asyncio.BufferedProtocol):
     _readable: Callable[[], object]
 
     @property
+    @abstractmethod
     def idle(self) -> bool:
         """True if no call is in progress."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def next_deadline(self) -> float:
         """The loop's time by which the next response must be there; infinite while idle."""
-        raise NotImplementedError
 
+    @abstractmethod
     def time_out(self, now: float) -> None:
         """Give up waiting where the deadline has passed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Close at once."""
-        raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
