@@ -119,15 +119,8 @@ class InferenceServerGrpcClient::Impl {
       return Invalid("the first argument is null: pass the message that receives the answer");
     }
     response->Clear();
-    timeout_us = Limit(timeout_us);
-    return Guarded([&] {
-      if (Error err = internal::CheckMessage(request); !err.IsOk()) return err;
-      grpc::ClientContext context;
-      if (Error err = internal::PrepareContext(&context, headers, timeout_us); !err.IsOk()) {
-        return err;
-      }
-      const grpc::Status status = (channel()->stub.get()->*method)(&context, request, response);
-      return internal::ErrorOf(status, url(), timeout_us);
+    return Checked(request, headers, timeout_us, [&](grpc::ClientContext* context) {
+      return (channel()->stub.get()->*method)(context, request, response);
     });
   }
 
@@ -135,6 +128,24 @@ class InferenceServerGrpcClient::Impl {
   template <typename Request, typename Response>
   Error CallLarge(const char* method, const Request& request, Response* response,
                   const Headers& headers, uint64_t timeout_us) {
+    return Checked(request, headers, timeout_us, [&](grpc::ClientContext* context) {
+      grpc::ByteBuffer sent;
+      grpc::ByteBuffer received;
+      bool own = false;
+      grpc::Status status = grpc::SerializationTraits<Request>::Serialize(request, &sent, &own);
+      if (status.ok()) status = WaitAndRescue(context, method, sent, &received);
+      if (status.ok()) {
+        status = grpc::SerializationTraits<Response>::Deserialize(&received, response);
+      }
+      return status;
+    });
+  }
+
+  /// Check a request and send it.
+  /// @param send makes the call and returns its status.
+  template <typename Request, typename Send>
+  Error Checked(const Request& request, const Headers& headers, uint64_t timeout_us,
+                const Send& send) {
     timeout_us = Limit(timeout_us);
     return Guarded([&] {
       if (Error err = internal::CheckMessage(request); !err.IsOk()) return err;
@@ -142,15 +153,7 @@ class InferenceServerGrpcClient::Impl {
       if (Error err = internal::PrepareContext(&context, headers, timeout_us); !err.IsOk()) {
         return err;
       }
-      grpc::ByteBuffer sent;
-      grpc::ByteBuffer received;
-      bool own = false;
-      grpc::Status status = grpc::SerializationTraits<Request>::Serialize(request, &sent, &own);
-      if (status.ok()) status = WaitAndRescue(&context, method, sent, &received);
-      if (status.ok()) {
-        status = grpc::SerializationTraits<Response>::Deserialize(&received, response);
-      }
-      return internal::ErrorOf(status, url(), timeout_us);
+      return internal::ErrorOf(send(&context), url(), timeout_us);
     });
   }
 
