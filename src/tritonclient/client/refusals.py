@@ -19,7 +19,8 @@ from ..errors import (
     Unauthenticated,
 )
 from ..messages import GetModelMetadata, GetRepositoryIndex, ModelIndex, Request, TensorMetadata
-from .model_spec import list_tensors, numpy_name
+from .misfits import datatype_hint, shape_hint
+from .model_spec import list_tensors
 from .suggestions import meant
 
 #: Seconds that a question may take when the call has no deadline, or much time left.
@@ -36,6 +37,9 @@ _UNKNOWN_TENSOR = re.compile(r"unexpected inference (input|output) '([^']*)'")
 _MISSING_INPUT = re.compile(r"expected \d+ inputs? but got \d+|missing input", re.IGNORECASE)
 #: How a port with TLS takes what is not TLS.
 _HUNG_UP = re.compile("without an answer|onnection reset")
+_WRONG_SHAPE = re.compile(
+    r"unexpected shape for input .*Expected \[([-\d, ]*)\], got \[([-\d, ]*)\]", re.DOTALL
+)
 _WRONG_DATATYPE = re.compile(r"data-type is '(\w+)', but .* expects '(\w+)'")
 
 #: Patterns of errors' texts, compiled when first needed, and what to do about them.
@@ -48,18 +52,18 @@ _CURES = (
     (
         ServerError,
         r"batch-size must be <= \d+",
-        "the first dimension is the batch: client.map(model, rows) sends as many rows at a time as "
-        "the model takes; or raise max_batch_size in the model's config.pbtxt",
+        "the first dimension is the batch, which array[None] adds; client.map(model, rows) sends "
+        "as many rows at a time as the model takes; max_batch_size in config.pbtxt raises that",
+    ),
+    (
+        ServerError,
+        "batch size does not match other inputs",
+        "the first dimension of every input is the batch, and must be the same",
     ),
     (
         ServerError,
         "has no shape but model requires batch dimension",
         "give an array whose first dimension is the batch, such as [[value]]",
-    ),
-    (
-        ServerError,
-        r"unexpected shape for input",
-        "the first dimension of a model that batches is the batch: array[None] adds it",
     ),
     (
         ServerError,
@@ -163,16 +167,15 @@ def _without_asking(error: InferenceServerException) -> str:
     if isinstance(error, ProtocolError):
         return _of_page(error)
     if isinstance(error, ServerError) and (found := _WRONG_DATATYPE.search(text)):
-        return cast_hint(found[2])
+        return datatype_hint(found[1], found[2])
+    if isinstance(error, ServerError) and (found := _WRONG_SHAPE.search(text)):
+        batches = "max_batch_size" in text
+        return shape_hint(_sizes(found[1]), _sizes(found[2]), int(batches))
     return ""
 
 
-def cast_hint(datatype: str) -> str:
-    """Return how an array becomes one of a datatype."""
-    if datatype == "BYTES":
-        return "BYTES are sent from arrays of str or bytes: array.astype(object)"
-    name = numpy_name(datatype)
-    return f"array.astype({name}) converts it; client.model(name, cast=True) does so for each call"
+def _sizes(shape: str) -> list[int]:
+    return [int(size) for size in shape.split(",") if size.strip()]
 
 
 def _of_connection(error: ConnectionFailed, text: str) -> str:
