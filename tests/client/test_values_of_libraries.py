@@ -204,6 +204,7 @@ HINTS = {
 }
 
 
+@pytest.mark.server
 @both
 @protocols
 @pytest.mark.parametrize(("array", "hint"), HINTS.values(), ids=HINTS)
