@@ -63,7 +63,7 @@ def _run(client: Client, arguments: argparse.Namespace) -> int:
 
 def _ask(client: Client, model: str) -> tuple[dict[str, bool], str]:
     """Return what is live and ready, and why something is not, as far as it is known."""
-    found = dict.fromkeys(("live", "ready", "model") if model else ("live", "ready"), False)
+    found: dict[str, bool] = {"live": False, "ready": False, **({"model": False} if model else {})}
     try:
         found["live"] = client.ask(m.IsServerLive())
         found["ready"] = client.ask(m.IsServerReady())
