@@ -200,12 +200,13 @@ def _of_connection(error: ConnectionFailed, text: str) -> str:
     if not _HUNG_UP.search(text):
         return ""
     scheme = error.endpoint.partition("://")[0]
-    return {
+    hint = {
         "http": "is this a port with TLS? Then the url begins with https://",
         "https": "is this a port for HTTP with TLS?",
         "grpc": "is this a port for gRPC? With TLS, its url begins with grpcs://",
         "grpcs": "is this a port for gRPC with TLS?",
-    }.get(scheme, "")
+    }.get(scheme)
+    return f"if it has never answered: {hint}" if hint else ""
 
 
 def _of_page(error: ServerError) -> str:
