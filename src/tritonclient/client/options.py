@@ -275,8 +275,17 @@ def check_grpcio(grpcio: Grpcio, tls: Security, max_connections: int) -> None:
         )
 
 
+#: URL of clients that call a server in their own process, without sockets.
+IN_PROCESS = "http://in-process"
+
+
 def check_streams(url: str) -> None:
     """Raise for a client whose protocol has no streams."""
+    if url == IN_PROCESS:
+        raise ValueError(
+            "streams need gRPC, and a local client has no connection; "
+            "use tritonclient.Client(server.grpc_url)"
+        )
     if parse_url(url).protocol != "grpc":
         raise ValueError(
             f"streams need gRPC, but the client's url is {url!r}; "

@@ -50,7 +50,14 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         # Not the request itself, which would keep its inputs.
         self._requested: Sequence[RequestedOutput] = getattr(request, "outputs", ())
         self._tensors: dict[str, InferTensor] = {}
-        for tensor in response.outputs:
+        try:
+            outputs = response.outputs
+        except AttributeError:
+            raise TypeError(
+                f"response is {type(response).__name__}, expected InferResponse; "
+                "tritonclient.testing.infer_result makes a result of arrays"
+            ) from None
+        for tensor in outputs:
             self._tensors[tensor.name] = tensor
         self._arrays: dict[str, Array] = {}
 

@@ -62,6 +62,10 @@ _ARGUMENTS: Mapping[str, str] = {
     "api_key": 'headers={"authorization": "Bearer ..."}',
     "metadata": "headers",
     "host": "url, the first argument",
+    "port": "http_port or grpc_port of a Server, and part of a client's url",
+    "repository": "model_repository, the first argument",
+    "model_repository_path": "model_repository, the first argument",
+    "address": "url of a client, host of a Server",
 }
 
 #: Methods of the official clients, and what to use here.
