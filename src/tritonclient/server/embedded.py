@@ -342,7 +342,7 @@ def _paths(model_repository: Any) -> list[Path]:
     if isinstance(model_repository, (str, os.PathLike)):
         return [Path(model_repository)]
     iterable = isinstance(model_repository, Iterable) and not isinstance(model_repository, Mapping)
-    given = list(model_repository) if iterable else [model_repository]
+    given: list[Any] = list(model_repository) if iterable else [model_repository]
     for each in given:
         if not isinstance(each, (str, os.PathLike)):
             raise TypeError(
