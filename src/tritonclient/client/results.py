@@ -64,7 +64,14 @@ class InferResult(NotebookResult, Mapping[str, Array]):
     if not TYPE_CHECKING:  # a type checker would take it that there is any name
 
         def __getattr__(self, name: str) -> Any:
-            raise no_attribute(self, name, RESULT_NAMES)
+            if name[0] == "_":  # also where a result is not set up yet
+                raise no_attribute(self, name, RESULT_NAMES)
+            here = dict(RESULT_NAMES)
+            if name in self._tensors:
+                here[name] = f"result[{name!r}]"
+            elif name not in here and hasattr(np.ndarray, name):
+                here[name] = f"result[{next(iter(self._tensors), 'OUTPUT')!r}].{name}, of an output"
+            raise no_attribute(self, name, here)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Views of memory can't be pickled; a copy goes along in their place.

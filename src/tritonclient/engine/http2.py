@@ -220,10 +220,9 @@ class Http2(FastResponses):
             raise ProtocolError("the server answers with HTTP/1; is this its port for HTTP?")
         if begin.startswith(b"\x15\x03"):  # an alert
             raise ProtocolError("the server answers with TLS; expected a URL with grpcs://")
-        if len(begin) > 3 and begin[3] != SETTINGS and not b"HTTP/".startswith(begin):
-            raise ProtocolError(
-                f"the answer is not HTTP/2: it begins with {begin!r}; is this a port for gRPC?"
-            )
+        if len(begin) > 3 and begin[3] != SETTINGS and begin != b"HTTP":
+            what = f"it begins with {begin!r}; is this a port for gRPC?"
+            raise ProtocolError(f"the answer is not HTTP/2: {what}")
 
     def _check_first(self, flags: int) -> None:
         self._refuse_others()
