@@ -30,7 +30,8 @@ _MAX_NAMES = 8
 
 _UNKNOWN_MODEL = re.compile(
     r"unknown model|model .*(not found|not exist|not find)|no available versions|no such model|"
-    r"failed to poll from model repository|not loaded|^Not Found$|^Method Not Allowed$",
+    r"failed to poll from model repository|not loaded|"
+    r"requested model .* is not available|^Not Found$|^Method Not Allowed$",
     re.IGNORECASE | re.DOTALL,
 )
 _UNKNOWN_TENSOR = re.compile(r"unexpected inference (input|output) '([^']*)'")
@@ -78,6 +79,17 @@ _CURES = (
         ServerError,
         r"xpected \d+, got 0\b|byte size mismatch.*\b0 ",
         "an input without elements is refused; send at least one row",
+    ),
+    (
+        ServerError,
+        "must specify a non-zero or non-empty correlation ID",
+        "give each request of a sequence the same sequence_id, the first one sequence_start=True",
+    ),
+    (
+        ServerError,
+        "must specify the START flag",
+        "give the first request sequence_start=True; a sequence that was idle for too long, or was "
+        "sent to another server, has to begin again",
     ),
     (
         ServerError,
