@@ -120,6 +120,16 @@ _CURES = (
     ),
     (
         ConnectionFailed,
+        "certificate has expired|certificate is not yet valid",
+        "the server needs a new certificate, unless the clock of this machine is wrong",
+    ),
+    (
+        ConnectionFailed,
+        "alert certificate required|alert bad certificate|alert handshake failure",
+        "the server asks for a client's certificate: tls=TLS(cert_file=..., key_file=...)",
+    ),
+    (
+        ConnectionFailed,
         "ostname mismatch|IP address mismatch|certificate is not valid for",
         "the name that the certificate is for: tls=TLS(server_name='...')",
     ),

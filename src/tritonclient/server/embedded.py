@@ -199,8 +199,10 @@ class Server:
         # Addresses are bound first, because loading models may take long.
         timeout = self._exit_timeout
         if http_port is not None:
+            from .frontends.certificates import check_certificate
             from .frontends.http.listener import HttpListener
 
+            check_certificate(*self._certificate)
             self._http = HttpListener(
                 self._host,
                 http_port,
