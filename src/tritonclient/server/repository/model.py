@@ -16,6 +16,11 @@ from ..telemetry.statistics import Statistics
 from . import warmup
 from .instance_thread import InstanceThread
 
+#: Batches in work on a remote instance, at most, if the scheduler can give them ahead.
+_AHEAD = 16
+#: The same if the model has several instances, which share the work.
+_AHEAD_OF_SEVERAL = 2
+
 
 class Model:
     """A version that is ready to execute.
@@ -62,7 +67,16 @@ class Model:
         self._threads: list[InstanceThread] = []
         run_warmup = warmup.plan(self.info, values, source.directory)
         for index, make in enumerate(factories):
-            thread = InstanceThread(self.info.name, make, scheduler, index, statistics, run_warmup)
+            thread = InstanceThread(
+                self.info.name,
+                make,
+                scheduler,
+                index,
+                statistics,
+                run_warmup,
+                source.loop,
+                self._wake,
+            )
             try:
                 thread.start()
             except BaseException:
@@ -110,6 +124,20 @@ class Model:
         except BaseException:
             self._job_settled()
             raise
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let remote instances begin batches, those with the fewest first."""
+        threads = self._threads
+        if not self._scheduler.ahead:
+            depth = 1
+        else:
+            depth = _AHEAD if len(threads) == 1 else _AHEAD_OF_SEVERAL
+            if len(threads) > 1:
+                for thread in threads:
+                    thread.wake(1)
+        for thread in threads:
+            thread.wake(depth)
 
     def _job_settled(self) -> None:
         with self._settled:
@@ -120,6 +148,7 @@ class Model:
     def close(self) -> None:
         """Accept no more jobs, wait for those in execution, and finalize the instances."""
         self._scheduler.close()
+        self._wake()
         with self._settled:
             self._settled.wait_for(lambda: not self._open)
         for thread in self._threads:

@@ -24,6 +24,7 @@ from ..backends.base import ModelSource
 from ..config.checking import is_ensemble
 from ..config.reading import ModelConfig
 from ..jobs.host import Host
+from ..loop import ServerLoop
 from ..scheduling.ensemble_steps import check as check_ensemble
 from ..scheduling.response_cache import ResponseCache
 from . import layout
@@ -50,6 +51,7 @@ class Repository:
 
     Args:
         host: the server, for models that execute other models.
+        loop: reads what the processes of models send.
         functions: the models that are functions, by name.
         response_cache_size: bytes of responses to keep for models that ask for it.
         in_process: True to execute Python models in this process.
@@ -63,6 +65,7 @@ class Repository:
         self,
         directories: Iterable[Path],
         host: Host,
+        loop: ServerLoop,
         functions: Functions = MappingProxyType({}),
         response_cache_size: int = 0,
         in_process: bool = IN_PROCESS,
@@ -70,7 +73,9 @@ class Repository:
     ) -> None:
         self._cache = ResponseCache(response_cache_size) if response_cache_size else None
         self._host = host
-        self._source = partial(ModelSource, host=host, in_process=in_process, python=python)
+        self._source = partial(
+            ModelSource, host=host, loop=loop, in_process=in_process, python=python
+        )
         self._functions = functions
         self._directories = [Path(each).resolve() for each in directories]
         for each in self._directories:

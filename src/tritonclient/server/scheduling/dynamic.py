@@ -38,6 +38,7 @@ class DynamicBatcher:
         settings = config.get("dynamic_batching")
         self._rule = BatchingRule() if settings is None else BatchingRule.of(config, settings)
         self._levels, self._default_level, self._policies = _policies(settings or {})
+        self.ahead = settings is None
         self._timed = any(policy.timeout for policy in self._policies)
         self._numbers = itertools.count()
         self._waiting: list[_Entry] = []
@@ -73,16 +74,24 @@ class DynamicBatcher:
         """Return the next jobs, the same for every instance; see `Scheduler`."""
         with self._changed:
             while True:
-                now = time.monotonic()
-                if self._timed and (expired := self._expire(now)):
-                    return expired
-                jobs, until = self._rule.choose((each.job for each in self._waiting), now=now)
+                jobs, until = self.take(instance)
                 if jobs or (self._closed and not self._waiting):
-                    del self._waiting[: len(jobs)]
-                    for job in jobs:
-                        job.refused()
                     return jobs
-                self._changed.wait(until - now if self._waiting else None)
+                self._changed.wait(None if until == NEVER else until - time.monotonic())
+
+    def take(self, instance: int) -> tuple[list[Job], float]:
+        """Return the next jobs, the same for every instance; see `Scheduler`."""
+        with self._changed:
+            if not self._waiting:
+                return [], NEVER
+            now = time.monotonic()
+            if self._timed and (expired := self._expire(now)):
+                return expired, now
+            jobs, until = self._rule.choose((each.job for each in self._waiting), now=now)
+            del self._waiting[: len(jobs)]
+            for job in jobs:
+                job.refused()
+            return jobs, until
 
     def _expire(self, now: float) -> list[Job]:
         """Remove and return the jobs that timed out; move those that may be late to the end."""

@@ -31,9 +31,10 @@ from ....errors import (
 )
 from ...core import InferenceServer
 from ...jobs.errors import DecoupledModel
+from ...loop import SMALL
 from ..forwarding import HeaderForwarding
 from ..refusals import refusal
-from ..starting import SMALL, is_light, start
+from ..starting import is_light, start
 from . import compression
 from .limits import MAX_INPUT_SIZE, MAX_REQUESTS
 
