@@ -68,11 +68,14 @@ class Dispatcher:
         self._questions: dict[int, queue.SimpleQueue[Message | None]] = {}
         self._calls = Calls(host, self.send)
 
-    def send(self, values: dict[str, Any], body: Body | None = None) -> None:
-        """Send a message; whoever receives notices that the process has ended."""
+    def send(self, values: dict[str, Any], body: Body | None = None, *, hold: bool = False) -> None:
+        """Send a message; whoever receives notices that the process has ended.
+
+        Args:
+            hold: True to send it at the end of this turn of the loop, together with others.
+        """
         try:
-            # What the loop sends in one turn goes together.
-            if self._channel.send(values, body, hold=self._loop.is_current()):
+            if self._channel.send(values, body, hold=hold):
                 self._loop.events.call_soon(self._flush)
         except OSError:
             pass
@@ -98,9 +101,12 @@ class Dispatcher:
         with self._lock:
             if self._ended:
                 return False
+            executes = bool(self._batches)
             self._batches[batch] = execution, numbers
             self._jobs.update(entries)
-        self.send({"kind": "execute", "batch": batch, "jobs": values}, body)
+        # A process that executes has no need of the next batch yet: several are sent together.
+        hold = executes and self._loop.is_current()
+        self.send({"kind": "execute", "batch": batch, "jobs": values}, body, hold=hold)
         return True
 
     def _strand(self, number: int, job: Job) -> Strand | None:

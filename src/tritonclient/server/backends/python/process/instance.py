@@ -97,11 +97,10 @@ class ProcessInstance(RemoteInstance):
             self.begin(execution)
 
     def room(self) -> int:
-        with self._state:
-            if self._dispatcher is not None:
-                return self._room
-            # Requests wait while the process starts, and fail while a delay goes on.
-            return int(self._waits)
+        if self._dispatcher is not None:
+            return self._room
+        # Requests wait while the process starts, and fail while a delay goes on.
+        return int(self._waits)
 
     def _executed(self, took: int) -> None:
         """Note how many nanoseconds a batch took."""
