@@ -165,7 +165,7 @@ class SizeError(ValueError):
     """The body is shorter or longer than its JSON says."""
 
 
-class _Described(NamedTuple):
+class Described(NamedTuple):
     """A tensor as the JSON head describes it: with `size` bytes behind the head, or `values`."""
 
     name: str
@@ -178,7 +178,7 @@ class _Described(NamedTuple):
 
 class _Head(NamedTuple):
     members: dict[str, Any]
-    tensors: tuple[_Described, ...]
+    tensors: tuple[Described, ...]
 
 
 def decode_response(headers: Mapping[str, str], body: Buffer) -> InferResponse:
@@ -208,7 +208,7 @@ def _split(headers: Mapping[str, str], body: Buffer) -> tuple[bytes, memoryview,
 
 
 def read_tensors(
-    heads: tuple[_Described, ...], view: memoryview, position: int
+    heads: tuple[Described, ...], view: memoryview, position: int
 ) -> tuple[InferTensor, ...]:
     tensors = []
     for name, datatype, shape, parameters, size, values in heads:
@@ -258,13 +258,13 @@ def _without_nulls(value: Any) -> Any:
 _response_head = lru_cache(maxsize=256)(_parse_response)
 
 
-def described(value: dict[str, Any], kind: str) -> tuple[_Described, ...]:
+def described(value: dict[str, Any], kind: str) -> tuple[Described, ...]:
     return tuple(
         _describe_one(item, f"{kind}[{i}]") for i, item in enumerate(member(value, kind, list, []))
     )
 
 
-def _describe_one(value: Any, where: str) -> _Described:
+def _describe_one(value: Any, where: str) -> Described:
     if not isinstance(value, dict):
         raise ValueError(f"{where} is {value!r:.40}, expected an object")
     name = member(value, "name", str, None)
@@ -279,7 +279,7 @@ def _describe_one(value: Any, where: str) -> _Described:
         raise ValueError(f"the data of tensor {name!r} is {values!r:.40}, expected a list")
     if size is not None and (type(size) is not int or size < 0):
         raise ValueError(f"binary_data_size of tensor {name!r} is {size!r:.40}")
-    return _Described(name, datatype, shape, parameters, size, values)
+    return Described(name, datatype, shape, parameters, size, values)
 
 
 def member(value: Any, name: str, kind: type, default: Any) -> Any:
