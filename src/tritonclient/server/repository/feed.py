@@ -21,6 +21,7 @@ class Feed:
     Args:
         scheduler: provides the jobs.
         index: the number of the instance, for the scheduler.
+        most: batches that may be in work.
         loop: asks again for batches that wait for more jobs.
         ended: called after each batch.
     """
@@ -31,6 +32,7 @@ class Feed:
         scheduler: Scheduler,
         index: int,
         statistics: Statistics,
+        most: int,
         loop: ServerLoop,
         ended: Callable[[], None],
     ) -> None:
@@ -38,43 +40,42 @@ class Feed:
         self._scheduler = scheduler
         self._index = index
         self._statistics = statistics
+        self._most = most
         self._loop = loop
         self._ended = ended
         self._lock = threading.Lock()
         self._in_work = 0
         # One thread at a time takes batches; others leave a note that there may be more.
         self._feeding = False
-        self._asked = 0
+        self._asked = False
         self._ask_at = NEVER
 
-    def wake(self, most: int) -> None:
-        """Begin batches while there are any, as far as the instance has room.
-
-        Args:
-            most: how many batches may be in work.
-        """
+    def wake(self) -> None:
+        """Begin batches while there are any, as far as the instance has room."""
         with self._lock:
-            self._asked = max(self._asked, most)
+            self._asked = True
             if self._feeding:
                 return
             self._feeding = True
-        while True:
-            with self._lock:
-                most, self._asked = self._asked, 0
-                if not most:
-                    self._feeding = False
-                    return
-            try:
-                self._feed(most)
-            except BaseException:
-                self._feeding = False
-                raise
+        try:
+            while self._is_asked():
+                self._feed()
+        except BaseException:
+            self._feeding = False
+            raise
 
-    def _feed(self, most: int) -> None:
-        while self._in_work < min(most, self._instance.room()):
+    def _is_asked(self) -> bool:
+        """Return True if there may be batches; else end the feeding."""
+        with self._lock:
+            asked, self._asked = self._asked, False
+            self._feeding = asked
+            return asked
+
+    def _feed(self) -> None:
+        while self._in_work < min(self._most, self._instance.room()):
             jobs, until = self._scheduler.take(self._index)
             if not jobs:
-                self._ask_again(until, most)
+                self._ask_again(until)
                 return
             execution = Execution(
                 jobs, self._statistics, self._scheduler.reschedule, self._batch_ended
@@ -95,18 +96,18 @@ class Feed:
             self._in_work -= 1
         self._ended()
 
-    def _ask_again(self, until: float, most: int) -> None:
+    def _ask_again(self, until: float) -> None:
         """Wake this at a time of the monotonic clock, unless it is woken before."""
         with self._lock:
             if until >= self._ask_at:
                 return
             self._ask_at = until
-        self._loop.call(self._wake_at, until, most)
+        self._loop.call(self._wake_at, until)
 
-    def _wake_at(self, until: float, most: int) -> None:
-        self._loop.events.call_later(until - time.monotonic(), self._wake_again, most)
+    def _wake_at(self, until: float) -> None:
+        self._loop.events.call_later(until - time.monotonic(), self._wake_again)
 
-    def _wake_again(self, most: int) -> None:
+    def _wake_again(self) -> None:
         with self._lock:
             self._ask_at = NEVER
-        self.wake(most)
+        self.wake()

@@ -31,6 +31,7 @@ class InstanceThread:
         scheduler: provides the jobs.
         index: the number of the instance, for the scheduler.
         warmup: makes the requests that the instance executes before it takes jobs.
+        most: batches that may be in work on a remote instance.
         loop: for remote instances.
         ended: called after each batch of a remote instance, and when it has more room.
     """
@@ -43,6 +44,7 @@ class InstanceThread:
         index: int,
         statistics: Statistics,
         warmup: Warmup,
+        most: int,
         loop: ServerLoop,
         ended: Callable[[], None],
     ) -> None:
@@ -51,6 +53,7 @@ class InstanceThread:
         self._index = index
         self._statistics = statistics
         self._warmup = warmup
+        self._most = most
         self._loop = loop
         self._ended = ended
         self._feed: Feed | None = None
@@ -76,10 +79,10 @@ class InstanceThread:
         """Return why the instance was started again last; "" if it was not."""
         return "" if self._instance is None else self._instance.why_restarted()
 
-    def wake(self, most: int) -> None:
-        """Let a remote instance begin batches, until `most` are in work; see `Feed`."""
+    def wake(self) -> None:
+        """Let a remote instance begin batches; see `Feed`."""
         if self._feed is not None:
-            self._feed.wake(most)
+            self._feed.wake()
 
     def finish(self) -> None:
         """Close the instance after its last job, and end the thread."""
@@ -110,7 +113,13 @@ class InstanceThread:
     def _take(self, instance: Instance) -> None:
         if isinstance(instance, RemoteInstance):
             self._feed = Feed(
-                instance, self._scheduler, self._index, self._statistics, self._loop, self._ended
+                instance,
+                self._scheduler,
+                self._index,
+                self._statistics,
+                self._most,
+                self._loop,
+                self._ended,
             )
             instance.on_room = self._ended
         self._instance = instance

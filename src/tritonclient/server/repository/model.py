@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from ... import messages as m
@@ -18,8 +18,6 @@ from .instance_thread import InstanceThread
 
 #: Batches in work on a remote instance, at most, if the scheduler can give them ahead.
 _AHEAD = 16
-#: The same if the model has several instances, which share the work.
-_AHEAD_OF_SEVERAL = 2
 
 
 class Model:
@@ -44,7 +42,7 @@ class Model:
         labels: dict[str, tuple[str, ...]],
         statistics: Statistics,
         scheduler: Scheduler,
-        factories: Iterable[InstanceFactory],
+        factories: Sequence[InstanceFactory],
     ) -> None:
         any_shape = source.function.any_shape if source.function else ()
         self.config = values
@@ -65,6 +63,8 @@ class Model:
         self._settled = threading.Condition()
         self._scheduler = scheduler
         self._threads: list[InstanceThread] = []
+        # With several instances, a request would wait behind a slow one while another is idle.
+        most = _AHEAD if scheduler.ahead and len(factories) == 1 else 1
         run_warmup = warmup.plan(self.info, values, source.directory)
         for index, make in enumerate(factories):
             thread = InstanceThread(
@@ -74,6 +74,7 @@ class Model:
                 index,
                 statistics,
                 run_warmup,
+                most,
                 source.loop,
                 self._wake,
             )
@@ -127,17 +128,9 @@ class Model:
         self._wake()
 
     def _wake(self) -> None:
-        """Let remote instances begin batches, those with the fewest first."""
-        threads = self._threads
-        if not self._scheduler.ahead:
-            depth = 1
-        else:
-            depth = _AHEAD if len(threads) == 1 else _AHEAD_OF_SEVERAL
-            if len(threads) > 1:
-                for thread in threads:
-                    thread.wake(1)
-        for thread in threads:
-            thread.wake(depth)
+        """Let remote instances begin batches."""
+        for thread in self._threads:
+            thread.wake()
 
     def _job_settled(self) -> None:
         with self._settled:

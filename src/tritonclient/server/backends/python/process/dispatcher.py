@@ -65,6 +65,7 @@ class Dispatcher:
         self._jobs: dict[int, tuple[Job, Strand | None]] = {}
         # In the order in which they began, which is that of the process.
         self._batches: dict[int, tuple[Execution, list[int]]] = {}
+        self._idle_since = 0  # when the last batch was executed
         self._questions: dict[int, queue.SimpleQueue[Message | None]] = {}
         self._calls = Calls(host, self.send)
 
@@ -149,7 +150,10 @@ class Dispatcher:
             for number, result in zip(numbers, results, strict=True):
                 if result is not None:
                     self._jobs.pop(number, None)
+        # Until then it waited in the process.
+        execution.watch.begin_after(self._idle_since)
         execution.watch.add(laps)
+        self._idle_since = laps[-1] if laps else 0
         self._executed(took)
         execution.finish(results)
 
