@@ -189,7 +189,7 @@ class Http2(FastResponses):
             available = self._end - self._start
             if available < 9:
                 if available and self._first:
-                    self._refuse_http1()
+                    self._refuse_others()
                 return
             template = self._template
             if template is not None and self._match_template(template):
@@ -200,7 +200,7 @@ class Http2(FastResponses):
             length, kind = word >> 8, word & 255
             stream_id &= 0x7FFFFFFF
             if self._first:
-                self._check_first(kind, flags)
+                self._check_first(flags)
             if kind == HEADERS and flags == END_HEADERS and self._parse_whole(length, stream_id):
                 continue
             if kind == DATA:
@@ -217,15 +217,20 @@ class Http2(FastResponses):
             self._start = begin + length
             self._frame_received(kind, flags, stream_id, payload)
 
-    def _refuse_http1(self) -> None:
-        if self._buffer[self._start : min(self._end, self._start + 5)] == b"HTTP/":
+    def _refuse_others(self) -> None:
+        """Refuse what can't be the first frame, at once: the port may speak another protocol."""
+        begin = bytes(self._buffer[self._start : min(self._end, self._start + 40)])
+        if begin.startswith(b"HTTP/"):
             raise ProtocolError("the server answers with HTTP/1; is this its port for HTTP?")
-        if self._buffer[self._start : min(self._end, self._start + 2)] == b"\x15\x03":  # an alert
+        if begin.startswith(b"\x15\x03"):  # an alert
             raise ProtocolError("the server answers with TLS; expected a URL with grpcs://")
+        if len(begin) > 3 and begin[3] != SETTINGS and begin != b"HTTP":
+            what = f"it begins with {begin!r}; is this a port for gRPC?"
+            raise ProtocolError(f"the answer is not HTTP/2: {what}")
 
-    def _check_first(self, kind: int, flags: int) -> None:
-        self._refuse_http1()
-        if kind != SETTINGS or flags & ACK:
+    def _check_first(self, flags: int) -> None:
+        self._refuse_others()
+        if flags & ACK:
             raise ProtocolError("the answer is not HTTP/2: it does not begin with settings")
         self._first = False
         self.max_streams = math.inf

@@ -8,8 +8,9 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
+from ..client.suggestions import unknown_argument
 from ..messages import Request
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
@@ -104,14 +105,17 @@ class Server:
         in_process: bool = IN_PROCESS,
         python: str | os.PathLike[str] = "",
         load_threads: int = LOAD_THREADS,
+        **unknown: NoReturn,
     ) -> None:
+        if unknown:
+            raise unknown_argument(
+                next(iter(unknown)), ["model_repository", *(Server.__init__.__kwdefaults__ or ())]
+            )
         if isinstance(load_models, str):
             raise TypeError(f"load_models is {load_models!r}, expected a list of names")
         _check_port("http_port", http_port)
         _check_port("grpc_port", 0 if grpc_port == "auto" else grpc_port)
-        if isinstance(model_repository, (str, os.PathLike)):
-            model_repository = [model_repository]
-        self._directories = [Path(each) for each in model_repository]
+        self._directories = _paths(model_repository)
         if models is not None and not isinstance(models, Mapping):
             raise TypeError(
                 f"models is {type(models).__name__}, expected a mapping of names to files, "
@@ -338,6 +342,21 @@ def _can_serve_grpc() -> bool:
         _log.warning("only HTTP is served: %s", error)
         return False
     return True
+
+
+def _paths(model_repository: Any) -> list[Path]:
+    """Return the directories of a repository that is given as one or several."""
+    if isinstance(model_repository, (str, os.PathLike)):
+        return [Path(model_repository)]
+    iterable = isinstance(model_repository, Iterable) and not isinstance(model_repository, Mapping)
+    given: list[Any] = list(model_repository) if iterable else [model_repository]
+    for each in given:
+        if not isinstance(each, (str, os.PathLike)):
+            raise TypeError(
+                f"model_repository is {type(each).__name__}, expected a directory or several; "
+                'functions and files are given as models={"double": function}'
+            )
+    return [Path(each) for each in given]
 
 
 def _check_port(name: str, port: object) -> None:
