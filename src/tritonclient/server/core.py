@@ -30,10 +30,10 @@ from .jobs.tensor import Tensor
 from .repository.given import Functions
 from .repository.model import Model
 from .repository.repository import IN_PROCESS as IN_PROCESS
-from .repository.repository import ModelStatus, Repository
+from .repository.repository import Repository
 from .repository.startup import LOAD_THREADS as LOAD_THREADS
 from .repository.startup import all_names, load_all
-from .repository.versions import version_number
+from .repository.versions import ModelStatus, version_number
 from .repository.watch import RepositoryWatch
 from .telemetry.log_settings import LogSettings
 from .telemetry.metrics import HeldMetrics, Metrics

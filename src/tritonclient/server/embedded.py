@@ -16,7 +16,7 @@ from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
 from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
 from .repository.given import GivenModel, GivenModels
-from .repository.repository import ModelStatus
+from .repository.versions import ModelStatus
 
 if TYPE_CHECKING:
     from .frontends.grpc.listener import GrpcListener

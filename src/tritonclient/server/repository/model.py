@@ -117,10 +117,16 @@ class Model:
             if not self._open:
                 self._settled.notify_all()
 
-    def close(self) -> None:
-        """Accept no more jobs, wait for those in execution, and finalize the instances."""
+    def begin_to_close(self) -> None:
+        """Accept no more jobs, wait for those in execution, and begin to finalize the instances."""
         self._scheduler.close()
         with self._settled:
             self._settled.wait_for(lambda: not self._open)
         for thread in self._threads:
             thread.finish()
+
+    def close(self) -> None:
+        """Accept no more jobs, wait for those in execution, and finalize the instances."""
+        self.begin_to_close()
+        for thread in self._threads:
+            thread.join()
