@@ -6,12 +6,20 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from ..datatypes import Buffer
-from ..errors import InvalidArgument
+from ..datatypes import Buffer, element_count
+from ..errors import Internal, InvalidArgument
 from ..messages import Infer, InferTensor, RequestedOutput
 from . import rest_json
-from .rest_infer import HEAD_LENGTH, SizeError, described, member, read_tensors
-from .rest_refusals import check_head, check_input, check_outputs
+from .rest_infer import (
+    HEAD_LENGTH,
+    Described,
+    SizeError,
+    described,
+    member,
+    pack_values,
+    read_tensors,
+)
+from .rest_refusals import check_head, check_input, check_outputs, json_elements
 
 _HEADER = HEAD_LENGTH.lower()
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+")
@@ -36,7 +44,14 @@ def decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buf
     try:
         return _decode_request(fields, headers, body)
     except SizeError as error:
-        raise InvalidArgument(str(error), "400") from error
+        model = fields["model"]
+        text = (
+            f"unexpected size for input '{error.tensor}', expecting {error.missing} additional "
+            f"bytes for model '{model}'"
+            if error.tensor
+            else f"unexpected additional input data for model '{model}'"
+        )
+        raise InvalidArgument(text, "400") from error
 
 
 def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buffer) -> Infer:
@@ -46,11 +61,12 @@ def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Bu
         return Infer(fields["model"], (raw,), fields.get("version", ""), binary=True)
     view = memoryview(body)
     value = rest_json.loads(bytes(view[:length]))
+    value = value if isinstance(value, dict) else {}  # as in Triton, it has no members then
     check_head(value)
     for each in member(value, "inputs", list, None):
         check_input(each)
-    inputs = described(value, "inputs")
-    tensors = read_tensors(inputs, view, length)
+    inputs = tuple(map(_signed, described(value, "inputs")))
+    tensors = read_tensors(inputs, view, length, _pack)
     check_outputs(value)
     outputs = tuple(map(_requested, value.get("outputs", ())))
     parameters = dict(member(value, "parameters", dict, {}))
@@ -68,6 +84,32 @@ def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Bu
         parameters=parameters,
         binary=binary or bool(outputs),
     )
+
+
+def _signed(tensor: Described) -> Described:
+    """Return a tensor whose dimensions are, as in Triton, of 64 bits with a sign."""
+    if all(size < 1 << 63 for size in tensor.shape):
+        return tensor
+    return tensor._replace(shape=tuple(size - ((size >> 63) << 64) for size in tensor.shape))
+
+
+def _pack(name: str, datatype: str, shape: tuple[int, ...], values: list[Any]) -> Buffer:
+    """Return the JSON data of an input as wire bytes.
+
+    Raises:
+        Internal: an element has the wrong type, or their number is not that of the shape.
+        ValueError: an element is out of the datatype's range.
+    """
+    elements, count = json_elements(datatype, values), element_count(shape)
+    if not count:
+        return b""  # as in Triton, the data does not matter
+    if datatype == "BYTES" or not shape:
+        count = len(elements)  # which is compared with the shape when the model is known
+    if len(elements) != count:
+        raise Internal(
+            "Unable to parse 'data': Shape does not match true shape of 'data' field", "500"
+        )
+    return pack_values(name, datatype, (count,), elements)
 
 
 def _head_length(headers: Mapping[str, str], size: int) -> int:
