@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -15,16 +17,16 @@ from tritonclient.server.core import InferenceServer
 Serve = Callable[..., InferenceServer]
 
 HOUR = 3_600_000_000  # microseconds
-#: Finalizing waits until another instance is finalized, too.
+#: Finalizing waits until the test has seen it begin.
 TOGETHER = (
     ECHO
     + """
     def finalize(self):
-        from tests.server.repository.test_closing import TOGETHER_AT
-        TOGETHER_AT.wait(30)
+        import socket
+        with socket.create_connection(("127.0.0.1", {port})) as connection:
+            connection.recv(1)
 """
 )
-TOGETHER_AT = threading.Barrier(2)
 
 
 @pytest.mark.parametrize(
@@ -55,15 +57,21 @@ def test_requests_that_wait_for_others_are_executed(
     assert answers[0].outputs[0].shape == (1, 1)
 
 
-@pytest.mark.parametrize("in_process", [True])
+@pytest.mark.parametrize("in_process", [False])
 @pytest.mark.parametrize("count", [1, 2])
 def test_instances_end_at_the_same_time(
     repository: RepositoryMaker, serve: Serve, count: int
 ) -> None:
-    for index in range(2 // count):
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as connections:
+        listener.settimeout(30)
+        code = TOGETHER.replace("{port}", str(listener.getsockname()[1]))
         config = f"{FP32_CONFIG} instance_group {{ count: {count} kind: KIND_CPU }}"
-        repository.python(f"it{index}", TOGETHER, config)
-    core = serve()
-    TOGETHER_AT.reset()
-    core.close()
-    assert not TOGETHER_AT.broken
+        for index in range(2 // count):
+            repository.python(f"it{index}", code, config)
+        core = serve()
+        closing = threading.Thread(target=core.close)
+        closing.start()
+        for _ in range(2):
+            connections.enter_context(listener.accept()[0])
+    closing.join(60)
+    assert not closing.is_alive()

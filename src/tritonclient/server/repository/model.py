@@ -60,6 +60,8 @@ class Model:
         self._settled = threading.Condition()
         self._scheduler = scheduler
         self._threads: list[InstanceThread] = []
+        # Models that share a process end one after the other, as a debugger expects.
+        self._one_by_one = source.in_process
         run_warmup = warmup.plan(self.info, values, source.directory)
         for index, make in enumerate(factories):
             thread = InstanceThread(self.info.name, make, scheduler, index, statistics, run_warmup)
@@ -124,6 +126,8 @@ class Model:
             self._settled.wait_for(lambda: not self._open)
         for thread in self._threads:
             thread.finish()
+            if self._one_by_one:
+                thread.join()
 
     def close(self) -> None:
         """Accept no more jobs, wait for those in execution, and finalize the instances."""

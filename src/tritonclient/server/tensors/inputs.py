@@ -145,7 +145,7 @@ def _check_input(model: ModelInfo, expected: Specification, tensor: Given, id: s
     fits = expected.any_shape or (
         len(shape) == len(tensor.shape)
         and all(
-            given >= 0 and size in (-1, given)
+            size == given or -1 in (size, given)
             for size, given in zip(shape, tensor.shape, strict=True)
         )
     )
@@ -154,6 +154,12 @@ def _check_input(model: ModelInfo, expected: Specification, tensor: Given, id: s
             id,
             f"unexpected shape for input '{tensor.name}' for model '{model.name}'. Expected "
             f"{_shape(shape)}, got {_shape(tensor.shape)}. {_BATCH_NOTE if model.batches else ''}",
+        )
+    if any(size < 0 for size in tensor.shape):
+        _refuse(
+            id,
+            f"All input dimensions should be specified for input '{tensor.name}' for model "
+            f"'{model.name}', got {_shape(tensor.shape)}",
         )
     if model.batches and tensor.shape[0] == 0:
         count = datatypes.element_count(tensor.shape[1:])
