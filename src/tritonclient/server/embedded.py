@@ -18,7 +18,7 @@ from .frontends.grpc.options import GrpcOptions
 from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
 from .loop import ServerLoop
 from .repository.given import GivenModel, GivenModels
-from .repository.repository import ModelStatus
+from .repository.versions import ModelStatus
 
 if TYPE_CHECKING:
     from .frontends.grpc.listener import GrpcListener
