@@ -47,6 +47,7 @@ from .http2_frames import (
     RST_STREAM,
     SETTINGS,
     WINDOW_UPDATE,
+    check_beginning,
     pack_window_update,
 )
 from .http2_responses import RECEIVE_SIZE, FastResponses
@@ -75,6 +76,7 @@ class Http2(FastResponses):
         max_streams: how many the server allows at a time; 0 until it has told its settings.
         ping_pending: whether a ping of ours is unanswered.
         pings: pings that were sent since a call last sent anything.
+        sending: the calls with something left to send, by stream id.
         unverified: whether the response to `send_liveness_probe` has not come yet.
         unacknowledged: frames of settings of ours that the peer has not acknowledged yet.
         goaway_message: why the peer takes no more calls, if it said so.
@@ -155,7 +157,10 @@ class Http2(FastResponses):
                 self._direct_received(count)
             else:
                 self._end += count
-            self._read_frames()
+            template = None if self._data_left or self._pad_left else self._template
+            # Most often all that has come is one small response.
+            if template is None or not self._match_template(template) or self._start != self._end:
+                self._read_frames()
         except ProtocolError as error:
             self.fail(error)
             raise
@@ -215,14 +220,7 @@ class Http2(FastResponses):
 
     def _refuse_others(self) -> None:
         """Refuse what can't be the first frame, at once: the port may speak another protocol."""
-        begin = bytes(self._buffer[self._start : min(self._end, self._start + 40)])
-        if begin.startswith(b"HTTP/"):
-            raise ProtocolError("the server answers with HTTP/1; is this its port for HTTP?")
-        if begin.startswith(b"\x15\x03"):  # an alert
-            raise ProtocolError("the server answers with TLS; expected a URL with grpcs://")
-        if len(begin) > 3 and begin[3] != SETTINGS and begin != b"HTTP":
-            what = f"it begins with {begin!r}; is this a port for gRPC?"
-            raise ProtocolError(f"the answer is not HTTP/2: {what}")
+        check_beginning(bytes(self._buffer[self._start : min(self._end, self._start + 40)]))
 
     def _check_first(self, flags: int) -> None:
         self._refuse_others()

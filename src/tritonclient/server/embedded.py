@@ -16,8 +16,9 @@ from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
 from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
+from .loop import ServerLoop
 from .repository.given import GivenModel, GivenModels
-from .repository.repository import ModelStatus
+from .repository.versions import ModelStatus
 
 if TYPE_CHECKING:
     from .frontends.grpc.listener import GrpcListener
@@ -161,6 +162,7 @@ class Server:
         self._grpc_options = (grpc or GrpcOptions()).completed(host, certfile, keyfile)
         self._exit_timeout = exit_timeout
         self._core: InferenceServer | None = None
+        self._loop: ServerLoop | None = None
         self._http: HttpListener | None = None
         self._grpc: GrpcListener | None = None
         self._process = os.getpid()
@@ -198,6 +200,7 @@ class Server:
     def _start(self, http_port: int | None, grpc_port: int | Literal["auto"] | None) -> None:
         # Addresses are bound first, because loading models may take long.
         timeout = self._exit_timeout
+        loop = self._loop = ServerLoop()
         if http_port is not None:
             from .frontends.certificates import check_certificate
             from .frontends.http.listener import HttpListener
@@ -210,6 +213,7 @@ class Server:
                 self._limits,
                 timeout,
                 self._forwarding,
+                loop,
             )
         if grpc_port == "auto":
             grpc_port = 0 if _can_serve_grpc() else None
@@ -217,14 +221,14 @@ class Server:
             from .frontends.grpc.listener import GrpcListener
 
             self._grpc = GrpcListener(
-                grpc_port, self._grpc_options, timeout, self._limits.max_requests
+                grpc_port, self._grpc_options, timeout, self._limits.max_requests, loop
             )
-        self._core = self._make_core()
+        self._core = self._make_core(loop)
         for listener in self._listeners():
             listener.start(self._core)
 
-    def _make_core(self) -> InferenceServer:
-        options = dict(self._core_options)
+    def _make_core(self, loop: ServerLoop) -> InferenceServer:
+        options = {**self._core_options, "loop": loop}
         directories = self._directories
         if self._models:
             self._given = GivenModels(self._models)
@@ -247,6 +251,7 @@ class Server:
         """
         listeners = self._listeners()
         core, self._core = self._core, None
+        loop, self._loop = self._loop, None
         self._http = self._grpc = None
         if self._process != os.getpid():
             for listener in listeners:
@@ -258,6 +263,8 @@ class Server:
             listener.stop()
         if core is not None:
             core.close()
+        if loop is not None:
+            loop.close()
         given, self._given = self._given, None
         if given is not None:
             given.close()

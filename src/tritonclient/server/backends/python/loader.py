@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from typing import Any
 
 from .... import errors
 from ...jobs.host import Host
-from . import packages
 from .packages import ModelPackage
 from .pb_utils import module as pb_utils
 
@@ -81,13 +81,8 @@ def model_errors() -> Iterator[None]:
         raise errors.ServerError(f"Internal: {describe_error(error)}", "400") from error
 
 
-#: Files whose frames are left out of the tracebacks that clients see.
-_OWN_FILES = {
-    __file__,
-    packages.__file__,
-    *(str(Path(__file__).with_name(name)) for name in ("completion.py", "instance.py")),
-    contextlib.__file__,
-}
+#: The folder whose frames are left out of the tracebacks that clients see.
+_OWN_FOLDER = f"{Path(__file__).parent}{os.sep}"
 
 
 def describe_error(error: BaseException) -> str:
@@ -95,7 +90,7 @@ def describe_error(error: BaseException) -> str:
     places = [
         f"  {frame.filename}({frame.lineno}): {frame.name}\n"
         for frame in reversed(traceback.extract_tb(error.__traceback__))
-        if frame.filename not in _OWN_FILES and not frame.filename.startswith("<frozen importlib")
+        if not frame.filename.startswith((_OWN_FOLDER, contextlib.__file__, "<frozen importlib"))
     ]
     text = "".join(traceback.format_exception_only(type(error), error)).strip()
     # Python names the class with its module; Triton without.
