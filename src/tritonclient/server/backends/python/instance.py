@@ -78,6 +78,10 @@ class PythonInstance(Instance):
     def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
         requests = [self._request.of(job) for job in jobs]
         watch.lap()
+        if not hasattr(self._model, "execute"):
+            raise self._failure(
+                f"Python model {self._loaded.path} does not implement `execute` method."
+            )
         try:
             responses = self._model.execute(requests)
             if isinstance(responses, Coroutine):
@@ -125,9 +129,9 @@ class PythonInstance(Instance):
         asked = [request.uses_sender() for request in requests]
         if responses is None and all(asked):
             return [None] * len(requests)
-        if not isinstance(responses, (list, tuple)):
+        if not isinstance(responses, list):
             raise self._failure(
-                f"Expected a list in the execute return, found type '{type(responses).__name__}'.\n"
+                f"Expected a list in the execute return, found type '{type(responses)}'."
             )
         if len(responses) != len(requests):
             raise self._failure(
@@ -145,7 +149,7 @@ class PythonInstance(Instance):
         if not isinstance(response, pb_utils.InferenceResponse):
             raise self._failure(
                 "Expected an 'InferenceResponse' object in the execute function return list, "
-                f"found type '{type(response).__name__}'.\n"
+                f"found type '{type(response)}'."
             )
         if again:
             raise self._failure(
