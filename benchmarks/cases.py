@@ -88,7 +88,7 @@ _PAIRS = (
         "128 bytes, asyncio",
         Kind.ASYNCIO,
         {"ours": 0.30, **_all("classic", "httpx", "aiohttp")},
-        {"ours": 0.30, **_all("classic", "grpclib")},
+        {"ours": 0.30, **_all("classic", "grpclib", "socket")},
         workload="small",
     ),
     _both(
@@ -96,7 +96,7 @@ _PAIRS = (
         "128 bytes, asyncio, 16 in flight",
         Kind.ASYNCIO,
         {"ours": 0.30, **_all("classic", "httpx", "aiohttp")},
-        {"ours": 0.30, **_all("classic", "grpcio", "grpclib")},
+        {"ours": 0.30, **_all("classic", "grpcio", "grpclib", "socket")},
         workload="small",
         width=16,
     ),

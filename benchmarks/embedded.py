@@ -1,9 +1,10 @@
 """`python -m benchmarks.embedded`: the embedded server beside a real Triton.
 
 All serve one Python model that returns its input. The embedded server runs twice: with a process
-per instance, and with models in its own process. The client is the same for all, and the servers
-take turns. A ratio is Triton's time divided by that of the embedded server, so 2.00x is twice as
-fast; it is the median over the rounds.
+per instance, and with models in its own process. "Libraries" are uvicorn and grpcio alone, with
+fixed responses: what nothing that is built on them can reach. The client is the same for all, and
+the servers take turns. A ratio is Triton's time divided by that of the other server, so 2.00x is
+twice as fast; it is the median over the rounds.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ def main() -> None:
         sides: dict[str, Callable[[], AbstractContextManager[Urls]]] = {
             "processes": lambda: embedded(repository, "--in-process=false"),
             "in-process": lambda: embedded(repository, "--in-process=true"),
+            "libraries": bare,
         }
         if reason := real_triton.unavailable_reason():
             print(f"no real Triton: {reason}")
@@ -201,14 +203,30 @@ def triton(repository: Path) -> Iterator[Urls]:
 @contextmanager
 def embedded(repository: Path, *flags: str) -> Iterator[Urls]:
     """Start the embedded server in a process of its own, and end it with the block."""
-    http_port, grpc_port = real_triton.free_ports(2)
+    ports = real_triton.free_ports(2)
     command = [sys.executable, "-m", "tritonclient", "serve", *flags]
     command += ["--model-repository", str(repository)]
-    command += ["--http-port", str(http_port), "--grpc-port", str(grpc_port)]
+    command += ["--http-port", str(ports[0]), "--grpc-port", str(ports[1])]
+    with running(command, ports) as urls:
+        yield urls
+
+
+@contextmanager
+def bare() -> Iterator[Urls]:
+    """Start uvicorn and grpcio with fixed responses, and end them with the block."""
+    ports = real_triton.free_ports(2)
+    command = [sys.executable, "-m", "benchmarks.bare_servers", *map(str, ports)]
+    with running(command, ports) as urls:
+        yield urls
+
+
+@contextmanager
+def running(command: list[str], ports: list[int]) -> Iterator[Urls]:
+    """Start a server that listens at these ports, and end it with the block."""
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_until_ready(server, http_port)
-        yield Urls(f"http://127.0.0.1:{http_port}", f"grpc://127.0.0.1:{grpc_port}")
+        wait_until_ready(server, ports[0])
+        yield Urls(f"http://127.0.0.1:{ports[0]}", f"grpc://127.0.0.1:{ports[1]}")
     finally:
         server.terminate()
         server.wait()

@@ -171,7 +171,7 @@ def unpack(data: Buffer, datatype: str, shape: tuple[int, ...]) -> Array:
     if not array.flags.aligned:
         array = array.copy()
     if datatype == "BF16":
-        return _from_bf16(array)
+        return bf16_array(array)
     return array if _LITTLE_ENDIAN else array.astype(dtype.newbyteorder("="))
 
 
@@ -204,7 +204,8 @@ def _to_bf16(array: Array) -> Array:
     return halves.astype(NUMPY["BF16"])
 
 
-def _from_bf16(bits: Array) -> Array:
+def bf16_array(bits: Array) -> Array:
+    """The array that BF16 bit patterns stand for, as `unpack` gives it."""
     bits = bits.astype(np.uint16, copy=False)
     dtype = bfloat16()
     return widen_bf16(bits) if dtype is None else bits.view(dtype)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.dataset
@@ -377,3 +378,32 @@ def test_an_iterator_that_is_left_early_ends_its_requests(
     assert next(batches).num_rows > 0
     batches.close()
     assert next(bulk.infer(client, "digits", table, columns=PIXELS)).num_rows > 0
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "arrays": ({"data": np.ones((2, 64))}, r"a batch is ndarray, .*; client\.map\(model, arrays\)"),
+    "rows": ({"data": [{"a": 1}]}, r"a batch is dict, .*; pa\.Table\.from_pylist\(rows\)"),
+    "frames": ({"data": [pd.DataFrame({"a": [1]})]}, r"; pa\.RecordBatch\.from_pandas\(frame\)"),
+    "function": (
+        {"data": lambda: []},
+        "the data is function, .*; call it, and give what it returns",
+    ),
+    "misspelt": ({"colums": {}}, "'colums' is not an argument; did you mean 'columns'"),
+    "habit": ({"max_workers": 3}, "'max_workers' is not an argument; here it is"),
+    "client": (
+        {"client_or_url": tc.AsyncClient("http://127.0.0.1:9")},
+        r"client_or_url is AsyncClient, expected a tritonclient\.Client or a URL",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), WRONG.values(), ids=WRONG)
+def test_what_is_no_table(server: FaultServer, changes: dict[str, Any], words: str) -> None:
+    given = {"client_or_url": server.http_url, "data": pa.table({"a": [1]}), **changes}
+    with pytest.raises(TypeError, match=words):
+        list(bulk.infer(given.pop("client_or_url"), "digits", given.pop("data"), **given))
+
+
+def test_misspelt_options_of_a_model(server: FaultServer) -> None:
+    with pytest.raises(TypeError, match="'timout' is not an argument; did you mean 'timeout'"):
+        bulk.Model(server.http_url, "digits", timout=5)

@@ -75,6 +75,35 @@ def test_health(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert (status, out) == (1, "server live: no\nserver ready: no\n")
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("localhost:1", "Connection refused"),
+        ("unix:/no_such_socket", "does it listen on this socket?"),
+        ("https://{http}", "is this a port without TLS?"),
+        ("grpc://{http}", None),  # an error of its own, before any line
+    ],
+)
+def test_health_says_why_not(
+    server: FaultServer, url: str, words: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run(capsys, "health", "-u", url.format(http=server.http_address), "--json")
+    assert status == 1
+    if words is None:
+        assert (out, err.count("is this its port for HTTP?")) == ("", 1)
+    else:
+        assert not any(json.loads(out)[key] for key in ("live", "ready"))
+        assert err.startswith("error: ")
+        assert words in err
+
+
+def test_health_says_why_a_model_is_not_ready(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean 'double'?" in run(capsys, "health", "doubl", "-u", url)[2]
+    assert "the repository has it, but it is not loaded" in run(
+        capsys, "health", "echo", "-u", url
+    )[2]  # fmt: skip
+
+
 def test_load_unload_and_config(
     url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -102,7 +131,6 @@ def test_load_unload_and_config(
         (["models", "nope"], "'nope' is not found"),
         (["load", "simple", "--config", "missing.json"], r"No such file .*missing\.json"),
         (["load", "simple", "--file", "1/model.onnx=missing"], "No such file .*missing"),
-        (["models", "--ca-file", "missing.pem"], "tls is given, but url"),
     ],
 )
 def test_errors_end_with_status_1(
@@ -129,6 +157,54 @@ def test_mistakes_in_the_command_line_end_with_status_2(arguments: list[str]) ->
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["serv"], "did you mean 'serve'?"),
+        (["models", "--jsn"], "tritonclient models: error: .*--jsn; did you mean '--json'?"),
+        (["serve", "--http-prt", "1"], "did you mean '--http-port'?"),
+        (["completion", "bsh"], "did you mean 'bash'?"),
+        (["models", "-u", "http:/localhost:1"], "did you mean 'http://localhost:1'?"),
+        (["models", "-u", "grpc//localhost"], "did you mean 'grpc://localhost'?"),
+        (["models", "a", "b"], "tritonclient models: error: unrecognized arguments: b"),
+    ],
+)
+def test_what_was_meant(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert re.search(words.replace("?", r"\?"), capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["-u", "http://localhost:1", "--ca-file", "missing.pem"], "tls is given, but url"),
+        (["-u", "localhost:99999"], "ports end at 65535"),
+        (["-u", "tcp://localhost:1"], "does not begin with one of"),
+        (["-u", "localhost:1/v2"], "ends in /v2"),
+        (["-u", "localhost:1/v2/health/live"], "holds '/v2/health/live', which the client adds"),
+    ],
+)
+def test_flags_of_no_server_end_with_status_2(
+    flags: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run(capsys, "models", *flags)
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert words in err
+
+
+def test_a_ca_file_that_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    for file, words in (("missing.pem", "is not a file"), (__file__, "of TLS is not right")):
+        status, _, err = run(capsys, "models", "-u", "https://localhost:1", "--ca-file", file)
+        assert status == 1
+        assert err.startswith("error: ")
+        assert words in err
 
 
 def test_headers_and_timeout(server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
+import pickle
 import sys
+from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 
+from tritonclient import AsyncClient, Client
 from tritonclient.client.model_spec import ModelSpec
+from tritonclient.client.models import AsyncModel, Model
 from tritonclient.messages import ModelMetadata, TensorMetadata
 from tritonclient.testing import infer_result
 
@@ -32,6 +39,52 @@ def test_large_values_are_cut() -> None:
 
 def test_keys_are_completed() -> None:
     assert infer_result({"a": [1], "b": [2]})._ipython_key_completions_() == ["a", "b"]
+
+
+def test_a_result_is_no_array() -> None:
+    result = infer_result({"Y": np.ones(3)})
+    for make in (np.array, pandas.DataFrame, np.asarray):
+        with pytest.raises(TypeError, match=r"result\['Y'\] is an array, result\.to_pandas"):
+            make(result)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("Y", "here it is result['Y']"),
+        ("shape", "here it is result['Y'].shape"),
+        ("astype", "here it is result['Y'].astype"),
+        ("as_numpy", "here it is result[name]"),
+        ("modelname", "did you mean 'model_name'?"),
+    ],
+)
+def test_what_results_do_not_have(name: str, hint: str) -> None:
+    for result in (infer_result({"Y": np.ones(3)}), infer_result({"Y": [1], "Z": [1]})):
+        with pytest.raises(AttributeError) as caught:
+            getattr(result, name)
+        assert hint in str(caught.value)
+    for copied in (copy.copy(result), copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+        assert copied["Y"].tolist() == [1]
+
+
+def test_a_handle_is_shown_as_its_spec() -> None:
+    spec = ModelSpec.of("m", "", ModelMetadata("m"), None)
+    for kind in (Model, AsyncModel):
+        assert kind(None, spec)._repr_html_() == spec._repr_html_()
+
+
+def test_with_and_async_with_are_not_mixed_up() -> None:
+    client: Any = AsyncClient("http://127.0.0.1:9")
+    with pytest.raises(TypeError, match="use `async with`, or Client"), client:
+        raise AssertionError
+
+    async def enter() -> None:
+        client: Any = Client("http://127.0.0.1:9")
+        async with client:
+            raise AssertionError
+
+    with pytest.raises(TypeError, match="use `with`, or AsyncClient"):
+        asyncio.run(enter())
 
 
 def test_a_spec_is_a_table() -> None:

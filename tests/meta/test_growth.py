@@ -287,6 +287,7 @@ CACHES = {
     **dict.fromkeys(
         [
             "codec.rest:_infer_path",
+            "codec.rest:_routes",
             "codec.rpc_infer:_names",
             "codec.rpc_infer:_target",
             "transport.grpc_call:_begin_block",
@@ -302,6 +303,7 @@ CACHES = {
             "codec.rpc_infer:_plain_tensor",
             "codec.rest_infer:_response_head",
             "codec.rpc_infer:_response_head",
+            "codec.rest_request:_request_head",
             "codec.rpc_request:_request_head",
             "engine.header_block:_decode_cached",
             "engine.http1_head:head_template",

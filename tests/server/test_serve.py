@@ -268,7 +268,8 @@ def test_port_that_is_taken(
         port = taken.getsockname()[1]
         flags = [*ANYWHERE, f"--http-port={port}"]
         assert main(["serve", f"--model-repository={repository.directory}", *flags]) == 1
-    assert f"can't listen at 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"can't listen at 127.0.0.1:{port}: Address already in use; --http-port and" in told
 
 
 def test_the_log_is_left_as_it_was(repository: RepositoryMaker) -> None:
@@ -434,6 +435,7 @@ def test_without_grpcio(repository: RepositoryMaker, flags: tuple[str, ...]) -> 
         (["--grpc-use-ssl"], "needs --grpc-server-cert and --grpc-server-key"),
         (["--grpc-use-ssl-mutual"], "needs --grpc-root-cert"),
         (["--grpc-port={taken}"], "can't listen at 127.0.0.1:{taken}: Address already in use"),
+        (["--grpc-port={taken}"], "Address already in use; --http-port and --grpc-port choose"),
     ],
 )
 def test_grpc_that_can_not_be_served(

@@ -53,7 +53,7 @@ def test_only_this_machine_can_connect_by_default() -> None:
 def test_what_cannot_be_served(
     given: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["serve", *given]) == 1
+    assert main(["serve", *given, "--http-port=0", "--grpc-port=0"]) == 1
     assert re.search(message, capsys.readouterr().err)
 
 

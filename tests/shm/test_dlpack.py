@@ -42,11 +42,15 @@ class Memory:
         )
 
 
+def still_exported():
+    gc.collect()
+    return [each for each in gc.get_objects() if isinstance(each, dlpack._Memory)]
+
+
 @pytest.fixture
 def memory():
     yield Memory()
-    gc.collect()
-    assert not dlpack._exported
+    assert not still_exported()
 
 
 # Giving
@@ -62,6 +66,11 @@ def test_numpy_takes_our_tensors(memory, datatype, shape):
     assert not array.size or array.ctypes.data == memory.address + 64
     memory.bytes[64] = 1
     assert not array.size or array.ravel()[0] != 0
+
+
+def test_numpy_refuses_what_it_lacks(memory):
+    with pytest.raises((BufferError, RuntimeError), match="Unsupported dtype"):
+        np.from_dlpack(memory.tensor("BF16", [2]))
 
 
 @EVERY
@@ -125,7 +134,7 @@ def test_given_back_on_another_thread(memory):
     thread = threading.Thread(target=holder.clear)
     thread.start()
     thread.join(30)
-    assert not dlpack._exported
+    assert not still_exported()
 
 
 def test_on_a_gpu(memory):

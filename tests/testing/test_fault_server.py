@@ -176,10 +176,10 @@ def test_without_sockets(server: FaultServer) -> None:
             assert caught.value.endpoint == "http://in-process"
             assert client.model_config("double")["name"] == "double"
             assert not client.is_model_ready("nope")
-            with pytest.raises(ValueError, match="streams need gRPC"):
+            with pytest.raises(ValueError, match=r"streams need gRPC, and a local .*grpc_url"):
                 client.stream([])
             quiet.drop_next("double")
-            with pytest.raises(RuntimeError, match="only the connection of a client"):
+            with pytest.raises(RuntimeError, match=r"only the connection .* or fail_next"):
                 client.infer("double", ONES)
 
         async def calls() -> None:
@@ -201,6 +201,10 @@ def test_without_sockets(server: FaultServer) -> None:
         (lambda s: s.truncate_next("a", size=0), ValueError, "size is 0"),
         (lambda s: s.drip_next("a", bytes_per_second=0), ValueError, "bytes_per_second is 0"),
         (lambda s: s.drop_next("a", request=int), TypeError, "request is <class 'int'>"),
+        (lambda s: s.fail_next("duble", tc.NotFound("x")), ValueError, "did you mean 'double'"),
+        (lambda s: s.drop_next("nope"), ValueError, "the models are double, other"),
+        (lambda s: s.fail_next("double", tc.ConnectionFailed("x")), TypeError, "drop_next"),
+        (lambda s: s.fail_next("double", tc.ProtocolError("x")), TypeError, "no server sends"),
         (lambda s: FaultServer(models={}, host="0.0.0.0"), TypeError, "takes no host"),
         (lambda s: FaultServer(models={}).inferences, RuntimeError, "not running"),
     ],

@@ -37,3 +37,10 @@ def test_what_makes_no_output_is_named() -> None:
         infer_result([1])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"'Y'.*complex128"):
         infer_result({"Y": np.ones(1, complex)})
+    with pytest.raises(TypeError, match=r"^output 'Y': object .* is not an array"):
+        infer_result({"Y": object()})
+
+
+def test_a_result_is_made_of_a_response() -> None:
+    with pytest.raises(TypeError, match=r"response is dict, .*testing\.infer_result makes"):
+        tc.InferResult({"Y": np.ones(1)})  # type: ignore[arg-type]

@@ -66,6 +66,8 @@ def test_unix_sockets(url, protocol, path):
         ("", "does not begin with one of http://, https://, .* unix:"),
         ("localhost:8000", "does not begin with .* for example http://localhost:8000"),
         ("localhost", "does not begin with"),
+        ("triton:8000", "; for example http://triton:8000"),
+        ("10.0.0.1:8001", "; for example grpc://10.0.0.1:8001"),
         ("http:localhost", "does not begin with one of http://"),
         ("grpc:/localhost:8001", "does not begin with .* grpc://"),
         ("ftp://a", "does not begin with"),

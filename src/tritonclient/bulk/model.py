@@ -13,7 +13,7 @@ import pyarrow as pa
 from ..client.blocking import Client
 from ..datatypes import Array
 from .results import ERROR
-from .tables import infer
+from .tables import check_options, infer
 
 
 class Model:
@@ -53,6 +53,7 @@ class Model:
     ) -> None:
         if errors not in ("raise", "keep"):
             raise ValueError(f"errors is {errors!r}, expected 'raise' or 'keep'")
+        check_options(options)
         Client(url, **(client or {})).close()  # wrong arguments are refused here
         self.url = url
         self.name = model

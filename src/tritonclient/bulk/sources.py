@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -197,8 +198,21 @@ def source_of(data: Any) -> Source:
         return _of_batches(iter(data))
     raise TypeError(
         f"the data is {type(data).__name__}, expected an Arrow table, record batches, a dataset, "
-        "a DataFrame, or names of files"
+        f"a DataFrame, or names of files{_made_of(data)}"
     )
+
+
+def _made_of(value: Any) -> str:
+    """Return how other data becomes Arrow's, or "" where it does not."""
+    if isinstance(value, Mapping):
+        return "; pa.Table.from_pylist(rows) makes a table of dictionaries"
+    if hasattr(value, "to_records") and hasattr(value, "columns"):
+        return "; pa.RecordBatch.from_pandas(frame) makes one of a DataFrame"
+    if hasattr(value, "__array__") or isinstance(value, (int, float)):
+        return "; client.map(model, arrays) takes arrays"
+    if inspect.isawaitable(value):
+        return "; await it first"
+    return "; call it, and give what it returns" if callable(value) else ""
 
 
 def _of_batches(batches: Iterator[Any]) -> Source:
@@ -209,7 +223,8 @@ def _of_batches(batches: Iterator[Any]) -> Source:
             elif isinstance(each, pa.RecordBatch):
                 yield each
             else:
-                raise TypeError(f"a batch is {type(each).__name__}, expected an Arrow record batch")
+                what = f"a batch is {type(each).__name__}, expected an Arrow record batch"
+                raise TypeError(f"{what}{_made_of(each)}")
 
     given = checked()
     first = next(given, None)

@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from ..client.blocking import Client
 from ..client.model_spec import ModelSpec
+from ..client.options import InferOptions
+from ..client.suggestions import unknown_argument
 from ..images import ImageError, PixelFormat, pixel_format
 from .arrays import common_type
 from .faults import BadInput
@@ -64,8 +66,13 @@ def infer(
     """
     if errors not in ("raise", "keep"):
         raise ValueError(f"errors is {errors!r}, expected 'raise' or 'keep'")
+    check_options(options)
     with ExitStack() as stack:
         client = client_or_url
+        if not isinstance(client, (Client, str)):
+            raise TypeError(
+                f"client_or_url is {type(client).__name__}, expected a tritonclient.Client or a URL"
+            )
         if not isinstance(client, Client):
             client = stack.enter_context(Client(client))
         source = source_of(data)
@@ -80,6 +87,14 @@ def infer(
         pipeline.keep_errors = errors == "keep"
         pipeline.options = {**options, **pipeline.options}
         return _run(pipeline, stack.pop_all())
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise TypeError for an option that inferences do not have."""
+    taken = {*InferOptions.__optional_keys__, "timeout"}
+    for name in options:
+        if name not in taken:
+            raise unknown_argument(name, [*taken, *(infer.__kwdefaults__ or ())])
 
 
 def _run(pipeline: Pipeline, stack: ExitStack) -> Generator[pa.RecordBatch, None, None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import errors as _errors  # noqa: F401  # checks that no other distribution is mixed in
 from . import bench, completion, health, infer, models, repository, serve
+from .arguments import Parser
 
 #: Modules with `NAME`, `HELP`, `DESCRIPTION`, `add_arguments(parser)` and `run(arguments)`, which
 #: returns the exit status.
@@ -36,7 +37,7 @@ class _Version(argparse.Action):
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tritonclient",
         description="Tools for the v2 inference protocol.",
         allow_abbrev=False,
@@ -52,7 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(child)
-        child.set_defaults(run=command.run)
+        child.set_defaults(run=command.run, command=child)
     parser.set_defaults(parser=parser)
     return parser
 
@@ -63,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given[:1] == [bench.NAME]:
         # Its options are read as getopt does, which argparse can't.
         return bench.main(given[1:])
-    arguments = make_parser().parse_args(given)
+    arguments, unknown = make_parser().parse_known_args(given)
+    if unknown:
+        arguments.command.error(f"unrecognized arguments: {' '.join(unknown)}")
     status: int = arguments.run(arguments)
     return status

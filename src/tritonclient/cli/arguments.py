@@ -4,9 +4,26 @@ from __future__ import annotations
 
 import argparse
 import re
+from typing import NoReturn
+
+from ..client.suggestions import meant
 
 #: The address that only clients on this machine can connect to.
 LOCAL = "127.0.0.1"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors name the command or flag that was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print a message and end with status 2."""
+        choice = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        unknown = re.match(r"unrecognized arguments: (--[^= ]+)", message)
+        if choice:
+            message += meant(choice[1], re.findall(r"[^', ]+", choice[2]))
+        elif unknown:
+            message += meant(unknown[1], self._option_string_actions)
+        super().error(message)
 
 
 def pattern(text: str) -> str:
@@ -86,6 +103,10 @@ def server_url(text: str, scheme: str = "http") -> str:
         raise argparse.ArgumentTypeError("'' is not a URL; expected one such as localhost:8000")
     if "://" in text or text.lower().startswith(("unix:", "http+unix:", "grpc+unix:")):
         return text
+    slip = re.match(r"(https?|grpcs?)(:/|//)(?!/)", text, re.IGNORECASE)
+    if slip:
+        url = f"{slip[1]}://{text[slip.end() :]}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a URL; did you mean {url!r}?")
     if re.search(r":8001(/|$)", text):
         scheme = "grpc"
     return f"{scheme}://{text}"

@@ -53,11 +53,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(work: Work, arguments: argparse.Namespace) -> int:
-    """Do a command's work; 1 with a message if the server cannot be asked or refuses."""
+    """Do a command's work.
+
+    Returns:
+        What it returns; with a message, 1 if the server cannot be asked or refuses, and 2 if the
+        flags are not those of a server.
+    """
     try:
         tls = TLS(ca_file=arguments.ca_file) if arguments.ca_file else None
         headers = dict(arguments.headers)
-        with Client(arguments.url, timeout=arguments.timeout, headers=headers, tls=tls) as client:
+        client = Client(arguments.url, timeout=arguments.timeout, headers=headers, tls=tls)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (ImportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    try:
+        with client:
             return work(client, arguments)
     except KeyboardInterrupt:
         return 130

@@ -17,7 +17,7 @@ from ..client.results import InferResult
 from ..datatypes import Array
 from ..errors import ServerError
 from ..messages import RequestedOutput
-from .arguments import positive
+from .arguments import Parser, positive
 from .image_client import add_report_arguments, execute, note, url_of
 from .image_jobs import UsageError, class_line
 from .image_report import Tally, as_json
@@ -121,7 +121,7 @@ def _contents(files: Sequence[str]) -> Array:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=NAME, description="Classify image files with an ensemble on an inference server."
     )
     add = parser.add_argument

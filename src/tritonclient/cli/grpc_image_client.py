@@ -20,6 +20,7 @@ from ..codec import rpc
 from ..datatypes import pack
 from ..errors import ProtocolError, ServerError
 from ..extras import optional_import
+from .arguments import Parser
 from .image_client import IN_FLIGHT, add_arguments, execute, make_job, note
 from .image_jobs import Batch, Job, UsageError
 from .image_report import Report
@@ -160,9 +161,7 @@ def _result(response: Any) -> InferResult:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog=NAME, description="Classify images over the generated gRPC API."
-    )
+    parser = Parser(prog=NAME, description="Classify images over the generated gRPC API.")
     add_arguments(parser)
     parser.add_argument(
         "-u", "--url", default="localhost:8001", help="URL of the server (localhost:8001)"

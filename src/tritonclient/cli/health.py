@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
+from .. import messages as m
 from ..client.blocking import Client
+from ..client.refusals import of_models
+from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, Unavailable
 from . import connection
 from .output import as_json, say, waiting
 
@@ -16,6 +20,7 @@ Tell whether a server is live and ready, and whether a model is.
   tritonclient health
   tritonclient health simple --wait 30
 
+What is not ready is explained on stderr.
 Exit status: 0 if all is ready, 1 if not or if the server cannot be reached."""
 
 
@@ -40,9 +45,7 @@ def _run(client: Client, arguments: argparse.Namespace) -> int:
     if arguments.wait:
         with waiting(f"waiting for {arguments.url}"):
             client.wait_until_ready(arguments.model, timeout=arguments.wait)
-    found = {"live": client.is_server_live(), "ready": client.is_server_ready()}
-    if arguments.model:
-        found["model"] = client.is_model_ready(arguments.model)
+    found, reason = _ask(client, arguments.model)
     if arguments.json:
         say(as_json({"url": arguments.url, **found}))
     else:
@@ -53,4 +56,27 @@ def _run(client: Client, arguments: argparse.Namespace) -> int:
         }
         for key, value in found.items():
             say(f"{names[key]}: {'yes' if value else 'no'}")
+    if reason:
+        print(f"error: {reason}", file=sys.stderr)
     return 0 if all(found.values()) else 1
+
+
+def _ask(client: Client, model: str) -> tuple[dict[str, bool], str]:
+    """Return what is live and ready, and why something is not, as far as it is known."""
+    found: dict[str, bool] = {"live": False, "ready": False, **({"model": False} if model else {})}
+    try:
+        found["live"] = client.ask(m.IsServerLive())
+        found["ready"] = client.ask(m.IsServerReady())
+        if model:
+            found["model"] = client.ask(m.IsModelReady(model))
+    except (ConnectionFailed, DeadlineExceeded, Unavailable) as error:
+        return found, str(error)
+    return found, _why_not_ready(client, model) if model and not found["model"] else ""
+
+
+def _why_not_ready(client: Client, model: str) -> str:
+    try:
+        index = client.repository_index()
+    except InferenceServerException:  # some servers have none
+        return ""
+    return of_models(model, index)

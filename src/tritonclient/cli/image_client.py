@@ -26,7 +26,7 @@ from ..client.results import InferResult
 from ..errors import InferenceServerException, ProtocolError, ServerError
 from ..images import ImageError
 from ..messages import ModelMetadata
-from .arguments import positive
+from .arguments import Parser, positive
 from .image_jobs import Batch, Classifier, Job, UsageError
 from .image_report import Report
 
@@ -220,7 +220,7 @@ def note(text: str, name: str = "image_client") -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="image_client", description="Classify images with a model on an inference server."
     )
     add_arguments(parser)

@@ -206,7 +206,7 @@ def run(arguments: argparse.Namespace) -> int:
             with output.waiting("loading models"):
                 server = _server(arguments).start()
         except (InferenceServerException, ImportError, OSError, TypeError, ValueError) as error:
-            return _fail(f"creating server: {error}")
+            return _fail(f"creating server: {error}{_other_port(error)}")
         try:
             say(table(server.models()))
             for service in _services(server, arguments):
@@ -338,6 +338,16 @@ def table(models: Sequence[ModelStatus]) -> str:
     for model in models:
         rows.append((model.name, model.version, model.status))
     return output.table(rows)
+
+
+def _other_port(error: Exception) -> str:
+    """Return what to do about a port that can't be listened at, or ""."""
+    text = str(error).lower()
+    if "in use" in text:
+        return "; --http-port and --grpc-port choose other ports, 0 a free one"
+    if "can't listen" in text and "permission denied" in text:
+        return "; ports below 1024 are for the administrator: choose --http-port and --grpc-port"
+    return ""
 
 
 def _fail(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Task
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from .. import messages as m
 from ..transport.call import Call, Options
@@ -86,6 +86,14 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
 
     async def __aenter__(self) -> Self:
         return self
+
+    if not TYPE_CHECKING:  # type checkers find this mistake themselves
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("this client is on asyncio: use `async with`, or Client")
+
+        def __exit__(self, *exc_info: object) -> None:
+            """Do nothing: there is no such context."""
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()

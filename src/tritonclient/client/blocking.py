@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from .. import messages as m
 from ..transport.call import Call, Options
@@ -109,6 +109,14 @@ class Client(AdminClient, MapCalls):
         if self._workers.closed:
             raise RuntimeError("the client is closed")
         return self
+
+    if not TYPE_CHECKING:  # type checkers find this mistake themselves
+
+        async def __aenter__(self) -> NoReturn:
+            raise TypeError("this client is blocking: use `with`, or AsyncClient")
+
+        async def __aexit__(self, *exc_info: object) -> None:
+            """Do nothing: there is no such context."""
 
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
         if kind is None:

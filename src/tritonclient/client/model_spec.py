@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..datatypes import NUMPY, Array
+from ..datatypes import NUMPY
 from ..errors import ProtocolError
 from ..messages import InferTensor, ModelMetadata, RequestedOutput, TensorMetadata
+from .misfits import dtype_hint, shape_hint
 from .notebook import html_table
-from .requests import Tensor, TensorLike, as_array, convert, make_input
+from .requests import NumberMisfit, Tensor, TensorLike, as_array, change, convert, make_input
+from .strange_values import is_number
 from .suggestions import meant
 
 
@@ -137,12 +139,14 @@ class ModelSpec:
                     )
                 else:
                     if cast:
-                        value = _cast(as_array(value), expected.datatype)
+                        value = _cast(value, expected.datatype)
                     value = Tensor(convert(value, expected.datatype), expected.datatype)
             tensor = make_input(expected.name, value)
         except (TypeError, ValueError) as error:
             fault = str(error).removeprefix(f"input {expected.name!r}: ")
-            got = f"got {_describe_value(given)}: {fault}{_cast_hint(given, expected)}"
+            if not isinstance(error, NumberMisfit):
+                fault += _way_to_datatype(given, expected, cast)
+            got = f"got {_describe_value(given)}: {fault}"
             raise self._misfit(expected, got, type(error)) from None
         if tensor.datatype != expected.datatype:
             raise self._misfit(expected, f"got {tensor.datatype}")
@@ -158,16 +162,13 @@ class ModelSpec:
         return all(e in (-1, n) for e, n in zip(expected.shape, tensor.shape, strict=True))
 
     def _hint(self, expected: TensorMetadata, tensor: InferTensor) -> str:
-        if not self.max_batch_size:
-            return ""
-        if len(tensor.shape) == len(expected.shape) - 1:
-            return "; the first dimension is the batch: array[None] adds it"
-        if tensor.shape and tensor.shape[0] > self.max_batch_size:
-            return (
-                f"; its largest batch is {self.max_batch_size}; "
+        hint = shape_hint(expected.shape, tensor.shape, self.max_batch_size)
+        if not hint and self.max_batch_size:
+            hint = (
+                f"its largest batch is {self.max_batch_size}; "
                 f"client.map({self.name!r}, rows) makes batches of any number of rows"
             )
-        return ""
+        return f"; {hint}" if hint else ""
 
     def _misfit(
         self,
@@ -199,12 +200,6 @@ def describe(tensor: TensorMetadata | InferTensor) -> str:
     return f"{tensor.datatype} {list(tensor.shape)}"
 
 
-def numpy_name(datatype: str) -> str:
-    """Return how programs write the dtype of a datatype, such as "np.float32"."""
-    dtype = NUMPY.get(datatype)
-    return "object" if dtype is None else "bool" if dtype.kind == "b" else f"np.{dtype.name}"
-
-
 def list_tensors(tensors: Mapping[str, TensorMetadata]) -> str:
     return ", ".join(f"{name} {describe(tensor)}" for name, tensor in tensors.items()) or "none"
 
@@ -218,44 +213,44 @@ def _describe_value(value: Any) -> str:
     return f"{array.dtype} {list(array.shape)}"
 
 
-def _cast_hint(value: Any, expected: TensorMetadata) -> str:
-    """What to do about an array of another datatype that can be converted."""
-    wanted = NUMPY.get(expected.datatype)
-    if isinstance(value, Tensor) or wanted is None:
+def _way_to_datatype(value: Any, expected: TensorMetadata, cast: bool) -> str:
+    if isinstance(value, Tensor):
         return ""
     try:
         array = as_array(value)
     except (TypeError, ValueError):
         return ""
-    if array.dtype.kind not in "biuf" or array.dtype == wanted:
+    if array.dtype == object:
         return ""
-    return (
-        f"; array.astype({numpy_name(expected.datatype)}) converts it, or cast=True for the model"
-    )
+    casts = not cast and _is_cast(array.dtype, expected.datatype)
+    return dtype_hint(value, array.dtype, expected.datatype, casts)
 
 
-def _cast(array: Array, datatype: str) -> Array:
-    """Return an array as one of a datatype, rounded where numbers of it are less exact.
+def _cast(value: TensorLike, datatype: str) -> TensorLike:
+    """Return numbers as an array of a datatype, rounded where it is less exact.
+
+    Anything else stays as it is.
 
     Raises:
         ValueError: a number does not fit, or would become another number.
     """
-    expected = NUMPY.get(datatype)
-    if expected is None or datatype == "BF16" or array.dtype == expected:
-        return array
+    array = as_array(value)
+    expected = np.dtype(np.float32) if datatype == "BF16" else NUMPY.get(datatype)
+    if expected is None or array.dtype == expected:
+        return value
     if array.dtype == object:
         try:
             array = array.astype(np.float64 if expected.kind == "f" else expected)
         except (TypeError, ValueError, OverflowError):
-            return array
-    if array.dtype.kind not in {"b": "b", "i": "biu", "u": "biu"}.get(expected.kind, "biuf"):
-        return array
-    with np.errstate(over="ignore"):
-        converted = array.astype(expected)
-    if expected.kind == "f":
-        fits = np.isfinite(converted) == np.isfinite(array)
-    else:
-        fits = (converted == array) & ((converted < 0) == (array < 0))
-    if not fits.all():
-        raise ValueError(f"{array[~fits].flat[0]} does not fit {datatype}")
-    return converted
+            return value
+    return change(array, expected, datatype) if _is_cast(array.dtype, datatype) else value
+
+
+def _is_cast(dtype: np.dtype[Any], datatype: str) -> bool:
+    """True if `cast=True` converts arrays of a dtype to a datatype."""
+    if datatype == "BF16":
+        return dtype.name != "bfloat16" and dtype.kind in "if"
+    if datatype not in NUMPY:
+        return False
+    kind = "f" if dtype.kind == "V" and is_number(dtype) else dtype.kind
+    return kind in {"b": "b", "i": "biu", "u": "biu"}.get(NUMPY[datatype].kind, "biuf")

@@ -42,6 +42,9 @@ class Model:
         def __getattr__(self, name: str) -> Any:
             raise no_attribute(self, name, MODEL_NAMES)
 
+    def _repr_html_(self) -> str:
+        return self.spec._repr_html_()
+
     def __call__(self, /, *only: TensorLike, **inputs: TensorLike) -> InferResult:
         """Run the model; inputs are given by name, and an only one also without."""
         if only:
@@ -160,6 +163,9 @@ class AsyncModel:
 
         def __getattr__(self, name: str) -> Any:
             raise no_attribute(self, name, MODEL_NAMES)
+
+    def _repr_html_(self) -> str:
+        return self.spec._repr_html_()
 
     async def __call__(self, /, *only: TensorLike, **inputs: TensorLike) -> InferResult:
         """Run the model; inputs are given by name, and an only one also without."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -27,6 +27,14 @@ class NotebookResult:
             f"{t.name}: {t.datatype}{list(t.shape)}" for t in self._tensors.values()
         )
         return f"<InferResult of {self._model()}: {outputs or 'no outputs'}>"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        # Without this, numpy would make an array of the names.
+        name = next(iter(self._tensors), "OUTPUT")
+        raise TypeError(
+            f"a result is a mapping of names to arrays: result[{name!r}] is an array, "
+            "result.to_pandas() a table"
+        )
 
     def _model(self) -> str:
         version = f" version {self.model_version}" if self.model_version else ""
@@ -81,7 +89,10 @@ class NotebookResult:
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) > 1:
             counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
-            raise ValueError(f"the outputs differ in their number of rows: {counts}")
+            raise ValueError(
+                f"the outputs differ in their number of rows: {counts}; ask for those of one "
+                "table: outputs=[...] of the call"
+            )
         return pandas.DataFrame(columns)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from enum import Enum
@@ -274,13 +275,26 @@ def check_grpcio(grpcio: Grpcio, tls: Security, max_connections: int) -> None:
         )
 
 
+#: URL of clients that call a server in their own process, without sockets.
+IN_PROCESS = "http://in-process"
+
+
 def check_streams(url: str) -> None:
     """Raise for a client whose protocol has no streams."""
+    if url == IN_PROCESS:
+        raise ValueError(
+            "streams need gRPC, and a local client has no connection; "
+            "use tritonclient.Client(server.grpc_url)"
+        )
     if parse_url(url).protocol != "grpc":
         raise ValueError(
             f"streams need gRPC, but the client's url is {url!r}; "
             "use one that begins with grpc://, Triton's port for it is 8001"
         )
+
+
+#: The paths that the protocol adds to a server's URL.
+_WITHIN_PROTOCOL = re.compile(r"/v2(/(?:models|health|repository)\b.*)?$")
 
 
 def settings(
@@ -297,9 +311,7 @@ def settings(
         TypeError, ValueError: an argument is not what it should be.
     """
     endpoint = parse_url(url)
-    if endpoint.base_path.endswith("/v2"):
-        root = url.rstrip("/").removesuffix("/v2")
-        raise ValueError(f"url {url!r} ends in /v2, which the client adds itself; use {root!r}")
+    _check_root(url, endpoint.base_path)
     check_timeout(timeout)
     if timeout is not None:
         check_seconds(timeout)
@@ -314,3 +326,15 @@ def settings(
     from ..transport.grpc_call import GrpcSettings
 
     return GrpcSettings(endpoint, given, max_request_size, largest, keep_alive, content)
+
+
+def _check_root(url: str, path: str) -> None:
+    within = _WITHIN_PROTOCOL.search(path)
+    if within is None:
+        return
+    root = url[: url.rindex(within[0])]
+    if within[1]:
+        raise ValueError(
+            f"url {url!r} holds {within[0]!r}, which the client adds itself; use {root!r}"
+        )
+    raise ValueError(f"url {url!r} ends in /v2, which the client adds itself; use {root!r}")

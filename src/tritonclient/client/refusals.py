@@ -19,7 +19,8 @@ from ..errors import (
     Unauthenticated,
 )
 from ..messages import GetModelMetadata, GetRepositoryIndex, ModelIndex, Request, TensorMetadata
-from .model_spec import list_tensors, numpy_name
+from .misfits import datatype_hint, shape_hint
+from .model_spec import list_tensors
 from .suggestions import meant
 
 #: Seconds that a question may take when the call has no deadline, or much time left.
@@ -29,13 +30,24 @@ _MAX_NAMES = 8
 
 _UNKNOWN_MODEL = re.compile(
     r"unknown model|model .*(not found|not exist|not find)|no available versions|no such model|"
-    r"failed to poll from model repository|not loaded|^Not Found$",
+    r"failed to poll from model repository|not loaded|^Not Found$|^Method Not Allowed$",
     re.IGNORECASE | re.DOTALL,
 )
 _UNKNOWN_TENSOR = re.compile(r"unexpected inference (input|output) '([^']*)'")
 _MISSING_INPUT = re.compile(r"expected \d+ inputs? but got \d+|missing input", re.IGNORECASE)
-#: How a port with TLS takes what is not TLS.
-_HUNG_UP = re.compile("without an answer|onnection reset")
+#: How a port ends a connection on which it gets another protocol.
+_HUNG_UP = re.compile("without an answer|onnection reset|EOF occurred in violation")
+#: How an error begins that is a page of a web server or proxy.
+_PAGE = re.compile(r"\s*<(!doctype|html|\?xml)\b", re.IGNORECASE)
+#: What web frameworks say of a path that they do not have.
+_NO_ROUTE = ("Not Found", "Method Not Allowed")
+_NO_ENDPOINT = (
+    "no inference server answers at this path; the url is the server's root, without /v2, and "
+    "with the prefix of a proxy"
+)
+_WRONG_SHAPE = re.compile(
+    r"unexpected shape for input .*Expected \[([-\d, ]*)\], got \[([-\d, ]*)\]", re.DOTALL
+)
 _WRONG_DATATYPE = re.compile(r"data-type is '(\w+)', but .* expects '(\w+)'")
 
 #: Patterns of errors' texts, compiled when first needed, and what to do about them.
@@ -48,18 +60,19 @@ _CURES = (
     (
         ServerError,
         r"batch-size must be <= \d+",
-        "the first dimension is the batch: client.map(model, rows) sends as many rows at a time as "
-        "the model takes; or raise max_batch_size in the model's config.pbtxt",
+        "the first dimension is the batch, which array[None] adds; client.map(model, rows) sends "
+        "as many rows at a time as the model takes; or raise max_batch_size in the model's "
+        "config.pbtxt",
+    ),
+    (
+        ServerError,
+        "batch size does not match other inputs",
+        "the first dimension of every input is the batch, and must be the same",
     ),
     (
         ServerError,
         "has no shape but model requires batch dimension",
         "give an array whose first dimension is the batch, such as [[value]]",
-    ),
-    (
-        ServerError,
-        r"unexpected shape for input",
-        "the first dimension of a model that batches is the batch: array[None] adds it",
     ),
     (
         ServerError,
@@ -81,6 +94,11 @@ _CURES = (
         ServerError,
         "explicit model load / unload is not allowed",
         "start the server with --model-control-mode explicit",
+    ),
+    (
+        ServerError,
+        "^redirected to ",
+        "the url of the client is the one that it redirects to, without /v2",
     ),
     (
         ConnectionFailed,
@@ -138,7 +156,9 @@ def explain(
         response = yield question, seconds
     except InferenceServerException:
         response = None  # such servers have no index, or can't be asked now
-    if response is not None:
+    if response is None:
+        error.hint = _NO_ENDPOINT if text in _NO_ROUTE else ""
+    else:
         tensors = isinstance(question, GetModelMetadata)
         if tensors:
             error.hint = _of_tensors(text, response)
@@ -161,27 +181,42 @@ def _without_asking(error: InferenceServerException) -> str:
     if isinstance(error, ConnectionFailed):
         return _of_connection(error, text)
     if isinstance(error, ProtocolError):
+        return _of_response(error)
+    if isinstance(error, ServerError) and _PAGE.match(str(error.debug_details() or "")):
         return _of_page(error)
     if isinstance(error, ServerError) and (found := _WRONG_DATATYPE.search(text)):
-        return cast_hint(found[2])
+        return datatype_hint(found[1], found[2])
+    if isinstance(error, ServerError) and (found := _WRONG_SHAPE.search(text)):
+        batches = "max_batch_size" in text
+        return shape_hint(_sizes(found[1]), _sizes(found[2]), int(batches))
     return ""
 
 
-def cast_hint(datatype: str) -> str:
-    """Return how an array becomes one of a datatype."""
-    if datatype == "BYTES":
-        return "BYTES are sent from arrays of str or bytes: array.astype(object)"
-    name = numpy_name(datatype)
-    return f"array.astype({name}) converts it; client.model(name, cast=True) does so for each call"
+def _sizes(shape: str) -> list[int]:
+    return [int(size) for size in shape.split(",") if size.strip()]
 
 
 def _of_connection(error: ConnectionFailed, text: str) -> str:
-    if error.endpoint.startswith("http://") and _HUNG_UP.search(text):
-        return "is this a port with TLS? Then the url begins with https://"
-    return ""
+    if not _HUNG_UP.search(text):
+        return ""
+    scheme = error.endpoint.partition("://")[0]
+    hint = {
+        "http": "is this a port with TLS? Then the url begins with https://",
+        "https": "is this a port for HTTP with TLS?",
+        "grpc": "is this a port for gRPC? With TLS, its url begins with grpcs://",
+        "grpcs": "is this a port for gRPC with TLS?",
+    }.get(scheme)
+    return f"if it has never answered: {hint}" if hint else ""
 
 
-def _of_page(error: InferenceServerException) -> str:
+def _of_page(error: ServerError) -> str:
+    """Return what to do about a page for people in place of an error."""
+    if error.status() in ("502", "503", "504"):
+        return "a proxy answers, and does not reach the server behind it; is the server running?"
+    return "this is a page for people; is this the url of an inference server?"
+
+
+def _of_response(error: InferenceServerException) -> str:
     """Return how a response begins that is not the protocol's."""
     body = error.debug_details()
     if isinstance(body, (bytes, bytearray, memoryview)):

@@ -8,16 +8,19 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from ..datatypes import NUMPY, Array, check, datatype_of, pack
+from ..datatypes import NUMPY, Array, check, datatype_for, pack
 from ..messages import (
     Infer,
     InferTensor,
     Parameter,
     RequestedOutput,
 )
+from . import foreign_arrays
 from .request_checks import check_texts, check_utf8, request_parameters, requested_outputs
 from .strange_values import (
     excerpt,
+    no_datatype,
+    objects_fault,
     pack_objects,
     refuse_masked,
     warn_of_cut_zeros,
@@ -133,11 +136,14 @@ def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor
             array = convert(value.array, datatype)
         else:
             array = as_array(value)
-            datatype = datatype_of(array)
+            datatype = datatype_for(array.dtype) or ""
+            if not datatype:
+                raise no_datatype(array)
         if array.dtype.kind == "S":
             warn_of_cut_zeros(name, array)
-        if array.dtype == object and not isinstance(value, Tensor):
-            data = pack_objects(value, array)
+        if array.dtype == object and datatype == "BYTES":
+            given = value.array if isinstance(value, Tensor) else value
+            data = pack_objects(given, array)
         else:
             data = pack(array, datatype)
         return InferTensor(name, datatype, array.shape, data, binary=binary)
@@ -161,27 +167,16 @@ def as_array(value: TensorLike) -> Array:
         return np.array(value, object)
     if isinstance(value, (type, Mapping)):
         raise TypeError(f"{excerpt(value)} is not an array{way_to_array(value)}")
-    if hasattr(value, "__dlpack__"):
-        return _from_dlpack(value)
     try:
-        array = np.asarray(value)
+        array = foreign_arrays.read(value)
     except UnicodeDecodeError:
-        return np.array(value, object)  # texts and bytes mixed, which numpy tries to unify
-    except ValueError as error:
-        raise ValueError(f"{excerpt(value)} is not a rectangular array: {error}") from None
+        return np.array(value, object)  # texts and bytes mixed
     if array.dtype == object and array.ndim == 0 and array.item() is value:
         raise TypeError(f"{excerpt(value)} is not an array{way_to_array(value)}")
     if array.dtype.kind in "SU":
         # numpy drops the trailing NUL bytes of these, so start again from the objects.
         array = np.array(value, object)
     return array
-
-
-def _from_dlpack(value: Any) -> Array:
-    try:
-        return np.from_dlpack(value)
-    except (BufferError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"{type(value).__name__} can't be read as a CPU array: {error}") from None
 
 
 def convert(value: TensorLike, datatype: str) -> Array:
@@ -193,25 +188,49 @@ def convert(value: TensorLike, datatype: str) -> Array:
         ValueError: the value does not fit.
     """
     array = as_array(value)
-    if isinstance(value, np.ndarray) or datatype in ("BYTES", "BF16"):
-        return _floats(array) if _is_plain_float(value, array, datatype) else array
+    if array.dtype == object and datatype != "BYTES":
+        raise objects_fault(value, array)
+    if isinstance(value, np.ndarray) or datatype == "BYTES":
+        return array.astype(object) if _is_empty_list(value, array) else array
     check(datatype)
-    expected = NUMPY[datatype]
+    expected = np.dtype(np.float32) if datatype == "BF16" else NUMPY[datatype]
     if array.dtype == expected or array.size == 0:
         return array.astype(expected, copy=False)
+    if datatype == "BF16" and array.dtype.kind not in "fi":
+        return array  # bit patterns, or for `pack` to refuse
     kinds = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[expected.kind]
     if array.dtype.kind in kinds:
-        with np.errstate(over="ignore"):
-            converted = array.astype(expected)
-        if expected.kind == "f" or (converted == array).all():
-            return converted
+        try:
+            return change(array, expected, datatype)
+        except NumberMisfit as error:
+            raise NumberMisfit(f"{excerpt(value)}: {error}") from None
     raise ValueError(f"{excerpt(value)} does not fit {datatype}")
 
 
-def _floats(array: Array) -> Array:
-    with np.errstate(over="ignore"):
-        return array.astype(np.float32)
+class NumberMisfit(ValueError):
+    """A number is not one of a datatype, so that no conversion helps."""
 
 
-def _is_plain_float(value: TensorLike, array: Array, datatype: str) -> bool:
-    return datatype == "BF16" and not isinstance(value, np.ndarray) and array.dtype.kind in "fi"
+def change(array: Array, dtype: np.dtype[Any], datatype: str) -> Array:
+    """Return numbers as another dtype, rounded where it is one of less exact floats.
+
+    Raises:
+        NumberMisfit: a number does not fit, or would become another number.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        changed = array.astype(dtype)
+    if dtype.kind == "f":
+        fits = np.isfinite(changed) == np.isfinite(array)
+    else:
+        fits = (changed == array) & ((changed < 0) == (array < 0))
+    if not fits.all():
+        limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+        raise NumberMisfit(
+            f"{array[~fits].flat[0]} does not fit {datatype}, "
+            f"whose numbers are {limits.min} to {limits.max}"
+        )
+    return changed
+
+
+def _is_empty_list(value: TensorLike, array: Array) -> bool:
+    return array.size == 0 and not isinstance(value, np.ndarray)

@@ -50,14 +50,28 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         # Not the request itself, which would keep its inputs.
         self._requested: Sequence[RequestedOutput] = getattr(request, "outputs", ())
         self._tensors: dict[str, InferTensor] = {}
-        for tensor in response.outputs:
+        try:
+            outputs = response.outputs
+        except AttributeError:
+            raise TypeError(
+                f"response is {type(response).__name__}, expected InferResponse; "
+                "tritonclient.testing.infer_result makes a result of arrays"
+            ) from None
+        for tensor in outputs:
             self._tensors[tensor.name] = tensor
         self._arrays: dict[str, Array] = {}
 
     if not TYPE_CHECKING:  # a type checker would take it that there is any name
 
         def __getattr__(self, name: str) -> Any:
-            raise no_attribute(self, name, RESULT_NAMES)
+            if name[0] == "_":  # also where a result is not set up yet
+                raise no_attribute(self, name, RESULT_NAMES)
+            here = dict(RESULT_NAMES)
+            if name in self._tensors:
+                here[name] = f"result[{name!r}]"
+            elif name not in here and hasattr(np.ndarray, name):
+                here[name] = f"result[{next(iter(self._tensors), 'OUTPUT')!r}].{name}, of an output"
+            raise no_attribute(self, name, here)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Views of memory can't be pickled; a copy goes along in their place.

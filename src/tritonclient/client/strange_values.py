@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..datatypes import Array, Buffer, pack
+from ..datatypes import Array, Buffer, datatype_of, pack
 
+_MADE_OF_OBJECTS = (
+    " np.array(values, np.float32) makes numbers of them, np.array(values, str) texts"
+)
 _TEXTS = (str, bytes, bytearray, memoryview)
 
 
 def excerpt(value: Any) -> str:
     """Return the type and the beginning of a value, for the text of an error."""
-    text = repr(value)
+    text = " ".join(repr(value).split())  # tables have lines
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
@@ -34,37 +37,111 @@ def way_to_array(value: Any) -> str:
     return "; expected an array, a list, a number or a text"
 
 
+def no_datatype(array: Array) -> ValueError:
+    """Return the error for an array whose dtype the protocol does not have."""
+    try:
+        datatype_of(array)
+    except ValueError as error:
+        return ValueError(f"{error}{_way_to_datatype(array.dtype)}")
+    raise AssertionError(f"{array.dtype} has a datatype")
+
+
+def is_number(dtype: np.dtype[Any]) -> bool:
+    """True for a dtype whose elements numpy converts to numbers, also one of ml_dtypes."""
+    return dtype.kind in "biuf" or (dtype.kind == "V" and np.can_cast(dtype, np.float64))
+
+
+def _way_to_datatype(dtype: np.dtype[Any]) -> str:
+    if dtype.kind in "mM":
+        return "; array.astype(np.int64) gives counts of its unit, array.astype(str) texts"
+    if dtype.kind == "c":
+        return "; give array.real and array.imag, or array.view of its floats"
+    if dtype.names:
+        return f"; give each field as an input of its own, such as array[{dtype.names[0]!r}]"
+    if is_number(dtype):
+        return f"; array.astype({'np.float64' if dtype.kind == 'f' else 'np.float32'}) converts it"
+    return "; array.astype(object) makes bytes of it" if dtype.kind == "V" else ""
+
+
 def pack_objects(value: Any, array: Array) -> Buffer:
     """The wire bytes of an array of objects, which must all be texts or bytes.
 
+    Args:
+        value: what the array was made of.
+
     Raises:
-        TypeError: they are not.
+        TypeError, ValueError: they are not.
     """
     try:
         return pack(array, "BYTES")
     except ValueError:
-        items = array.ravel().tolist()
-        odd = [index for index, item in enumerate(items) if not isinstance(item, _TEXTS)]
-        if not odd:
-            raise  # a text that is not valid
-    kinds = sorted({type(item).__name__ for item in items})
+        raise objects_fault(value, array) from None
+
+
+def objects_fault(value: Any, array: Array) -> TypeError | ValueError:
+    """Return the error for an array of objects that are not all texts or bytes.
+
+    Args:
+        value: what the array was made of.
+    """
     what = f"{type(value).__name__} of shape {list(array.shape)}"
+    items = array.ravel().tolist()
+    kinds = sorted({type(item).__name__ for item in items})
     if hasattr(value, "columns"):
-        raise TypeError(
+        return TypeError(
             f"{what} has columns of different types ({', '.join(kinds)}); choose those of one "
             "type, as by frame[['a', 'b']].to_numpy(np.float32)"
         )
+    odd = [index for index, item in enumerate(items) if not isinstance(item, _TEXTS)]
+    if not odd:
+        return _texts_fault(what, items)
+    first = f"element {odd[0]} is {type(items[odd[0]]).__name__}"
     if kinds == ["int"]:
-        raise ValueError(
-            f"{what} holds {max(items, key=abs)}, which has more than 64 bits; "
+        largest = max(items, key=abs)
+        if min(items) >= -(1 << 63) and largest < 1 << 64:
+            return TypeError(f"{what} holds numbers as objects; .astype(np.int64) converts them")
+        return ValueError(
+            f"{what} holds {largest}, which has more than 64 bits; "
             "convert it to floats, or send it as text"
         )
-    missing = " None is no number; use nan;" if "NoneType" in kinds and len(kinds) > 1 else ""
-    raise TypeError(
-        f"{what} holds objects ({', '.join(kinds)}; element {odd[0]} is "
-        f"{type(items[odd[0]]).__name__}), which are neither all numbers nor all texts;"
-        f"{missing} .astype(np.float32) makes numbers of numbers, .astype(str) texts"
+    if len(odd) < len(items) and all(_is_missing(items[index]) for index in odd):
+        return TypeError(f"{what} holds texts, but {first}; give a text for what is missing: ''")
+    return TypeError(
+        f"{what} holds objects ({', '.join(kinds)}; {first}), which are neither all numbers nor "
+        f"all texts;{_way_to_elements(items[odd[0]], kinds)}"
     )
+
+
+def _texts_fault(what: str, items: list[Any]) -> ValueError:
+    for index, item in enumerate(items):
+        try:
+            item.encode() if isinstance(item, str) else bytes(item)
+        except UnicodeEncodeError as error:
+            return ValueError(
+                f"{what} holds {item!r:.60} (element {index}), which has no UTF-8 form: surrogates "
+                f"are not allowed (character {error.start}); decode bytes without "
+                "errors='surrogateescape', or give the bytes themselves"
+            )
+    return ValueError(
+        f"{what} holds texts, expected numbers; np.array(values, np.float32) reads numbers from "
+        "texts, np.frombuffer(data, np.float32) takes the bytes of numbers"
+    )
+
+
+def _is_missing(item: Any) -> bool:
+    if isinstance(item, (float, np.floating)):
+        return bool(np.isnan(item))
+    return item is None or type(item).__name__ in ("NAType", "NaTType")  # of pandas
+
+
+def _way_to_elements(odd: Any, kinds: list[str]) -> str:
+    if isinstance(odd, Mapping):
+        return " json.dumps(...) makes a text of a dict"
+    if isinstance(odd, (np.ndarray, list, tuple)):
+        return " arrays of different shapes make no tensor: pad them, or send each on its own"
+    if "NoneType" in kinds and len(kinds) > 1:
+        return f" None is no number; use nan;{_MADE_OF_OBJECTS}"
+    return _MADE_OF_OBJECTS
 
 
 def refuse_masked(array: Array) -> None:

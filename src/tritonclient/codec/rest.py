@@ -175,18 +175,24 @@ def decode_request(request: HttpRequest) -> m.Request[Any]:
         Unimplemented: the path has other methods.
         Internal, InvalidArgument: the body is invalid for the operation.
     """
-    known = False
-    for pattern, route in patterns():
-        match = pattern.match(request.path)
-        if match is None:
-            continue
-        known = True
+    found = _routes(request.path)
+    for route, fields in found:
         if route.method == request.method:
-            fields = {k: unquote(v) for k, v in match.groupdict().items() if v is not None}
             return _decode(route, fields, request)
-    if known:
+    if found:
         raise errors.Unimplemented("Method Not Allowed", "405")
     raise errors.NotFound("Not Found", "404")
+
+
+@small_cache(256)
+def _routes(path: str) -> tuple[tuple[Route, dict[str, str]], ...]:
+    """Return the routes that have this path, each with the fields in it."""
+    matches = ((route, pattern.match(path)) for pattern, route in patterns())
+    return tuple(
+        (route, {k: unquote(v) for k, v in match.groupdict().items() if v is not None})
+        for route, match in matches
+        if match is not None
+    )
 
 
 def model_of(request: HttpRequest) -> tuple[str, str] | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeGuard
 
 from ..datatypes import Buffer, element_count
 from ..errors import Internal, InvalidArgument
-from ..messages import Infer, InferTensor, RequestedOutput
+from ..messages import Infer, InferTensor, Parameter, RequestedOutput
 from . import rest_json
 from .rest_infer import (
     HEAD_LENGTH,
@@ -22,6 +23,8 @@ from .rest_infer import (
 from .rest_refusals import check_head, check_input, check_outputs, json_elements
 
 _HEADER = HEAD_LENGTH.lower()
+#: Larger heads are parsed each time, because what a client sends can have any size.
+_LARGEST_KNOWN = 2048
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+")
 
 
@@ -60,13 +63,62 @@ def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Bu
         raw = RawInput("raw_input", "UINT8", (len(body),), memoryview(body))
         return Infer(fields["model"], (raw,), fields.get("version", ""), binary=True)
     view = memoryview(body)
-    value = rest_json.loads(bytes(view[:length]))
+    text = bytes(view[:length])
+    head = _request_head(text) if length <= _LARGEST_KNOWN else None
+    if head is None:
+        inputs, value = _parse_inputs(text)
+        tensors = read_tensors(inputs, view, length, _pack)
+        head = _Head(inputs, *_parse_rest(value))
+    else:
+        tensors = read_tensors(head.inputs, view, length, _pack)
+    return Infer(
+        model=fields["model"],
+        version=fields.get("version", ""),
+        id=head.id,
+        inputs=tensors,
+        outputs=head.outputs,
+        parameters=dict(head.parameters),
+        binary=head.binary or bool(head.outputs),
+    )
+
+
+class _Head(NamedTuple):
+    """The JSON of a request."""
+
+    inputs: tuple[Described, ...]
+    id: str
+    outputs: tuple[RequestedOutput, ...]
+    parameters: dict[str, Parameter]
+    binary: bool
+
+
+@lru_cache(maxsize=256)
+def _request_head(text: bytes) -> _Head | None:
+    """Return the head in a JSON text; None if it is none, so that the faults come in their order.
+
+    Clients send the same head again and again.
+    """
+    try:
+        inputs, value = _parse_inputs(text)
+        return _Head(inputs, *_parse_rest(value))
+    except Exception:
+        return None
+
+
+def _parse_inputs(text: bytes) -> tuple[tuple[Described, ...], Any]:
+    """Return the inputs in a JSON text, and all of its value."""
+    value = rest_json.loads(text)
     value = value if isinstance(value, dict) else {}  # as in Triton, it has no members then
     check_head(value)
     for each in member(value, "inputs", list, None):
         check_input(each)
-    inputs = tuple(map(_signed, described(value, "inputs")))
-    tensors = read_tensors(inputs, view, length, _pack)
+    return tuple(map(_signed, described(value, "inputs"))), value
+
+
+def _parse_rest(
+    value: Any,
+) -> tuple[str, tuple[RequestedOutput, ...], dict[str, Parameter], bool]:
+    """Return the id, the outputs, the parameters and `binary` of a request."""
     check_outputs(value)
     outputs = tuple(map(_requested, value.get("outputs", ())))
     parameters = dict(member(value, "parameters", dict, {}))
@@ -75,15 +127,7 @@ def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Bu
     id = member(value, "id", str, "")
     for text in (id, *parameters, *filter(_is_text, parameters.values())):
         text.encode()  # models and logs get these
-    return Infer(
-        model=fields["model"],
-        version=fields.get("version", ""),
-        id=id,
-        inputs=tensors,
-        outputs=outputs,
-        parameters=parameters,
-        binary=binary or bool(outputs),
-    )
+    return id, outputs, parameters, binary
 
 
 def _signed(tensor: Described) -> Described:

@@ -97,7 +97,10 @@ def parse_head(head: bytes, offset_header: str) -> Head:
     status_line, *lines = head.split(b"\r\n")
     match = _STATUS_LINE.match(status_line)
     if match is None:
-        raise ProtocolError(f"the answer is not HTTP/1: it begins with {status_line!r:.80}")
+        raise ProtocolError(
+            f"the answer is not HTTP/1: it begins with {status_line!r:.80}; "
+            "is this a port for HTTP?"
+        )
     headers = Headers()
     written: dict[str, str] = {}
     for line in lines:
@@ -132,7 +135,10 @@ def refuse_non_http(data: memoryview) -> None:
         raise ProtocolError("the server answers with HTTP/2; is this its port for gRPC?")
     if begin[:2] == b"\x15\x03":  # an alert
         raise ProtocolError("the server answers with TLS; expected a URL with https://")
-    raise ProtocolError(f"the answer is not HTTP/1: it begins with {begin!r}")
+    begin = bytes(data[:40])
+    raise ProtocolError(
+        f"the answer is not HTTP/1: it begins with {begin!r}; is this a port for HTTP?"
+    )
 
 
 #: Heads of responses differ little from call to call.

@@ -47,6 +47,7 @@ from .http2_frames import (
     RST_STREAM,
     SETTINGS,
     WINDOW_UPDATE,
+    check_beginning,
     pack_window_update,
 )
 from .http2_responses import RECEIVE_SIZE, FastResponses
@@ -75,6 +76,7 @@ class Http2(FastResponses):
         max_streams: how many the server allows at a time; 0 until it has told its settings.
         ping_pending: whether a ping of ours is unanswered.
         pings: pings that were sent since a call last sent anything.
+        sending: the calls with something left to send, by stream id.
         unverified: whether the response to `send_liveness_probe` has not come yet.
         unacknowledged: frames of settings of ours that the peer has not acknowledged yet.
         goaway_message: why the peer takes no more calls, if it said so.
@@ -155,7 +157,10 @@ class Http2(FastResponses):
                 self._direct_received(count)
             else:
                 self._end += count
-            self._read_frames()
+            template = None if self._data_left or self._pad_left else self._template
+            # Most often all that has come is one small response.
+            if template is None or not self._match_template(template) or self._start != self._end:
+                self._read_frames()
         except ProtocolError as error:
             self.fail(error)
             raise
@@ -185,7 +190,7 @@ class Http2(FastResponses):
             available = self._end - self._start
             if available < 9:
                 if available and self._first:
-                    self._refuse_http1()
+                    self._refuse_others()
                 return
             template = self._template
             if template is not None and self._match_template(template):
@@ -196,7 +201,7 @@ class Http2(FastResponses):
             length, kind = word >> 8, word & 255
             stream_id &= 0x7FFFFFFF
             if self._first:
-                self._check_first(kind, flags)
+                self._check_first(flags)
             if kind == HEADERS and flags == END_HEADERS and self._parse_whole(length, stream_id):
                 continue
             if kind == DATA:
@@ -213,15 +218,13 @@ class Http2(FastResponses):
             self._start = begin + length
             self._frame_received(kind, flags, stream_id, payload)
 
-    def _refuse_http1(self) -> None:
-        if self._buffer[self._start : min(self._end, self._start + 5)] == b"HTTP/":
-            raise ProtocolError("the server answers with HTTP/1; is this its port for HTTP?")
-        if self._buffer[self._start : min(self._end, self._start + 2)] == b"\x15\x03":  # an alert
-            raise ProtocolError("the server answers with TLS; expected a URL with grpcs://")
+    def _refuse_others(self) -> None:
+        """Refuse what can't be the first frame, at once: the port may speak another protocol."""
+        check_beginning(bytes(self._buffer[self._start : min(self._end, self._start + 40)]))
 
-    def _check_first(self, kind: int, flags: int) -> None:
-        self._refuse_http1()
-        if kind != SETTINGS or flags & ACK:
+    def _check_first(self, flags: int) -> None:
+        self._refuse_others()
+        if flags & ACK:
             raise ProtocolError("the answer is not HTTP/2: it does not begin with settings")
         self._first = False
         self.max_streams = math.inf

@@ -150,8 +150,9 @@ class FastResponses(Sending):
         self.response = stream
         stream.messages.append(message)
         stream.result = outcome
-        if stream.notify is not None:
-            stream.ended()
+        notify, stream.notify = stream.notify, None
+        if notify is not None:
+            notify()
         return True
 
     def _use_window(self, length: int) -> None:

@@ -27,10 +27,11 @@ from .jobs.job import Job, JobOptions
 from .jobs.model_info import ModelInfo
 from .jobs.response import CancelFlag, ResponseSink
 from .jobs.tensor import Tensor
+from .loop import ServerLoop
 from .repository.given import Functions
 from .repository.model import Model
 from .repository.repository import IN_PROCESS as IN_PROCESS
-from .repository.repository import Repository
+from .repository.repository import ModelSource, Repository
 from .repository.startup import LOAD_THREADS as LOAD_THREADS
 from .repository.startup import all_names, load_all
 from .repository.versions import ModelStatus, version_number
@@ -48,18 +49,9 @@ POLL_INTERVAL = 15
 #: The version of Triton whose responses are reproduced.
 VERSION = "2.51.0"
 EXTENSIONS = (
-    "classification",
-    "sequence",
-    "model_repository",
-    "model_repository(unload_dependents)",
-    "schedule_policy",
-    "model_configuration",
-    "system_shared_memory",
-    "binary_tensor_data",
-    "parameters",
-    "statistics",
-    "trace",
-    "logging",
+    *("classification", "sequence", "model_repository", "model_repository(unload_dependents)"),
+    *("schedule_policy", "model_configuration", "system_shared_memory", "binary_tensor_data"),
+    *("parameters", "statistics", "trace", "logging"),
 )
 
 
@@ -82,6 +74,7 @@ class InferenceServer:
         in_process: True to execute Python models in this process, not in one per instance.
         python: the interpreter of their processes; "" for that of this process.
         load_threads: how many models are loaded at the same time at the start.
+        loop: reads what the processes of models send; None for a loop that this closes.
 
     Raises:
         ValueError: an argument is invalid, or a directory is not a model repository.
@@ -103,6 +96,7 @@ class InferenceServer:
         in_process: bool = IN_PROCESS,
         python: str = "",
         load_threads: int = LOAD_THREADS,
+        loop: ServerLoop | None = None,
     ) -> None:
         if control_mode not in CONTROL_MODES:
             raise ValueError(
@@ -120,8 +114,13 @@ class InferenceServer:
         self._closed = False
         self._watch: RepositoryWatch | None = None
         self._metrics = Metrics()
+        self._loop = ServerLoop() if loop is None else loop
+        self._owns_loop = loop is None
+        make_source = partial(
+            ModelSource, host=self, loop=self._loop, in_process=in_process, python=python
+        )
         self._repository = Repository(
-            directories, self, functions, response_cache_size, in_process, python
+            directories, self, make_source, functions, response_cache_size
         )
         self._regions = Regions()
         self._trace = TraceSettings(trace_settings)
@@ -149,6 +148,8 @@ class InferenceServer:
             self._watch.close()
         self._repository.close()
         self._regions.unregister("")
+        if self._owns_loop:
+            self._loop.close()
 
     def status(self) -> list[ModelStatus]:
         """Return the status of each version of each model."""

@@ -8,13 +8,15 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
+from ..client.suggestions import unknown_argument
 from ..messages import Request
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
 from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
+from .loop import ServerLoop
 from .repository.given import GivenModel, GivenModels
 from .repository.versions import ModelStatus
 
@@ -103,14 +105,17 @@ class Server:
         in_process: bool = IN_PROCESS,
         python: str | os.PathLike[str] = "",
         load_threads: int = LOAD_THREADS,
+        **unknown: NoReturn,
     ) -> None:
+        if unknown:
+            raise unknown_argument(
+                next(iter(unknown)), ["model_repository", *(Server.__init__.__kwdefaults__ or ())]
+            )
         if isinstance(load_models, str):
             raise TypeError(f"load_models is {load_models!r}, expected a list of names")
         _check_port("http_port", http_port)
         _check_port("grpc_port", 0 if grpc_port == "auto" else grpc_port)
-        if isinstance(model_repository, (str, os.PathLike)):
-            model_repository = [model_repository]
-        self._directories = [Path(each) for each in model_repository]
+        self._directories = _paths(model_repository)
         if models is not None and not isinstance(models, Mapping):
             raise TypeError(
                 f"models is {type(models).__name__}, expected a mapping of names to files, "
@@ -157,6 +162,7 @@ class Server:
         self._grpc_options = (grpc or GrpcOptions()).completed(host, certfile, keyfile)
         self._exit_timeout = exit_timeout
         self._core: InferenceServer | None = None
+        self._loop: ServerLoop | None = None
         self._http: HttpListener | None = None
         self._grpc: GrpcListener | None = None
         self._process = os.getpid()
@@ -194,6 +200,7 @@ class Server:
     def _start(self, http_port: int | None, grpc_port: int | Literal["auto"] | None) -> None:
         # Addresses are bound first, because loading models may take long.
         timeout = self._exit_timeout
+        loop = self._loop = ServerLoop()
         if http_port is not None:
             from .frontends.http.listener import HttpListener
 
@@ -204,6 +211,7 @@ class Server:
                 self._limits,
                 timeout,
                 self._forwarding,
+                loop,
             )
         if grpc_port == "auto":
             grpc_port = 0 if _can_serve_grpc() else None
@@ -211,14 +219,14 @@ class Server:
             from .frontends.grpc.listener import GrpcListener
 
             self._grpc = GrpcListener(
-                grpc_port, self._grpc_options, timeout, self._limits.max_requests
+                grpc_port, self._grpc_options, timeout, self._limits.max_requests, loop
             )
-        self._core = self._make_core()
+        self._core = self._make_core(loop)
         for listener in self._listeners():
             listener.start(self._core)
 
-    def _make_core(self) -> InferenceServer:
-        options = dict(self._core_options)
+    def _make_core(self, loop: ServerLoop) -> InferenceServer:
+        options = {**self._core_options, "loop": loop}
         directories = self._directories
         if self._models:
             self._given = GivenModels(self._models)
@@ -241,6 +249,7 @@ class Server:
         """
         listeners = self._listeners()
         core, self._core = self._core, None
+        loop, self._loop = self._loop, None
         self._http = self._grpc = None
         if self._process != os.getpid():
             for listener in listeners:
@@ -252,6 +261,8 @@ class Server:
             listener.stop()
         if core is not None:
             core.close()
+        if loop is not None:
+            loop.close()
         given, self._given = self._given, None
         if given is not None:
             given.close()
@@ -331,6 +342,21 @@ def _can_serve_grpc() -> bool:
         _log.warning("only HTTP is served: %s", error)
         return False
     return True
+
+
+def _paths(model_repository: Any) -> list[Path]:
+    """Return the directories of a repository that is given as one or several."""
+    if isinstance(model_repository, (str, os.PathLike)):
+        return [Path(model_repository)]
+    iterable = isinstance(model_repository, Iterable) and not isinstance(model_repository, Mapping)
+    given: list[Any] = list(model_repository) if iterable else [model_repository]
+    for each in given:
+        if not isinstance(each, (str, os.PathLike)):
+            raise TypeError(
+                f"model_repository is {type(each).__name__}, expected a directory or several; "
+                'functions and files are given as models={"double": function}'
+            )
+    return [Path(each) for each in given]
 
 
 def _check_port(name: str, port: object) -> None:

@@ -165,7 +165,10 @@ class FaultyInferenceServer(InferenceServer):
             time.sleep(min(left, _POLL_INTERVAL))
         if fault.harm is not None:
             if not peer:
-                raise RuntimeError("only the connection of a client can be harmed")
+                raise RuntimeError(
+                    "only the connection of a client can be harmed, and a local client has none; "
+                    "use tritonclient.Client(server.http_url), or fail_next"
+                )
             fault.harm(peer)
         if fault.error is not None:
             raise copy.copy(fault.error)

@@ -16,6 +16,10 @@ from collections.abc import Sequence
 from ctypes import CFUNCTYPE, POINTER, PYFUNCTYPE, Structure, c_char_p, c_int, c_void_p
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from ..datatypes import NUMPY
+
 CPU, CUDA, CUDA_HOST, CUDA_MANAGED = 1, 2, 3, 13
 
 _INT, _UINT, _FLOAT, _BFLOAT, _BOOL = 0, 1, 2, 4, 6
@@ -28,6 +32,8 @@ _DATATYPES = {
     **{(_FLOAT, bits): f"FP{bits}" for bits in (16, 32, 64)},
 }
 _CODES = {datatype: code for code, datatype in _DATATYPES.items()}
+#: numpy's names of dtypes with as many bits.
+_NUMPY_NAMES = {name: NUMPY[name].name for name in _CODES}
 
 
 class _Device(Structure):
@@ -76,10 +82,6 @@ _KINDS: dict[bytes, type[_Managed] | type[_Versioned]] = {
     _VERSIONED: _Versioned,
 }
 
-_new_capsule = PYFUNCTYPE(ctypes.py_object, c_void_p, c_char_p, c_void_p)(
-    ("PyCapsule_New", ctypes.pythonapi)
-)
-# Of capsules as addresses, because one that is being destroyed must not be referred to.
 _is_capsule = PYFUNCTYPE(c_int, c_void_p, c_char_p)(("PyCapsule_IsValid", ctypes.pythonapi))
 _pointer_of = PYFUNCTYPE(c_void_p, c_void_p, c_char_p)(("PyCapsule_GetPointer", ctypes.pythonapi))
 
@@ -158,6 +160,38 @@ def _describe(tensor: _Tensor, capsule: object) -> Borrowed:
         is_contiguous(shape, strides),
         capsule,
     )
+
+
+def bfloat16_bits(producer: Any) -> Any:
+    """Return BF16 in the CPU's memory as an array of its bit patterns; None for anything else.
+
+    numpy does not know the datatype. It takes the capsule when the code in it says uint16.
+
+    Raises:
+        BufferError, RuntimeError, TypeError, ValueError: the tensor can't be exported or read.
+    """
+    capsule = producer.__dlpack__()
+    if not _is_capsule(id(capsule), _UNVERSIONED):
+        return None
+    tensor = _Managed.from_address(_pointer_of(id(capsule), _UNVERSIONED) or 0).tensor
+    if (tensor.dtype.code, tensor.dtype.bits) != (_BFLOAT, 16) or tensor.device.type != CPU:
+        return None
+    tensor.dtype.code = _UINT
+    exporter: Any = _Capsule(capsule)
+    return np.from_dlpack(exporter)
+
+
+class _Capsule:
+    """A capsule as the object that numpy takes tensors from."""
+
+    def __init__(self, capsule: object) -> None:
+        self._capsule = capsule
+
+    def __dlpack__(self, **options: Any) -> object:
+        return self._capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return CPU, 0
 
 
 def is_contiguous(shape: Sequence[int], strides: Sequence[int] | None) -> bool:
@@ -241,39 +275,28 @@ class SharedMemoryTensor:
         return self._capsule(max_version is not None and max_version[0] >= 1)
 
     def _capsule(self, versioned: bool) -> object:
-        name = _VERSIONED if versioned else _UNVERSIONED
-        managed = _Versioned(major=1) if versioned else _Managed()
-        shape = (ctypes.c_int64 * len(self.shape))(*self.shape)
-        code, bits = _CODES[self.dtype]
-        managed.deleter = _delete
-        managed.tensor = _Tensor(
-            data=self._address,
-            device=_Device(*self._device),
-            ndim=len(shape),
-            dtype=_DataType(code, bits, 1),
-            shape=shape,
-            byte_offset=self._offset,
-        )
-        address = ctypes.addressof(managed)
-        _exported[address] = (managed, shape, self._owner)
-        return _new_capsule(address, name, _destroy)
+        # numpy makes the capsule and cleans up after it; what numpy does not know is put into it.
+        numpy_name, (code, _) = _NUMPY_NAMES[self.dtype], _CODES[self.dtype]
+        array: Any = np.asarray(_Memory(self._address + self._offset, self.shape, numpy_name, self))
+        try:
+            capsule = array.__dlpack__(max_version=(1, 0)) if versioned else array.__dlpack__()
+        except TypeError:  # numpy before 2.1 has no versions
+            capsule = array.__dlpack__()
+        name, kind = next(each for each in _KINDS.items() if _is_capsule(id(capsule), each[0]))
+        tensor = kind.from_address(_pointer_of(id(capsule), name) or 0).tensor
+        tensor.dtype.code = code
+        tensor.device = _Device(*self._device)
+        return capsule
 
 
-#: What consumers still use, by address.
-_exported: dict[int, tuple[object, ...]] = {}
+class _Memory:
+    """Memory as the object that numpy makes an array of, which keeps its owner alive."""
 
-
-def _forget(address: int) -> None:
-    """Called by a consumer that is done with a tensor, on any thread."""
-    _exported.pop(address, None)
-
-
-def _forget_unused(capsule: int) -> None:
-    """Called for a capsule that goes away; consumers rename those that they take over."""
-    for name in _KINDS:
-        if _is_capsule(capsule, name):
-            _exported.pop(_pointer_of(capsule, name), None)
-
-
-_delete = _Deleter(_forget)
-_destroy = CFUNCTYPE(None, c_void_p)(_forget_unused)
+    def __init__(self, address: int, shape: tuple[int, ...], dtype: str, owner: object) -> None:
+        self._owner = owner
+        self.__array_interface__ = {
+            "data": (address, False),
+            "shape": shape,
+            "typestr": np.dtype(dtype).str,
+            "version": 3,
+        }

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from ..client.aio import AsyncClient
 from ..client.blocking import Client
 from ..client.infer_calls import InferCalls
+from ..client.options import IN_PROCESS
 from ..codec import rest
 from ..errors import DeadlineExceeded, InferenceServerException
 from ..messages import Request
@@ -19,8 +20,6 @@ from ..transport.errors import locate
 T = TypeVar("T")
 #: Answers any request, as `Server.handle` does.
 Handle = Callable[[Request[Any]], Any]
-
-_URL = "http://in-process"
 
 
 class _Call:
@@ -53,7 +52,7 @@ class _LocalTransport:
             if timeout is not None and time.monotonic() - begin > timeout:
                 raise DeadlineExceeded(f"the answer took longer than the timeout of {timeout} s")
         except InferenceServerException as error:
-            locate(error, _URL, call.request)
+            locate(error, IN_PROCESS, call.request)
             raise
         return answer
 
@@ -92,7 +91,7 @@ class LocalClient(Client):
     """
 
     def __init__(self, handle: Handle, **options: Any) -> None:
-        super().__init__(_URL, **options)
+        super().__init__(IN_PROCESS, **options)
         self._handle = handle
         transport: Any = _LocalTransport(handle)
         self._transport = transport
@@ -111,7 +110,7 @@ class LocalAsyncClient(AsyncClient):
     """
 
     def __init__(self, handle: Handle, **options: Any) -> None:
-        super().__init__(_URL, **options)
+        super().__init__(IN_PROCESS, **options)
         transport: Any = _AsyncLocalTransport(handle)
         self._transport = transport
         self._calls = InferCalls(transport.prepare)

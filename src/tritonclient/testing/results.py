@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..client.requests import TensorLike, make_input
 from ..client.results import InferResult
-from ..messages import InferResponse, Parameter
+from ..messages import InferResponse, InferTensor, Parameter
 
 
 def infer_result(
@@ -31,9 +31,17 @@ def infer_result(
         raise TypeError(
             f"outputs is {type(outputs).__name__}, expected a mapping of names to arrays"
         )
-    tensors = tuple(make_input(name, value) for name, value in outputs.items())
+    tensors = tuple(_make_output(name, value) for name, value in outputs.items())
     # A copy, as a result owns its memory.
     owned = tuple(
         each if each.data is None else each._replace(data=bytearray(each.data)) for each in tensors
     )
     return InferResult(InferResponse(model, version, id, dict(parameters or {}), owned))
+
+
+def _make_output(name: str, value: TensorLike) -> InferTensor:
+    try:
+        return make_input(name, value)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(str(error).replace("input", "output", 1)) from None

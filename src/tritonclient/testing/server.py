@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import InferenceServerException
-from ..messages import Infer, Request
+from ..client.suggestions import meant
+from ..errors import ConnectionFailed, InferenceServerException, ProtocolError
+from ..messages import GetRepositoryIndex, Infer, Request
+from ..server.core import InferenceServer
 from ..server.embedded import Server
 from ..server.fault_proxy import FaultProxy
 from ..server.faults import Fault, FaultyInferenceServer, ReceivedInference
@@ -124,6 +126,11 @@ class FaultServer(Server):
                 f"error is {error!r:.80}, expected an error of this package, such as "
                 'tritonclient.Unavailable("busy")'
             )
+        if isinstance(error, (ConnectionFailed, ProtocolError)):
+            raise TypeError(
+                f"error is {type(error).__name__}, which no server sends: a client raises it for "
+                "its connection; drop_next, reset_next, truncate_next and refusing harm that"
+            )
         self._add(model, times, request, error=error)
 
     def delay_next(
@@ -194,7 +201,18 @@ class FaultServer(Server):
             raise ValueError(f"times is {times!r:.80}, expected a whole number from 1")
         if not (isinstance(request, type) and issubclass(request, Request)):
             raise TypeError(f"request is {request!r:.80}, expected a type of tritonclient.messages")
+        if request is Infer and model is not None:
+            self._check_model(model)
         self._faulty.add(Fault(model, request, times, **what))
+
+    def _check_model(self, model: str) -> None:
+        known = {each.name for each in InferenceServer.handle(self._faulty, GetRepositoryIndex())}
+        if model not in known:
+            raise ValueError(
+                f"model {model!r} is not served, so that no request would meet this"
+                f"{meant(str(model), known)}; the models are {', '.join(sorted(known))}; "
+                "None is for any model"
+            )
 
     def _harm(self, name: str, *arguments: Any) -> Callable[[str], None]:
         def harm(peer: str) -> None:

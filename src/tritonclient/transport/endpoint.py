@@ -99,7 +99,7 @@ def parse_url(url: str, default_port: int = 0) -> Endpoint:
     if scheme not in _SCHEMES or not (unix or rest.startswith("//")):
         raise ValueError(
             f"url {shown} does not begin with one of {', '.join(map(_beginning, _SCHEMES))}; "
-            "for example http://localhost:8000"
+            f"for example {_with_scheme(url)}"
         )
     if "?" in rest or "#" in rest:
         raise ValueError(f"url {shown} has a query or fragment; expected at most a base path")
@@ -126,6 +126,13 @@ def parse_url(url: str, default_port: int = 0) -> Endpoint:
     if port != (443 if secure else 80):
         authority += f":{port}"
     return Endpoint(url, protocol, secure, authority, host, port, base_path=base_path)
+
+
+def _with_scheme(url: str) -> str:
+    """Return a URL with a scheme, made of one that is only a host and a port if that is so."""
+    if not re.fullmatch(r"[\w.-]+:[0-9]{1,5}", url):
+        url = "localhost:8000"
+    return f"{'grpc' if url.endswith(':8001') else 'http'}://{url}"
 
 
 def without_secrets(url: str) -> str:

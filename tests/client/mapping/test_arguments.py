@@ -15,6 +15,17 @@ from tritonclient.testing import LocalAsyncClient, LocalClient
 
 ROWS = [np.full(2, number, np.float32) for number in range(20)]
 
+
+class Frame:
+    """A table as pandas and polars have it: iterating gives columns."""
+
+    columns = ("a", "b")
+    shape = (3, 2)
+
+    def __iter__(self) -> Any:
+        return iter(self.columns)
+
+
 REFUSED = {
     "errors": ({"errors": "ignore"}, ValueError, ["errors", "'ignore'", "'raise' or 'keep'"]),
     "ordered": ({"ordered": "yes"}, TypeError, ["ordered", "'yes'", "True or False"]),
@@ -36,6 +47,12 @@ REFUSED = {
     "mapping": ({"items": {"X": ROWS[0]}}, TypeError, ["items", "dict", "infer"]),
     "text": ({"items": "rows"}, TypeError, ["items", "str", "iterable"]),
     "number": ({"items": 5}, TypeError, ["items", "int", "iterable"]),
+    "function": ({"items": lambda: ROWS}, TypeError, ["items is function", "call it, and give"]),
+    "frame": ({"items": Frame()}, TypeError, ["items is Frame", "its columns", "frame.to_numpy("]),
+    "executor's": ({"max_workers": 8}, TypeError, ["'max_workers'", "concurrency of map"]),
+    "chunks": ({"chunksize": 8}, TypeError, ["'chunksize'", "here it is batch_size"]),
+    "progress": ({"progress": True}, TypeError, ["'progress'", "tqdm(client.map(...))"]),
+    "retries": ({"retries": 3}, TypeError, ["'retries'", "whether the model may run twice"]),
 }
 
 
@@ -48,6 +65,17 @@ def test_a_bad_argument_is_named(kind: Any, name: str) -> None:
         kind("http://127.0.0.1:9").map(**arguments)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_coroutine_is_to_be_awaited(kind: Any) -> None:
+    async def items() -> Any:
+        return ROWS
+
+    coroutine = items()
+    with pytest.raises(TypeError, match=r"items is coroutine, .*; await it first"):
+        kind("http://127.0.0.1:9").map("double", coroutine)
+    coroutine.close()
 
 
 def test_a_blocking_client_takes_no_async_iterable() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,41 @@ def test_nothing_to_serve_is_an_error() -> None:
         Server()
     with pytest.raises(TypeError, match="models is list, expected a mapping"):
         Server(models=[DIGITS])  # type: ignore[arg-type]
+
+
+def test_models_given_as_a_repository() -> None:
+    function: Any = lambda X: {"Y": X}  # noqa: E731
+    for given, kind in (
+        (function, "function"),
+        ({"a": function}, "dict"),
+        ([function], "function"),
+    ):
+        with pytest.raises(TypeError, match=f"model_repository is {kind}, .* given as models="):
+            Server(given)
+
+
+def test_objects_of_libraries() -> None:
+    class Classifier:
+        def predict(self, X: Any) -> Any:
+            return X
+
+    classifier: Any = Classifier()
+    with pytest.raises(TypeError, match=r"lambda X: \{\"Y\": model\.predict\(X\)\}"):
+        Server(models={"a": classifier}).start()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("port", "here it is http_port or grpc_port of a Server"),
+        ("modles", "did you mean 'models'"),
+        ("repository", "here it is model_repository"),
+    ],
+)
+def test_misspelt_arguments(name: str, hint: str) -> None:
+    unknown: Any = {name: 1}
+    with pytest.raises(TypeError, match=f"'{name}' is not an argument; {hint}"):
+        Server("models", **unknown)
 
 
 @pytest.mark.parametrize(

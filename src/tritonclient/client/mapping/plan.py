@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -130,8 +131,20 @@ def check_items(items: Any, *, asynchronous: bool) -> None:
     if not iterable or isinstance(items, (str, bytes, bytearray)):
         raise TypeError(
             f"items is {type(items).__name__}, expected an iterable of mappings of names to "
-            "arrays, or of arrays where the model has one input"
+            f"arrays, or of arrays where the model has one input{_way_to_items(items)}"
         )
+    if hasattr(items, "columns") and hasattr(items, "shape"):
+        raise TypeError(
+            f"items is {type(items).__name__}, which gives its columns, expected its rows: "
+            "frame.to_numpy(np.float32) for a model with one input, frame.to_dict('records'), or "
+            "tritonclient.bulk.infer"
+        )
+
+
+def _way_to_items(items: Any) -> str:
+    if inspect.isawaitable(items):
+        return "; await it first"
+    return "; call it, and give what it returns" if callable(items) else ""
 
 
 def fit_plan(plan: Plan, spec: ModelSpec) -> int:

@@ -1,46 +1,27 @@
-"""`Backend`, `Instance` and `ModelSource`: what every backend provides and receives."""
+"""`Backend`, instances and `ModelSource`: what every backend provides and receives."""
 
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ...errors import InferenceServerException
 from ..config.reading import ModelConfig
 from ..jobs.host import Host
 from ..jobs.job import Job
-from ..jobs.response import Response
-from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Stopwatch
+from .execution import Execution, Result
 
 if TYPE_CHECKING:
+    from ..loop import ServerLoop
     from .function.model import FunctionModel
 
 
-class Rescheduled:
-    """The result of a job that its scheduler gives to the instance again."""
-
-
-RESCHEDULED = Rescheduled()
-#: The result of one job: its outputs (in a `Response` if it has parameters too), its error,
-#: `RESCHEDULED`, or None if the responses are sent separately. An error in a `Response` counts as
-#: a success in the statistics: it is a response of the model.
-Result: TypeAlias = "Sequence[Tensor] | Response | InferenceServerException | Rescheduled | None"
-
-
 class Instance(Protocol):
-    """One instance of a model. It executes one batch at a time, on the thread that made it."""
-
-    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> Sequence[Result]:
-        """Return a result for each job; an exception fails all of them.
-
-        Args:
-            watch: takes a lap when the inputs are ready and another when the outputs are.
-        """
-        ...
+    """One instance of a model: a `LocalInstance` or a `RemoteInstance`."""
 
     def close(self) -> None:
         """Release what the instance holds; it executes no more."""
@@ -52,6 +33,39 @@ class Instance(Protocol):
     def why_restarted(self) -> str:
         """Return why the instance was started again last; "" if it was not."""
         return ""
+
+
+class LocalInstance(Instance):
+    """An instance that executes one batch at a time, on the thread that made it."""
+
+    @abstractmethod
+    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> Sequence[Result]:
+        """Return a result for each job; an exception fails all of them.
+
+        Args:
+            watch: takes a lap when the inputs are ready and another when the outputs are.
+        """
+
+
+class RemoteInstance(Instance):
+    """An instance that executes batches elsewhere, in the order in which they begin.
+
+    Attributes:
+        on_room: called when `room` may have grown; set by whatever begins batches.
+    """
+
+    on_room: Callable[[], None] = staticmethod(lambda: None)
+
+    @abstractmethod
+    def begin(self, execution: Execution) -> None:
+        """Begin a batch without waiting for its results; on any thread."""
+
+    @abstractmethod
+    def room(self) -> int:
+        """Return how many batches may be in work.
+
+        More than one is worth it if they take less time than a message about the next.
+        """
 
 
 #: Whether Python models are executed in this process unless the server is asked: only where there
@@ -69,6 +83,7 @@ class ModelSource:
         directory: the model's directory, which holds a directory per version.
         config: the completed configuration; a backend may complete it further.
         host: the server, for models that execute other models.
+        loop: reads what the processes of models send.
         function: the function that the backend "function" executes; None for other models.
         in_process: True to execute Python models in this process; False for a process per instance.
         python: the interpreter of those processes; "" for that of this process.
@@ -79,6 +94,7 @@ class ModelSource:
     directory: Path
     config: ModelConfig
     host: Host
+    loop: ServerLoop
     function: FunctionModel | None = None
     in_process: bool = IN_PROCESS
     python: str = ""

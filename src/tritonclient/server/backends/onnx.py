@@ -16,8 +16,9 @@ from ..extras import optional_import
 from ..jobs.job import Job
 from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Stopwatch
-from .base import Backend, Instance, InstanceFactory, ModelSource, Result
+from .base import Backend, InstanceFactory, LocalInstance, ModelSource
 from .batches import concatenate, split
+from .execution import Result
 
 _TYPES = {
     "tensor(bool)": "TYPE_BOOL",
@@ -186,7 +187,7 @@ def _text(shape: list[int]) -> str:
     return f"[{','.join(map(str, shape))}]"
 
 
-class _OnnxInstance(Instance):
+class _OnnxInstance(LocalInstance):
     def __init__(self, session: Any) -> None:
         self._session: Any = session
         self._output_names = [tensor.name for tensor in session.get_outputs()]

@@ -1,8 +1,9 @@
 """Inferences that are started on an event loop, without a thread that waits for the response.
 
 A change of threads costs more than a small request. So small requests are decoded on the event
-loop and queued to their model, and the model's thread wakes the loop with the outcome. What takes
-long belongs on a thread: large requests and responses, and tensors in shared memory.
+loop and queued to their model. The loop reads the outcome from the model's process, or the model's
+thread wakes it. What takes long belongs on a thread: large requests and responses, and tensors in
+shared memory.
 """
 
 from __future__ import annotations
@@ -14,9 +15,6 @@ from contextlib import suppress
 from ...messages import Infer
 from ..core import InferenceServer
 from ..inference import Outcome
-
-#: Largest request, and largest outputs of a response, that are handled on the event loop, in bytes.
-SMALL = 1 << 14
 
 
 def is_light(request: Infer) -> bool:
@@ -35,7 +33,7 @@ def start(
     Raises:
         ServerError: the request is refused.
     """
-    loop = asyncio.get_running_loop()
+    loop, thread = asyncio.get_running_loop(), threading.get_ident()
     future: asyncio.Future[Outcome] = loop.create_future()
 
     def settle(outcome: Outcome) -> None:
@@ -43,6 +41,9 @@ def start(
             future.set_result(outcome)
 
     def deliver(outcome: Outcome) -> None:
+        if threading.get_ident() == thread:
+            settle(outcome)
+            return
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(settle, outcome)
 

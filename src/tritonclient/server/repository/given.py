@@ -64,7 +64,7 @@ class GivenModels:
         if not callable(given) and not isinstance(given, FunctionModel):
             raise TypeError(
                 f"model {name!r} is {type(given).__name__}, expected the path of a file or "
-                "directory, a function, or a FunctionModel"
+                f"directory, a function, or a FunctionModel{_as_function(given)}"
             )
         try:
             model = as_function_model(given)
@@ -73,6 +73,14 @@ class GivenModels:
         self.functions[name] = model
         (place / "1").mkdir(parents=True)
         (place / "config.pbtxt").write_text(model.configuration_file(name), "utf-8")
+
+
+def _as_function(given: Any) -> str:
+    """Return how an object of a library becomes a function, or ""."""
+    for method in ("predict", "run", "transform"):
+        if callable(getattr(given, method, None)):
+            return f'; its method {method} makes one: lambda X: {{"Y": model.{method}(X)}}'
+    return ""
 
 
 def _remove(directory: Path, process: int) -> None:

@@ -1,22 +1,22 @@
 """`InstanceThread`: the thread that makes an instance of a model, executes with it and closes it.
 
 A model may therefore keep what belongs to a thread, such as an event loop or a database
-connection. Triton gives each instance a process.
+connection. A remote instance gets its batches from a `Feed` instead.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ...errors import InferenceServerException
-from ..backends.base import Instance, InstanceFactory, Rescheduled, Result
-from ..jobs.errors import as_server_error
-from ..jobs.job import Job, PaddingJob
-from ..jobs.response import Response
+from ..backends.base import Instance, InstanceFactory, LocalInstance, RemoteInstance
+from ..backends.execution import Execution
+from ..jobs.job import Job
+from ..loop import ServerLoop
 from ..scheduling.base import Scheduler
-from ..telemetry.statistics import Statistics, Stopwatch
+from ..telemetry.statistics import Statistics
+from .feed import Feed
 from .warmup import Warmup
 
 _log = logging.getLogger(__name__)
@@ -31,6 +31,9 @@ class InstanceThread:
         scheduler: provides the jobs.
         index: the number of the instance, for the scheduler.
         warmup: makes the requests that the instance executes before it takes jobs.
+        most: batches that may be in work on a remote instance.
+        loop: for remote instances.
+        ended: called after each batch of a remote instance, and when it has more room.
     """
 
     def __init__(
@@ -41,12 +44,19 @@ class InstanceThread:
         index: int,
         statistics: Statistics,
         warmup: Warmup,
+        most: int,
+        loop: ServerLoop,
+        ended: Callable[[], None],
     ) -> None:
         self._make = make
         self._scheduler = scheduler
         self._index = index
         self._statistics = statistics
         self._warmup = warmup
+        self._most = most
+        self._loop = loop
+        self._ended = ended
+        self._feed: Feed | None = None
         self._instance: Instance | None = None
         self._failure: BaseException | None = None
         self._made = threading.Event()
@@ -69,6 +79,11 @@ class InstanceThread:
         """Return why the instance was started again last; "" if it was not."""
         return "" if self._instance is None else self._instance.why_restarted()
 
+    def wake(self) -> None:
+        """Let a remote instance begin batches; see `Feed`."""
+        if self._feed is not None:
+            self._feed.wake()
+
     def finish(self) -> None:
         """Begin to close the instance after its last job, and to end the thread."""
         self._finish.set()
@@ -81,21 +96,36 @@ class InstanceThread:
         try:
             instance = self._make()
             self._warm_up(instance)
-            self._instance = instance
+            self._take(instance)
         except BaseException as error:
             self._failure = error
             return
         finally:
             self._made.set()
-        while jobs := self._scheduler.next_batch(self._index):
-            self._execute(instance, jobs)
-            # Otherwise the memory of these requests would be held until the next ones.
-            del jobs
+        if isinstance(instance, LocalInstance):
+            while jobs := self._scheduler.next_batch(self._index):
+                self._execute(instance, jobs)
+                # Otherwise the memory of these requests would be held until the next ones.
+                del jobs
         self._finish.wait()
         try:
             instance.close()
         except Exception:
             _log.exception("closing %s failed", self._thread.name)
+
+    def _take(self, instance: Instance) -> None:
+        if isinstance(instance, RemoteInstance):
+            self._feed = Feed(
+                instance,
+                self._scheduler,
+                self._index,
+                self._statistics,
+                self._most,
+                self._loop,
+                self._ended,
+            )
+            instance.on_room = self._ended
+        self._instance = instance
 
     def _warm_up(self, instance: Instance) -> None:
         try:
@@ -106,48 +136,17 @@ class InstanceThread:
             instance.close()
             raise
 
-    def _execute(self, instance: Instance, taken: Sequence[Job]) -> None:
-        watch = Stopwatch()
-        jobs = []
-        for job in taken:
-            if job.refusal is None:
-                jobs.append(job)
-            else:
-                self._respond(job, job.refusal, watch)
-        if not jobs:
+    def _execute(self, instance: Instance, jobs: Sequence[Job]) -> None:
+        execution = Execution(jobs, self._statistics, self._scheduler.reschedule)
+        if not execution.jobs:
             return
-        results: Sequence[Result]
+        if isinstance(instance, RemoteInstance):
+            instance.begin(execution)
+            return
+        assert isinstance(instance, LocalInstance)
         try:
-            results = instance.execute(jobs, watch)
+            results = instance.execute(execution.jobs, execution.watch)
         except Exception as error:
-            results = [as_server_error(error)] * len(jobs)
-        watch.lap()
-        batch_size = sum(job.batch_size for job in jobs)
-        self._statistics.executed(batch_size, watch.durations(jobs[0].queued, 0))
-        for job, result in zip(jobs, results, strict=True):
-            if not isinstance(job, PaddingJob):
-                self._respond(job, result, watch)
-
-    def _respond(self, job: Job, result: Result, watch: Stopwatch) -> None:
-        durations = watch.durations(job.queued, job.decoding)
-        if isinstance(result, Rescheduled):
-            self._statistics.succeeded(job.batch_size, durations)
-            self._reschedule(job)
-            return
-        if isinstance(result, InferenceServerException):
-            self._statistics.failed(durations)
-            job.send(error=result, final=True)
-            return
-        self._statistics.succeeded(job.batch_size, durations)
-        if isinstance(result, Response):
-            job.send(result.outputs, result.error, final=True, parameters=result.parameters)
-        elif result is not None:
-            job.send(result, final=True)
+            execution.fail(error)
         else:
-            job.executed()
-
-    def _reschedule(self, job: Job) -> None:
-        try:
-            self._scheduler.reschedule(job)
-        except Exception as error:
-            job.send(error=as_server_error(error), final=True)
+            execution.finish(results)

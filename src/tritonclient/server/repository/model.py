@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from ... import messages as m
@@ -15,6 +15,9 @@ from ..scheduling.base import Scheduler
 from ..telemetry.statistics import Statistics
 from . import warmup
 from .instance_thread import InstanceThread
+
+#: Batches in work on a remote instance, at most, if the scheduler can give them ahead.
+_AHEAD = 16
 
 
 class Model:
@@ -39,7 +42,7 @@ class Model:
         labels: dict[str, tuple[str, ...]],
         statistics: Statistics,
         scheduler: Scheduler,
-        factories: Iterable[InstanceFactory],
+        factories: Sequence[InstanceFactory],
     ) -> None:
         any_shape = source.function.any_shape if source.function else ()
         self.config = values
@@ -60,11 +63,23 @@ class Model:
         self._settled = threading.Condition()
         self._scheduler = scheduler
         self._threads: list[InstanceThread] = []
+        # With several instances, a request would wait behind a slow one while another is idle.
+        most = _AHEAD if scheduler.ahead and len(factories) == 1 else 1
         # Models that share a process end one after the other, as a debugger expects.
         self._one_by_one = source.in_process
         run_warmup = warmup.plan(self.info, values, source.directory)
         for index, make in enumerate(factories):
-            thread = InstanceThread(self.info.name, make, scheduler, index, statistics, run_warmup)
+            thread = InstanceThread(
+                self.info.name,
+                make,
+                scheduler,
+                index,
+                statistics,
+                run_warmup,
+                most,
+                source.loop,
+                self._wake,
+            )
             try:
                 thread.start()
             except BaseException:
@@ -112,6 +127,12 @@ class Model:
         except BaseException:
             self._job_settled()
             raise
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let remote instances begin batches."""
+        for thread in self._threads:
+            thread.wake()
 
     def _job_settled(self) -> None:
         with self._settled:
@@ -122,6 +143,7 @@ class Model:
     def begin_to_close(self) -> None:
         """Accept no more jobs, wait for those in execution, and begin to finalize the instances."""
         self._scheduler.close()
+        self._wake()
         with self._settled:
             self._settled.wait_for(lambda: not self._open)
         for thread in self._threads:

@@ -10,17 +10,16 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from ...errors import Internal, InvalidArgument, NotFound, ServerError
 from ...messages import ModelIndex
 from ..backends.base import IN_PROCESS as IN_PROCESS
-from ..backends.base import ModelSource
+from ..backends.base import ModelSource as ModelSource
 from ..config.checking import is_ensemble
 from ..config.reading import ModelConfig
 from ..jobs.host import Host
@@ -50,10 +49,9 @@ class Repository:
 
     Args:
         host: the server, for models that execute other models.
+        make_source: makes the source of a version: `ModelSource` with what all have in common.
         functions: the models that are functions, by name.
         response_cache_size: bytes of responses to keep for models that ask for it.
-        in_process: True to execute Python models in this process.
-        python: the interpreter of their processes; "" for that of this process.
 
     Raises:
         ValueError: a directory is missing, or is not a repository.
@@ -63,14 +61,13 @@ class Repository:
         self,
         directories: Iterable[Path],
         host: Host,
+        make_source: Callable[..., ModelSource],
         functions: Functions = MappingProxyType({}),
         response_cache_size: int = 0,
-        in_process: bool = IN_PROCESS,
-        python: str = "",
     ) -> None:
         self._cache = ResponseCache(response_cache_size) if response_cache_size else None
         self._host = host
-        self._source = partial(ModelSource, host=host, in_process=in_process, python=python)
+        self._source = make_source
         self._functions = functions
         self._directories = [Path(each).resolve() for each in directories]
         for each in self._directories:

@@ -9,7 +9,15 @@ from ..jobs.job import Job
 
 
 class Scheduler(Protocol):
-    """A queue of jobs in front of the instances of a model."""
+    """A queue of jobs in front of the instances of a model.
+
+    Attributes:
+        ahead: True if an instance may take jobs while it executes others: nothing that happens to
+            waiting jobs, such as a timeout, would change what it takes.
+    """
+
+    @property
+    def ahead(self) -> bool: ...
 
     def put(self, job: Job) -> None:
         """Add a job without waiting for its execution.
@@ -24,6 +32,14 @@ class Scheduler(Protocol):
 
         An empty list means that the scheduler is closed and no jobs are left. Jobs with a
         `refusal` must get it as response instead of being executed.
+        """
+        ...
+
+    def take(self, instance: int) -> tuple[list[Job], float]:
+        """Return the jobs that an instance executes next; or none, and the time to ask again.
+
+        The time is in seconds of the monotonic clock, infinite if only other calls change
+        anything. Unless `ahead`, the instance has finished what it took before.
         """
         ...
 

@@ -37,6 +37,7 @@ class DynamicBatcher:
     def __init__(self, config: Mapping[str, Any]) -> None:
         settings = config.get("dynamic_batching")
         self._rule = BatchingRule() if settings is None else BatchingRule.of(config, settings)
+        self.ahead = settings is None
         self._levels, self._default_level = 0, 0
         self._policies: dict[int, QueuePolicy] = {}
         self._default_policy = QueuePolicy()
@@ -93,18 +94,26 @@ class DynamicBatcher:
         """Return the next jobs, the same for every instance; see `Scheduler`."""
         with self._changed:
             while True:
-                now = time.monotonic()
-                if self._timed and (expired := self._expire(now)):
-                    return expired
-                waiting = (each.job for each in self._waiting)
-                # Nothing more comes to a closed queue, so nothing is waited for.
-                jobs, until = self._rule.choose(waiting, now=NEVER if self._closed else now)
+                jobs, until = self.take(instance)
                 if jobs or (self._closed and not self._waiting):
-                    del self._waiting[: len(jobs)]
-                    for job in jobs:
-                        job.refused()
                     return jobs
-                self._changed.wait(until - now if self._waiting else None)
+                self._changed.wait(None if until == NEVER else until - time.monotonic())
+
+    def take(self, instance: int) -> tuple[list[Job], float]:
+        """Return the next jobs, the same for every instance; see `Scheduler`."""
+        with self._changed:
+            if not self._waiting:
+                return [], NEVER
+            now = time.monotonic()
+            if self._timed and (expired := self._expire(now)):
+                return expired, now
+            waiting = (each.job for each in self._waiting)
+            # Nothing more comes to a closed queue, so nothing is waited for.
+            jobs, until = self._rule.choose(waiting, now=NEVER if self._closed else now)
+            del self._waiting[: len(jobs)]
+            for job in jobs:
+                job.refused()
+            return jobs, until
 
     def _expire(self, now: float) -> list[Job]:
         """Remove and return the jobs that timed out; move those that may be late to the end."""

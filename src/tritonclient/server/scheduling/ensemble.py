@@ -23,6 +23,7 @@ from ..jobs.tensor import Tensor
 from ..telemetry.statistics import Statistics, Stopwatch
 from .base import not_iterative
 from .ensemble_steps import Step, needed, steps
+from .policies import NEVER
 
 #: Tensors by their names in the ensemble.
 _Tensors: TypeAlias = dict[str, Tensor]
@@ -34,6 +35,8 @@ class EnsembleScheduler:
     Args:
         config: the configuration, which `ensemble_steps.check` accepts.
     """
+
+    ahead = False
 
     def __init__(self, name: str, config: Any, host: Host, statistics: Statistics) -> None:
         self.name = name
@@ -65,6 +68,10 @@ class EnsembleScheduler:
     def next_batch(self, instance: int) -> list[Job]:
         """Return no jobs; an ensemble has no instances."""
         return []
+
+    def take(self, instance: int) -> tuple[list[Job], float]:
+        """Return no jobs; an ensemble has no instances."""
+        return [], NEVER
 
     def reschedule(self, job: Job) -> None:
         """Raise Unimplemented; see `Scheduler`."""

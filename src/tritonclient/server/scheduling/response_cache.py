@@ -85,6 +85,11 @@ class CachingScheduler:
         # A model that is loaded again may respond otherwise.
         self._load = next(_LOADS)
 
+    @property
+    def ahead(self) -> bool:
+        """That of the other scheduler."""
+        return self._scheduler.ahead
+
     def put(self, job: Job) -> None:
         """Respond to a job from the cache, or pass it on; see `Scheduler`."""
         begin = time.monotonic_ns()
@@ -108,6 +113,10 @@ class CachingScheduler:
     def next_batch(self, instance: int) -> list[Job]:
         """Return the next jobs of the other scheduler."""
         return self._scheduler.next_batch(instance)
+
+    def take(self, instance: int) -> tuple[list[Job], float]:
+        """Return the next jobs of the other scheduler."""
+        return self._scheduler.take(instance)
 
     def reschedule(self, job: Job) -> None:
         """Give a job to the other scheduler again."""

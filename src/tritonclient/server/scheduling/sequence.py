@@ -56,6 +56,8 @@ class SequenceBatcher:
         ValueError: the configuration needs a feature that this server lacks.
     """
 
+    ahead = False
+
     def __init__(self, name: str, config: Mapping[str, Any], instances: int) -> None:
         settings = config["sequence_batching"]
         if settings["state"]:
@@ -175,14 +177,15 @@ class SequenceBatcher:
     def _finish_batch(self, instance: int) -> None:
         """Mark the previous batch of an instance as executed; free slots of ended sequences."""
         slots = self._slots[instance]
-        for sequence in slots:
-            if sequence is not None and sequence.executing:
-                sequence.executing = False
-                sequence.used = time.monotonic()
-                if sequence.ended and not sequence.jobs:
-                    self._free(slots, sequence)
-        self._fill_slots()
-        self._changed.notify_all()
+        executed = [each for each in slots if each is not None and each.executing]
+        for sequence in executed:
+            sequence.executing = False
+            sequence.used = time.monotonic()
+            if sequence.ended and not sequence.jobs:
+                self._free(slots, sequence)
+        if executed:
+            self._fill_slots()
+            self._changed.notify_all()
 
     def _next_expiry(self) -> float:
         """Return when an idle sequence may lose its slot to a waiting one; NEVER if none waits."""
@@ -195,25 +198,35 @@ class SequenceBatcher:
 
     def next_batch(self, instance: int) -> list[Job]:
         """Return the next jobs of an instance; see `Scheduler`."""
+        with self._changed:
+            while True:
+                jobs, until = self.take(instance)
+                if jobs or (self._closed and self._is_done(instance)):
+                    return jobs
+                rest = None if until == NEVER else max(0.0, until - time.monotonic())
+                self._changed.wait(rest)
+
+    def _is_done(self, instance: int) -> bool:
+        waiting = any(each and each.jobs for each in self._slots[instance])
+        return not waiting and not self._backlog
+
+    def take(self, instance: int) -> tuple[list[Job], float]:
+        """Return the next jobs of an instance; see `Scheduler`."""
         slots = self._slots[instance]
         with self._changed:
             self._finish_batch(instance)
-            while True:
-                self._free_idle_slots()
-                now = time.monotonic()
-                heads = [each.jobs[0] if each and each.jobs else None for each in slots]
-                jobs = [job for job in heads if job is not None and job.refused()]
-                until = now
-                if not jobs:
-                    # Nothing more comes after the end, so nothing is waited for.
-                    jobs, until = self._strategy.choose(heads, NEVER if self._closed else now)
-                if jobs:
-                    self._begin(slots, jobs)
-                    return jobs
-                if self._closed and not any(heads) and not self._backlog:
-                    return []
-                until = min(until, self._next_expiry())
-                self._changed.wait(None if until == NEVER else max(0.0, until - now))
+            self._free_idle_slots()
+            now = time.monotonic()
+            heads = [each.jobs[0] if each and each.jobs else None for each in slots]
+            jobs = [job for job in heads if job is not None and job.refused()]
+            until = now
+            if not jobs:
+                # Nothing more comes after the end, so nothing is waited for.
+                jobs, until = self._strategy.choose(heads, NEVER if self._closed else now)
+            if jobs:
+                self._begin(slots, jobs)
+                return jobs, until
+            return [], min(until, self._next_expiry())
 
     def _begin(self, slots: list[_Sequence | None], jobs: list[Job]) -> None:
         for sequence in slots:

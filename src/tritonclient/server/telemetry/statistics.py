@@ -34,6 +34,10 @@ class Stopwatch:
         """Return when each lap was taken, in nanoseconds of the monotonic clock."""
         return self._times[1:]
 
+    def begin_after(self, time: int) -> None:
+        """Begin the first stage not before a time in nanoseconds of the monotonic clock."""
+        self._times[0] = max(self._times[0], time)
+
     def add(self, laps: Iterable[int]) -> None:
         """Add laps that were taken in another process of this machine."""
         self._times += laps

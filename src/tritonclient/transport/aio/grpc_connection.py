@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import math
 from asyncio import AbstractEventLoop, Future
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from ..errors import lost
 from ..settings import KeepAlive
 from .connection import BaseConnection
 from .decompressing import decompress
+from .resuming import resume
 
 #: The loop copies what the socket does not take at once; writing piecewise bounds that copy.
 _PIECE = 256 * 1024
@@ -57,7 +59,8 @@ class GrpcConnection(BaseConnection):
         self._keep_alive = keep_alive
         self._acknowledged = math.inf  # bytes, once the connection has ended
         self._paused = False
-        self._scheduled = False
+        self._events: deque[tuple[RpcStream, Future[None]]] = deque()  # not handled yet
+        self._scheduled = False  # whether `_flush` is about to be called
         self._lone = False  # whether the last read ended one call, whose task has not begun another
         self._draining: dict[RpcStream, Future[None]] = {}
         self._heard = 0.0  # the loop's time when something came last
@@ -83,11 +86,14 @@ class GrpcConnection(BaseConnection):
         began = self._written
         stream: RpcStream = call.start(self.engine, timeout)
         try:
-            future: Future[None] = self._loop.create_future()
-            self.begin(stream, partial(_settle, stream, future), deadline)
+            future: Future[None] = Future(loop=self._loop)
+            stream.notify = partial(self._events.append, (stream, future))
+            stream.deadline = deadline
+            self.reused = True
             self.send_call()
             await future
-            compressed = stream.compressed
+            # A response that was received as a whole, without `fields`, is not compressed.
+            compressed = None if stream.fields is None else stream.compressed
             if compressed is not None:
                 await decompress(compressed, deadline)
             return call.finish(stream)
@@ -179,6 +185,12 @@ class GrpcConnection(BaseConnection):
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
+        """Resume the tasks of calls that are over, then send what there is to send.
+
+        What the tasks send next goes along.
+        """
+        if self._events:
+            self._resume_tasks()
         self._scheduled = False
         if self.lost.done():
             return
@@ -189,13 +201,26 @@ class GrpcConnection(BaseConnection):
                 transport.write(buffer)
                 if not transport.is_closing():
                     self._written += len(buffer)
-            if not engine.pending:
+            if not engine.sending:
                 break
         if self._draining:
             for stream in [each for each in self._draining if self._has_room(each)]:
                 room = self._draining.pop(stream)
                 if not room.done():  # as it is when its task has just been cancelled
                     room.set_result(None)
+
+    def _resume_tasks(self) -> None:
+        """Resume the tasks of calls that are over."""
+        events = self._events
+        try:
+            while events:
+                stream, future = events.popleft()
+                # A message may have come, but not the end; or the task was cancelled.
+                if stream.result is not None and not future.done():
+                    resume(future, None)
+        except BaseException:  # KeyboardInterrupt or SystemExit of a task
+            self._loop.call_soon(self._flush)
+            raise
 
     def _has_room(self, stream: RpcStream) -> bool:
         return stream.out_size < _PIECE or stream.result is not None
@@ -270,6 +295,7 @@ class GrpcConnection(BaseConnection):
 
     def _end(self, error: InferenceServerException) -> None:
         self.engine.fail(error)
+        self.schedule()
         self.transport.abort()
 
     # Keep-alive
@@ -310,6 +336,7 @@ class GrpcConnection(BaseConnection):
         engine = self.engine
         self._heard = self._loop.time()
         calls = len(engine.streams)
+        self._scheduled = True
         try:
             if self._overflow is None:
                 engine.buffer_updated(nbytes)
@@ -318,16 +345,13 @@ class GrpcConnection(BaseConnection):
         except InferenceServerException:
             self.transport.abort()  # the engine has told the calls
         else:
-            ended = calls - len(engine.streams)
-            self._lone = ended == 1
-            if ended > 1 or engine.pending:
-                # Behind the tasks of those calls, so that what they send next goes along.
-                self.schedule()
+            self._lone = calls - len(engine.streams) == 1
             if self._owed:
                 self._read_probe_answer()
             if engine.max_streams != self._max_streams:
                 self._max_streams = engine.max_streams
                 self._report_change()
+        self._flush()
 
     def _report_change(self) -> None:
         if self.changed is not None:
@@ -337,6 +361,7 @@ class GrpcConnection(BaseConnection):
         self._acknowledged = self.acknowledged_bytes()
         with contextlib.suppress(InferenceServerException):
             self.engine.eof_received()  # ends the calls
+        self.schedule()
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -346,6 +371,7 @@ class GrpcConnection(BaseConnection):
         for timer in (self._alive_timer, self._probe_timer):
             if timer is not None:
                 timer.cancel()
+        self.schedule()
         if not self.lost.done():
             self.lost.set_result(None)
         self._report_change()
@@ -359,8 +385,3 @@ class GrpcConnection(BaseConnection):
     def resume_writing(self) -> None:
         self._paused = False
         self._flush()
-
-
-def _settle(stream: RpcStream, future: Future[None]) -> None:
-    if stream.result is not None and not future.done():
-        future.set_result(None)

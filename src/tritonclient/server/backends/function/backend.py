@@ -21,8 +21,9 @@ from ...config.specification import Specification, specifications
 from ...jobs.job import Job
 from ...jobs.tensor import Tensor
 from ...telemetry.statistics import Stopwatch
-from ..base import Backend, Instance, InstanceFactory, ModelSource, Result
+from ..base import Backend, InstanceFactory, LocalInstance, ModelSource
 from ..batches import concatenate, split
+from ..execution import Result
 from .model import FunctionModel, described
 from .tensor_types import TensorType
 
@@ -92,7 +93,7 @@ def _zeros(specification: Specification, batched: bool) -> Array:
     return np.zeros(shape, datatypes.NUMPY[specification.datatype])
 
 
-class _Instance(Instance):
+class _Instance(LocalInstance):
     """Calls a plain function, or iterates over what a generator function yields."""
 
     def __init__(

@@ -48,7 +48,7 @@ class PythonBackend(Backend):
             environment.remove_leftovers_once()
             TEMPLATES.hold(source.host)
             self._process = ModelProcess(_interpreter(source, values))
-            changed = complete_in_process(self._process, instance, source.host)
+            changed = complete_in_process(self._process, instance, source.host, source.loop)
         if changed in (None, values):
             return
         source.config.CopyFrom(model_config.from_json(json.dumps(changed)))
@@ -71,7 +71,7 @@ class PythonBackend(Backend):
         if source.in_process:
             return PythonInstance(instance, source.host)
         process, self._process = self._process, None
-        return ProcessInstance(instance, source.host, python, process)
+        return ProcessInstance(instance, source.host, source.loop, python, process)
 
     def close(self) -> None:
         """End the process that completed a configuration, if no instance has taken it."""

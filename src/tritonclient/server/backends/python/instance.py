@@ -16,7 +16,8 @@ from ...jobs.host import Host
 from ...jobs.job import Job
 from ...jobs.response import Response
 from ...telemetry.statistics import Stopwatch
-from ..base import RESCHEDULED, Instance, Result
+from ..base import LocalInstance
+from ..execution import RESCHEDULED, Result
 from .loader import RAISED, LoadedModel, describe_error, model_errors
 from .pb_utils import module as pb_utils
 from .pb_utils.request import InferenceRequest
@@ -48,7 +49,7 @@ class InstanceSource:
     config: dict[str, Any]
 
 
-class PythonInstance(Instance):
+class PythonInstance(LocalInstance):
     """An instance in this process.
 
     Args:

@@ -1,4 +1,4 @@
-"""The gRPC listener: grpcio's asyncio server on its own thread and event loop."""
+"""The gRPC listener: grpcio's asyncio server on the event loop of the server."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import logging
 import os
 import socket
 import ssl
-import threading
-from collections.abc import Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ...core import InferenceServer
 from ...extras import optional_import
+from ...loop import ServerLoop
 from ..forwarding import HeaderForwarding
 from ..sockets import listen
 from .options import COMPRESSION_LEVELS, GrpcOptions
@@ -35,8 +34,6 @@ _log = logging.getLogger("tritonclient.server.grpc")
 
 #: Seconds for sending the status of cancelled calls.
 _CANCEL_GRACE = 0.5
-#: Seconds that grpcio's own tasks have to end after its server has stopped.
-_SETTLING = 1.0
 
 
 def check_usable() -> None:
@@ -62,6 +59,7 @@ class GrpcListener:
         options: completed options.
         exit_timeout: seconds that running calls have to end.
         max_requests: calls that may run; a stream is one. Further ones are refused.
+        loop: serves the connections.
 
     Raises:
         OSError: the address is not available, or a certificate cannot be read.
@@ -69,7 +67,12 @@ class GrpcListener:
     """
 
     def __init__(
-        self, port: int, options: GrpcOptions, exit_timeout: int, max_requests: int
+        self,
+        port: int,
+        options: GrpcOptions,
+        exit_timeout: int,
+        max_requests: int,
+        loop: ServerLoop,
     ) -> None:
         check_usable()
         self._max_requests = max_requests
@@ -83,27 +86,26 @@ class GrpcListener:
         self._server: Any = None
         self._service: GrpcService | None = None
         self._stopping: Future[None] | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="tritonclient-grpc", daemon=True)
+        self._loop = loop
         _listeners.add(self)
-        self._thread.start()
+        loop.call(loop.events.set_exception_handler, _handle_exception)
         try:
-            self.port = self._run_on_loop(self._bind(host, port, _arguments(options)))
+            self.port = loop.run(self._bind(host, port, _arguments(options)))
         except BaseException:
             self._end()
             raise
 
     def start(self, server: InferenceServer) -> None:
         """Start serving."""
-        self._run_on_loop(self._serve(server))
+        self._loop.run(self._serve(server))
 
     def begin_shutdown(self) -> None:
         """Begin a graceful shutdown, without waiting for it."""
         if self._stopping is None:
-            self._stopping = asyncio.run_coroutine_threadsafe(self._stop(), self._loop)
+            self._stopping = self._loop.submit(self._stop())
 
     def stop(self) -> None:
-        """Finish running calls, close all connections and end the thread."""
+        """Finish running calls and close all connections."""
         self.begin_shutdown()
         assert self._stopping is not None
         try:
@@ -114,20 +116,7 @@ class GrpcListener:
     def abandon(self) -> None:
         """Do nothing: grpcio cannot be used in a forked child."""
 
-    # The thread
-
-    def _run(self) -> None:
-        self._loop.set_exception_handler(_handle_exception)
-        self._loop.run_forever()
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
-
-    def _run_on_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
     def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
         _listeners.discard(self)
         self._server = None  # grpcio ends its thread with its last server
 
@@ -168,8 +157,6 @@ class GrpcListener:
                 self._exit_timeout,
             )
         await stopping
-        if others := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.wait(others, timeout=_SETTLING)
         # Threads that still execute need the loop to notice the cancellation.
         await asyncio.to_thread(service.close)
 

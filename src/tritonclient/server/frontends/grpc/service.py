@@ -25,9 +25,10 @@ from ...core import InferenceServer
 from ...extras import optional_import
 from ...inference import EMPTY_FINAL
 from ...jobs.errors import DecoupledModel
+from ...loop import SMALL
 from ..forwarding import HeaderForwarding
 from ..refusals import refusal
-from ..starting import SMALL, is_light, start
+from ..starting import is_light, start
 from .health import Health
 from .stream import StreamCall, await_send, peer_address
 
@@ -42,7 +43,7 @@ _THREADS = 256
 _STREAM_THREADS = 1024
 #: Methods that only read state, and are handled on the event loop.
 _QUICK = {
-    *("ServerLive", "ServerReady", "ServerMetadata", "ModelReady", "ModelMetadata", "ModelConfig"),
+    *("ServerLive", "ServerReady", "ServerMetadata", "ModelMetadata", "ModelConfig"),
     *("ModelStatistics", "SystemSharedMemoryStatus", "CudaSharedMemoryStatus"),
 }
 #: Longest status message in bytes, so that the trailers fit the limits of clients.

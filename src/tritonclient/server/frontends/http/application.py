@@ -31,9 +31,10 @@ from ....errors import (
 )
 from ...core import InferenceServer
 from ...jobs.errors import DecoupledModel
+from ...loop import SMALL
 from ..forwarding import HeaderForwarding
 from ..refusals import refusal
-from ..starting import SMALL, is_light, start
+from ..starting import is_light, start
 from . import compression
 from .limits import MAX_INPUT_SIZE, MAX_REQUESTS
 
@@ -53,6 +54,8 @@ _ALIGNMENT = 64
 #: The ASGI extension with the names of headers as the client sent them: ASGI has them in lower
 #: case, and Triton forwards them as they are.
 NAMES_AS_SENT = "tritonclient.header_names"
+#: Seconds after which the client of a request is watched: most responses take less.
+_UNWATCHED = 0.01
 #: Bodies up to this size are joined, because a copy costs less than a system call.
 _JOINED = 1 << 16
 
@@ -189,18 +192,26 @@ class HttpApplication:
         In that case, and when this is cancelled, a queued request is dropped and a running request
         is cancelled but not waited for.
         """
-        # After the body, the only possible message is a disconnect.
-        disconnected = asyncio.ensure_future(receive())
-        disconnected.add_done_callback(lambda _: response.cancel())
+        disconnected: asyncio.Future[Any] | None = None
+
+        def watch() -> None:
+            # After the body, the only possible message is a disconnect.
+            nonlocal disconnected
+            disconnected = asyncio.ensure_future(receive())
+            disconnected.add_done_callback(lambda _: response.cancel())
+
+        timer = asyncio.get_running_loop().call_later(_UNWATCHED, watch)
         try:
             return await response
         except asyncio.CancelledError:
             cancelled.set()
-            if disconnected.done():
+            if disconnected is not None and disconnected.done():
                 return None
             raise
         finally:
-            disconnected.cancel()
+            timer.cancel()
+            if disconnected is not None:
+                disconnected.cancel()
 
     def _respond_to(
         self,

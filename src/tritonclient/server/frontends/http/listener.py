@@ -1,4 +1,4 @@
-"""The HTTP listener: uvicorn on its own thread and event loop."""
+"""The HTTP listener: uvicorn on the event loop of the server."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import logging
 import os
 import socket
 import threading
+from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ...core import InferenceServer
 from ...extras import optional_import
+from ...loop import ServerLoop
 from ..forwarding import HeaderForwarding
 from ..sockets import listen
 from .application import NAMES_AS_SENT, HttpApplication
+from .joined_writes import JoinedWrites
 from .limits import RECEIVE_TIMEOUT, HttpLimits
 
 with optional_import("uvicorn and httptools"):
@@ -47,6 +50,7 @@ class HttpListener:
         limits: bounds of requests.
         exit_timeout: seconds that running requests have to end.
         forwarding: the headers that become parameters of inference requests.
+        loop: serves the connections.
 
     Raises:
         OSError: the address is not available.
@@ -60,6 +64,7 @@ class HttpListener:
         limits: HttpLimits,
         exit_timeout: int,
         forwarding: HeaderForwarding,
+        loop: ServerLoop,
     ) -> None:
         self._forwarding = forwarding
         self._socket = listen(host, port)
@@ -70,9 +75,8 @@ class HttpListener:
         self._application: HttpApplication | None = None
         self._server: _UvicornServer | None = None
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(
-            target=self._run, name=f"tritonclient-http-{self.port}", daemon=True
-        )
+        self._loop = loop
+        self._serving: Future[None] | None = None
 
     def start(self, server: InferenceServer) -> None:
         """Start serving; return when the socket listens.
@@ -106,7 +110,7 @@ class HttpListener:
         )
         config.load()
         self._server = _UvicornServer(config, self._exit_timeout)
-        self._thread.start()
+        self._serving = self._loop.submit(self._serve(self._server))
         self._server.listening.wait()
         if self._failure is not None:
             raise self._failure
@@ -125,10 +129,10 @@ class HttpListener:
             self._server.begin_shutdown()
 
     def stop(self) -> None:
-        """Finish running requests, close all connections and end the thread."""
+        """Finish running requests and close all connections."""
         self.begin_shutdown()
-        if self._thread.ident is not None:
-            self._thread.join()
+        if self._serving is not None:
+            self._serving.result()
         self._socket.close()
         if self._application is not None:
             self._application.close()
@@ -137,15 +141,14 @@ class HttpListener:
         """Close the socket; for a forked child, which has no serving thread."""
         self._socket.close()
 
-    def _run(self) -> None:
-        assert self._server is not None
+    async def _serve(self, server: _UvicornServer) -> None:
         try:
-            asyncio.run(self._server.serve(sockets=[self._socket]))
+            await server.serve(sockets=[self._socket])
         except BaseException as error:  # uvicorn raises SystemExit when it cannot start
             _log.debug("the HTTP server failed", exc_info=True)
             self._failure = error
         finally:
-            self._server.listening.set()
+            server.listening.set()
 
 
 class _Protocol(HttpToolsProtocol):
@@ -162,6 +165,9 @@ class _Protocol(HttpToolsProtocol):
     _incomplete = False
     _received = 0.0
     _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast(asyncio.Transport, JoinedWrites(transport, self.loop)))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import json
 import os
-import select
 import socket
 import struct
 import threading
@@ -100,18 +99,26 @@ class Channel:
         self._socket = sock
         self._flags = 0 if waits else _NO_WAIT
         self._sending = threading.Lock()
+        self._held: list[bytes] = []
         self._unsent: deque[_Unsent] = deque()
         self._received = bytearray()
         self._descriptors: deque[int] = deque()
         self._outgoing = memory.Outgoing()
         self._incoming = memory.Incoming()
-        self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
 
     # Sending
 
-    def send(self, values: Mapping[str, Any], body: Body | None = None) -> None:
+    def send(
+        self, values: Mapping[str, Any], body: Body | None = None, *, hold: bool = False
+    ) -> bool:
         """Send a message.
+
+        Args:
+            hold: True to keep a small message until the next that is not held, or `flush`. Several
+                together wake the other end once.
+
+        Returns:
+            True if this is the first message that is held.
 
         Raises:
             OSError: the other end is closed.
@@ -130,24 +137,48 @@ class Channel:
             else:
                 buffers += body.buffers
         head = _HEAD.pack(len(text), size, place, fd >= 0)
-        if size <= INLINE or place:
-            # One buffer of a small message costs less than several.
-            self._put(_Unsent([memoryview(b"".join((head, *buffers)))], fd))
-        else:
+        if size > INLINE and not place:
             views = [memoryview(each).cast("B") for each in (head, *buffers) if len(each)]
             self._put(_Unsent(views, fd))
+            return False
+        # One buffer of a small message costs less than several.
+        small = b"".join((head, *buffers))
+        if hold and fd < 0:
+            with self._sending:
+                self._held.append(small)
+                return len(self._held) == 1
+        self._put(_Unsent([memoryview(small)], fd))
+        return False
+
+    def flush(self) -> None:
+        """Send the messages that are held.
+
+        Raises:
+            OSError: the other end is closed.
+        """
+        with self._sending:
+            self._put_held()
+
+    def _put_held(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            self._put_in_order(_Unsent([memoryview(b"".join(held))], -1))
 
     def _put(self, message: _Unsent) -> None:
         with self._sending:
-            first = not self._unsent
-            rest = self._write(message, self._flags) if first else message
-            if rest is None:
-                return
-            # Their owner may change the arrays as soon as this returns.
-            copies = [memoryview(bytes(each)) for each in rest.buffers]
-            self._unsent.append(_Unsent(copies, rest.fd))
-            if first:
-                threading.Thread(target=self._write_unsent, daemon=True).start()
+            self._put_held()
+            self._put_in_order(message)
+
+    def _put_in_order(self, message: _Unsent) -> None:
+        first = not self._unsent
+        rest = self._write(message, self._flags) if first else message
+        if rest is None:
+            return
+        # Their owner may change the arrays as soon as this returns.
+        copies = [memoryview(bytes(each)) for each in rest.buffers]
+        self._unsent.append(_Unsent(copies, rest.fd))
+        if first:
+            threading.Thread(target=self._write_unsent, daemon=True).start()
 
     def _write(self, message: _Unsent, flags: int) -> _Unsent | None:
         """Write a message; return what does not fit into the socket, None if all does."""
@@ -201,17 +232,12 @@ class Channel:
         Raises:
             ProtocolError: what was received is no message.
         """
-        if len(self._received) < _HEAD.size and not self._fill(_HEAD.size):
-            return None
-        text_size, size, place, new = _HEAD.unpack_from(self._received)
-        inline = not (place or new) and (size <= INLINE or not memory.AVAILABLE)
-        shared = memory.AVAILABLE and 0 < place <= memory.KEPT + 1 and new <= 1
-        if text_size > _MAX_TEXT or not (inline or shared):
-            raise ProtocolError("a process sent what is not a message")
+        while not self.has_message():
+            if not self._receive_some(0):
+                return None
+        text_size, size, place, new = self._head()
         start = _HEAD.size + text_size
-        end = start if shared else start + size
-        if len(self._received) < end and not self._fill(end):
-            return None
+        end = start if place else start + size
         text = self._received[_HEAD.size : start]
         body = memoryview(self._received[start:end])
         del self._received[:end]
@@ -223,35 +249,66 @@ class Channel:
             raise ProtocolError(f"a process sent what is not a message: {error}") from error
         if type(values) is not dict:
             raise ProtocolError("a process sent what is not a message")
-        return Message(values, self._incoming.read(place - 1, size) if shared else body)
+        return Message(values, self._incoming.read(place - 1, size) if place else body)
+
+    def fill(self) -> bool:
+        """Receive what has arrived, without waiting; return False if the other end is closed."""
+        try:
+            return self._receive_some(_NO_WAIT)
+        except BlockingIOError:
+            return True
 
     def has_message(self) -> bool:
-        """Return True if `receive` would return a message without waiting."""
-        received = self._received
-        if len(received) < _HEAD.size:
-            return False
-        text_size, size, place, _ = _HEAD.unpack_from(received)
-        return len(received) >= _HEAD.size + int(text_size) + (0 if place else int(size))
+        """Return True if a whole message was received.
 
-    def _fill(self, size: int) -> bool:
-        """Receive until there are so many bytes; False if the other end is closed before."""
-        while len(self._received) < size:
-            try:
-                data, ancillary, flags, _ = self._socket.recvmsg(_CHUNK, _ANCILLARY, _CLOSE_ON_EXEC)
-            except OSError:
-                return False
-            for level, kind, content in ancillary:
-                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                    numbers = array.array("i")
-                    numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
-                    self._descriptors.extend(numbers)
-            if len(self._descriptors) > _MOST_DESCRIPTORS:
-                raise ProtocolError("a process sent descriptors without messages")
-            if not data:
-                return False
-            if flags & _LOST:
-                raise ProtocolError("a descriptor was lost; this process may have too many open")
-            self._received += data
+        Raises:
+            ProtocolError: what was received is no message.
+        """
+        if len(self._received) < _HEAD.size:
+            return False
+        text_size, size, place, _ = self._head()
+        return len(self._received) >= _HEAD.size + text_size + (0 if place else size)
+
+    def next_is_large(self) -> bool:
+        """Return True if it takes long to read the next message, which was received."""
+        text_size, size, _, _ = self._head()
+        return text_size + size > INLINE
+
+    def _head(self) -> tuple[int, int, int, int]:
+        """Return the sizes of text and body of the next message, its place, and 1 if that is new.
+
+        Raises:
+            ProtocolError: what was received is no message.
+        """
+        text_size, size, place, new = _HEAD.unpack_from(self._received)
+        inline = not (place or new) and (size <= INLINE or not memory.AVAILABLE)
+        shared = memory.AVAILABLE and 0 < place <= memory.KEPT + 1 and new <= 1
+        if text_size > _MAX_TEXT or not (inline or shared):
+            raise ProtocolError("a process sent what is not a message")
+        return text_size, size, place, new
+
+    def _receive_some(self, flags: int) -> bool:
+        """Receive what there is, or wait for something; False if the other end is closed."""
+        try:
+            data, ancillary, flags, _ = self._socket.recvmsg(
+                _CHUNK, _ANCILLARY, _CLOSE_ON_EXEC | flags
+            )
+        except BlockingIOError:
+            raise
+        except OSError:
+            return False
+        for level, kind, content in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                numbers = array.array("i")
+                numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+                self._descriptors.extend(numbers)
+        if len(self._descriptors) > _MOST_DESCRIPTORS:
+            raise ProtocolError("a process sent descriptors without messages")
+        if not data:
+            return False
+        if flags & _LOST:
+            raise ProtocolError("a descriptor was lost; this process may have too many open")
+        self._received += data
         return True
 
     def _add_memory(self, number: int) -> None:
@@ -263,12 +320,9 @@ class Channel:
         finally:
             os.close(fd)
 
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait until there is something to receive, or the other end is closed; False if neither.
-
-        Only one thread at a time may wait.
-        """
-        return bool(self._poll.poll(None if seconds is None else seconds * 1000))
+    def fileno(self) -> int:
+        """Return the descriptor of the socket; -1 after `close`."""
+        return self._socket.fileno()
 
     # Ending
 

@@ -7,15 +7,16 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from .....errors import InferenceServerException
+from ....jobs.errors import as_server_error
 from ....jobs.host import Host
 from ....jobs.job import Job, PaddingJob
 from ....jobs.response import Response
-from ....telemetry.statistics import Stopwatch
-from ...base import RESCHEDULED, Result
+from ....loop import ServerLoop
+from ...execution import RESCHEDULED, Execution, Result
 from . import messages
 from .calls import Calls
 from .channel import Body, Channel, Message
@@ -23,74 +24,74 @@ from .strand import Strand
 
 _log = logging.getLogger(__name__)
 
-#: Seconds for which the thread of the process leaves messages to the thread that executes.
-_PAUSE = 0.01
 #: Seconds that a model has to say whether it is ready; meanwhile it may execute.
 _READY_TIMEOUT = 10.0
 
 
-class ProcessEnded(Exception):
-    """The process has ended, or sent what cannot be read."""
+class _Wrong(Exception):
+    """The process sent results that do not fit the jobs."""
 
 
 class Dispatcher:
     """Requests to one process, and what comes back.
 
-    Attributes:
-        wrong: why what the process sent cannot be read; "" if it can.
-
     Args:
         channel: the channel to the process.
         host: the server, which the model may call.
+        loop: reads the channel. What this calls must not wait for the process.
         lifecycle: called with the messages "ready", "failed" and "closed"; returns True to end
             `receive`.
-        decoupled: True if most of what comes is no result of `execute`.
+        executed: called with the nanoseconds that a batch took, before its results are.
     """
 
     def __init__(
         self,
         channel: Channel,
         host: Host,
+        loop: ServerLoop,
         lifecycle: Callable[[Message], bool],
-        *,
-        decoupled: bool = False,
+        executed: Callable[[int], None] = lambda took: None,
     ) -> None:
         self._channel = channel
         self._host = host
+        self._loop = loop
         self._lifecycle = lifecycle
+        self._executed = executed
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._ended = False
-        self.wrong = ""
-        # The thread that waits for results receives them itself, which saves a switch of threads.
-        self._receives = not decoupled
-        self._executing = False
-        self._executed = False
-        self._wake = threading.Event()
-        self._receiving = threading.Lock()
+        self._wrong = ""
+        self._last = threading.Event()
         self._jobs: dict[int, tuple[Job, Strand | None]] = {}
-        self._batches: dict[int, queue.SimpleQueue[Message | None]] = {}
+        # In the order in which they began, which is that of the process.
+        self._batches: dict[int, tuple[Execution, list[int]]] = {}
+        self._idle_since = 0  # when the last batch was executed
+        self._questions: dict[int, queue.SimpleQueue[Message | None]] = {}
         self._calls = Calls(host, self.send)
 
-    def send(self, values: dict[str, Any], body: Body | None = None) -> None:
-        """Send a message; whoever receives notices that the process has ended."""
-        try:  # noqa: SIM105  # `suppress` is slower
-            self._channel.send(values, body)
+    def send(self, values: dict[str, Any], body: Body | None = None, *, hold: bool = False) -> None:
+        """Send a message; whoever receives notices that the process has ended.
+
+        Args:
+            hold: True to send it at the end of this turn of the loop, together with others.
+        """
+        try:
+            if self._channel.send(values, body, hold=hold):
+                self._loop.events.call_soon(self._flush)
         except OSError:
             pass
 
+    def _flush(self) -> None:
+        with suppress(OSError):
+            self._channel.flush()
+
     # Execution
 
-    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
-        """Execute a batch and return a result for each job.
-
-        Raises:
-            ProcessEnded: there is none, because the process has ended.
-            InferenceServerException: the model failed.
-        """
+    def begin(self, execution: Execution) -> bool:
+        """Begin a batch; return False if the process has ended."""
+        jobs = execution.jobs
         batch = next(self._numbers)
         numbers = [next(self._numbers) for _ in jobs]
-        results: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         body = Body()
         values = [_job_values(*each, body) for each in zip(numbers, jobs, strict=True)]
         entries = {
@@ -100,25 +101,14 @@ class Dispatcher:
         }
         with self._lock:
             if self._ended:
-                raise ProcessEnded
-            self._batches[batch] = results
+                return False
+            executes = bool(self._batches)
+            self._batches[batch] = execution, numbers
             self._jobs.update(entries)
-        self._executing = self._receives
-        self.send({"kind": "execute", "batch": batch, "jobs": values}, body)
-        if self._receives:
-            if self._receive(results):
-                results.put(None)
-            self._executing, self._executed = False, True
-        message = results.get()
-        if message is None:
-            raise ProcessEnded
-        try:
-            return self._results(numbers, message, watch)
-        except InferenceServerException:
-            raise
-        except Exception as error:
-            self._note_wrong(error)
-            raise ProcessEnded from error
+        # A process that executes has no need of the next batch yet: several are sent together.
+        hold = executes and self._loop.is_current()
+        self.send({"kind": "execute", "batch": batch, "jobs": values}, body, hold=hold)
+        return True
 
     def _strand(self, number: int, job: Job) -> Strand | None:
         """Return what delivers the responses to a job; None if that has only one."""
@@ -128,38 +118,44 @@ class Dispatcher:
 
     def is_ready(self) -> bool:
         """Ask the model whether it is ready; one that executes for long counts as ready."""
-        batch = next(self._numbers)
+        number = next(self._numbers)
         answer: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         with self._lock:
             if self._ended:
                 return False
-            self._batches[batch] = answer
-        self.send({"kind": "is_ready", "batch": batch})
+            self._questions[number] = answer
+        self.send({"kind": "is_ready", "question": number})
         try:
             message = answer.get(timeout=_READY_TIMEOUT)
         except queue.Empty:
             return True
         return message is not None and bool(message.values["ready"])
 
-    def _results(self, numbers: Sequence[int], message: Message, watch: Stopwatch) -> list[Result]:
+    def _finish(self, message: Message) -> None:
+        """Give the results of a batch to its jobs."""
         values = message.values
-        watch.add([int(each) for each in values["laps"][:2]])
+        laps = [int(each) for each in values["laps"][:2]]
+        took = int(values["took"])
+        with self._lock:
+            execution, numbers = self._batches[values["batch"]]
         failure = values.get("error")
-        if failure is not None:
-            self._forget(numbers)
-            raise messages.error(failure)
-        results = [_result(each, message) for each in values["results"]]
+        if failure is None:
+            results: Sequence[Result] = [_result(each, message) for each in values["results"]]
+        else:
+            results = [messages.error(failure)] * len(numbers)
         if len(results) != len(numbers):
-            raise ProcessEnded
-        answered = [
-            number for number, result in zip(numbers, results, strict=True) if result is not None
-        ]
-        if len(answered) < len(numbers):
-            # Responses follow, which no thread may be waiting for.
-            self._executed = False
-            self._wake.set()
-        self._forget(answered)
-        return results
+            raise _Wrong(f"{len(results)} results for {len(numbers)} requests")
+        with self._lock:
+            del self._batches[values["batch"]]
+            for number, result in zip(numbers, results, strict=True):
+                if result is not None:
+                    self._jobs.pop(number, None)
+        # Until then it waited in the process.
+        execution.watch.begin_after(self._idle_since)
+        execution.watch.add(laps)
+        self._idle_since = laps[-1] if laps else 0
+        self._executed(took)
+        execution.finish(results)
 
     def _forget(self, numbers: Sequence[int]) -> None:
         with self._lock:
@@ -173,38 +169,56 @@ class Dispatcher:
 
     def receive(self) -> str:
         """Dispatch what the process sends until it ends; return what was wrong with it, or ""."""
-        while True:
-            self._channel.wait()
-            if self._executing or self._executed:
-                # An execution is quicker without this thread, and often another one follows.
-                self._executed = False
-                self._wake.wait(_PAUSE)
-                self._wake.clear()
-            elif self._receive():
-                return self.wrong
+        self._loop.call(self._begin_reading)
+        self._last.wait()
+        return self._wrong
 
-    def _receive(self, results: queue.SimpleQueue[Message | None] | None = None) -> bool:
-        """Dispatch what has arrived, or one message; return True after the last message.
+    def _begin_reading(self) -> None:
+        self._loop.events.add_reader(self._channel.fileno(), self._read)
+        self._take_messages(open=True)
 
-        Args:
-            results: None, or what to wait for.
-        """
-        with self._receiving:
-            waits = self._channel.wait(0) if results is None else results.empty()
-            try:
-                while waits or self._channel.has_message():
-                    message = self._channel.receive()
-                    if message is None or self._dispatch(message):
-                        return True
-                    waits = results is not None and results.empty()
-            except Exception as error:
-                self._note_wrong(error)
-                return True
-        return False
+    def _read(self) -> None:
+        try:
+            open = self._channel.fill()
+        except Exception as error:
+            self._end_reading(error)
+        else:
+            self._take_messages(open=open)
 
-    def _note_wrong(self, error: Exception) -> None:
-        _log.debug("a process is ended", exc_info=error)
-        self.wrong = f"it sent what cannot be read: {type(error).__name__}: {error}"
+    def _take_messages(self, *, open: bool) -> None:
+        """Dispatch the messages that are there; leave a large one to another thread."""
+        try:
+            while self._channel.has_message():
+                if self._channel.next_is_large():
+                    self._loop.events.remove_reader(self._channel.fileno())
+                    self._loop.in_thread(self._take_large)
+                    return
+                message = self._channel.receive()
+                if message is None or self._dispatch(message):
+                    open = False
+                    break
+        except Exception as error:
+            self._end_reading(error)
+            return
+        if not open:
+            self._end_reading()
+
+    def _take_large(self) -> None:
+        """Dispatch one message on a thread, while the loop does not read."""
+        try:
+            message = self._channel.receive()
+            last = message is None or self._dispatch(message)
+        except Exception as error:
+            self._loop.call(self._end_reading, error)
+            return
+        self._loop.call(self._end_reading if last else self._begin_reading)
+
+    def _end_reading(self, error: Exception | None = None) -> None:
+        if error is not None:
+            _log.debug("a process is ended", exc_info=error)
+            self._wrong = f"it sent what cannot be read: {type(error).__name__}: {error}"
+        self._loop.events.remove_reader(self._channel.fileno())
+        self._last.set()
 
     def _dispatch(self, message: Message) -> bool:
         """Do what a message asks for; return True after the last."""
@@ -215,9 +229,11 @@ class Dispatcher:
             self._calls.release(values["released"])
         kind = values["kind"]
         if kind == "results":
+            self._finish(message)
+        elif kind == "is_ready":
             with self._lock:
-                batch = self._batches.pop(values["batch"])
-            batch.put(message)
+                question = self._questions.pop(values["question"])
+            question.put(message)
         elif kind == "response":
             self._respond(values["job"], messages.response(values, message))
         elif kind == "is_cancelled":
@@ -246,21 +262,34 @@ class Dispatcher:
             # The job keeps it until the execution ends.
             _send(job, response)
 
-    def end(self, error: InferenceServerException) -> None:
-        """Fail what waits for the process, which has ended."""
+    def end(self, error: Exception) -> list[Execution]:
+        """Fail what waits for the process, which has ended.
+
+        Returns:
+            The batches that it did not begin: all but the first.
+        """
         with self._lock:
             self._ended = True
+            batches = [*self._batches.values()]
+            self._batches.clear()
+            first, others = batches[:1], batches[1:]
+            for _, numbers in others:
+                for number in numbers:
+                    self._jobs.pop(number, None)
             jobs, self._jobs = self._jobs, {}
-            batches, self._batches = self._batches, {}
+            questions, self._questions = self._questions, {}
         self._calls.end()
-        for batch in batches.values():
-            batch.put(None)
-        failure = Response(error=error, final=True)
+        for question in questions.values():
+            question.put(None)
+        failure = Response(error=as_server_error(error), final=True)
         for job, strand in jobs.values():
             if strand is not None:
                 strand.put(failure)
             else:
                 _send(job, failure)
+        for execution, _ in first:
+            execution.fail(error)
+        return [execution for execution, _ in others]
 
 
 def _job_values(number: int, job: Job, body: Body) -> dict[str, Any]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
 
 from .....errors import Internal
 from ....jobs.host import Host
-from ....jobs.job import Job
-from ....telemetry.statistics import Stopwatch
-from ...base import Instance, Result
+from ....loop import ServerLoop
+from ...base import RemoteInstance
+from ...execution import Execution
 from ..instance import InstanceSource
 from .channel import Message
-from .dispatcher import Dispatcher, ProcessEnded
+from .dispatcher import Dispatcher
 from .launch import ModelProcess
 from .loading import load_error, load_values, unhealthy_at_load
 
@@ -22,20 +21,25 @@ _log = logging.getLogger(__name__)
 #: Seconds before the second restart in a row; each further one waits twice as long.
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 30.0
+#: Nanoseconds that the batches in a process may take together, at most; but it has at least one.
+_AHEAD = 1_000_000
+_MOST_IN_WORK = 16
 #: Seconds that a model has for `finalize`, as in Triton.
 _FINALIZE_TIMEOUT = 30.0
 #: Seconds that its process has to end after that.
 _END_TIMEOUT = 5.0
 
 
-class ProcessInstance(Instance):
+class ProcessInstance(RemoteInstance):
     """An instance in a process of its own.
 
     After the process ends it is started again: at once the first time, later with a delay that
-    grows until the model has executed a batch again. Until then requests fail.
+    grows until the model has executed a batch again. The batch that it executed fails, and so do
+    requests during a delay; batches that it had not begun are executed by the next process.
 
     Args:
         host: the server, for models that execute other models.
+        loop: reads what the process sends.
         python: the interpreter; "" for that of this process.
         process: the first process; None to start one.
 
@@ -48,11 +52,13 @@ class ProcessInstance(Instance):
         self,
         source: InstanceSource,
         host: Host,
+        loop: ServerLoop,
         python: str = "",
         process: ModelProcess | None = None,
     ) -> None:
         self._source = source
         self._host = host
+        self._loop = loop
         self._python = python
         self._state = threading.Condition()
         self._process = process
@@ -60,6 +66,9 @@ class ProcessInstance(Instance):
         self._failure: Exception | None = None
         self._closed: Message | None = None
         self._closing = False
+        self._ended = False
+        self._room = 1
+        self._unbegun: list[Execution] = []  # while no process is ready
         self._loaded = False
         self._has_is_ready = False
         self._waits = False
@@ -76,25 +85,35 @@ class ProcessInstance(Instance):
             self._thread.join()
             raise self._failure
 
-    def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
-        dispatcher = self._dispatcher
+    def begin(self, execution: Execution) -> None:
+        with self._state:
+            dispatcher = self._dispatcher
+            if dispatcher is None and not (self._waits or self._ended):
+                self._unbegun.append(execution)
+                return
         if dispatcher is None:
-            with self._state:
-                self._state.wait_for(lambda: self._dispatcher is not None or self._waits)
-                dispatcher = self._dispatcher
-        if dispatcher is None:
-            raise self._unhealthy()
-        try:
-            results = dispatcher.execute(jobs, watch)
-        except ProcessEnded:
-            with self._state:
-                if self._dispatcher is dispatcher:
-                    self._dispatcher = None
-            if dispatcher.wrong:
-                self._kill()
-            raise self._unhealthy() from None
+            execution.fail(self._unhealthy())
+        elif not dispatcher.begin(execution):  # it has just ended
+            self.begin(execution)
+
+    def room(self) -> int:
+        if self._dispatcher is not None:
+            return self._room
+        # Requests wait while the process starts, and fail while a delay goes on.
+        return int(self._waits)
+
+    def _executed(self, took: int) -> None:
+        """Note how many nanoseconds a batch took."""
         self._failed_in_a_row = 0
-        return results
+        self._room = max(1, min(_MOST_IN_WORK, _AHEAD // max(1, took)))
+
+    def _begin_unbegun(self) -> None:
+        """Begin what no process has begun, or fail it."""
+        with self._state:
+            unbegun, self._unbegun = self._unbegun, []
+        for execution in unbegun:
+            self.begin(execution)
+        self.on_room()
 
     def _unhealthy(self) -> Internal:
         name = self._source.name
@@ -146,29 +165,29 @@ class ProcessInstance(Instance):
     # The thread that starts the process, receives from it and starts it again
 
     def _run(self) -> None:
-        while True:
-            self._serve()
-            with self._state:
-                if self._closing or self._failure is not None:
-                    return
-                delay = self._delay()
-                if delay:
+        while self._serve():
+            if delay := self._delay():
+                with self._state:
                     self._waits = True
-                    self._state.notify_all()
+                self._begin_unbegun()
+                with self._state:
                     self._state.wait_for(lambda: self._closing, delay)
                     self._waits = False
-                if self._closing:
-                    return
-                self._restarts += 1
+            self._restarts += 1
+        with self._state:
+            self._ended = True
+        self._begin_unbegun()
 
-    def _serve(self) -> None:
-        """Start the process and receive from it until it ends."""
+    def _serve(self) -> bool:
+        """Start the process and receive from it until it ends; return True to start it again."""
+        with self._state:
+            if self._closing:
+                return False
         process = self._process
         try:
             process = process or ModelProcess(self._python)
         except OSError as error:
-            self._note_end(f"it could not be started: {error}", None)
-            return
+            return self._note_end(f"it could not be started: {error}", None)
         problems: list[Exception | None] = [None]
 
         def lifecycle(message: Message) -> bool:
@@ -177,6 +196,8 @@ class ProcessInstance(Instance):
                 if kind == "ready":
                     self._dispatcher, self._loaded = dispatcher, True
                     self._has_is_ready = bool(message.values["has_is_ready"])
+                    self._room = 1
+                    self._loop.in_thread(self._begin_unbegun)
                 elif kind == "failed":
                     problems[0] = load_error(message.values)
                 else:
@@ -184,10 +205,7 @@ class ProcessInstance(Instance):
                 self._state.notify_all()
             return False
 
-        policy = self._source.config.get("model_transaction_policy", {})
-        dispatcher = Dispatcher(
-            process.channel, self._host, lifecycle, decoupled=policy.get("decoupled", False)
-        )
+        dispatcher = Dispatcher(process.channel, self._host, self._loop, lifecycle, self._executed)
         with self._state:
             self._process = process
             if self._closing:
@@ -198,17 +216,21 @@ class ProcessInstance(Instance):
             process.kill()
         with self._state:
             self._dispatcher = self._process = None
+        unbegun = dispatcher.end(self._unhealthy())
+        with self._state:
+            self._unbegun[:0] = unbegun
         end = process.end()
-        self._note_end(wrong or end, problems[0])
-        dispatcher.end(self._unhealthy())
+        return self._note_end(wrong or end, problems[0])
 
-    def _note_end(self, reason: str, problem: Exception | None) -> None:
+    def _note_end(self, reason: str, problem: Exception | None) -> bool:
+        """Note why the process ended; return True to start it again."""
         with self._state:
             if not self._closing:
                 self._reason = reason if problem is None else str(problem)
             if not self._loaded:
                 self._failure = problem or unhealthy_at_load(self._source, reason)
             self._state.notify_all()
+            return self._failure is None and not self._closing
 
     def _delay(self) -> float:
         failed = self._failed_in_a_row

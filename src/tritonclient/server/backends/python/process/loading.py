@@ -6,6 +6,7 @@ from typing import Any
 
 from .....errors import ServerError
 from ....jobs.host import Host
+from ....loop import ServerLoop
 from ..instance import InstanceSource
 from . import messages
 from .channel import Message
@@ -14,12 +15,13 @@ from .launch import ModelProcess
 
 
 def complete_in_process(
-    process: ModelProcess, source: InstanceSource, host: Host
+    process: ModelProcess, source: InstanceSource, host: Host, loop: ServerLoop
 ) -> dict[str, Any] | None:
     """Return what a model's `auto_complete_config` makes of its configuration, as `completed`.
 
     Args:
         process: runs the model's code; an instance may take it afterwards.
+        loop: reads what it sends.
 
     Raises:
         ServerError: the model failed.
@@ -31,7 +33,7 @@ def complete_in_process(
         answers.append(message)
         return True
 
-    dispatcher = Dispatcher(process.channel, host, lifecycle)
+    dispatcher = Dispatcher(process.channel, host, loop, lifecycle)
     dispatcher.send(load_values(source, "complete"))
     wrong = dispatcher.receive()
     dispatcher.end(unhealthy_at_load(source, wrong))

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -20,7 +21,7 @@ from ....jobs.errors import as_server_error
 from ....jobs.model_info import ModelInfo
 from ....jobs.response import Response
 from ....telemetry.statistics import Stopwatch
-from ...base import Rescheduled, Result
+from ...execution import Rescheduled, Result
 from ..completion import completed
 from ..instance import InstanceSource, PythonInstance
 from ..loader import describe_error
@@ -94,8 +95,8 @@ class Worker:
             assert self._instance is not None
             ready = self._instance.is_ready()
             self._check_process()
-            batch = message.values["batch"]
-            self._host.send({"kind": "results", "batch": batch, "ready": ready})
+            question = message.values["question"]
+            self._host.send({"kind": "is_ready", "question": question, "ready": ready})
             return True
         if message.values["kind"] == "load":
             self._load(message.values)
@@ -112,6 +113,7 @@ class Worker:
 
     def _execute(self, message: Message) -> None:
         assert self._instance is not None
+        begin = time.monotonic_ns()
         watch = Stopwatch()
         jobs = [self._job(each, message) for each in message.values["jobs"]]
         body = Body()
@@ -126,7 +128,8 @@ class Worker:
             failure = as_server_error(error) if isinstance(error, Exception) else _raised(error)
             values["error"] = messages.error_values(failure)
         self._check_process()
-        self._host.send({**values, "laps": watch.laps()}, body)
+        took = time.monotonic_ns() - begin
+        self._host.send({**values, "laps": watch.laps(), "took": took}, body)
 
     def _job(self, values: dict[str, Any], message: Message) -> WorkerJob:
         assert self._model is not None
