@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-NAME = "made_by_a_test"
+from tests.support import made_models
+from tests.support.made_models import NAME, ask
+
 CODE = """
 import triton_python_backend_utils as pb_utils
 
@@ -52,27 +51,14 @@ def ensemble(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
-def ask(server: Any, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
-    try:
-        connection.request("POST", f"/v2/{path}", json.dumps(body))
-        response = connection.getresponse()
-        return response.status, json.loads(response.read() or b"{}")
-    finally:
-        connection.close()
-
-
 def load(server: Any, config: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Load a model that has this configuration."""
-    code = base64.b64encode(CODE.encode()).decode()
-    parameters = {"config": json.dumps(config), "file:1/model.py": code}
-    return ask(server, f"repository/models/{NAME}/load", {"parameters": parameters})
+    return made_models.load(server, config, CODE)
 
 
 @pytest.fixture
 def unload(server: Any) -> Iterator[None]:
     yield
-    ask(server, f"repository/models/{NAME}/unload", {})
+    made_models.unload(server)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ class LoadedModel:
     """
 
     def __init__(self, path: Path, host: Host) -> None:
-        self._path = path
+        self.path = path
         home = path.parent
         self.utils: Any = pb_utils.of_model(host, str(home))
         name = self.utils.__name__
@@ -40,9 +40,13 @@ class LoadedModel:
     def python_class(self) -> Any:
         """Return `TritonPythonModel` of a new module."""
         with model_errors():
-            module = self._package.load(self._path)
+            module = self._package.load(self.path)
         if not hasattr(module, "TritonPythonModel"):
-            raise ValueError(f"'{self._path}' has no class TritonPythonModel")
+            raise errors.ServerError(
+                f"Internal: AttributeError: module '{self.path.parent.name}.{self.path.stem}' has "
+                "no attribute 'TritonPythonModel'",
+                "400",
+            )
         return module.TritonPythonModel
 
     def close(self) -> None:
@@ -95,4 +99,4 @@ def describe_error(error: BaseException) -> str:
     text = "".join(traceback.format_exception_only(type(error), error)).strip()
     # Python names the class with its module; Triton without.
     text = text.removeprefix(f"{type(error).__module__}.")
-    return f"{text}\n\nAt:\n{''.join(places)}"
+    return f"{text}\n\nAt:\n{''.join(places)}" if places else text
