@@ -6,6 +6,7 @@ than the engine says. `http2_frames` plays its scripts here too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -23,6 +24,7 @@ from tritonclient.engine.rpc_stream import WINDOW, RpcStream, frame_message
 from tritonclient.errors import InferenceServerException, ProtocolError
 
 _MAX_MESSAGE = 1 << 18
+_QUOTED = re.compile(r"it begins with .*?; (?=is this a port)")
 _REQUEST = encode([(":method", "POST"), (":scheme", "http"), (":path", "/s/m")])
 
 #: What is received, or what is done: one of the actions and its argument.
@@ -43,6 +45,11 @@ def compare(steps: list[Step], size: int) -> None:
     for each in (1, size):
         other = Connection(each).play(steps)
         assert other == whole, f"{other} in pieces of {each}, {whole} in one"
+
+
+def _text(result: object) -> str:
+    """Return what is known of a result; errors quote the first bytes, as many as had come."""
+    return _QUOTED.sub("quoted; ", repr(result))
 
 
 class Connection:
@@ -77,7 +84,7 @@ class Connection:
                 h2.feed(self._engine, wire[position : position + size])
                 position += size
         except ProtocolError as error:
-            self._seen.append(str(error))
+            self._seen.append(_text(error))
             assert not self._engine.reusable
             assert not self._engine.streams
 
@@ -95,7 +102,7 @@ class Connection:
                 )
             )
         except InferenceServerException as error:
-            self._seen.append(repr(error))
+            self._seen.append(_text(error))
 
     def _call(self, choice: int) -> RpcStream | None:
         return self._calls[choice % len(self._calls)] if self._calls else None
@@ -116,7 +123,7 @@ class Connection:
             try:
                 self._seen.append((call.id, bytes(call.take())))
             except ProtocolError as error:
-                self._seen.append((call.id, str(error)))
+                self._seen.append((call.id, _text(error)))
                 assert not call.messages
 
     def _ping(self, choice: int) -> None:
@@ -140,13 +147,13 @@ class Connection:
         try:
             self._engine.eof_received()
         except InferenceServerException as error:
-            self._seen.append(str(error))
+            self._seen.append(_text(error))
         assert not self._engine.streams
-        assert not self._engine._sending
+        assert not self._engine.sending
         for call in self._calls:
             assert isinstance(call.result, Outcome | InferenceServerException)
             self._take(self._calls.index(call))
-            self._seen.append((call.id, repr(call.result)))
+            self._seen.append((call.id, _text(call.result)))
 
 
 def _size(message: Any) -> int:

@@ -25,7 +25,7 @@ from tests.server.conftest import ECHO, RepositoryMaker
 from tests.support.waiting import eventually
 from tritonclient.cli import main
 from tritonclient.cli.serve import table
-from tritonclient.server.repository.repository import ModelStatus
+from tritonclient.server.repository.versions import ModelStatus
 
 COMMAND = (sys.executable, "-m", "tritonclient", "serve")
 ANYWHERE = (

@@ -19,7 +19,7 @@ from .output import say
 
 if TYPE_CHECKING:
     from ..server import Server
-    from ..server.repository.repository import ModelStatus
+    from ..server.repository.versions import ModelStatus
 
 NAME = "serve"
 HELP = "serve models"

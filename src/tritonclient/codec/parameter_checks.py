@@ -32,7 +32,7 @@ def _check(name: str, value: Any) -> None:
     elif name in ("priority", "timeout"):
         unsigned(name, value)
     elif name == "sequence_id":
-        if kind is not str and (kind is not int or value < 0):
+        if kind is not str and (kind is not int or not 0 <= value < 1 << 64):
             raise unparsable(name, "non-string as string")
         if kind is str and len(value.encode()) > LONGEST_ID:
             raise Unimplemented(
@@ -53,7 +53,7 @@ def _check(name: str, value: Any) -> None:
 
 def unsigned(name: str, value: Any) -> int:
     """Return the parameter if it is an integer from 0; raise Internal if it is not."""
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value < 1 << 64:
         raise unparsable(name, "non-unsigned-integer as unsigned-integer")
     return value
 

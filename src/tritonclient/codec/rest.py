@@ -224,7 +224,9 @@ def _decode(route: Route, fields: dict[str, str], request: HttpRequest) -> m.Req
         text = f"failed to parse the request JSON buffer: {error.msg}. at {error.pos}"
         raise errors.Internal(text, "500") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        text = f"Unable to parse the request: {_words(error)}"
+        text = _words(error)
+        if not text.startswith("attempt to access"):  # Triton's words, as they are
+            text = f"Unable to parse the request: {text}"
         raise errors.Internal(text, "500") from error
 
 

@@ -11,7 +11,7 @@ templates.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -162,7 +162,17 @@ def _json_values(tensor: InferTensor, is_input: bool) -> list[Any]:
 
 
 class SizeError(ValueError):
-    """The body is shorter or longer than its JSON says."""
+    """The body is shorter or longer than its JSON says.
+
+    Attributes:
+        tensor: the name of the tensor inside which it ends; "" if it ends behind the last.
+        missing: how many bytes that tensor lacks.
+    """
+
+    def __init__(self, message: str, tensor: str = "", missing: int = 0) -> None:
+        super().__init__(message)
+        self.tensor = tensor
+        self.missing = missing
 
 
 class Described(NamedTuple):
@@ -207,8 +217,20 @@ def _split(headers: Mapping[str, str], body: Buffer) -> tuple[bytes, memoryview,
     return bytes(view[:length]), view, length
 
 
+def pack_values(name: str, datatype: str, shape: tuple[int, ...], values: list[Any]) -> Buffer:
+    """JSON values, flat or nested, as wire bytes."""
+    try:
+        array = _array_of(datatype, _flat(values), element_count(shape))
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"the data of tensor {name!r} is not {datatype}: {error}") from error
+    return pack(array, datatype)
+
+
 def read_tensors(
-    heads: tuple[Described, ...], view: memoryview, position: int
+    heads: tuple[Described, ...],
+    view: memoryview,
+    position: int,
+    pack_values: Callable[..., Buffer] = pack_values,
 ) -> tuple[InferTensor, ...]:
     tensors = []
     for name, datatype, shape, parameters, size, values in heads:
@@ -217,9 +239,10 @@ def read_tensors(
             data = view[position : position + size]
             position += size
             if len(data) != size:
-                raise SizeError(f"the body ends inside the data of tensor {name!r}")
+                missing = size - len(data)
+                raise SizeError(f"the body ends inside the data of tensor {name!r}", name, missing)
         elif values is not None:
-            data = _pack_values(name, datatype, shape, values)
+            data = pack_values(name, datatype, shape, values)
         given = dict(parameters) if parameters else NO_PARAMETERS
         tensors.append(InferTensor(name, datatype, shape, data, given, size is not None))
     if position != len(view):
@@ -243,6 +266,7 @@ def _parse_response(head: bytes) -> _Head:
     outputs = described(value, "outputs")
     for output in outputs:
         output.name.encode()  # only data may hold what is no text
+        check_shape(output.name, output.shape)
         if output.size is not None:
             check_size(output.name, output.datatype, output.shape, output.size)
     return _Head(members, outputs)
@@ -271,7 +295,6 @@ def _describe_one(value: Any, where: str) -> Described:
     datatype = member(value, "datatype", str, None)
     check(datatype)
     shape = tuple(member(value, "shape", list, None))
-    check_shape(name, shape)
     parameters = dict(member(value, "parameters", dict, {}))
     size = parameters.pop("binary_data_size", None)
     values = value.get("data")
@@ -291,15 +314,6 @@ def member(value: Any, name: str, kind: type, default: Any) -> Any:
             raise ValueError(f"{name!r} is missing")
         raise ValueError(f"{name!r} is {member!r:.40}, expected {kind.__name__}")
     return member
-
-
-def _pack_values(name: str, datatype: str, shape: tuple[int, ...], values: list[Any]) -> Buffer:
-    """JSON values, flat or nested, as wire bytes."""
-    try:
-        array = _array_of(datatype, _flat(values), element_count(shape))
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"the data of tensor {name!r} is not {datatype}: {error}") from error
-    return pack(array, datatype)
 
 
 def _array_of(datatype: str, values: list[Any], count: int) -> Array:

@@ -6,6 +6,21 @@ import json
 import re
 from typing import Any
 
+_WORDS = {
+    "Extra data": "The document root must not be followed by other values",
+    "Expecting property name enclosed in double quotes": "Missing a name for object member",
+    "Illegal trailing comma before end of object": "Missing a name for object member",
+    "Illegal trailing comma before end of array": "Invalid value",
+    "Expecting ':' delimiter": "Missing a colon after a name of object member",
+    "Unterminated string starting at": "Missing a closing quotation mark in string",
+    "Invalid control character at": "Invalid escape character in string",
+    "Invalid \\escape": "Invalid escape character in string",
+    "Invalid \\uXXXX escape": "Incorrect hex digit after \\u escape in string",
+}
+_COMMA = "Illegal trailing comma"
+_BRACKET = re.compile(r'"(?:\\.|[^"\\])*"|[\[\]{}]', re.DOTALL)
+#: A number that Python does not read, because it has too many digits.
+_LONG_NUMBER = re.compile(r"-?[0-9]{4300,}")
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
 
@@ -18,10 +33,60 @@ def loads(text: bytes | bytearray) -> Any:
     """
     # As in Triton, a text may hold bytes that are no UTF-8, and ends with a zero byte.
     text = text.partition(b"\0")[0]
-    value = json.loads(text.decode("utf-8", "surrogateescape"))
+    value = _parse(text.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape"))
     if b"\\ud" in text or b"\\uD" in text:
         _check_pairs(text)
     return value
+
+
+def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object in which, as in Triton, the first of several members of one name counts."""
+    value = dict(pairs)
+    return value if len(value) == len(pairs) else dict(reversed(pairs))
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_first_of_each)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return _decoder.decode(text)
+    except json.JSONDecodeError as error:
+        raise _in_triton_words(error, text) from error
+    except ValueError as error:
+        found = _LONG_NUMBER.search(text)
+        place = found.start() if found else 0
+        why = "Number too big to be stored in double"
+        raise json.JSONDecodeError(why, "", place) from error
+
+
+def _in_triton_words(error: json.JSONDecodeError, text: str) -> json.JSONDecodeError:
+    message, place = error.msg, error.pos
+    if message == "Expecting value":
+        message = "Invalid value" if text.strip(" \t\r\n") else "The document is empty"
+    elif message == "Expecting ',' delimiter":
+        kind = (
+            "'}' after an object member"
+            if _in_object(text[:place])
+            else "']' after an array element"
+        )
+        message = f"Missing a comma or {kind}"
+    elif message.startswith("Unterminated string"):
+        place = len(text)
+    elif message.startswith(_COMMA):  # Python 3.13 names the comma, Triton what follows
+        place = len(text) - len(text[place + 1 :].lstrip(" \t\r\n"))
+    return json.JSONDecodeError(_WORDS.get(message, message), "", place)
+
+
+def _in_object(text: str) -> bool:
+    """Return True if the last bracket that is open at the end of a text begins an object."""
+    stack = [""]
+    for bracket in _BRACKET.findall(text):
+        if bracket in "{[":
+            stack.append(bracket)
+        elif bracket in "}]":
+            stack.pop()
+    return stack[-1] == "{"
 
 
 def _check_pairs(text: bytes | bytearray) -> None:

@@ -14,6 +14,20 @@ _KINDS: dict[str, tuple[type, str]] = {
     "array": (list, "non-array as array"),
 }
 _UNSIGNED = "non-unsigned-integer as unsigned-integer"
+_SIGNED = "non-signed-integer as signed-integer"
+#: What the elements of JSON data are, by datatype, and the end of the error about others.
+_ELEMENTS: dict[str, tuple[set[type], str]] = {
+    "BOOL": ({bool}, "non-boolean as boolean"),
+    "BYTES": ({str}, "non-string as string"),
+    **{f"UINT{bits}": ({int}, _UNSIGNED) for bits in (8, 16, 32, 64)},
+    **{f"INT{bits}": ({int}, _SIGNED) for bits in (8, 16, 32, 64)},
+    **{f"FP{bits}": ({int, float}, "non-number as double") for bits in (32, 64)},
+}
+#: What Triton's parser reads as such an integer; smaller types are checked later.
+_BOUNDS = {
+    **{f"UINT{bits}": (0, (1 << 64) - 1) for bits in (8, 16, 32, 64)},
+    **{f"INT{bits}": (-1 << 63, (1 << 63) - 1) for bits in (8, 16, 32, 64)},
+}
 _SOURCES = ("data", "binary_data_size", "shared_memory_region")
 
 
@@ -89,6 +103,28 @@ def _check_output(value: Any) -> None:
         raise Internal(f"Unable to set 'classification': attempt to access JSON {_UNSIGNED}", "500")
     _check(parameters, "binary_data", "boolean")
     _check_shared_memory(parameters)
+
+
+def json_elements(datatype: str, values: list[Any]) -> list[Any]:
+    """Return the elements in the JSON data of an input; as in Triton, nesting has no meaning.
+
+    Raises:
+        Internal: an element has the wrong type.
+    """
+    while list in (kinds := set(map(type, values))):
+        values = [leaf for each in values for leaf in (each if type(each) is list else (each,))]
+    expected, text = _ELEMENTS[datatype]
+    if kinds - expected:
+        if datatype == "BYTES":
+            raise Internal(
+                f"Unable to parse JSON bytes array: attempt to access JSON {text}", "500"
+            )
+        raise unparsable("data", text)
+    if datatype in _BOUNDS and values:
+        lowest, highest = _BOUNDS[datatype]
+        if min(values) < lowest or max(values) > highest:
+            raise unparsable("data", text)
+    return values
 
 
 def _check_shared_memory(parameters: dict[str, Any]) -> None:

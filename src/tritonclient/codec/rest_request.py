@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
 
-from ..datatypes import Buffer
-from ..errors import InvalidArgument
+from ..datatypes import Buffer, element_count
+from ..errors import Internal, InvalidArgument
 from ..messages import Infer, InferTensor, Parameter, RequestedOutput
 from . import rest_json
-from .rest_infer import HEAD_LENGTH, Described, SizeError, described, member, read_tensors
-from .rest_refusals import check_head, check_input, check_outputs
+from .rest_infer import (
+    HEAD_LENGTH,
+    Described,
+    SizeError,
+    described,
+    member,
+    pack_values,
+    read_tensors,
+)
+from .rest_refusals import check_head, check_input, check_outputs, json_elements
 
 _HEADER = HEAD_LENGTH.lower()
 #: Larger heads are parsed each time, because what a client sends can have any size.
@@ -39,7 +47,14 @@ def decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buf
     try:
         return _decode_request(fields, headers, body)
     except SizeError as error:
-        raise InvalidArgument(str(error), "400") from error
+        model = fields["model"]
+        text = (
+            f"unexpected size for input '{error.tensor}', expecting {error.missing} additional "
+            f"bytes for model '{model}'"
+            if error.tensor
+            else f"unexpected additional input data for model '{model}'"
+        )
+        raise InvalidArgument(text, "400") from error
 
 
 def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Buffer) -> Infer:
@@ -52,10 +67,10 @@ def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Bu
     head = _request_head(text) if length <= _LARGEST_KNOWN else None
     if head is None:
         inputs, value = _parse_inputs(text)
-        tensors = read_tensors(inputs, view, length)
+        tensors = read_tensors(inputs, view, length, _pack)
         head = _Head(inputs, *_parse_rest(value))
     else:
-        tensors = read_tensors(head.inputs, view, length)
+        tensors = read_tensors(head.inputs, view, length, _pack)
     return Infer(
         model=fields["model"],
         version=fields.get("version", ""),
@@ -93,10 +108,11 @@ def _request_head(text: bytes) -> _Head | None:
 def _parse_inputs(text: bytes) -> tuple[tuple[Described, ...], Any]:
     """Return the inputs in a JSON text, and all of its value."""
     value = rest_json.loads(text)
+    value = value if isinstance(value, dict) else {}  # as in Triton, it has no members then
     check_head(value)
     for each in member(value, "inputs", list, None):
         check_input(each)
-    return described(value, "inputs"), value
+    return tuple(map(_signed, described(value, "inputs"))), value
 
 
 def _parse_rest(
@@ -112,6 +128,32 @@ def _parse_rest(
     for text in (id, *parameters, *filter(_is_text, parameters.values())):
         text.encode()  # models and logs get these
     return id, outputs, parameters, binary
+
+
+def _signed(tensor: Described) -> Described:
+    """Return a tensor whose dimensions are, as in Triton, of 64 bits with a sign."""
+    if all(size < 1 << 63 for size in tensor.shape):
+        return tensor
+    return tensor._replace(shape=tuple(size - ((size >> 63) << 64) for size in tensor.shape))
+
+
+def _pack(name: str, datatype: str, shape: tuple[int, ...], values: list[Any]) -> Buffer:
+    """Return the JSON data of an input as wire bytes.
+
+    Raises:
+        Internal: an element has the wrong type, or their number is not that of the shape.
+        ValueError: an element is out of the datatype's range.
+    """
+    elements, count = json_elements(datatype, values), element_count(shape)
+    if not count:
+        return b""  # as in Triton, the data does not matter
+    if datatype == "BYTES" or not shape:
+        count = len(elements)  # which is compared with the shape when the model is known
+    if len(elements) != count:
+        raise Internal(
+            "Unable to parse 'data': Shape does not match true shape of 'data' field", "500"
+        )
+    return pack_values(name, datatype, (count,), elements)
 
 
 def _head_length(headers: Mapping[str, str], size: int) -> int:

@@ -123,8 +123,11 @@ def _region_arguments(body: Any, *names: str) -> dict[str, Any]:
         if name not in body:
             text = f"Shared memory register request has no '{name}' field"
             raise errors.InvalidArgument(text, "400")
-        if name != "raw_handle" and type(body[name]) is not (str if name == "key" else int):
-            raise ValueError(f"{name!r} is {body[name]!r:.60}")
+        value = body[name]
+        if name == "key" and type(value) is not str:
+            raise ValueError("attempt to access JSON non-string as string")
+        if name not in ("key", "raw_handle") and not (type(value) is int and 0 <= value < 1 << 64):
+            raise ValueError("attempt to access JSON non-unsigned-integer as unsigned-integer")
     return {name: body[name] for name in names}
 
 

@@ -10,7 +10,6 @@ from ..datatypes import DATATYPES, Buffer
 from ..errors import InferenceServerException
 from ..messages import Infer, InferTensor, Parameter, RequestedOutput
 from . import contents, rpc_head
-from .checks import check_shape
 from .rpc_refusals import check_contents, check_memory, check_parameters, classes_of
 from .rpc_status import refused
 
@@ -98,10 +97,6 @@ _request_head = lru_cache(maxsize=256)(_read)
 
 def _input(tensor: rpc_head.Tensor, model: str) -> _Input:
     name, datatype, shape, parameters, typed = tensor
-    try:
-        check_shape(name, shape)
-    except ValueError as error:
-        raise refused(str(error)) from error
     if datatype not in DATATYPES:
         datatype = _INVALID
     elsewhere = check_memory(name, parameters)

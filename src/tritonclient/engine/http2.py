@@ -47,6 +47,7 @@ from .http2_frames import (
     RST_STREAM,
     SETTINGS,
     WINDOW_UPDATE,
+    check_beginning,
     pack_window_update,
 )
 from .http2_responses import RECEIVE_SIZE, FastResponses
@@ -215,14 +216,7 @@ class Http2(FastResponses):
 
     def _refuse_others(self) -> None:
         """Refuse what can't be the first frame, at once: the port may speak another protocol."""
-        begin = bytes(self._buffer[self._start : min(self._end, self._start + 40)])
-        if begin.startswith(b"HTTP/"):
-            raise ProtocolError("the server answers with HTTP/1; is this its port for HTTP?")
-        if begin.startswith(b"\x15\x03"):  # an alert
-            raise ProtocolError("the server answers with TLS; expected a URL with grpcs://")
-        if len(begin) > 3 and begin[3] != SETTINGS and begin != b"HTTP":
-            what = f"it begins with {begin!r}; is this a port for gRPC?"
-            raise ProtocolError(f"the answer is not HTTP/2: {what}")
+        check_beginning(bytes(self._buffer[self._start : min(self._end, self._start + 40)]))
 
     def _check_first(self, flags: int) -> None:
         self._refuse_others()

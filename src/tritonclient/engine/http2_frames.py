@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..datatypes import Buffer
+from ..errors import ProtocolError
 from .header_block import MAX_BLOCK_SIZE
 from .rpc_stream import WINDOW
 
@@ -101,3 +102,18 @@ def frame_call(block: bytes, payload: Sequence[Buffer]) -> CallFrames:
     before = FRAME.pack(length << 8 | HEADERS, END_HEADERS, 0)[:-4]
     between = block + FRAME.pack(size << 8 | DATA, END_STREAM, 0)[:-4]
     return CallFrames(block, tuple(payload), size, largest, before, between, b"".join(payload))
+
+
+def check_beginning(begin: bytes) -> None:
+    """Raise ProtocolError if what a server sends first can't be its settings.
+
+    Args:
+        begin: its first bytes, as many as have come; the error quotes them.
+    """
+    if begin.startswith(b"HTTP/"):
+        raise ProtocolError("the server answers with HTTP/1; is this its port for HTTP?")
+    if begin.startswith(b"\x15\x03"):  # an alert
+        raise ProtocolError("the server answers with TLS; expected a URL with grpcs://")
+    if len(begin) > 3 and begin[3] != SETTINGS and begin != b"HTTP":
+        what = f"it begins with {begin!r}; is this a port for gRPC?"
+        raise ProtocolError(f"the answer is not HTTP/2: {what}")

@@ -31,10 +31,10 @@ from .loop import ServerLoop
 from .repository.given import Functions
 from .repository.model import Model
 from .repository.repository import IN_PROCESS as IN_PROCESS
-from .repository.repository import ModelStatus, Repository
+from .repository.repository import ModelSource, Repository
 from .repository.startup import LOAD_THREADS as LOAD_THREADS
 from .repository.startup import all_names, load_all
-from .repository.versions import version_number
+from .repository.versions import ModelStatus, version_number
 from .repository.watch import RepositoryWatch
 from .telemetry.log_settings import LogSettings
 from .telemetry.metrics import HeldMetrics, Metrics
@@ -116,8 +116,11 @@ class InferenceServer:
         self._metrics = Metrics()
         self._loop = ServerLoop() if loop is None else loop
         self._owns_loop = loop is None
+        make_source = partial(
+            ModelSource, host=self, loop=self._loop, in_process=in_process, python=python
+        )
         self._repository = Repository(
-            directories, self, self._loop, functions, response_cache_size, in_process, python
+            directories, self, make_source, functions, response_cache_size
         )
         self._regions = Regions()
         self._trace = TraceSettings(trace_settings)

@@ -18,7 +18,7 @@ from .frontends.grpc.options import GrpcOptions
 from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
 from .loop import ServerLoop
 from .repository.given import GivenModel, GivenModels
-from .repository.repository import ModelStatus
+from .repository.versions import ModelStatus
 
 if TYPE_CHECKING:
     from .frontends.grpc.listener import GrpcListener
@@ -202,8 +202,10 @@ class Server:
         timeout = self._exit_timeout
         loop = self._loop = ServerLoop()
         if http_port is not None:
+            from .frontends.certificates import check_certificate
             from .frontends.http.listener import HttpListener
 
+            check_certificate(*self._certificate)
             self._http = HttpListener(
                 self._host,
                 http_port,

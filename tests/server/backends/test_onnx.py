@@ -39,13 +39,39 @@ def test_what_is_given_is_kept(repository: RepositoryMaker, serve: Serve) -> Non
     assert [o["name"] for o in config["output"]] == ["OUTPUT0", "OUTPUT1"]
 
 
+SECOND = 'input { name: "INPUT1" data_type: TYPE_INT32 dims: 16 } '
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ('input { name: "NOPE" data_type: TYPE_INT32 dims: 16 }', "unexpected inference input"),
-        ('input { name: "INPUT0" data_type: TYPE_FP32 dims: 16 }', "another datatype"),
-        ('input { name: "INPUT0" data_type: TYPE_INT32 dims: [16, 1] }', "expects 2 dimensions"),
-        ('input { name: "INPUT0" data_type: TYPE_INT32 dims: 17 }', r"shape \[-1,16\]"),
+        (
+            SECOND + 'input { name: "NOPE" data_type: TYPE_INT32 dims: 16 }',
+            "unexpected inference input 'NOPE', allowed inputs are: INPUT0, INPUT1",
+        ),
+        (
+            'output { name: "NOPE" data_type: TYPE_INT32 dims: 16 }',
+            "unexpected inference output 'NOPE', allowed outputs are: OUTPUT0, OUTPUT1",
+        ),
+        (
+            'input { name: "INPUT0" data_type: TYPE_INT32 dims: 16 }',
+            "unable to load model 'simple', configuration expects 1 inputs, model provides 2",
+        ),
+        (
+            SECOND + 'input { name: "INPUT0" data_type: TYPE_FP32 dims: 16 }',
+            "unable to load model 'simple', configuration expects datatype TYPE_FP32 for input "
+            "'INPUT0', model provides TYPE_INT32",
+        ),
+        (
+            SECOND + 'input { name: "INPUT0" data_type: TYPE_INT32 dims: [16, 1] }',
+            r"the model expects 2 dimensions \(shape \[-1,16\]\) but the model configuration "
+            r"specifies 3 dimensions \(an initial batch dimension because max_batch_size > 0 "
+            r"followed by the explicit tensor shape, making complete shape \[-1,16,1\]\)",
+        ),
+        (
+            SECOND + 'input { name: "INPUT0" data_type: TYPE_INT32 dims: 17 }',
+            r"shape \[-1,16\]",
+        ),
     ],
 )
 def test_configuration_must_fit_the_model(

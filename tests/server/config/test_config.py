@@ -174,9 +174,13 @@ def test_json_that_is_no_configuration_is_refused(text: str) -> None:
     [
         ('input { name: "A" data_type: TYPE_FP32 }', "model input 'A' must specify 'dims' for it"),
         ('input { name: "A" dims: 1 }', "model input 'A' must specify 'data_type' for it"),
-        ("output { dims: 1 data_type: TYPE_FP32 }", "must specify 'name' for model output of it"),
+        ("output { dims: 1 data_type: TYPE_FP32 }", "model output must specify 'name' for it"),
         (
             'input { name: "A" data_type: TYPE_FP32 dims: -1 reshape { } }',
+            "model input 'A' has different number of variable-size dimensions for dims and reshape",
+        ),
+        (
+            'input { name: "A" data_type: TYPE_FP32 dims: 2 reshape { shape: 3 } }',
             "model input 'A' has different size for dims and reshape for it",
         ),
         ("max_batch_size: -1", "must be non-negative"),

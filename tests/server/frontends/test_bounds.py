@@ -12,10 +12,11 @@ import pytest
 
 import tritonclient
 from tests.server.conftest import RepositoryMaker, fp32
+from tests.support.peers import h2peer
 from tests.support.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.errors import InvalidArgument, ResourceExhausted, Unavailable
-from tritonclient.server import FunctionModel, Server
+from tritonclient.server import FunctionModel, GrpcOptions, Server
 from tritonclient.server.frontends.http.limits import HttpLimits
 from tritonclient.server.tensors import bounds
 
@@ -55,6 +56,25 @@ def test_a_connection_without_a_request_stays(impatient: Server) -> None:
         for _ in range(2):
             idle.sendall(request)
             assert idle.recv(1 << 16).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_half_sent_message_over_grpc_ends_with_its_connection() -> None:
+    """It has no bound of its own: grpcio does not show it to the server."""
+    ages = {"grpc.max_connection_age_ms": 300, "grpc.max_connection_age_grace_ms": 300}
+    path = "/inference.GRPCInferenceService/ModelInfer"
+    fields = ((":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x"))
+    call = h2peer.block(*fields, ("content-type", "application/grpc"), ("te", "trailers"))
+    with (
+        Server(
+            models={"echo": lambda X: {"Y": X}}, grpc=GrpcOptions(channel_arguments=ages)
+        ) as server,
+        socket.create_connection(("127.0.0.1", server.grpc_port), timeout=30) as connection,
+    ):
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2peer.HELLO)
+        connection.sendall(h2peer.head(fields=call))
+        half = h2peer.message(bytes(100))[:50]
+        connection.sendall(h2peer.frame(h2peer.DATA, 0, 1, half))
+        assert received(connection)  # until it is closed
 
 
 class Holding:

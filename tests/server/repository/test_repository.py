@@ -239,7 +239,7 @@ def test_missing_label_file_is_found_before_the_model_starts(
     code = "class TritonPythonModel:\n    def initialize(self, args): open(__file__ + '.up', 'w')"
     config = FP32_CONFIG.replace('"OUT"', '"OUT" label_filename: "labels.txt"')
     directory = repository.python("a", code, config)
-    with pytest.raises(Internal, match=r"No such file or directory: .*labels\.txt"):
+    with pytest.raises(Internal, match=r"failed to open text file for read .*labels\.txt: No such"):
         serve()
     assert not list(directory.rglob("*.up"))
 

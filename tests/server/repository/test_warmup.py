@@ -54,6 +54,15 @@ def status(repository: RepositoryMaker, serve: Serve, warmup: str) -> str:
     return found.status
 
 
+def test_nothing_is_executed_without_a_batch_size(
+    repository: RepositoryMaker, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in Triton; a warning says so."""
+    repository.python("warm", SEEN, config(f"count: 2 {INPUT % 'zero_data: true'}"))
+    assert seen(serve()) == []
+    assert "warmup 'w' of model 'warm' has no batch_size, so it executes nothing" in caplog.text
+
+
 @pytest.mark.parametrize("data", ["zero_data: true", "zero_data: false", "random_data: true"])
 def test_each_is_executed_count_times(repository: RepositoryMaker, serve: Serve, data: str) -> None:
     repository.python("warm", SEEN, config(f"batch_size: 3 count: 2 {INPUT % data}"))

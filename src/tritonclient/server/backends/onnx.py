@@ -11,6 +11,7 @@ import numpy as np
 from ...datatypes import Array, datatype_of
 from ...errors import Internal, InvalidArgument, ServerError
 from ..config import scheduling
+from ..config.specification import enum_name
 from ..extras import optional_import
 from ..jobs.job import Job
 from ..jobs.tensor import Tensor
@@ -58,6 +59,8 @@ class OnnxBackend(Backend):
         if not (config.input and config.output):
             _complete_batching(config, batches)
         skip = 1 if config.max_batch_size > 0 else 0
+        if config.input:
+            _check_count(config, len(inputs))
         _fill(config.input, inputs, skip)
         _fill(config.output, outputs, skip)
         for tensors, found in ((config.input, inputs), (config.output, outputs)):
@@ -133,18 +136,31 @@ def _dims(tensor: Any, skip: int) -> list[int]:
     return [size if isinstance(size, int) else -1 for size in tensor.shape[skip:]]
 
 
+def _check_count(config: Any, provided: int) -> None:
+    """Raise ValueError if a configuration does not have all inputs of the model."""
+    # The inputs for the controls of sequences are not among those of the configuration.
+    count = len(config.input) + len(config.sequence_batching.control_input)
+    if count != provided:
+        raise ValueError(
+            f"unable to load model '{config.name}', configuration expects {count} inputs, model "
+            f"provides {provided}"
+        )
+
+
 def _check(config: Any, tensors: Any, found: dict[str, Any]) -> None:
+    kind = "input" if tensors is config.input else "output"
     for item in tensors:
         tensor = found.get(item.name)
         if tensor is None:
             raise ValueError(
-                f"unexpected inference {'input' if tensors is config.input else 'output'} "
-                f"'{item.name}', allowed are: {', '.join(found)}"
+                f"unexpected inference {kind} '{item.name}', allowed {kind}s are: "
+                f"{', '.join(sorted(found))}"
             )
         if item.data_type not in (0, _data_type(item, tensor)):
             raise ValueError(
-                f"configuration of '{item.name}' has another datatype than the model, "
-                f"which has {tensor.type}"
+                f"unable to load model '{config.name}', configuration expects datatype "
+                f"{enum_name(item, 'data_type')} for {kind} '{item.name}', model provides "
+                f"{_TYPES[tensor.type]}"
             )
         shape = list(item.reshape.shape if item.HasField("reshape") else item.dims)
         if config.max_batch_size > 0:
@@ -154,10 +170,16 @@ def _check(config: Any, tensors: Any, found: dict[str, Any]) -> None:
             len(shape) != len(has)
             or any(a != b and -1 not in (a, b) for a, b in zip(shape, has, strict=True))
         ):
+            what = "shape"
+            if config.max_batch_size > 0:
+                what = (
+                    "an initial batch dimension because max_batch_size > 0 followed by the "
+                    "explicit tensor shape, making complete shape"
+                )
             raise ValueError(
                 f"model '{config.name}', tensor '{item.name}': the model expects "
                 f"{len(has)} dimensions (shape {_text(has)}) but the model configuration specifies "
-                f"{len(shape)} dimensions (shape {_text(shape)})"
+                f"{len(shape)} dimensions ({what} {_text(shape)})"
             )
 
 

@@ -15,14 +15,7 @@ _IMAGE_FORMATS = ("FORMAT_NHWC", "FORMAT_NCHW")
 def check(config: ModelConfig) -> None:
     """Raise ValueError if a configuration cannot be served."""
     name = config.name
-    if not config.backend and not is_ensemble(config):
-        raise ValueError(
-            f"unexpected platform type '{config.platform}' for {name}"
-            if config.platform
-            else f"must specify 'platform' or 'backend' for model '{name}'"
-        )
-    if config.max_batch_size < 0:
-        raise ValueError(f"'max_batch_size' must be non-negative value for {name}")
+    check_model(config)
     names = [each.name for each in config.input]
     if twice := [each for each in names if names.count(each) > 1]:
         raise ValueError(f"model '{name}' has several inputs named '{twice[0]}'")
@@ -33,9 +26,32 @@ def check(config: ModelConfig) -> None:
     for group in config.instance_group:
         if group.count < 1:
             raise ValueError(f"instance group '{group.name}' of {name} must have a count >= 1")
+        if group.gpus and enum_name(group, "kind") == "KIND_CPU":
+            raise ValueError(
+                f"instance group {group.name} of model {name} has kind KIND_CPU but specifies one "
+                "or more GPUs"
+            )
     for kind, tensors in (("input", config.input), ("output", config.output)):
         for tensor in tensors:
             _check_tensor(tensor, f"model {kind} '{tensor.name}'", kind, name)
+
+
+def check_model(config: ModelConfig) -> None:
+    """Raise ValueError if Triton refuses a configuration before it looks at the model's versions.
+
+    A request to load such a model says only that the model was not polled.
+    """
+    name = config.name
+    if not config.backend and not is_ensemble(config):
+        raise ValueError(
+            f"unexpected platform type '{config.platform}' for {name}"
+            if config.platform
+            else f"Invalid model name: Could not determine backend for model '{name}' with no "
+            "backend in model configuration. Expected model name of the form "
+            "'model.<backend_name>'."
+        )
+    if config.max_batch_size < 0:
+        raise ValueError(f"'max_batch_size' must be non-negative value for {name}")
 
 
 def check_cache(config: ModelConfig) -> None:
@@ -58,27 +74,9 @@ def is_ensemble(config: ModelConfig) -> bool:
     return bool(config.platform == "ensemble" or config.HasField("ensemble_scheduling"))
 
 
-def check_ensemble(config: ModelConfig) -> None:
-    """Raise ValueError if the configuration of an ensemble is incomplete."""
-    name = config.name
-    if config.platform != "ensemble":
-        raise ValueError(
-            f"ensemble scheduling can't be set for model '{name}' whose platform is not ensemble"
-        )
-    if not config.ensemble_scheduling.step:
-        raise ValueError(f"must specify 'step' for ensemble '{name}'")
-    for step in config.ensemble_scheduling.step:
-        if not step.model_name:
-            raise ValueError(f"must specify 'model_name' in step of ensemble '{name}'")
-        if not step.input_map:
-            raise ValueError(f"must specify 'input_map' in step of ensemble '{name}'")
-        if not step.output_map:
-            raise ValueError(f"must specify 'output_map' in step of ensemble '{name}'")
-
-
 def _check_tensor(tensor: Any, label: str, kind: str, model: str) -> None:
     if not tensor.name:
-        raise ValueError(f"must specify 'name' for model {kind} of {model}")
+        raise ValueError(f"model {kind} must specify 'name' for {model}")
     if tensor.data_type == 0:
         raise ValueError(f"{label} must specify 'data_type' for {model}")
     if enum_name(tensor, "data_type") not in DATATYPES:
@@ -86,8 +84,23 @@ def _check_tensor(tensor: Any, label: str, kind: str, model: str) -> None:
     if not tensor.dims and not tensor.HasField("reshape"):
         raise ValueError(f"{label} must specify 'dims' for {model}")
     if any(size < 1 and size != -1 for size in tensor.dims):
-        raise ValueError(f"{label} dimension must be integer >= 1, or -1 to indicate a variable")
-    if tensor.HasField("reshape") and _sizes(tensor.dims) != _sizes(tensor.reshape.shape):
+        raise ValueError(
+            f"{label} dimension must be integer >= 1, or -1 to indicate a variable-size dimension "
+            f"for {model}"
+        )
+    if tensor.HasField("reshape"):
+        _check_reshape(tensor, label, model)
+
+
+def _check_reshape(tensor: Any, label: str, model: str) -> None:
+    elements, variable = _sizes(tensor.dims)
+    reshaped, others = _sizes(tensor.reshape.shape)
+    if variable != others:
+        raise ValueError(
+            f"{label} has different number of variable-size dimensions for dims and reshape for "
+            f"{model}"
+        )
+    if elements != reshaped:
         raise ValueError(f"{label} has different size for dims and reshape for {model}")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from . import scheduling
-from .checking import check_cache, check_ensemble, is_ensemble
+from . import ensembles, scheduling
+from .checking import check_cache, check_model, is_ensemble
 from .reading import ModelConfig
 
 _log = logging.getLogger(__name__)
@@ -36,10 +36,11 @@ def complete(config: ModelConfig, name: str, files: Iterable[str]) -> None:
     _complete_backend(config, set(files))
     if config.version_policy.WhichOneof("policy_choice") is None:
         config.version_policy.latest.num_versions = 1
+    check_model(config)
     check_cache(config)
     if is_ensemble(config):
         config.model_transaction_policy.SetInParent()
-        check_ensemble(config)
+        ensembles.check(config)
         return
     optimization = config.optimization
     for kind in ("input_pinned_memory", "output_pinned_memory"):

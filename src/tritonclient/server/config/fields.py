@@ -124,7 +124,7 @@ FIELDS: dict[str, Field] = {
     "ModelInstanceGroup.kind": Field("honoured", "KIND_GPU gets the CPU, with a warning"),
     "ModelInstanceGroup.count": _YES,
     "ModelInstanceGroup.rate_limiter": Field("without effect", "instances do not share resources"),
-    "ModelInstanceGroup.gpus": Field("refused", "instances run on the CPU"),
+    "ModelInstanceGroup.gpus": Field("without effect", "KIND_GPU gets the CPU"),
     "ModelInstanceGroup.secondary_devices": _CPU,
     "ModelInstanceGroup.profile": _TENSORRT,
     "ModelInstanceGroup.passive": Field("without effect", "all instances execute"),
@@ -179,12 +179,6 @@ def _refusal(path: str, name: str, config: Any) -> str:
         return f"shape tensors are only supported for TensorRT platform for {config.name}"
     if name.endswith(".is_non_linear_format_io"):
         return f"Non-linear IO format is only supported for the TensorRT platform for {config.name}"
-    if name == "ModelInstanceGroup.gpus":
-        group = next(each.name for each in config.instance_group if each.gpus)
-        return (
-            f"instance group {group} of model {config.name} has kind KIND_CPU but specifies one "
-            "or more GPUs"
-        )
     if name == "ModelInstanceGroup.profile":
         group = next(each.name for each in config.instance_group if each.profile)
         return (

@@ -25,6 +25,14 @@ DATATYPES = {
 }
 
 
+_NAMES = {datatype: name for name, datatype in DATATYPES.items()}
+
+
+def type_name(datatype: str) -> str:
+    """Return the name that a datatype has in configurations, such as TYPE_FP32."""
+    return _NAMES[datatype]
+
+
 class Specification(NamedTuple):
     """One input or output of a model.
 

@@ -58,11 +58,6 @@ def read_configuration(name: str, directory: Path, override: str | None) -> Mode
         for each in (directory / str(number)).iterdir()
     ]
     completing.complete(config, name, files)
-    if not config.backend and not config.platform:
-        raise ValueError(
-            f"Invalid model name: Could not determine backend for model '{name}' with no backend "
-            "in model configuration. Expected model name of the form 'model.<backend_name>'."
-        )
     return config
 
 

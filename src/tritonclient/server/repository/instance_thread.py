@@ -85,8 +85,11 @@ class InstanceThread:
             self._feed.wake()
 
     def finish(self) -> None:
-        """Close the instance after its last job, and end the thread."""
+        """Begin to close the instance after its last job, and to end the thread."""
         self._finish.set()
+
+    def join(self) -> None:
+        """Wait for the end of the thread."""
         self._thread.join()
 
     def _run(self) -> None:

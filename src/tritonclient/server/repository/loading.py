@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ...codec import messages_pb
@@ -96,6 +97,9 @@ def _load_ensemble(source: ModelSource, cache: ResponseCache | None) -> Model:
     fields.warn(source.config)
     ensemble_steps.complete(source.config, source.host)
     values: dict[str, Any] = messages_pb.to_dict(source.config)
+    if not source.config.ensemble_scheduling.max_inflight_requests:
+        # Newer than the version of Triton whose responses are reproduced.
+        del values["ensemble_scheduling"]["max_inflight_requests"]
     labels = {**ensemble_steps.labels(source.config, source.host), **_labels(source)}
     statistics = Statistics()
     scheduler = EnsembleScheduler(source.name, source.config, source.host, statistics)
@@ -105,7 +109,16 @@ def _load_ensemble(source: ModelSource, cache: ResponseCache | None) -> Model:
 
 def _labels(source: ModelSource) -> dict[str, tuple[str, ...]]:
     return {
-        each.name: tuple((source.directory / each.label_filename).read_text("utf-8").splitlines())
+        each.name: _read_labels(source.directory / each.label_filename)
         for each in specifications(source.config.output)
         if each.label_filename
     }
+
+
+def _read_labels(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(path.read_text("utf-8").splitlines())
+    except OSError as error:
+        raise ServerError(
+            f"Internal: failed to open text file for read {path}: {error.strerror}", "400"
+        ) from error

@@ -65,6 +65,8 @@ class Model:
         self._threads: list[InstanceThread] = []
         # With several instances, a request would wait behind a slow one while another is idle.
         most = _AHEAD if scheduler.ahead and len(factories) == 1 else 1
+        # Models that share a process end one after the other, as a debugger expects.
+        self._one_by_one = source.in_process
         run_warmup = warmup.plan(self.info, values, source.directory)
         for index, make in enumerate(factories):
             thread = InstanceThread(
@@ -138,11 +140,19 @@ class Model:
             if not self._open:
                 self._settled.notify_all()
 
-    def close(self) -> None:
-        """Accept no more jobs, wait for those in execution, and finalize the instances."""
+    def begin_to_close(self) -> None:
+        """Accept no more jobs, wait for those in execution, and begin to finalize the instances."""
         self._scheduler.close()
         self._wake()
         with self._settled:
             self._settled.wait_for(lambda: not self._open)
         for thread in self._threads:
             thread.finish()
+            if self._one_by_one:
+                thread.join()
+
+    def close(self) -> None:
+        """Accept no more jobs, wait for those in execution, and finalize the instances."""
+        self.begin_to_close()
+        for thread in self._threads:
+            thread.join()

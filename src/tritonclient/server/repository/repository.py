@@ -10,21 +10,19 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from ...errors import Internal, InvalidArgument, NotFound, ServerError
 from ...messages import ModelIndex
 from ..backends.base import IN_PROCESS as IN_PROCESS
-from ..backends.base import ModelSource
+from ..backends.base import ModelSource as ModelSource
 from ..config.checking import is_ensemble
 from ..config.reading import ModelConfig
 from ..jobs.host import Host
-from ..loop import ServerLoop
 from ..scheduling.ensemble_steps import check as check_ensemble
 from ..scheduling.response_cache import ResponseCache
 from . import layout
@@ -32,18 +30,18 @@ from .directory import chosen_versions, read_configuration, version_numbers, wri
 from .given import Functions
 from .loading import release_backends
 from .model import Model
-from .versions import ModelEntry, Version, load_error, load_version, version_number
+from .versions import (
+    CircularDependency,
+    ModelEntry,
+    ModelStatus,
+    Version,
+    circular_dependency,
+    load_error,
+    load_version,
+    version_number,
+)
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """A row of the table of models: the status of a version, or of a model without versions."""
-
-    name: str
-    version: str
-    status: str
 
 
 class Repository:
@@ -51,11 +49,9 @@ class Repository:
 
     Args:
         host: the server, for models that execute other models.
-        loop: reads what the processes of models send.
+        make_source: makes the source of a version: `ModelSource` with what all have in common.
         functions: the models that are functions, by name.
         response_cache_size: bytes of responses to keep for models that ask for it.
-        in_process: True to execute Python models in this process.
-        python: the interpreter of their processes; "" for that of this process.
 
     Raises:
         ValueError: a directory is missing, or is not a repository.
@@ -65,17 +61,13 @@ class Repository:
         self,
         directories: Iterable[Path],
         host: Host,
-        loop: ServerLoop,
+        make_source: Callable[..., ModelSource],
         functions: Functions = MappingProxyType({}),
         response_cache_size: int = 0,
-        in_process: bool = IN_PROCESS,
-        python: str = "",
     ) -> None:
         self._cache = ResponseCache(response_cache_size) if response_cache_size else None
         self._host = host
-        self._source = partial(
-            ModelSource, host=host, loop=loop, in_process=in_process, python=python
-        )
+        self._source = make_source
         self._functions = functions
         self._directories = [Path(each).resolve() for each in directories]
         for each in self._directories:
@@ -247,17 +239,21 @@ class Repository:
                 written.cleanup()
             raise
 
-    def _load_steps(self, config: ModelConfig, ensembles: list[str]) -> None:
-        """Load the models of an ensemble that are not ready."""
-        for step in config.ensemble_scheduling.step:
-            if step.model_name in ensembles:
-                raise ValueError(
-                    f"circular dependency between ensembles: {' -> '.join(ensembles)} -> "
-                    f"{step.model_name}"
-                )
-            if not self._entry(step.model_name).ready:
-                with suppress(ServerError):  # logged; `check` then finds the model missing
-                    self._load(step.model_name, None, None, ensembles)
+    def _load_steps(self, config: ModelConfig, ensembles: list[str]) -> dict[str, str]:
+        """Load the models of an ensemble that are not ready; return why some could not be."""
+        failures: dict[str, str] = {}
+        for name in dict.fromkeys(step.model_name for step in config.ensemble_scheduling.step):
+            if name in ensembles:
+                raise circular_dependency(name, ensembles)
+            if not self._entry(name).ready:
+                try:
+                    self._load(name, None, None, ensembles)
+                except CircularDependency:
+                    raise
+                except ServerError as error:  # logged
+                    prefix, _, why = (error.message() or "").partition(f"model '{name}': ")
+                    failures |= {name: why} if prefix == "load failed for " else {}
+        return failures
 
     def _reload_ensembles(self, name: str) -> list[ModelEntry]:
         """Reload the ensembles that use a model; return the entries that they replaced."""
@@ -309,25 +305,27 @@ class Repository:
         (replace(entry, files=None) if waits else entry).close()
 
     def close(self) -> None:
-        """Unload everything, ensembles before their steps."""
+        """Unload everything, ensembles before their steps; instances end at the same time."""
         with self._changing:
             entries = dict(self._entries)
             names = [each for name in entries for each in (*self._ensembles_of(name), name)]
         for name in dict.fromkeys(names):
-            entries[name].close()
+            with self._changing:  # requests that models make no longer find it
+                self._entries = {n: each for n, each in self._entries.items() if n != name}
+            for model in entries[name].ready.values():
+                model.begin_to_close()
+        for entry in entries.values():
+            entry.close()
         release_backends(self._host)
-        with self._changing:
-            self._entries = {}
 
     def _entry(self, name: str) -> ModelEntry:
         return self._entries.get(name, ModelEntry())
 
     def _find(self, name: str) -> Path:
         # Looked up in the directory listing, so no name can lead out of the repository.
-        directory = self.directories().get(name)
-        if directory is None:
-            raise self._load_failed(name, "model not found in any model repository")
-        return directory
+        if directory := self.directories().get(name):
+            return directory
+        raise self._load_failed(name, "model not found in any model repository")
 
     def _load_failed(self, name: str, why: object) -> Internal:
         _log.error("failed to poll model '%s': %s", name, why)
@@ -373,12 +371,12 @@ class Repository:
         """Return the checked configuration of a model; load the models that an ensemble uses."""
         try:
             config = read_configuration(name, directory, override)
-            self._load_steps(config, [*ensembles, name])
+            failures = self._load_steps(config, [*ensembles, name])
         except (ValueError, OSError) as error:
             raise self._load_failed(name, error) from error
         if is_ensemble(config):
             try:
-                check_ensemble(name, config, self._host)
+                check_ensemble(name, config, self._host, failures)
             except ValueError as error:
                 text = f"load failed for model '{name}': {error}\n"
                 raise InvalidArgument(text, "400") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...errors import InvalidArgument, ServerError
@@ -84,6 +85,15 @@ class ModelEntry:
             self.files.cleanup()
 
 
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """A row of the table of models: the status of a version, or of a model without versions."""
+
+    name: str
+    version: str
+    status: str
+
+
 def load_version(source: ModelSource, cache: ResponseCache | None = None) -> Version:
     """Load a version; return its state, with the reason if it is not ready."""
     try:
@@ -110,6 +120,20 @@ def load_error(name: str, versions: dict[int, Version]) -> InvalidArgument | Non
             f"version {n} is at UNAVAILABLE state: {each.reason};\n" for n, each in failed
         )
     return InvalidArgument(f"load failed for model '{name}': {text}", "400")
+
+
+class CircularDependency(InvalidArgument):
+    """An ensemble that is a step of itself, maybe of another inside it."""
+
+
+def circular_dependency(name: str, ensembles: Sequence[str]) -> CircularDependency:
+    """Return the error of an ensemble that is needed to load itself.
+
+    Args:
+        ensembles: those that are being loaded, outermost first; each needs the next.
+    """
+    text = f"circular dependency between ensembles: {name} -> ... -> {ensembles[-1]} -> {name}"
+    return CircularDependency(f"load failed for model '{ensembles[0]}': {text}\n", "400")
 
 
 def version_number(text: str) -> int | None:

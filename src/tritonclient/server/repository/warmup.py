@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from ..tensors import inputs
 
 #: Makes the requests of one instance.
 Warmup: TypeAlias = "Callable[[], Iterator[WarmupBatch]]"
+_log = logging.getLogger(__name__)
 _REFUSED = "[request id: <id_unknown>] "
 
 
@@ -77,10 +79,16 @@ class _Sample:
         config: Mapping[str, Any],
         directory: Path,
     ) -> None:
-        self.count = sample["count"] or 1
         self._model = model
         # As in Triton, a batch is made of requests of the batch size 1.
-        self._batch_size = sample["batch_size"] or 1
+        self._batch_size = sample["batch_size"]
+        self.count = (sample["count"] or 1) if self._batch_size else 0
+        if not self._batch_size:
+            _log.warning(
+                "warmup '%s' of model '%s' has no batch_size, so it executes nothing, as in Triton",
+                sample["name"],
+                model.name,
+            )
         if self._batch_size > max(1, model.max_batch_size):
             _refuse(
                 f"{_REFUSED}warmup '{sample['name']}' has the batch_size {self._batch_size}, which "

@@ -37,13 +37,33 @@ class DynamicBatcher:
     def __init__(self, config: Mapping[str, Any]) -> None:
         settings = config.get("dynamic_batching")
         self._rule = BatchingRule() if settings is None else BatchingRule.of(config, settings)
-        self._levels, self._default_level, self._policies = _policies(settings or {})
         self.ahead = settings is None
-        self._timed = any(policy.timeout for policy in self._policies)
+        self._levels, self._default_level = 0, 0
+        self._policies: dict[int, QueuePolicy] = {}
+        self._default_policy = QueuePolicy()
+        if settings is not None:
+            self._set_policies(settings)
+        self._timed = any(
+            policy.timeout for policy in (self._default_policy, *self._policies.values())
+        )
         self._numbers = itertools.count()
         self._waiting: list[_Entry] = []
         self._closed = False
         self._changed = threading.Condition()
+
+    def _set_policies(self, settings: Mapping[str, Any]) -> None:
+        self._levels = settings["priority_levels"]
+        self._default_level = settings["default_priority_level"]
+        default = settings.get("default_queue_policy")
+        self._default_policy = QueuePolicy() if default is None else QueuePolicy.of(default)
+        if self._levels:  # As in Triton, there are no policies for levels that do not exist.
+            self._policies = {
+                int(level): QueuePolicy.of(policy)
+                for level, policy in settings["priority_queue_policy"].items()
+            }
+
+    def _policy(self, level: int) -> QueuePolicy:
+        return self._policies.get(level, self._default_policy)
 
     def put(self, job: Job) -> None:
         """Add a job.
@@ -53,7 +73,7 @@ class DynamicBatcher:
             Unavailable: the queue of the job's priority level is full.
         """
         level = self._level(job)
-        policy = self._policies[level]
+        policy = self._policy(level)
         with self._changed:
             if self._closed:
                 raise ModelClosed(f"model '{job.model.name}' was unloaded", "503")
@@ -87,7 +107,9 @@ class DynamicBatcher:
             now = time.monotonic()
             if self._timed and (expired := self._expire(now)):
                 return expired, now
-            jobs, until = self._rule.choose((each.job for each in self._waiting), now=now)
+            waiting = (each.job for each in self._waiting)
+            # Nothing more comes to a closed queue, so nothing is waited for.
+            jobs, until = self._rule.choose(waiting, now=NEVER if self._closed else now)
             del self._waiting[: len(jobs)]
             for job in jobs:
                 job.refused()
@@ -99,7 +121,7 @@ class DynamicBatcher:
         refused = []
         for each in expired:
             self._waiting.remove(each)
-            if self._policies[each.level].delays:
+            if self._policy(each.level).delays:
                 insort(self._waiting, each._replace(late=True, expiry=NEVER))
             else:
                 each.job.refusal = Unavailable("Request timeout expired", "503")
@@ -115,13 +137,3 @@ class DynamicBatcher:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-
-
-def _policies(settings: Mapping[str, Any]) -> tuple[int, int, list[QueuePolicy]]:
-    """Return the number of priority levels, the default level, and the policy of each level."""
-    levels = settings.get("priority_levels", 0)
-    default = settings.get("default_queue_policy")
-    policies = [QueuePolicy() if default is None else QueuePolicy.of(default)] * (levels + 1)
-    for level, policy in settings.get("priority_queue_policy", {}).items():
-        policies[int(level)] = QueuePolicy.of(policy)
-    return levels, settings.get("default_priority_level", 0), policies

@@ -8,11 +8,13 @@ of a decoupled model is a branch of its own through the remaining steps.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
 
 from ...errors import InferenceServerException, InvalidArgument
+from ...messages import Parameter
 from ..jobs.errors import ModelClosed, as_server_error
 from ..jobs.host import Host
 from ..jobs.job import Job
@@ -218,7 +220,16 @@ class _Run:
         if final:
             self._end(outputs)
         elif not self._failed:
-            self._job.send(outputs, final=False)
+            self._job.send(outputs, final=False, parameters=self._parameters())
+
+    def _parameters(self) -> Mapping[str, Parameter]:
+        """Return the parameters of each response: as in Triton, the sequence of the request."""
+        given = self._job.options.parameters
+        return {
+            "sequence_id": given.get("sequence_id", 0),
+            "sequence_start": bool(given.get("sequence_start", False)),
+            "sequence_end": bool(given.get("sequence_end", False)),
+        }
 
     def _end(self, outputs: list[Tensor] | None = None) -> None:
         if self._failed:
@@ -229,7 +240,7 @@ class _Run:
         durations = self._watch.durations(job.queued, job.decoding)
         statistics.executed(job.batch_size, durations)
         statistics.succeeded(job.batch_size, durations)
-        job.send(outputs, final=True)
+        job.send(outputs, final=True, parameters=self._parameters())
 
     def _fail(self, error: InferenceServerException) -> None:
         with self._lock:

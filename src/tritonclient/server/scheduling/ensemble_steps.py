@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from ...errors import NotFound
+from ...errors import InvalidArgument, NotFound
+from ..config.specification import Specification, specifications, type_name
 from ..jobs.host import Host
 from ..jobs.model_info import ModelInfo
 
@@ -32,7 +33,7 @@ def steps(config: Any) -> tuple[Step, ...]:
     return tuple(
         Step(
             each.model_name,
-            "" if each.model_version < 0 else str(each.model_version),
+            "" if each.model_version == -1 else str(each.model_version),
             dict(each.input_map),
             dict(each.output_map),
         )
@@ -51,51 +52,126 @@ def needed(parts: Sequence[Step], outputs: Iterable[str]) -> list[Step]:
     return [step for step in parts if step in found]
 
 
-def check(name: str, config: Any, host: Host) -> None:
-    """Check that all models are ready and that a step or an input provides every tensor.
+def check(name: str, config: Any, host: Host, failures: Mapping[str, str]) -> None:
+    """Check that all models are ready, and that their tensors fit together.
+
+    Args:
+        failures: why models of steps could not be loaded, by name.
 
     Raises:
         ValueError: a model is missing, or the steps do not fit together.
     """
     parts = steps(config)
-    missing = [step.model for step in parts if _find(step, host) is None]
+    missing = [step for step in parts if _find(step, host) is None]
+    for step in missing:
+        if step.model in failures:
+            raise ValueError(
+                f"ensemble '{name}' depends on '{step.model}' which has no loaded version. Model "
+                f"'{step.model}' loading failed with error: {failures[step.model]}"
+            )
+        if _is_ready(step.model, host):
+            raise ValueError(
+                f"ensemble '{name}' depends on '{step.model}' whose required version "
+                f"{step.version} is not loaded."
+            )
     if missing:
         raise ValueError(
             f"ensemble {name} contains models that are not available or ambiguous: "
-            f"{', '.join(missing)}"
+            f"{', '.join(step.model for step in missing)}"
         )
-    available = {each.name for each in config.input}
+    tensors = {
+        each.name: _Node(name, config.max_batch_size > 0, each)
+        for each in (*specifications(config.input), *specifications(config.output))
+    }
     for step in parts:
-        _check_step(name, step, host)
-        available |= set(step.outputs.values())
-    taken = [tensor for step in parts for tensor in step.inputs.values()]
-    for tensor in [*taken, *(each.name for each in config.output)]:
-        if tensor not in available:
-            raise ValueError(
-                f"in ensemble {name}, ensemble tensor {tensor}: no step gives it, and it is no "
-                "input"
-            )
+        _check_step(name, config.max_batch_size, step, host, tensors)
 
 
 def _find(step: Step, host: Host) -> ModelInfo | None:
     try:
         return host.model_info(step.model, step.version)
-    except NotFound:
+    except (NotFound, InvalidArgument):  # the latter for a version below -1
         return None
 
 
-def _check_step(name: str, step: Step, host: Host) -> None:
+def _is_ready(model: str, host: Host) -> bool:
+    try:
+        host.model_info(model)
+    except NotFound:
+        return False
+    return True
+
+
+class _Node(NamedTuple):
+    """A tensor of an ensemble as a model, or the ensemble itself, specifies it."""
+
+    model: str
+    batches: bool
+    tensor: Specification
+
+    @property
+    def full_dims(self) -> tuple[int, ...]:
+        """Its dimensions, with the batch dimension."""
+        return (-1, *self.tensor.shape) if self.batches else self.tensor.shape
+
+    def check(self, other: _Node, where: str) -> None:
+        """Raise ValueError if this and another node can't be the same tensor."""
+        mine, its = self.tensor, other.tensor
+        if mine.datatype != its.datatype:
+            raise ValueError(
+                f"{where}inconsistent data type: {type_name(mine.datatype)} is inferred from model "
+                f"{self.model} while {type_name(its.datatype)} is inferred from model {other.model}"
+            )
+        if mine.any_shape or its.any_shape or _alike(mine.shape, its.shape):
+            return
+        # A model that does not batch may have the batch dimension among its own.
+        if not _alike(self.full_dims, other.full_dims):
+            raise ValueError(
+                f"{where}inconsistent shape: {_text(self.full_dims)} is inferred from model "
+                f"{self.model} while {_text(other.full_dims)} is inferred from model {other.model}"
+            )
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Return True if the dimensions are equal, where both are fixed."""
+    return len(one) == len(other) and all(
+        mine == its or -1 in (mine, its) for mine, its in zip(one, other, strict=True)
+    )
+
+
+def _text(dims: Iterable[int]) -> str:
+    return f"[{','.join(map(str, dims))}]"
+
+
+def _check_step(
+    name: str, max_batch_size: int, step: Step, host: Host, tensors: dict[str, _Node]
+) -> None:
     model = host.model_info(step.model, step.version)
-    for kind, mapped, tensors in (
-        ("input", step.inputs, model.inputs),
-        ("output", step.outputs, model.outputs),
+    if model.batches and max_batch_size > model.max_batch_size:
+        raise ValueError(
+            f"ensemble {name} allows maximum batch size {max_batch_size}, but it contains model "
+            f"{step.model} which only allows maximum batch size to be {model.max_batch_size}"
+        )
+    unmapped = [
+        each.name
+        for each in model.inputs.values()
+        if not each.optional and each.name not in step.inputs
+    ]
+    for kind, mapped, known in (
+        ("mapping to non-existing input", step.inputs, model.inputs),
+        ("mapped from non-existing output", step.outputs, model.outputs),
     ):
-        for tensor in mapped:
-            if tensor not in tensors:
-                raise ValueError(
-                    f"in ensemble {name}, ensemble tensor {mapped[tensor]} is mapping to "
-                    f"non-existing {kind} {tensor} in model {step.model}"
-                )
+        for own, tensor in mapped.items():
+            where = f"in ensemble {name}, ensemble tensor {tensor}"
+            if own not in known:
+                raise ValueError(f"{where} is {kind} {own} in model {step.model}")
+            node = _Node(step.model, model.batches, known[own])
+            tensors.setdefault(tensor, node).check(node, f"{where}: ")
+        if unmapped:
+            raise ValueError(
+                f"in ensemble {name}, input {unmapped[0]} in model {step.model} is not mapped to "
+                "any ensemble tensors"
+            )
 
 
 def labels(config: Any, host: Host) -> dict[str, tuple[str, ...]]:

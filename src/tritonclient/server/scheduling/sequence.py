@@ -221,7 +221,8 @@ class SequenceBatcher:
             jobs = [job for job in heads if job is not None and job.refused()]
             until = now
             if not jobs:
-                jobs, until = self._strategy.choose(heads, now)
+                # Nothing more comes after the end, so nothing is waited for.
+                jobs, until = self._strategy.choose(heads, NEVER if self._closed else now)
             if jobs:
                 self._begin(slots, jobs)
                 return jobs, until

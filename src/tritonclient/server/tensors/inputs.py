@@ -90,7 +90,7 @@ def _check_names(model: ModelInfo, tensors: Sequence[Given], id: str) -> None:
         _refuse(
             id,
             f"{expected} but got {len(names)} inputs for model '{model.name}'. Got input(s) "
-            f"{_quoted(names)}, but missing required input(s) {_quoted(missing)}. Please provide "
+            f"{_quoted(names)}, but missing required input(s) {_missing(missing)}. Please provide "
             "all required input(s).",
         )
     for name in names:
@@ -105,6 +105,10 @@ def _check_names(model: ModelInfo, tensors: Sequence[Given], id: str) -> None:
 
 def _quoted(names: Iterable[str]) -> str:
     return f"[{','.join(repr(name) for name in names)}]"
+
+
+def _missing(names: Sequence[str]) -> str:
+    return _quoted(names) if names else "]"  # as Triton writes it
 
 
 def _batch_size(model: ModelInfo, tensors: Sequence[Given], id: str) -> int:
@@ -140,13 +144,22 @@ def _check_input(model: ModelInfo, expected: Specification, tensor: Given, id: s
     shape = (-1, *expected.shape) if model.batches else expected.shape
     fits = expected.any_shape or (
         len(shape) == len(tensor.shape)
-        and all(size in (-1, given) for size, given in zip(shape, tensor.shape, strict=True))
+        and all(
+            size == given or -1 in (size, given)
+            for size, given in zip(shape, tensor.shape, strict=True)
+        )
     )
     if not fits:
         _refuse(
             id,
             f"unexpected shape for input '{tensor.name}' for model '{model.name}'. Expected "
             f"{_shape(shape)}, got {_shape(tensor.shape)}. {_BATCH_NOTE if model.batches else ''}",
+        )
+    if any(size < 0 for size in tensor.shape):
+        _refuse(
+            id,
+            f"All input dimensions should be specified for input '{tensor.name}' for model "
+            f"'{model.name}', got {_shape(tensor.shape)}",
         )
     if model.batches and tensor.shape[0] == 0:
         count = datatypes.element_count(tensor.shape[1:])
@@ -176,13 +189,9 @@ def _decode(model: ModelInfo, tensor: InferTensor, id: str, regions: Regions) ->
     try:
         array = datatypes.unpack(data, kind, tensor.shape)
     except ValueError as error:
-        if size is not None:
-            _refuse(id, f"input '{tensor.name}' of shape {_shape(tensor.shape)}: {error}")
-        _refuse(
-            id,
-            f"expected {count} string elements for inference input '{tensor.name}' for model "
-            f"'{model.name}', got {_string_elements(data)}",
-        )
+        if size is None:
+            _refuse_strings(model, tensor, data, id)
+        _refuse(id, f"input '{tensor.name}' of shape {_shape(tensor.shape)}: {error}")
     return Tensor(tensor.name, tensor.datatype, array)
 
 
@@ -198,10 +207,34 @@ def _reshape(model: ModelInfo, tensor: Tensor) -> Tensor:
     return tensor._replace(array=tensor.array.reshape(batch + inner))
 
 
-def _string_elements(data: datatypes.Buffer) -> int:
-    """Count the elements of BYTES data, including one that ends early."""
-    view, count, position = memoryview(data), 0, 0
-    while position + 4 <= len(view):
-        position += 4 + int.from_bytes(view[position : position + 4], "little")
+def _refuse_strings(model: ModelInfo, tensor: Given, data: datatypes.Buffer, id: str) -> NoReturn:
+    """Refuse the data of a BYTES input that is not as many strings as its shape says."""
+    of = f"for inference input '{tensor.name}'"
+    view, count, position, length = memoryview(data), 0, 0, 0
+    expected = datatypes.element_count(tensor.shape)
+    while position < len(view):
+        if count == expected:
+            _refuse(
+                id,
+                f"unexpected number of string elements {count + 1} {of} for model "
+                f"'{model.name}', expecting {expected}",
+            )
+        if position + 4 > len(view):
+            _refuse(
+                id,
+                f"incomplete string length indicator {of} for model '{model.name}', expecting 4 "
+                f"bytes but only {len(view) - position} bytes available. Please make sure the "
+                "string length indicator is in one buffer.",
+            )
+        length = int.from_bytes(view[position : position + 4], "little")
+        position += 4 + length
         count += 1
-    return count
+    if count != expected:
+        _refuse(
+            id, f"expected {expected} string elements {of} for model '{model.name}', got {count}"
+        )
+    raise InvalidArgument(
+        f"incomplete string data {of}, expecting string of length {length} but only "
+        f"{length - (position - len(view))} bytes available",
+        "400",
+    )

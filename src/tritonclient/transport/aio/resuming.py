@@ -18,7 +18,8 @@ def resume(future: Future[T], result: T) -> None:
     if asyncio.current_task(future.get_loop()) is not None:  # there can be one at a time
         future.set_result(result)
         return
-    callbacks = future._callbacks or ()
+    # Without the attribute, which futures of today have, the task runs in the next round.
+    callbacks = getattr(future, "_callbacks", None) or ()
     for function, _ in callbacks:
         future.remove_done_callback(function)
     future.set_result(result)

@@ -84,7 +84,11 @@ def test_what_a_model_is_told(repository: RepositoryMaker, serve: Serve) -> None
             "500",
         ),
         ("return []", "Number of InferenceResponse objects do not match", "500"),
-        ("return None", "Expected a list in the execute return, found type 'NoneType'", "500"),
+        (
+            "return None",
+            "Expected a list in the execute return, found type '<class 'NoneType'>'",
+            "500",
+        ),
         ("return [5]", "Expected an 'InferenceResponse' object", "500"),
         ("return [pb_utils.InferenceResponse(error=pb_utils.TritonError('no'))]", "no", "500"),
         (
@@ -126,7 +130,9 @@ def test_helpers_of_one_model_are_not_seen_by_another(
     assert not list(repository.directory.rglob("__pycache__"))
 
 
-def test_lifecycle_and_instances(repository: RepositoryMaker, serve: Serve) -> None:
+def test_lifecycle_and_instances(
+    repository: RepositoryMaker, serve: Serve, in_process: bool
+) -> None:
     code = """
 import os
 class TritonPythonModel:
@@ -147,7 +153,9 @@ class TritonPythonModel:
     core = serve(control_mode="explicit", load_models=["a"])
     assert log.read_text().splitlines() == ["a_0_0 up", "a_0_1 up"]
     core.handle(m.UnloadModel("a"))
-    assert log.read_text().splitlines()[2:] == ["a_0_0 down", "a_0_1 down"]
+    downs = log.read_text().splitlines()[2:]
+    # Processes end at the same time.
+    assert (downs if in_process else sorted(downs)) == ["a_0_0 down", "a_0_1 down"]
 
 
 def test_an_instance_that_fails_ends_those_before_it(
@@ -189,7 +197,9 @@ def test_auto_complete_config(repository: RepositoryMaker, serve: Serve) -> None
     assert core.handle(m.GetModelConfig("a"))["dynamic_batching"]["preferred_batch_size"] == [4]
     contradiction = 'backend: "python" input { name: "IN" data_type: TYPE_INT8 dims: -1 }'
     repository.python("b", (ECHO + code).replace('== "a"', '== "b"'), contradiction)
-    with pytest.raises(Internal, match="mismatch in input 'IN'"):
+    with pytest.raises(
+        Internal, match="datatype TYPE_INT8 for input 'IN', model provides TYPE_FP32"
+    ):
         serve()
 
 
@@ -229,7 +239,7 @@ def test_tensor() -> None:
 
 def test_bf16_passes_through() -> None:
     tensor = pb_utils.Tensor.of("x", "BF16", np.array([0x3F80], np.uint16))
-    with pytest.raises(pb_utils.TritonModelException, match="Use DLPack"):
+    with pytest.raises(pb_utils.TritonModelException, match="Use to_dlpack"):
         tensor.as_numpy()
     assert pb_utils.Tensor.from_dlpack("y", tensor).triton_dtype() == "BF16"
 

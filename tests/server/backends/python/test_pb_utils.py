@@ -54,7 +54,7 @@ def request(**options: object) -> pb_utils.InferenceRequest:
         (lambda: request(correlation_id="c").correlation_id(), "c"),
         (
             lambda: request(parameters={"a": 1, "b": True, "c": "x"}).parameters(),
-            '{"a": 1, "b": true, "c": "x"}',
+            '{"a":1,"b":true,"c":"x"}',
         ),
         (lambda: request().trace().get_context(), None),
         (lambda: request(trace=request().trace()).flags(), 0),
@@ -123,7 +123,7 @@ def test_bf16_through_dlpack() -> None:
         assert (copy.name(), copy.triton_dtype(), copy.shape()) == ("y", "BF16", [2])
         again = pb_utils.Tensor.from_dlpack("z", copy.to_dlpack())
         np.testing.assert_array_equal(again._array, bits)
-    with pytest.raises(pb_utils.TritonModelException, match="Use DLPack"):
+    with pytest.raises(pb_utils.TritonModelException, match="Use to_dlpack"):
         tensor.as_numpy()
 
 

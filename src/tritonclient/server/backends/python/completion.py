@@ -6,6 +6,7 @@ import contextlib
 import json
 from typing import Any
 
+from ....errors import ServerError
 from ...jobs.host import Host
 from .instance import InstanceSource
 from .loader import LoadedModel, model_errors
@@ -21,7 +22,11 @@ def completed(source: InstanceSource, host: Host) -> dict[str, Any] | None:
             return None
         with model_errors():
             offered = model.auto_complete_config(ModelConfig(json.dumps(source.config)))
-    if offered is None:
-        return None
+    if not isinstance(offered, ModelConfig):
+        raise ServerError(
+            f"Internal: auto_complete_config function in model '{source.model}' must return a "
+            "valid pb.ModelConfig object.",
+            "400",
+        )
     values: dict[str, Any] = offered.as_dict()
     return values

@@ -79,6 +79,10 @@ class PythonInstance(LocalInstance):
     def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
         requests = [self._request.of(job) for job in jobs]
         watch.lap()
+        if not hasattr(self._model, "execute"):
+            raise self._failure(
+                f"Python model {self._loaded.path} does not implement `execute` method."
+            )
         try:
             responses = self._model.execute(requests)
             if isinstance(responses, Coroutine):
@@ -126,9 +130,9 @@ class PythonInstance(LocalInstance):
         asked = [request.uses_sender() for request in requests]
         if responses is None and all(asked):
             return [None] * len(requests)
-        if not isinstance(responses, (list, tuple)):
+        if not isinstance(responses, list):
             raise self._failure(
-                f"Expected a list in the execute return, found type '{type(responses).__name__}'.\n"
+                f"Expected a list in the execute return, found type '{type(responses)}'."
             )
         if len(responses) != len(requests):
             raise self._failure(
@@ -146,7 +150,7 @@ class PythonInstance(LocalInstance):
         if not isinstance(response, pb_utils.InferenceResponse):
             raise self._failure(
                 "Expected an 'InferenceResponse' object in the execute function return list, "
-                f"found type '{type(response).__name__}'.\n"
+                f"found type '{type(response)}'."
             )
         if again:
             raise self._failure(

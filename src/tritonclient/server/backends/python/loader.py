@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from typing import Any
 
 from .... import errors
 from ...jobs.host import Host
-from . import packages
 from .packages import ModelPackage
 from .pb_utils import module as pb_utils
 
@@ -31,7 +31,7 @@ class LoadedModel:
     """
 
     def __init__(self, path: Path, host: Host) -> None:
-        self._path = path
+        self.path = path
         home = path.parent
         self.utils: Any = pb_utils.of_model(host, str(home))
         name = self.utils.__name__
@@ -40,9 +40,13 @@ class LoadedModel:
     def python_class(self) -> Any:
         """Return `TritonPythonModel` of a new module."""
         with model_errors():
-            module = self._package.load(self._path)
+            module = self._package.load(self.path)
         if not hasattr(module, "TritonPythonModel"):
-            raise ValueError(f"'{self._path}' has no class TritonPythonModel")
+            raise errors.ServerError(
+                f"Internal: AttributeError: module '{self.path.parent.name}.{self.path.stem}' has "
+                "no attribute 'TritonPythonModel'",
+                "400",
+            )
         return module.TritonPythonModel
 
     def close(self) -> None:
@@ -81,13 +85,8 @@ def model_errors() -> Iterator[None]:
         raise errors.ServerError(f"Internal: {describe_error(error)}", "400") from error
 
 
-#: Files whose frames are left out of the tracebacks that clients see.
-_OWN_FILES = {
-    __file__,
-    packages.__file__,
-    *(str(Path(__file__).with_name(name)) for name in ("completion.py", "instance.py")),
-    contextlib.__file__,
-}
+#: The folder whose frames are left out of the tracebacks that clients see.
+_OWN_FOLDER = f"{Path(__file__).parent}{os.sep}"
 
 
 def describe_error(error: BaseException) -> str:
@@ -95,9 +94,9 @@ def describe_error(error: BaseException) -> str:
     places = [
         f"  {frame.filename}({frame.lineno}): {frame.name}\n"
         for frame in reversed(traceback.extract_tb(error.__traceback__))
-        if frame.filename not in _OWN_FILES and not frame.filename.startswith("<frozen importlib")
+        if not frame.filename.startswith((_OWN_FOLDER, contextlib.__file__, "<frozen importlib"))
     ]
     text = "".join(traceback.format_exception_only(type(error), error)).strip()
     # Python names the class with its module; Triton without.
     text = text.removeprefix(f"{type(error).__module__}.")
-    return f"{text}\n\nAt:\n{''.join(places)}"
+    return f"{text}\n\nAt:\n{''.join(places)}" if places else text

@@ -57,13 +57,14 @@ class TritonError:
         return self._message
 
 
+#: The errors by code, with the status that Triton 2.51 answers over HTTP.
 ERROR_OF_CODE: dict[int, tuple[type[errors.InferenceServerException], str]] = {
-    TritonError.UNKNOWN: (errors.Unknown, "500"),
+    TritonError.UNKNOWN: (errors.Unknown, "400"),
     TritonError.INTERNAL: (errors.Internal, "500"),
     TritonError.NOT_FOUND: (errors.NotFound, "404"),
     TritonError.INVALID_ARG: (errors.InvalidArgument, "400"),
     TritonError.UNAVAILABLE: (errors.Unavailable, "503"),
     TritonError.UNSUPPORTED: (errors.Unimplemented, "501"),
-    TritonError.ALREADY_EXISTS: (errors.AlreadyExists, "409"),
-    TritonError.CANCELLED: (errors.Cancelled, "499"),
+    TritonError.ALREADY_EXISTS: (errors.AlreadyExists, "400"),
+    TritonError.CANCELLED: (errors.Cancelled, "400"),
 }

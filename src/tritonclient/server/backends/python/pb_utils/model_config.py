@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_INPUT_MEMBERS = {"name", "data_type", "dims", "optional"}
-_OUTPUT_MEMBERS = {"name", "data_type", "dims"}
+_OUTPUT_MEMBERS = ("name", "data_type", "dims")
+_INPUT_MEMBERS = (*_OUTPUT_MEMBERS, "optional")
 
 
 class ModelConfig:
@@ -35,7 +35,8 @@ class ModelConfig:
             if name in self._values:
                 raise ValueError(
                     f"Configuration specified scheduling_choice as '{name}', "
-                    "but auto-complete-config function tries to set it as 'dynamic_batching'"
+                    f"but auto-complete-config function for model '{self._values['name']}' tries "
+                    "to set scheduling_choice as 'dynamic_batching'"
                 )
         self._values.setdefault("dynamic_batching", {})
 
@@ -43,7 +44,10 @@ class ModelConfig:
         """Set whether the model is decoupled."""
         strange = set(transaction_policy_dict) - {"decoupled"}
         if strange:
-            raise ValueError(f"Cannot have property '{strange.pop()}' in the transaction policy")
+            raise ValueError(
+                "model transaction property in auto-complete-config function for model "
+                f"'{self._values['name']}' contains property other than 'decoupled'."
+            )
         self._values["model_transaction_policy"] = dict(transaction_policy_dict)
 
     def add_input(self, input: dict[str, Any]) -> None:
@@ -54,26 +58,47 @@ class ModelConfig:
         """Add an output, or complete the configured one."""
         self._add("output", output, _OUTPUT_MEMBERS)
 
-    def _add(self, kind: str, tensor: dict[str, Any], members: set[str]) -> None:
-        for name in ("name", "data_type", "dims"):
-            if name not in tensor:
-                raise ValueError(f"Missing field '{name}' in {kind}")
-        strange = set(tensor) - members
+    def _add(self, kind: str, tensor: dict[str, Any], members: tuple[str, ...]) -> None:
+        model = self._values["name"]
+        where = f"in auto-complete-config function for model '{model}'"
+        strange = set(tensor) - set(members)
         if strange:
-            raise ValueError(f"Cannot have property '{strange.pop()}' in {kind} {tensor['name']}")
+            *others, last = map(repr, members)
+            raise ValueError(
+                f"{kind} '{tensor.get('name', '')}' {where} contains property other than "
+                f"{', '.join(others)} and {last}."
+            )
+        if "name" not in tensor:
+            raise ValueError(f"{kind} {where} is missing 'name' property.")
+        name = tensor["name"]
+        for member in ("data_type", "dims"):
+            if member not in tensor:
+                raise ValueError(f"{kind} '{name}' {where} is missing '{member}' property.")
         for known in self._values[kind]:
-            if known["name"] == tensor["name"]:
-                _merge(kind, known, tensor)
+            if known["name"] == name:
+                _check_alike(kind, model, known, tensor)
+                known.update(tensor)
                 return
         self._values[kind].append(dict(tensor))
 
 
-def _merge(kind: str, known: dict[str, Any], tensor: dict[str, Any]) -> None:
-    for member, value in tensor.items():
-        empty: tuple[object, ...] = (None, [], "TYPE_INVALID", False)
-        if known.get(member) not in (*empty, value):
-            raise ValueError(
-                f"unable to load model due to mismatch in {kind} '{tensor['name']}': the model "
-                f"expects {member} {value} but the model configuration specifies {known[member]}"
-            )
-        known[member] = value
+def _check_alike(kind: str, model: str, known: dict[str, Any], tensor: dict[str, Any]) -> None:
+    """Raise ValueError if a tensor is another than the configuration says."""
+    name = tensor["name"]
+    has, given = known.get("data_type", "TYPE_INVALID"), tensor["data_type"]
+    if has not in ("TYPE_INVALID", given):
+        raise ValueError(
+            f"unable to load model '{model}', configuration expects datatype {has} for {kind} "
+            f"'{name}', model provides {given}"
+        )
+    dims, wanted = list(known.get("dims") or ()), list(tensor["dims"])
+    if dims and dims != wanted:
+        raise ValueError(
+            f"model '{model}', tensor '{name}': the model expects dims {wanted} but the model "
+            f"configuration specifies dims {dims}"
+        )
+    if known.get("optional") and tensor.get("optional") is False:
+        raise ValueError(
+            f"model '{model}', tensor '{name}': the model expects optional False but the model "
+            "configuration specifies optional True"
+        )

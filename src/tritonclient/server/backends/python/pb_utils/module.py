@@ -6,15 +6,16 @@ a copy of this module for each model, with functions that need the model or the 
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..... import datatypes, messages
+from ..... import datatypes, errors, messages
 from .....datatypes import Array
 from ....config.specification import DATATYPES
 from ....jobs.host import Host
@@ -195,6 +196,15 @@ def deserialize_bytes_tensor(encoded_tensor: bytes) -> Array:
 # Functions that need the model or the server
 
 
+@contextlib.contextmanager
+def _failing(what: str) -> Iterator[None]:
+    """Raise errors of the server as TritonModelException, which models expect."""
+    try:
+        yield
+    except errors.InferenceServerException as error:
+        raise TritonModelException(f"{what}: {error.message()}") from error
+
+
 def of_model(host: Host, directory: str) -> ModuleType:
     """Return a copy of this module for one model.
 
@@ -211,10 +221,12 @@ def of_model(host: Host, directory: str) -> ModuleType:
     def load_model(
         model_name: str, config: str = "", files: Mapping[str, bytes] | None = None
     ) -> None:
-        host.handle(messages.LoadModel(model_name, config or None, files or {}))
+        with _failing("Failed to load model"):
+            host.handle(messages.LoadModel(model_name, config or None, files or {}))
 
     def unload_model(model_name: str, unload_dependents: bool = False) -> None:
-        host.handle(messages.UnloadModel(model_name, unload_dependents))
+        with _failing("Failed to unload model"):
+            host.handle(messages.UnloadModel(model_name, unload_dependents))
 
     def is_model_ready(model_name: str, model_version: str = "") -> bool:
         return host.handle(messages.IsModelReady(model_name, model_version))

@@ -63,6 +63,7 @@ class InferenceTrace:
         return None
 
 
+_compact = json.JSONEncoder(separators=(",", ":"))
 _NO_TRACE = InferenceTrace()
 
 
@@ -105,6 +106,8 @@ class InferenceRequest:
     ) -> None:
         if inputs is None or requested_output_names is None or model_name is None:
             raise TypeError("inputs, requested_output_names and model_name are required")
+        if isinstance(requested_output_names, str):
+            raise TypeError("requested_output_names is a str, expected a list of str")
         for tensor in inputs:
             _check("an element of inputs", tensor, Tensor)
         if type(correlation_id) not in (int, str):
@@ -189,7 +192,7 @@ class InferenceRequest:
     def parameters(self) -> str:
         """Return the request's custom parameters as JSON text."""
         known = self._options.parameters
-        return json.dumps({k: v for k, v in known.items() if k not in _STANDARD})
+        return _compact.encode({k: v for k, v in known.items() if k not in _STANDARD})
 
     def trace(self) -> InferenceTrace:
         return self._trace

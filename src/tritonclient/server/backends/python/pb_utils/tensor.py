@@ -74,7 +74,8 @@ class Tensor:
         """Return the tensor's memory as a writable array; numpy has no BF16."""
         if self._datatype == "BF16":
             raise TritonModelException(
-                "tensor dtype is bf16 and cannot be converted to numpy. Use DLPack instead."
+                "Tensor dtype is BF16 and cannot be converted to NumPy. Use to_dlpack() and "
+                "from_dlpack() instead."
             )
         return self._writable()
 

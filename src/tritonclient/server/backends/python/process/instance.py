@@ -216,12 +216,11 @@ class ProcessInstance(RemoteInstance):
             process.kill()
         with self._state:
             self._dispatcher = self._process = None
-        end = process.end()
-        again = self._note_end(wrong or end, problems[0])
         unbegun = dispatcher.end(self._unhealthy())
         with self._state:
             self._unbegun[:0] = unbegun
-        return again
+        end = process.end()
+        return self._note_end(wrong or end, problems[0])
 
     def _note_end(self, reason: str, problem: Exception | None) -> bool:
         """Note why the process ended; return True to start it again."""

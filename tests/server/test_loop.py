@@ -1,0 +1,70 @@
+"""The event loop of a server."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tritonclient.server.loop import ServerLoop
+
+
+@pytest.fixture
+def loop() -> Iterator[ServerLoop]:
+    loop = ServerLoop()
+    yield loop
+    loop.close()
+
+
+def test_it_has_a_thread_of_its_own(loop: ServerLoop) -> None:
+    seen: list[bool] = []
+    done = threading.Event()
+    loop.call(lambda: (seen.append(loop.is_current()), done.set()))
+    assert done.wait(30)
+    assert seen == [True]
+    assert not loop.is_current()
+
+
+def test_coroutines(loop: ServerLoop) -> None:
+    async def double(number: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * number
+
+    assert loop.run(double(4)) == 8
+
+
+def test_other_threads_do_what_takes_long(loop: ServerLoop) -> None:
+    seen: list[bool] = []
+    done = threading.Event()
+    loop.in_thread(lambda: (seen.append(loop.is_current()), done.set()))
+    assert done.wait(30)
+    assert seen == [False]
+
+
+def test_closing_ends_tasks_and_threads() -> None:
+    loop = ServerLoop()
+    before = set(threading.enumerate())
+    ended = threading.Event()
+
+    async def forever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    loop.submit(forever())
+    loop.in_thread(lambda: None)
+    loop.close()
+    assert ended.is_set()
+    assert set(threading.enumerate()) <= before
+    loop.call(pytest.fail)  # is too late, which harms nothing
+    loop.close()
+
+
+def test_one_that_is_not_used_has_no_thread() -> None:
+    before = set(threading.enumerate())
+    loop = ServerLoop()
+    assert set(threading.enumerate()) <= before
+    loop.close()

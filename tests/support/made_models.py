@@ -1,0 +1,34 @@
+"""Models that a test gives to a server together with the request to load them."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+from typing import Any
+
+#: The name of each such model.
+NAME = "made_by_a_test"
+
+
+def ask(server: Any, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Return the status and the JSON of the response to a POST."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
+    try:
+        connection.request("POST", f"/v2/{path}", json.dumps(body))
+        response = connection.getresponse()
+        return response.status, json.loads(response.read() or b"{}")
+    finally:
+        connection.close()
+
+
+def load(server: Any, config: dict[str, Any], code: str) -> tuple[int, dict[str, Any]]:
+    """Load a model that has this configuration and this `model.py`."""
+    file = base64.b64encode(code.encode()).decode()
+    parameters = {"config": json.dumps(config), "file:1/model.py": file}
+    return ask(server, f"repository/models/{NAME}/load", {"parameters": parameters})
+
+
+def unload(server: Any) -> None:
+    """Unload the model."""
+    ask(server, f"repository/models/{NAME}/unload", {})
