@@ -72,8 +72,12 @@ def load_all(
     texts = []
     for text, models in repository.missing().items():
         texts.append(f"{text} (for {', '.join(map(repr, models))})")
-        for name in models:
-            failures.pop(name, None)
+        failures = {
+            # The error of an ensemble repeats that of its step.
+            name: failure.replace(text, "a package is missing")
+            for name, failure in failures.items()
+            if name not in models
+        }
     texts += [failures[name] for name in names if name in failures]
     raise Internal("failed to load all models: " + "; ".join(texts))
 
