@@ -55,6 +55,12 @@ def load(server: Any, config: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     return made_models.load(server, config, CODE)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _ready_again(server: Any) -> Iterator[None]:
+    yield
+    made_models.forget_failures(server)
+
+
 @pytest.fixture
 def unload(server: Any) -> Iterator[None]:
     yield

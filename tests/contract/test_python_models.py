@@ -22,6 +22,12 @@ SAY = (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _ready_again(server: Any) -> Iterator[None]:
+    yield
+    made_models.forget_failures(server)
+
+
 @pytest.fixture(autouse=True)
 def _unload(server: Any) -> Iterator[None]:
     yield

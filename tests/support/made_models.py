@@ -7,8 +7,15 @@ import http.client
 import json
 from typing import Any
 
+from tests.support.waiting import eventually
+
 #: The name of each such model.
 NAME = "made_by_a_test"
+_GOOD = """
+class TritonPythonModel:
+    def execute(self, requests):
+        return []
+"""
 
 
 def ask(server: Any, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -32,3 +39,20 @@ def load(server: Any, config: dict[str, Any], code: str) -> tuple[int, dict[str,
 def unload(server: Any) -> None:
     """Unload the model."""
     ask(server, f"repository/models/{NAME}/unload", {})
+
+
+def forget_failures(server: Any) -> None:
+    """Make the server ready again: it is not while a model whose load failed is not loaded."""
+    config = {"backend": "python", "max_batch_size": 0}
+    assert load(server, config, _GOOD)[0] == 200
+    unload(server)
+    eventually(lambda: _is_ready(server), 30)
+
+
+def _is_ready(server: Any) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
+    try:
+        connection.request("GET", "/v2/health/ready")
+        return connection.getresponse().status == 200
+    finally:
+        connection.close()
