@@ -150,9 +150,8 @@ class FastResponses(Sending):
         self.response = stream
         stream.messages.append(message)
         stream.result = outcome
-        notify, stream.notify = stream.notify, None
-        if notify is not None:
-            notify()
+        if stream.notify is not None:
+            stream.ended()
         return True
 
     def _use_window(self, length: int) -> None:

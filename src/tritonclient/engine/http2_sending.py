@@ -141,9 +141,8 @@ class Sending:
             # Whatever size of the table the server allows, now or later, ours is not larger.
             block = NO_TABLE + block
         length, size = len(block), sum(map(len, payload))
-        largest = self._max_frame
-        fits = size <= largest and size <= self._window and size <= self._stream_window
-        if end and fits and length <= largest:
+        limit = min(self._window, self._stream_window, self._max_frame)
+        if end and size <= limit and length <= self._max_frame:
             # Small enough to go as it is, without waiting for its turn.
             head = FRAME.pack(length << 8 | HEADERS, END_HEADERS, stream_id)
             data = FRAME.pack(size << 8 | DATA, END_STREAM, stream_id)

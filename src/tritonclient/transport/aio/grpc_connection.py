@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import math
 from asyncio import AbstractEventLoop, Future
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -26,7 +25,6 @@ from ..errors import lost
 from ..settings import KeepAlive
 from .connection import BaseConnection
 from .decompressing import decompress
-from .resuming import resume
 
 #: The loop copies what the socket does not take at once; writing piecewise bounds that copy.
 _PIECE = 256 * 1024
@@ -59,8 +57,7 @@ class GrpcConnection(BaseConnection):
         self._keep_alive = keep_alive
         self._acknowledged = math.inf  # bytes, once the connection has ended
         self._paused = False
-        self._events: deque[tuple[RpcStream, Future[None]]] = deque()  # not handled yet
-        self._scheduled = False  # whether `_flush` is about to be called
+        self._scheduled = False
         self._lone = False  # whether the last read ended one call, whose task has not begun another
         self._draining: dict[RpcStream, Future[None]] = {}
         self._heard = 0.0  # the loop's time when something came last
@@ -86,8 +83,8 @@ class GrpcConnection(BaseConnection):
         began = self._written
         stream: RpcStream = call.start(self.engine, timeout)
         try:
-            future: Future[None] = Future(loop=self._loop)
-            self.begin(stream, partial(self._events.append, (stream, future)), deadline)
+            future: Future[None] = self._loop.create_future()
+            self.begin(stream, partial(_settle, stream, future), deadline)
             self.send_call()
             await future
             compressed = stream.compressed
@@ -182,12 +179,6 @@ class GrpcConnection(BaseConnection):
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Resume the tasks of calls that are over, then send what there is to send.
-
-        What the tasks send next goes along.
-        """
-        if self._events:
-            self._resume_tasks()
         self._scheduled = False
         if self.lost.done():
             return
@@ -205,19 +196,6 @@ class GrpcConnection(BaseConnection):
                 room = self._draining.pop(stream)
                 if not room.done():  # as it is when its task has just been cancelled
                     room.set_result(None)
-
-    def _resume_tasks(self) -> None:
-        """Resume the tasks of calls that are over."""
-        events = self._events
-        try:
-            while events:
-                stream, future = events.popleft()
-                # A message may have come, but not the end; or the task was cancelled.
-                if stream.result is not None and not future.done():
-                    resume(future, None)
-        except BaseException:  # KeyboardInterrupt or SystemExit of a task
-            self._loop.call_soon(self._flush)
-            raise
 
     def _has_room(self, stream: RpcStream) -> bool:
         return stream.out_size < _PIECE or stream.result is not None
@@ -292,7 +270,6 @@ class GrpcConnection(BaseConnection):
 
     def _end(self, error: InferenceServerException) -> None:
         self.engine.fail(error)
-        self.schedule()
         self.transport.abort()
 
     # Keep-alive
@@ -333,7 +310,6 @@ class GrpcConnection(BaseConnection):
         engine = self.engine
         self._heard = self._loop.time()
         calls = len(engine.streams)
-        self._scheduled = True
         try:
             if self._overflow is None:
                 engine.buffer_updated(nbytes)
@@ -342,14 +318,16 @@ class GrpcConnection(BaseConnection):
         except InferenceServerException:
             self.transport.abort()  # the engine has told the calls
         else:
-            self._lone = calls - len(engine.streams) == 1
+            ended = calls - len(engine.streams)
+            self._lone = ended == 1
+            if ended > 1 or engine.pending:
+                # Behind the tasks of those calls, so that what they send next goes along.
+                self.schedule()
             if self._owed:
                 self._read_probe_answer()
             if engine.max_streams != self._max_streams:
                 self._max_streams = engine.max_streams
                 self._report_change()
-        finally:
-            self._flush()
 
     def _report_change(self) -> None:
         if self.changed is not None:
@@ -359,7 +337,6 @@ class GrpcConnection(BaseConnection):
         self._acknowledged = self.acknowledged_bytes()
         with contextlib.suppress(InferenceServerException):
             self.engine.eof_received()  # ends the calls
-        self.schedule()
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -369,7 +346,6 @@ class GrpcConnection(BaseConnection):
         for timer in (self._alive_timer, self._probe_timer):
             if timer is not None:
                 timer.cancel()
-        self.schedule()
         if not self.lost.done():
             self.lost.set_result(None)
         self._report_change()
@@ -383,3 +359,8 @@ class GrpcConnection(BaseConnection):
     def resume_writing(self) -> None:
         self._paused = False
         self._flush()
+
+
+def _settle(stream: RpcStream, future: Future[None]) -> None:
+    if stream.result is not None and not future.done():
+        future.set_result(None)
