@@ -126,7 +126,11 @@ def _get(name: str) -> Any:
 
         return version(__name__)
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .client.suggestions import no_name
+
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}{no_name(name, __all__)}"
+        )
     value = getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
     globals()[name] = value
     return value

@@ -52,7 +52,9 @@ def bfloat16() -> np.dtype[Any] | None:
 
 
 def check(datatype: str) -> None:
-    """Raise ValueError unless `datatype` is one of the v2 protocol's."""
+    """Raise TypeError or ValueError unless `datatype` is one of the v2 protocol's."""
+    if not isinstance(datatype, str):
+        raise TypeError(f"datatype is {datatype!r:.60}, expected str, such as 'FP32'")
     if datatype not in DATATYPES:
         meant = meant_datatype(datatype)
         hint = f"; did you mean {meant!r}?" if meant else ""

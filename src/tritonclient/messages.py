@@ -15,7 +15,7 @@ from dataclasses import field
 from typing import Any, NamedTuple, TypeAlias
 
 from .datatypes import Buffer
-from .operations import NO_PARAMETERS, operation
+from .operations import NO_PARAMETERS, names_arguments, operation
 from .operations import Parameter as Parameter
 from .operations import Request as Request
 
@@ -342,6 +342,7 @@ class InferTensor(NamedTuple):
     binary: bool = True
 
 
+@names_arguments
 class RequestedOutput(NamedTuple):
     """An output to return.
 

@@ -32,6 +32,7 @@ NO_PARAMETERS: Mapping[str, Parameter] = {}
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Request[Any]")
+N = TypeVar("N", bound="tuple[Any, ...]")
 
 
 class Request(Generic[T]):
@@ -88,3 +89,17 @@ class Request(Generic[T]):
 def operation(kind: type[R]) -> type[R]:
     """Make a subclass of `Request` a frozen dataclass with slots."""
     return dataclass(init=False, repr=False, eq=False, slots=True)(kind)
+
+
+def names_arguments(kind: type[N]) -> type[N]:
+    """Make the constructor of a named tuple say which arguments there are, if one is wrong."""
+    make, names = kind.__new__, ", ".join(kind._fields)  # type: ignore[attr-defined]
+
+    def new(cls: type[N], *values: Any, **named: Any) -> Any:
+        try:
+            return make(cls, *values, **named)
+        except TypeError as error:
+            raise TypeError(f"{error}; {kind.__name__} takes {names}") from None
+
+    kind.__new__ = new  # type: ignore[assignment]
+    return kind

@@ -277,7 +277,7 @@ ARGUMENTS = {
     "pickle": (
         lambda c: pickle.dumps(c),
         TypeError,
-        "can't be pickled, as it holds connections; make one in each process",
+        "can't be pickled or copied, as it holds connections; make one in each process",
     ),
 }
 

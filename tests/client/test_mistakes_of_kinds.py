@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tritonclient
 from tests.client.test_mistakes import PAIR, A, F, both, infer, make, one, protocols, then
-from tritonclient import InferResult, RequestedOutput, ServerError, Tensor, request
+from tritonclient import Client, InferResult, RequestedOutput, ServerError, Tensor, request
+from tritonclient.grpc import InferInput as GrpcInput
+from tritonclient.http import InferInput as HttpInput
+from tritonclient.http import InferRequestedOutput as HttpOutput
 
+ROW = {"INPUT": np.ones((1, 1), np.int32)}
 MASKED = np.ma.masked_array(F.astype(np.float32), mask=[0, 1, 0, 0])
 
 
@@ -26,6 +31,37 @@ def of_result(client: Any) -> Any:
 # What is done wrong, the error's class, and words of its text. Nothing is sent.
 ARGUMENTS = {
     "masked": (one(MASKED), ValueError, "1 masked elements, and the protocol has no masks; array."),
+    "classic input": (one(HttpInput("INPUT0", [4], "FP32")), TypeError, "for the classic clients;"),
+    "classic inputs": (
+        infer([GrpcInput("INPUT0", [4], "FP32")]),
+        TypeError,
+        'such as {"INPUT0": array}; InferInput is for the classic clients',
+    ),
+    "classic output": (
+        infer(outputs=[HttpOutput("OUTPUT0")]),
+        TypeError,
+        "InferRequestedOutput is for the classic clients",
+    ),
+    "swapped": (
+        lambda c: c.infer(PAIR, "simple"),
+        TypeError,
+        "expected str; the model's name comes first, then the inputs",
+    ),
+    "a prepared call": (
+        lambda c: c.infer(c.prepare("simple", PAIR), {}),
+        TypeError,
+        "infer_prepared sends what prepare returned",
+    ),
+    "parameter beyond 64 bits": (
+        infer(parameters={"a": 2**64}),
+        ValueError,
+        "parameter 'a' is 18446744073709551616, which does not fit into 64 bits",
+    ),
+    "log level a text": (
+        lambda c: c.update_log_settings({"log_verbose_level": "high"}),
+        TypeError,
+        "log_verbose_level of settings is 'high', expected int",
+    ),
     "masked Tensor": (one(Tensor(MASKED, "FP32")), ValueError, "array.filled(value) says what"),
     "structured": (one(np.zeros(2, "f4,i4")), ValueError, "has no v2 datatype; expected one of"),
     "datetime": (one(np.zeros(2, "M8[s]")), ValueError, "dtype datetime64[s] has no v2 datatype"),
@@ -139,6 +175,21 @@ ARGUMENTS = {
 REFUSED = {
     "version latest": (infer(version="latest"), "", "version"),
     "no inputs": (infer({}), "expected 2 inputs but got 0", "its inputs are INPUT0 INT32 [-1, 16]"),
+    "no sequence": (
+        lambda c: c.infer("simple_sequence", ROW),
+        "must specify a non-zero or non-empty correlation ID",
+        "the first one sequence_start=True",
+    ),
+    "sequence without a start": (
+        lambda c: c.infer("simple_sequence", ROW, sequence_id=987),
+        "must specify the START flag",
+        "give the first request sequence_start=True",
+    ),
+    "statistics": (
+        lambda c: c.statistics("simpel"),
+        "requested model 'simpel' is not available",
+        "did you mean 'simple'?",
+    ),
     "region": (
         lambda c: c.register_system_shared_memory("a", "/no_such_object", 10),
         "Unable to open shared memory region",
@@ -178,6 +229,76 @@ def test_numbers_of_numpy_are_numbers(embedded, kind, protocol):
     result = make(kind, getattr(embedded, f"{protocol}_url"), action)
     assert isinstance(result, InferResult)
     assert list(result) == ["OUTPUT0"]
+
+
+@both
+@protocols
+def test_numbers_of_numpy_as_parameters(embedded, kind, protocol):
+    action = infer(parameters={"a": np.int32(1), "b": np.float32(0.5), "c": np.bool_(True)})
+    result = make(kind, getattr(embedded, f"{protocol}_url"), action)
+    assert isinstance(result, InferResult)
+    parameters = request("m", {}, parameters={"a": np.int32(1), "c": np.True_}).parameters
+    assert parameters == {"a": 1, "c": True}
+    assert [type(value) for value in parameters.values()] == [int, bool]
+
+
+@both
+@protocols
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        (lambda c: c.update_log_settings({"log_verbos": 1}), "did you mean 'log_verbose_level'"),
+        (
+            lambda c: c.update_trace_settings({"trace_levels": ["OFF"]}),
+            "did you mean 'trace_level'",
+        ),
+    ],
+)
+def test_misspelt_settings_warn(embedded, kind, protocol, action, words):
+    with pytest.warns(UserWarning, match=words):
+        make(kind, getattr(embedded, f"{protocol}_url"), action)
+
+
+@pytest.mark.parametrize(
+    ("make_value", "words"),
+    [
+        (lambda: Tensor("FP32", [1.0]), "the array comes first, then its datatype"),
+        (lambda: Tensor([1.0], np.float32), "expected str, such as 'FP32'"),
+        (
+            lambda: RequestedOutput("a", class_count=3),
+            "RequestedOutput takes name, classes, binary",
+        ),
+    ],
+)
+def test_arguments_of_values(make_value, words):
+    with pytest.raises(TypeError) as caught:
+        make_value()
+    assert words in str(caught.value)
+
+
+def test_a_request_of_a_stream_is_no_mapping_of_inputs(embedded):
+    with Client(embedded.grpc_url) as client, pytest.raises(TypeError, match="without 'model'"):
+        list(client.stream([PAIR]))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Cleint", "did you mean 'Client'?"),
+        ("InferInput", "it is in tritonclient.http and tritonclient.grpc"),
+        ("InferenceServerClient", "of tritonclient.Client it is Client"),
+    ],
+)
+def test_names_of_the_package(name, words):
+    with pytest.raises(AttributeError) as caught:
+        getattr(tritonclient, name)
+    assert words in str(caught.value)
+
+
+def test_close_names_of_what_others_call_so():
+    unknown = {"concurency": 3}
+    with pytest.raises(TypeError, match="'concurency' is not an argument; here it is max_connect"):
+        Client("http://localhost:9", **unknown)
 
 
 def test_masked_arrays_without_masked_elements(embedded):

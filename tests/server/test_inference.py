@@ -195,7 +195,7 @@ def test_slow_models_keep_no_other_waiting(repository: RepositoryMaker, serve: S
     thread.join()
     (error,) = results
     assert isinstance(error, Cancelled)
-    # The model's own error, whose status over HTTP is that of Triton 2.51.
+    # The model says so itself, and Triton has no status for that error.
     assert (error.message(), error.status()) == ("request was cancelled", "400")
 
 

@@ -34,6 +34,7 @@ from tests.support.peers.hostile_peers import (
 from tritonclient import TLS, ConnectionFailed, DeadlineExceeded, ProtocolError
 from tritonclient.transport.alpn import announced
 
+TOMORROW = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
 YESTERDAY = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
 
 
@@ -90,6 +91,17 @@ def test_wrong_authority(server, runtime, tmp_path):
     with runtime(secure(server), tls=TLS(ca_file=str(path))) as client:
         with pytest.raises(ConnectionFailed, match="certificate verify failed"):
             infer(client, 1)
+
+
+@both_runtimes
+@pytest.mark.parametrize("times", [{"not_after": YESTERDAY}, {"not_before": TOMORROW}])
+def test_out_of_its_time(authority, runtime, ca_file, times):
+    context = server_context(authority, "127.0.0.1", **times)
+    with Server([answer_all(over_http)], tls=context) as server:
+        with runtime(secure(server), tls=TLS(ca_file=ca_file)) as client:
+            with pytest.raises(ConnectionFailed, match=r"expired|not yet valid") as caught:
+                infer(client, 1)
+    assert "needs a new certificate, unless the clock" in caught.value.hint
 
 
 @both_runtimes
@@ -221,9 +233,11 @@ def test_client_certificate(authority, strict_server, runtime, ca_file, tmp_path
 @both_runtimes
 def test_client_certificate_missing(strict_server, runtime, ca_file):
     with runtime(secure(strict_server), tls=TLS(ca_file=ca_file)) as client:
-        with deadline_guard(), pytest.raises(ConnectionFailed):
+        with deadline_guard(), pytest.raises(ConnectionFailed) as caught:
             infer(client, 1)
     assert not strict_server.requests
+    if "alert" in caught.value.message():  # a reset may overtake it
+        assert "tls=TLS(cert_file=..., key_file=...)" in caught.value.hint
 
 
 @both_runtimes

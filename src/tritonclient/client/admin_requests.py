@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..messages import (
@@ -16,6 +17,7 @@ from ..messages import (
     UpdateTraceSettings,
 )
 from .request_checks import check_texts, whole_number
+from .suggestions import meant
 
 
 def load_request(
@@ -58,7 +60,7 @@ def trace_request(settings: Mapping[str, TraceValue], model: str) -> UpdateTrace
     Raises:
         TypeError: the settings are no mapping.
     """
-    _check_settings(settings, '{"trace_level": ["TIMESTAMPS"]}')
+    _check_settings(settings, _TRACE, '{"trace_level": ["TIMESTAMPS"]}')
     level = settings.get("trace_level")
     if isinstance(level, str):  # HTTP servers take a list only
         settings = {**settings, "trace_level": (level,)}
@@ -71,15 +73,39 @@ def log_request(settings: Mapping[str, LogValue]) -> UpdateLogSettings:
     Raises:
         TypeError: the settings are no mapping.
     """
-    _check_settings(settings, '{"log_verbose_level": 1}')
+    _check_settings(settings, _LOG, '{"log_verbose_level": 1}')
+    for name, value in settings.items():
+        kind = _LOG.get(name)
+        if kind is not None and (not isinstance(value, kind) or (kind is int and value is True)):
+            raise TypeError(f"{name} of settings is {value!r:.60}, expected {kind.__name__}")
     return UpdateLogSettings(settings)
 
 
-def _check_settings(settings: Any, example: str) -> None:
+#: Triton's settings, with the types of those that have one.
+_LOG: Mapping[str, type] = {
+    "log_file": str,
+    "log_info": bool,
+    "log_warning": bool,
+    "log_error": bool,
+    "log_verbose_level": int,
+    "log_format": str,
+}
+_TRACE = ("trace_level", "trace_rate", "trace_count", "log_frequency", "trace_file", "trace_mode")
+
+
+def _check_settings(settings: Any, known: Iterable[str], example: str) -> None:
     if not isinstance(settings, Mapping):
         raise TypeError(
             f"settings is {type(settings).__name__}, expected a mapping, such as {example}"
         )
+    for name in settings:
+        hint = "" if name in known else meant(str(name), known)
+        if hint:  # servers ignore names that they do not know, and may know others than these
+            warnings.warn(
+                f"settings has {name!r}, which servers ignore{hint}; Triton's settings are "
+                f"{', '.join(known)}",
+                stacklevel=4,
+            )
 
 
 def system_region(name: str, key: str, byte_size: int, offset: int) -> RegisterSystemSharedMemory:

@@ -50,6 +50,6 @@ class BaseClient:
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            f"a {type(self).__name__} can't be pickled, as it holds connections; "
+            f"a {type(self).__name__} can't be pickled or copied, as it holds connections; "
             "make one in each process"
         )

@@ -30,6 +30,11 @@ def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
         TypeError, ValueError: it is no request.
     """
     if isinstance(request, Mapping):
+        if "model" not in request and "model_name" not in request:
+            raise TypeError(
+                "a stream's request is a mapping without 'model', expected the arguments of "
+                "tritonclient.request: {'model': name, 'inputs': inputs}"
+            )
         request = make_request(**request)
     if not isinstance(request, Infer):
         raise TypeError(

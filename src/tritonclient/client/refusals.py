@@ -30,7 +30,8 @@ _MAX_NAMES = 8
 
 _UNKNOWN_MODEL = re.compile(
     r"unknown model|model .*(not found|not exist|not find)|no available versions|no such model|"
-    r"failed to poll from model repository|not loaded|^Not Found$|^Method Not Allowed$",
+    r"failed to poll from model repository|not loaded|"
+    r"requested model .* is not available|^Not Found$|^Method Not Allowed$",
     re.IGNORECASE | re.DOTALL,
 )
 _UNKNOWN_TENSOR = re.compile(r"unexpected inference (input|output) '([^']*)'")
@@ -81,6 +82,17 @@ _CURES = (
     ),
     (
         ServerError,
+        "must specify a non-zero or non-empty correlation ID",
+        "give each request of a sequence the same sequence_id, the first one sequence_start=True",
+    ),
+    (
+        ServerError,
+        "must specify the START flag",
+        "give the first request sequence_start=True; a sequence that was idle for too long, or was "
+        "sent to another server, has to begin again",
+    ),
+    (
+        ServerError,
         r"version string|should be an integral value",
         "a version is a whole number as text, such as '1'; without one the server chooses",
     ),
@@ -105,6 +117,16 @@ _CURES = (
         "unable to get local issuer|self.signed certificate|unable to get issuer|"
         "unable to verify the first",
         "if you trust the server's authority: tls=TLS(ca_file='ca.pem')",
+    ),
+    (
+        ConnectionFailed,
+        "certificate has expired|certificate is not yet valid",
+        "the server needs a new certificate, unless the clock of this machine is wrong",
+    ),
+    (
+        ConnectionFailed,
+        "alert certificate required|alert bad certificate|alert handshake failure",
+        "the server asks for a client's certificate: tls=TLS(cert_file=..., key_file=...)",
     ),
     (
         ConnectionFailed,

@@ -20,6 +20,17 @@ def check_texts(**arguments: Any) -> None:
         check_utf8(name, value)
 
 
+def check_model(model: Any) -> None:
+    """Raise TypeError for what is given in place of a model's name."""
+    if isinstance(model, (Mapping, list, tuple, np.ndarray)):
+        hint = "the model's name comes first, then the inputs"
+    elif hasattr(model, "request"):
+        hint = "infer_prepared sends what prepare returned"
+    else:
+        return
+    raise TypeError(f"model is {model!r:.60}, expected str; {hint}")
+
+
 def check_utf8(name: str, value: str) -> None:
     """Raise ValueError for text that can't be sent: it holds half of a surrogate pair."""
     try:
@@ -69,8 +80,10 @@ def requested_outputs(
         if isinstance(output, str):
             output = RequestedOutput(output, binary=binary)
         elif not isinstance(output, RequestedOutput):
+            classic = hasattr(output, "unset_shared_memory")
+            hint = "; InferRequestedOutput is for the classic clients" if classic else ""
             raise TypeError(
-                f"outputs holds {output!r:.60}, expected names or RequestedOutput objects"
+                f"outputs holds {output!r:.60}, expected names or RequestedOutput objects{hint}"
             )
         check_texts(output=output.name)
         classes = whole_number(f"classes of output {output.name!r}", output.classes)
@@ -112,6 +125,8 @@ def request_parameters(
     if custom is not None and not isinstance(custom, Mapping):
         raise TypeError(f"parameters is {type(custom).__name__}, expected a mapping")
     for name, value in (custom or {}).items():
+        if isinstance(value, np.generic):
+            value = value.item()
         _check_parameter(name, value)
         parameters[name] = value
     return parameters
@@ -134,6 +149,8 @@ def _check_parameter(name: str, value: Parameter) -> None:
     if not isinstance(value, (bool, int, float, str)):
         kind = type(value).__name__  # the value may be secret
         raise TypeError(f"parameter {name!r} is {kind}, expected bool, int, float or str")
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        raise ValueError(f"parameter {name!r} is {value}, which does not fit into 64 bits")
     check_utf8("a name in parameters", name)
     if isinstance(value, str):
         check_utf8(f"parameter {name!r}", value)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from ..datatypes import NUMPY, Array, check, datatype_for, pack
+from ..datatypes import DATATYPES, NUMPY, Array, check, datatype_for, pack
 from ..messages import (
     Infer,
     InferTensor,
@@ -16,10 +16,17 @@ from ..messages import (
     RequestedOutput,
 )
 from . import foreign_arrays
-from .request_checks import check_texts, check_utf8, request_parameters, requested_outputs
+from .request_checks import (
+    check_model,
+    check_texts,
+    check_utf8,
+    request_parameters,
+    requested_outputs,
+)
 from .strange_values import (
     excerpt,
     no_datatype,
+    no_inputs,
     objects_fault,
     pack_objects,
     refuse_masked,
@@ -50,6 +57,8 @@ class Tensor:
     binary: bool = True
 
     def __post_init__(self) -> None:
+        if isinstance(self.array, str) and self.array in DATATYPES:
+            raise TypeError(f"array is {self.array!r}; the array comes first, then its datatype")
         check(self.datatype)
 
 
@@ -84,14 +93,13 @@ def request(
     if unknown:
         known = ("model", "inputs", *(request.__kwdefaults__ or ()))
         raise unknown_argument(next(iter(unknown)), known)
+    if type(model) is not str:
+        check_model(model)
     check_texts(model=model, version=version, id=id)
     if not model:
         raise ValueError("model is '', expected the name of a model")
     if not isinstance(inputs, Mapping):
-        raise TypeError(
-            f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays, "
-            'such as {"INPUT": array}'
-        )
+        raise no_inputs(inputs)
     if not isinstance(binary, bool):
         raise TypeError(f"binary is {binary!r:.60}, expected True or False")
     given = request_parameters(

@@ -28,6 +28,8 @@ def way_to_array(value: Any) -> str:
         return "; leave the input out if the model does without it"
     if isinstance(value, type):
         return "; it is a class, and an array would be an object of it"
+    if callable(getattr(value, "set_data_from_numpy", None)):
+        return "; it is for the classic clients; here the array itself is given"
     if isinstance(value, Mapping):
         return "; give one of its values, or each as an input of its own"
     if isinstance(value, Iterable):
@@ -169,3 +171,16 @@ def warn_of_cut_zeros(name: str, array: Array) -> None:
             "keep them; .astype(object) says that nothing is missing",
             stacklevel=2,
         )
+
+
+def no_inputs(inputs: Any) -> TypeError:
+    """Return the error for inputs that are not given by their names."""
+    name, hint = "INPUT", ""
+    for each in inputs if isinstance(inputs, (list, tuple)) else ():
+        if callable(getattr(each, "set_data_from_numpy", None)):
+            name, hint = each.name(), f"; {type(each).__name__} is for the classic clients"
+            break
+    return TypeError(
+        f"inputs is {type(inputs).__name__}, expected a mapping of names to arrays, "
+        f'such as {{"{name}": array}}{hint}'
+    )

@@ -148,9 +148,26 @@ def meant(name: str, names: Iterable[str]) -> str:
 def unknown_argument(name: str, known: Iterable[str]) -> TypeError:
     """Return the error for a keyword argument that there is not."""
     known = sorted(known)
-    here = _ARGUMENTS.get(name, "")
-    hint = f"; here it is {here}" if here else meant(name, known)
+    hint = meant(name, known)
+    if name in _ARGUMENTS or not hint:
+        here = _ARGUMENTS.get(name) or _ARGUMENTS.get(close_name(name, _ARGUMENTS))
+        hint = f"; here it is {here}" if here else ""
     return TypeError(f"{name!r} is not an argument{hint}; expected {', '.join(known)}")
+
+
+#: Names of the official client's modules, asked of this package itself.
+_CLASSIC = ("InferInput", "InferRequestedOutput", "InferenceServerClient", "InferResult")
+
+
+def no_name(name: str, names: Iterable[str]) -> str:
+    """Return what is meant by a name that the package does not have, or ""."""
+    if name in _CLASSIC:
+        new = {"InferInput": "an array", "InferRequestedOutput": "RequestedOutput"}
+        return (
+            f"; it is in tritonclient.http and tritonclient.grpc; of tritonclient.Client it is "
+            f"{new.get(name, 'Client')}"
+        )
+    return meant(name, names) if name[:1].isupper() else ""  # modules are asked for so, too
 
 
 def no_attribute(owner: object, name: str, renamed: Mapping[str, str]) -> AttributeError:

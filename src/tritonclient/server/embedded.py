@@ -202,8 +202,10 @@ class Server:
         timeout = self._exit_timeout
         loop = self._loop = ServerLoop()
         if http_port is not None:
+            from .frontends.certificates import check_certificate
             from .frontends.http.listener import HttpListener
 
+            check_certificate(*self._certificate)
             self._http = HttpListener(
                 self._host,
                 http_port,

@@ -128,7 +128,7 @@ def test_reload_takes_up_new_files_and_forgets_statistics(
         (ECHO, "nonsense", Internal, None),
         (ECHO, 'backend: "x"', InvalidArgument, "unable to find backend library for backend 'x'"),
         ("1/0", FP32_CONFIG, InvalidArgument, "Internal: ZeroDivisionError: division by zero"),
-        ("", FP32_CONFIG, InvalidArgument, "has no attribute 'TritonPythonModel'"),
+        ("", FP32_CONFIG, InvalidArgument, "module '1.model' has no attribute 'TritonPythonModel'"),
         (ECHO, FP32_CONFIG + "version_policy { specific { } }", InvalidArgument, None),
     ],
 )

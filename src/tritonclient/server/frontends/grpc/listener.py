@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-import ssl
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 from ...core import InferenceServer
 from ...extras import optional_import
 from ...loop import ServerLoop
+from ..certificates import check_certificate
 from ..forwarding import HeaderForwarding
 from ..sockets import listen
 from .options import COMPRESSION_LEVELS, GrpcOptions
@@ -176,12 +176,10 @@ def _arguments(options: GrpcOptions) -> list[tuple[str, int | str]]:
 def _credentials(options: GrpcOptions) -> grpc.ServerCredentials | None:
     if options.certfile is None or options.keyfile is None:
         return None
-    # Loaded for its errors: grpcio does not report a bad certificate.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(options.certfile, options.keyfile)
+    # grpcio does not report a bad certificate.
+    check_certificate(options.certfile, options.keyfile, options.client_ca_file)
     authorities = None
     if options.client_ca_file is not None:
-        context.load_verify_locations(options.client_ca_file)
         authorities = Path(options.client_ca_file).read_bytes()
     pair = Path(options.keyfile).read_bytes(), Path(options.certfile).read_bytes()
     return grpc.ssl_server_credentials(

@@ -99,7 +99,6 @@ class Channel:
         self._socket = sock
         self._flags = 0 if waits else _NO_WAIT
         self._sending = threading.Lock()
-        self._held: list[bytes] = []
         self._unsent: deque[_Unsent] = deque()
         self._received = bytearray()
         self._descriptors: deque[int] = deque()
@@ -108,17 +107,8 @@ class Channel:
 
     # Sending
 
-    def send(
-        self, values: Mapping[str, Any], body: Body | None = None, *, hold: bool = False
-    ) -> bool:
+    def send(self, values: Mapping[str, Any], body: Body | None = None) -> None:
         """Send a message.
-
-        Args:
-            hold: True to keep a small message until the next that is not held, or `flush`. Several
-                together wake the other end once.
-
-        Returns:
-            True if this is the first message that is held.
 
         Raises:
             OSError: the other end is closed.
@@ -137,48 +127,24 @@ class Channel:
             else:
                 buffers += body.buffers
         head = _HEAD.pack(len(text), size, place, fd >= 0)
-        if size > INLINE and not place:
+        if size <= INLINE or place:
+            # One buffer of a small message costs less than several.
+            self._put(_Unsent([memoryview(b"".join((head, *buffers)))], fd))
+        else:
             views = [memoryview(each).cast("B") for each in (head, *buffers) if len(each)]
             self._put(_Unsent(views, fd))
-            return False
-        # One buffer of a small message costs less than several.
-        small = b"".join((head, *buffers))
-        if hold and fd < 0:
-            with self._sending:
-                self._held.append(small)
-                return len(self._held) == 1
-        self._put(_Unsent([memoryview(small)], fd))
-        return False
-
-    def flush(self) -> None:
-        """Send the messages that are held.
-
-        Raises:
-            OSError: the other end is closed.
-        """
-        with self._sending:
-            self._put_held()
-
-    def _put_held(self) -> None:
-        held, self._held = self._held, []
-        if held:
-            self._put_in_order(_Unsent([memoryview(b"".join(held))], -1))
 
     def _put(self, message: _Unsent) -> None:
         with self._sending:
-            self._put_held()
-            self._put_in_order(message)
-
-    def _put_in_order(self, message: _Unsent) -> None:
-        first = not self._unsent
-        rest = self._write(message, self._flags) if first else message
-        if rest is None:
-            return
-        # Their owner may change the arrays as soon as this returns.
-        copies = [memoryview(bytes(each)) for each in rest.buffers]
-        self._unsent.append(_Unsent(copies, rest.fd))
-        if first:
-            threading.Thread(target=self._write_unsent, daemon=True).start()
+            first = not self._unsent
+            rest = self._write(message, self._flags) if first else message
+            if rest is None:
+                return
+            # Their owner may change the arrays as soon as this returns.
+            copies = [memoryview(bytes(each)) for each in rest.buffers]
+            self._unsent.append(_Unsent(copies, rest.fd))
+            if first:
+                threading.Thread(target=self._write_unsent, daemon=True).start()
 
     def _write(self, message: _Unsent, flags: int) -> _Unsent | None:
         """Write a message; return what does not fit into the socket, None if all does."""

@@ -7,7 +7,6 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -69,21 +68,12 @@ class Dispatcher:
         self._questions: dict[int, queue.SimpleQueue[Message | None]] = {}
         self._calls = Calls(host, self.send)
 
-    def send(self, values: dict[str, Any], body: Body | None = None, *, hold: bool = False) -> None:
-        """Send a message; whoever receives notices that the process has ended.
-
-        Args:
-            hold: True to send it at the end of this turn of the loop, together with others.
-        """
-        try:
-            if self._channel.send(values, body, hold=hold):
-                self._loop.events.call_soon(self._flush)
+    def send(self, values: dict[str, Any], body: Body | None = None) -> None:
+        """Send a message; whoever receives notices that the process has ended."""
+        try:  # noqa: SIM105  # `suppress` is slower
+            self._channel.send(values, body)
         except OSError:
             pass
-
-    def _flush(self) -> None:
-        with suppress(OSError):
-            self._channel.flush()
 
     # Execution
 
@@ -102,12 +92,9 @@ class Dispatcher:
         with self._lock:
             if self._ended:
                 return False
-            executes = bool(self._batches)
             self._batches[batch] = execution, numbers
             self._jobs.update(entries)
-        # A process that executes has no need of the next batch yet: several are sent together.
-        hold = executes and self._loop.is_current()
-        self.send({"kind": "execute", "batch": batch, "jobs": values}, body, hold=hold)
+        self.send({"kind": "execute", "batch": batch, "jobs": values}, body)
         return True
 
     def _strand(self, number: int, job: Job) -> Strand | None:
