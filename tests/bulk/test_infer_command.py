@@ -218,6 +218,36 @@ def test_bad_usage(
     assert os.listdir(tmp_path) == ["in.parquet"]
 
 
+@pytest.mark.parametrize("suffix", [".xlsx", ".json", ".tsv"])
+def test_formats_that_are_none_of_ours(
+    suffix: str,
+    server: FaultServer,
+    source: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / f"out{suffix}"
+    assert infer(server, source, output) == 2
+    told = capsys.readouterr().err
+    assert f"out{suffix}' is a {suffix} file, expected one of .parquet, .pq, .csv" in told
+    assert os.listdir(tmp_path) == ["in.parquet"]
+    output.mkdir()
+    assert infer(server, source, output) == 0
+    table = tmp_path / f"in{suffix}"
+    table.write_text("a;b\n1;2\n")
+    assert infer(server, table, tmp_path / "out.parquet") == 2
+    assert f"in{suffix}' is a {suffix} file, expected one of" in capsys.readouterr().err
+
+
+def test_a_table_that_commas_do_not_separate(
+    server: FaultServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "in.csv"
+    table.write_text("p0;p1\n1;2\n")
+    assert infer(server, table, tmp_path / "out.parquet") == 2
+    assert "it is separated by ';', expected commas" in capsys.readouterr().err
+
+
 def test_unwritable_output(
     server: FaultServer, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

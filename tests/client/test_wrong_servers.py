@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import numpy as np
 import pytest
@@ -117,3 +118,22 @@ def test_a_port_that_resets(runtime, scheme, words):
         error = caught(runtime, f"{scheme}://127.0.0.1:{server.port}")
     assert isinstance(error, ConnectionFailed)
     assert words in str(error)
+
+
+HOSTILE = [
+    "unexpected shape for input 'X' for model 'm'. Expected [-,-], got [--,,-]. ",
+    "unexpected shape for input 'X' for model 'm'. Expected [" + "9" * 5000 + "], got [1]. ",
+    "unexpected shape for input " * 40_000,
+    "data-type is 'FP32', but " * 40_000,
+    "inference input 'X' data-type is 'NONE', but model 'm' expects 'NOTHING'",
+]
+
+
+@both_runtimes
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_texts_that_look_like_tritons(runtime, text):
+    body = json.dumps({"error": text}).encode()
+    with Server([answer_all(http(body, status="400 Bad Request"))]) as server:
+        error = caught(runtime, server.url)
+    assert error.message() == text
+    assert error.hint == ""

@@ -50,6 +50,30 @@ def test_a_task_that_ends_the_loop(server, kind):
     loop.close()
 
 
+def test_a_signal_handler_that_raises():
+    """Where it interrupts the reading of a response, the task of the call runs on all the same."""
+
+    def interrupt():
+        connection._owed = False
+        raise KeyboardInterrupt
+
+    with GRPC.serve([GRPC.answer_all]) as server, deadline_guard():
+        client = AsyncClient(server.url, timeout=PATIENCE)
+        loop = asyncio.new_event_loop()
+        check(loop.run_until_complete(infer(client, 1)), 1)
+        (connection,) = client._transport._recent._all
+        connection._read_probe_answer = interrupt
+        connection._owed = True
+        call = loop.create_task(infer(client, 2))
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(asyncio.wait([call], timeout=PATIENCE))
+        loop.run_until_complete(asyncio.wait([call], timeout=PATIENCE))
+        check(call.result(), 2)
+        check(loop.run_until_complete(infer(client, 3)), 3)
+        loop.run_until_complete(client.close())
+        loop.close()
+
+
 def test_a_task_that_cancels_those_behind_it(server):
     """Their responses have come with its own; the connection stays of use."""
 

@@ -23,6 +23,11 @@ SUFFIXES = {
     ".npy": "npy",
     ".npz": "npz",
 }
+#: Suffixes of tables of other formats, which are neither images nor folders.
+_OTHERS = (
+    *(".xlsx", ".xls", ".ods", ".tsv", ".txt", ".json", ".xml", ".orc", ".avro", ".h5", ".hdf5"),
+    *(".pkl", ".pickle", ".pt", ".db", ".sqlite", ".zip", ".tar", ".parq", ".tfrecord"),
+)
 #: The formats that --input-format offers.
 INPUT_FORMATS = ("parquet", "csv", "jsonl", "arrow", "npy", "npz", "images")
 
@@ -34,6 +39,16 @@ def format_of(path: str) -> str:
         if name.endswith(suffix):
             return form
     return ""
+
+
+def refuse_others(path: str, what: str) -> None:
+    """Raise BadInput for a file of a table's format that is none of ours."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in _OTHERS:
+        raise BadInput(
+            f"the {what} {path!r} is a {suffix} file, expected one of {', '.join(SUFFIXES)}, "
+            f"or a folder{'' if what == 'input' else f': {path + os.sep!r}'}"
+        )
 
 
 def find_files(
@@ -57,6 +72,8 @@ def find_files(
         if os.path.isdir(path):
             files.update(_in_folder(path, form, apart))
         else:
+            if not form:
+                refuse_others(path, "input")
             files[path] = form or format_of(path) or "images"
     formats = sorted(set(files.values()))
     if len(formats) > 1:

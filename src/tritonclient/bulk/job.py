@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyarrow import RecordBatch
 
 from .faults import BadInput, BadOutput, ServerGone
-from .files import format_of, is_in
+from .files import format_of, is_in, refuse_others
 from .parts import Parts
 from .pipeline import Pipeline
 from .results import ERROR
@@ -56,7 +56,10 @@ class Output:
         Raises:
             BadInput: the format is not the suffix's.
         """
-        suffix = "" if path.endswith(("/", os.sep)) or os.path.isdir(path) else format_of(path)
+        folder = path.endswith(("/", os.sep)) or os.path.isdir(path)
+        if not folder:
+            refuse_others(path, "output")
+        suffix = "" if folder else format_of(path)
         if path.lower().endswith(".gz"):
             raise BadInput(f"the output {path!r} would be compressed, which can't be done")
         if suffix and form and suffix != form:

@@ -289,7 +289,9 @@ def _columns(name: str, source: Source) -> str:
     shown = ", ".join(names[:12])
     if len(names) > 12 or len(shown) > 200:
         shown = f"{shown[:200]}, ..."
-    return f"; the columns are {shown}{meant(name, names)}"
+    other = next((each for each in (";", "\t", "|") if len(names) == 1 and each in names[0]), "")
+    hint = f"; it is separated by {other!r}, expected commas" if other else meant(name, names)
+    return f"; the columns are {shown}{hint}"
 
 
 def _check_images(

@@ -18,7 +18,9 @@ def numpy_name(datatype: str) -> str:
 
 
 def datatype_hint(given: str, expected: str) -> str:
-    """Return how a tensor becomes one of another datatype, for the error of a server."""
+    """Return how a tensor becomes one of another datatype, for the error of a server, or ""."""
+    if expected not in DATATYPES:
+        return ""
     if expected == "BYTES":
         return (
             "BYTES are sent from arrays of str or bytes; array.astype(str) makes texts of numbers"

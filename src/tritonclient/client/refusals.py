@@ -27,6 +27,8 @@ from .suggestions import meant
 _MAX_SECONDS = 5.0
 _MAX_REMEMBERED = 64
 _MAX_NAMES = 8
+#: How much of an error's text is searched, in characters; a server may send any length.
+_MAX_TEXT = 4096
 
 _UNKNOWN_MODEL = re.compile(
     r"unknown model|model .*(not found|not exist|not find)|no available versions|no such model|"
@@ -165,7 +167,7 @@ def explain(
     error.hint = _without_asking(error)
     if error.hint or not isinstance(error, ServerError) or not error.model:
         return
-    text = str(error.message())
+    text = str(error.message())[:_MAX_TEXT]
     key = (error.model, text[:200])
     if key in remembered:
         error.hint = remembered[key]
@@ -192,7 +194,7 @@ def explain(
 
 
 def _without_asking(error: InferenceServerException) -> str:
-    text = str(error.message())
+    text = str(error.message())[:_MAX_TEXT]
     for kind, pattern, cure in _CURES:
         if isinstance(error, kind) and re.search(pattern, text):
             return cure
@@ -215,7 +217,7 @@ def _without_asking(error: InferenceServerException) -> str:
 
 
 def _sizes(shape: str) -> list[int]:
-    return [int(size) for size in shape.split(",") if size.strip()]
+    return [int(size) for size in re.findall(r"-?\d{1,18}", shape)]
 
 
 def _of_connection(error: ConnectionFailed, text: str) -> str:

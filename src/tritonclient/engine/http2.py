@@ -76,7 +76,6 @@ class Http2(FastResponses):
         max_streams: how many the server allows at a time; 0 until it has told its settings.
         ping_pending: whether a ping of ours is unanswered.
         pings: pings that were sent since a call last sent anything.
-        sending: the calls with something left to send, by stream id.
         unverified: whether the response to `send_liveness_probe` has not come yet.
         unacknowledged: frames of settings of ours that the peer has not acknowledged yet.
         goaway_message: why the peer takes no more calls, if it said so.
@@ -157,10 +156,7 @@ class Http2(FastResponses):
                 self._direct_received(count)
             else:
                 self._end += count
-            template = None if self._data_left or self._pad_left else self._template
-            # Most often all that has come is one small response.
-            if template is None or not self._match_template(template) or self._start != self._end:
-                self._read_frames()
+            self._read_frames()
         except ProtocolError as error:
             self.fail(error)
             raise

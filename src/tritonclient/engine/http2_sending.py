@@ -56,9 +56,9 @@ class Sending:
 
     __slots__ = (
         "_control", "_control_size", "_failure", "_idle_frames", "_left_over", "_max_content",
-        "_max_frame", "_max_message", "_next_id", "_stream_window", "_window", "goaway_message",
-        "max_streams", "ping_pending", "pings", "response", "reusable", "sending", "streams",
-        "unacknowledged", "unverified",
+        "_max_frame", "_max_message", "_next_id", "_sending", "_stream_window", "_window",
+        "goaway_message", "max_streams", "ping_pending", "pings", "response", "reusable",
+        "streams", "unacknowledged", "unverified",
     )  # fmt: skip
 
     def __init__(self, max_message: int, max_content: int) -> None:
@@ -84,17 +84,17 @@ class Sending:
         # What is to be sent.
         self._control: list[Buffer] = [OPENING]
         self._control_size = 0  # of replies to the peer's frames
-        self.sending: dict[int, RpcStream] = {}
+        self._sending: dict[int, RpcStream] = {}
 
     # What drivers ask
 
     @property
     def pending(self) -> bool:
         """True if something may be sent now."""
-        if self._control or not self.sending:
+        if self._control or not self._sending:
             return bool(self._control)
         # Where there is nothing left but the end, no window is needed.
-        return self._window > 0 or not all(each.out_size for each in self.sending.values())
+        return self._window > 0 or not all(each.out_size for each in self._sending.values())
 
     # Calls
 
@@ -192,7 +192,7 @@ class Sending:
         if stream.result is None:
             stream.push(payload, end=end)
             if stream.out_size or end:
-                self.sending[stream.id] = stream
+                self._sending[stream.id] = stream
 
     def cancel(
         self, stream: RpcStream, result: InferenceServerException | Outcome, code: int = CANCEL
@@ -244,7 +244,7 @@ class Sending:
 
     def _forget(self, stream: RpcStream) -> None:
         self.streams.pop(stream.id, None)
-        self.sending.pop(stream.id, None)
+        self._sending.pop(stream.id, None)
         self.response = stream
 
     def _known(self, stream_id: int) -> RpcStream | None:
@@ -258,7 +258,7 @@ class Sending:
     def data_to_send(self, limit: int = LARGEST_WINDOW) -> list[Buffer]:
         """Return what is to be sent now, with about `limit` bytes of messages at most."""
         out, self._control, self._control_size = self._control, [], 0
-        for stream in list(self.sending.values()) if self.sending else ():
+        for stream in list(self._sending.values()) if self._sending else ():
             if limit > 0 and (self._window > 0 or not stream.out_size):
                 limit -= self._cut_frames(stream, limit, out)
         return out
@@ -271,8 +271,8 @@ class Sending:
             size = min(left, limit, self._max_frame, self._window, stream.send_window)
             if size < left and size <= 0:
                 # Behind the others, which come first next time.
-                del self.sending[stream.id]
-                self.sending[stream.id] = stream
+                del self._sending[stream.id]
+                self._sending[stream.id] = stream
                 return begin - limit
             stream.sent_end = stream.out_ends and size == left
             flags = END_STREAM if stream.sent_end else 0
@@ -284,7 +284,7 @@ class Sending:
             if size:
                 self._idle_frames = self.pings = 0
             if size == left:
-                del self.sending[stream.id]
+                del self._sending[stream.id]
                 return begin - limit
 
     def _reply(self, frame: bytes) -> None:

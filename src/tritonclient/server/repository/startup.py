@@ -71,13 +71,11 @@ def load_all(
     # A missing package is named once, with all models that need it.
     texts = []
     for text, models in repository.missing().items():
-        texts.append(f"{text} (for {', '.join(map(repr, models))})")
-        failures = {
-            # The error of an ensemble repeats that of its step.
-            name: failure.replace(text, "a package is missing")
-            for name, failure in failures.items()
-            if name not in models
-        }
+        # Those that need such a model, as ensembles do, name it as their reason.
+        others = [name for name, why in failures.items() if name not in models and text in why]
+        texts.append(f"{text} (for {', '.join(map(repr, [*models, *others]))})")
+        for name in (*models, *others):
+            failures.pop(name, None)
     texts += [failures[name] for name in names if name in failures]
     raise Internal("failed to load all models: " + "; ".join(texts))
 

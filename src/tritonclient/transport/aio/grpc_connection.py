@@ -87,13 +87,10 @@ class GrpcConnection(BaseConnection):
         stream: RpcStream = call.start(self.engine, timeout)
         try:
             future: Future[None] = Future(loop=self._loop)
-            stream.notify = partial(self._events.append, (stream, future))
-            stream.deadline = deadline
-            self.reused = True
+            self.begin(stream, partial(self._events.append, (stream, future)), deadline)
             self.send_call()
             await future
-            # A response that was received as a whole, without `fields`, is not compressed.
-            compressed = None if stream.fields is None else stream.compressed
+            compressed = stream.compressed
             if compressed is not None:
                 await decompress(compressed, deadline)
             return call.finish(stream)
@@ -201,7 +198,7 @@ class GrpcConnection(BaseConnection):
                 transport.write(buffer)
                 if not transport.is_closing():
                     self._written += len(buffer)
-            if not engine.sending:
+            if not engine.pending:
                 break
         if self._draining:
             for stream in [each for each in self._draining if self._has_room(each)]:
@@ -351,7 +348,8 @@ class GrpcConnection(BaseConnection):
             if engine.max_streams != self._max_streams:
                 self._max_streams = engine.max_streams
                 self._report_change()
-        self._flush()
+        finally:
+            self._flush()
 
     def _report_change(self) -> None:
         if self.changed is not None:
