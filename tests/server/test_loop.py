@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -68,3 +69,33 @@ def test_one_that_is_not_used_has_no_thread() -> None:
     loop = ServerLoop()
     assert set(threading.enumerate()) <= before
     loop.close()
+
+
+def test_events_are_seen_while_callbacks_wait(loop: ServerLoop) -> None:
+    ours, theirs = socket.socketpair()
+    seen = threading.Event()
+
+    def again() -> None:  # there is always a callback
+        if not seen.is_set():
+            loop.events.call_soon(again)
+
+    with ours, theirs:
+        loop.call(again)
+        loop.call(loop.events.add_reader, ours, seen.set)
+        theirs.send(b"x")
+        assert seen.wait(30)
+
+        async def end() -> None:
+            loop.events.remove_reader(ours)
+
+        loop.run(end())
+
+
+def test_timers_and_events_after_waits_of_any_length(loop: ServerLoop) -> None:
+    async def waits() -> list[str]:
+        found = []
+        for seconds in (0, 1e-6, 1e-4, 1e-3, 1e-2, 1e-4, 0):
+            found.append(await asyncio.wait_for(asyncio.sleep(seconds, "done"), 30))
+        return found
+
+    assert loop.run(waits()) == ["done"] * 7

@@ -8,7 +8,10 @@ Nothing on this loop may wait for a process, nor copy large tensors.
 from __future__ import annotations
 
 import asyncio
+import os
+import selectors
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -18,8 +21,40 @@ T = TypeVar("T")
 
 #: Largest request or response, in bytes, that is worked on by the loop; others go to threads.
 SMALL = 1 << 14
+#: Rounds of the loop without a look for events, while callbacks wait.
+_MOST_PASSED = 4
+#: Seconds of a wait that is short.
+_SHORT = 150e-6
 #: Seconds that tasks which libraries left have to end at the close.
 _SETTLING = 1.0
+
+
+class _Selector(selectors.DefaultSelector):
+    """A selector that suits small requests.
+
+    While callbacks wait, it looks for events only every few rounds: a look lets another thread take
+    the interpreter, and grpcio makes a dozen rounds for a call. And it does not sleep at once if
+    the last wait was short: to wake up takes longer than most of what a small request waits for.
+    """
+
+    _passed = 0
+    _was_short = False
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return the events; none without a look if callbacks wait, which is the timeout 0."""
+        if timeout == 0 and self._passed < _MOST_PASSED:
+            self._passed += 1
+            return []
+        self._passed = 0
+        if timeout == 0:
+            return super().select(0)
+        begin = time.perf_counter()
+        while self._was_short and time.perf_counter() - begin < _SHORT:
+            if found := super().select(0):
+                return found
+        found = super().select(timeout)
+        self._was_short = time.perf_counter() - begin < _SHORT
+        return found
 
 
 class ServerLoop:
@@ -40,7 +75,7 @@ class ServerLoop:
     def _start(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                loop = asyncio.new_event_loop()
+                loop = _new_loop()
                 self._thread = threading.Thread(
                     target=_run, args=(loop,), name="tritonclient-server", daemon=True
                 )
@@ -82,6 +117,12 @@ class ServerLoop:
             self.run(_settle())
             self.call(self.events.stop)
             thread.join()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    if os.name != "posix":
+        return asyncio.new_event_loop()
+    return asyncio.SelectorEventLoop(_Selector())
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
