@@ -58,7 +58,7 @@ class RemoteInstance(Instance):
 
     @abstractmethod
     def begin(self, execution: Execution) -> None:
-        """Begin a batch without waiting for its results; on any thread."""
+        """Begin a batch without waiting for its results, or fail it; on any thread."""
 
     @abstractmethod
     def room(self) -> int:

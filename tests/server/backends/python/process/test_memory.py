@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -17,7 +18,7 @@ from tests.server.conftest import RepositoryMaker, fp32
 from tests.support.processes import descriptors
 from tests.support.waiting import eventually
 from tritonclient import messages as m
-from tritonclient.errors import Internal, ProtocolError
+from tritonclient.errors import Internal, ProtocolError, ServerError
 from tritonclient.server.backends.python.process import memory
 from tritonclient.server.backends.python.process.channel import INLINE, Body
 from tritonclient.server.core import InferenceServer
@@ -332,3 +333,21 @@ def test_calls_use_the_same_memory(repository: RepositoryMaker, serve: Serve, co
     assert all(each <= most for each, most in zip(now, before, strict=True))
     core.close()
     assert mapped(os.getpid()) == of_others
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), MemoryError()])
+def test_what_cannot_be_sent_fails(
+    repository: RepositoryMaker, serve: Serve, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def create(size: int) -> int:
+        raise error
+
+    repository.python("m")
+    core = serve(in_process=False)
+    large = m.Infer("m", (fp32("IN", [0.0] * MIB),))
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "create", create)
+        for _ in range(3):  # nothing of them is in work then
+            with pytest.raises(ServerError):
+                core.handle(large)
+    assert core.handle(large).outputs

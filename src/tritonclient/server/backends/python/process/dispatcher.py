@@ -78,7 +78,11 @@ class Dispatcher:
     # Execution
 
     def begin(self, execution: Execution) -> bool:
-        """Begin a batch; return False if the process has ended."""
+        """Begin a batch; return False if the process has ended.
+
+        Raises:
+            OSError, MemoryError: there is no memory or no descriptor for the inputs.
+        """
         jobs = execution.jobs
         batch = next(self._numbers)
         numbers = [next(self._numbers) for _ in jobs]
@@ -94,8 +98,21 @@ class Dispatcher:
                 return False
             self._batches[batch] = execution, numbers
             self._jobs.update(entries)
-        self.send({"kind": "execute", "batch": batch, "jobs": values}, body)
+        try:
+            self._channel.send({"kind": "execute", "batch": batch, "jobs": values}, body)
+        except ConnectionError:
+            pass  # whoever receives notices that the process has ended
+        except (OSError, MemoryError):
+            if self._withdraw(batch, numbers):
+                raise
         return True
+
+    def _withdraw(self, batch: int, numbers: Sequence[int]) -> bool:
+        """Forget a batch that was not sent; return False if the process has ended meanwhile."""
+        with self._lock:
+            found = self._batches.pop(batch, None)
+        self._forget(numbers)
+        return found is not None
 
     def _strand(self, number: int, job: Job) -> Strand | None:
         """Return what delivers the responses to a job; None if that has only one."""

@@ -93,7 +93,13 @@ class ProcessInstance(RemoteInstance):
                 return
         if dispatcher is None:
             execution.fail(self._unhealthy())
-        elif not dispatcher.begin(execution):  # it has just ended
+            return
+        try:
+            begun = dispatcher.begin(execution)
+        except Exception as error:
+            execution.fail(error)
+            return
+        if not begun:  # the process has just ended
             self.begin(execution)
 
     def room(self) -> int:
