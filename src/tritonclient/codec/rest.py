@@ -197,9 +197,9 @@ def _routes(path: str) -> tuple[tuple[Route, dict[str, str]], ...]:
 
 def model_of(request: HttpRequest) -> tuple[str, str] | None:
     """Return the model and version in the path of an inference; None for other requests."""
-    for pattern, route in patterns():
-        if route.request is m.Infer and (match := pattern.match(request.path)):
-            return unquote(match["model"]), unquote(match["version"] or "")
+    for route, fields in _routes(request.path):
+        if route.request is m.Infer:
+            return fields["model"], fields.get("version", "")
     return None
 
 

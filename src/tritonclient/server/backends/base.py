@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 class Instance(Protocol):
     """One instance of a model: a `LocalInstance` or a `RemoteInstance`."""
 
+    def begin(self, execution: Execution) -> None:
+        """Execute a batch, or begin it without waiting for its results; it may fail at once."""
+
     def close(self) -> None:
         """Release what the instance holds; it executes no more."""
 
@@ -37,6 +40,15 @@ class Instance(Protocol):
 
 class LocalInstance(Instance):
     """An instance that executes one batch at a time, on the thread that made it."""
+
+    def begin(self, execution: Execution) -> None:
+        """Execute a batch and end it."""
+        try:
+            results = self.execute(execution.jobs, execution.watch)
+        except Exception as error:
+            execution.fail(error)
+        else:
+            execution.finish(results)
 
     @abstractmethod
     def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> Sequence[Result]:

@@ -23,7 +23,7 @@ class Feed:
         index: the number of the instance, for the scheduler.
         most: batches that may be in work.
         loop: asks again for batches that wait for more jobs.
-        ended: called after each batch.
+        ended: called after each batch, and when the instance has more room.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Feed:
         self._most = most
         self._loop = loop
         self._ended = ended
+        instance.on_room = ended
         self._lock = threading.Lock()
         self._in_work = 0
         # One thread at a time takes batches; others leave a note that there may be more.

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from ..backends.base import Instance, InstanceFactory, LocalInstance, RemoteInstance
 from ..backends.execution import Execution
 from ..jobs.job import Job
-from ..loop import ServerLoop
 from ..scheduling.base import Scheduler
 from ..telemetry.statistics import Statistics
 from .feed import Feed
@@ -31,9 +30,7 @@ class InstanceThread:
         scheduler: provides the jobs.
         index: the number of the instance, for the scheduler.
         warmup: makes the requests that the instance executes before it takes jobs.
-        most: batches that may be in work on a remote instance.
-        loop: for remote instances.
-        ended: called after each batch of a remote instance, and when it has more room.
+        make_feed: makes what gives a remote instance its batches.
     """
 
     def __init__(
@@ -44,18 +41,14 @@ class InstanceThread:
         index: int,
         statistics: Statistics,
         warmup: Warmup,
-        most: int,
-        loop: ServerLoop,
-        ended: Callable[[], None],
+        make_feed: Callable[[RemoteInstance], Feed],
     ) -> None:
         self._make = make
         self._scheduler = scheduler
         self._index = index
         self._statistics = statistics
         self._warmup = warmup
-        self._most = most
-        self._loop = loop
-        self._ended = ended
+        self._make_feed = make_feed
         self._feed: Feed | None = None
         self._instance: Instance | None = None
         self._failure: BaseException | None = None
@@ -115,16 +108,7 @@ class InstanceThread:
 
     def _take(self, instance: Instance) -> None:
         if isinstance(instance, RemoteInstance):
-            self._feed = Feed(
-                instance,
-                self._scheduler,
-                self._index,
-                self._statistics,
-                self._most,
-                self._loop,
-                self._ended,
-            )
-            instance.on_room = self._ended
+            self._feed = self._make_feed(instance)
         self._instance = instance
 
     def _warm_up(self, instance: Instance) -> None:
@@ -138,15 +122,5 @@ class InstanceThread:
 
     def _execute(self, instance: Instance, jobs: Sequence[Job]) -> None:
         execution = Execution(jobs, self._statistics, self._scheduler.reschedule)
-        if not execution.jobs:
-            return
-        if isinstance(instance, RemoteInstance):
+        if execution.jobs:
             instance.begin(execution)
-            return
-        assert isinstance(instance, LocalInstance)
-        try:
-            results = instance.execute(execution.jobs, execution.watch)
-        except Exception as error:
-            execution.fail(error)
-        else:
-            execution.finish(results)

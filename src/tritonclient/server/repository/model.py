@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ... import messages as m
@@ -14,6 +15,7 @@ from ..jobs.model_info import ModelInfo
 from ..scheduling.base import Scheduler
 from ..telemetry.statistics import Statistics
 from . import warmup
+from .feed import Feed
 from .instance_thread import InstanceThread
 
 #: Batches in work on a remote instance, at most, if the scheduler can give them ahead.
@@ -69,16 +71,17 @@ class Model:
         self._one_by_one = source.in_process
         run_warmup = warmup.plan(self.info, values, source.directory)
         for index, make in enumerate(factories):
+            feed = partial(
+                Feed,
+                scheduler=scheduler,
+                index=index,
+                statistics=statistics,
+                most=most,
+                loop=source.loop,
+                ended=self._wake,
+            )
             thread = InstanceThread(
-                self.info.name,
-                make,
-                scheduler,
-                index,
-                statistics,
-                run_warmup,
-                most,
-                source.loop,
-                self._wake,
+                self.info.name, make, scheduler, index, statistics, run_warmup, feed
             )
             try:
                 thread.start()

@@ -108,7 +108,7 @@ class DynamicBatcher:
             if self._timed and (expired := self._expire(now)):
                 return expired, now
             waiting = (each.job for each in self._waiting)
-            # Nothing more comes to a closed queue, so nothing is waited for.
+            # A closed queue gets no more jobs, so no delay applies.
             jobs, until = self._rule.choose(waiting, now=NEVER if self._closed else now)
             del self._waiting[: len(jobs)]
             for job in jobs:

@@ -221,7 +221,7 @@ class SequenceBatcher:
             jobs = [job for job in heads if job is not None and job.refused()]
             until = now
             if not jobs:
-                # Nothing more comes after the end, so nothing is waited for.
+                # A closed scheduler gets no more jobs, so no delay applies.
                 jobs, until = self._strategy.choose(heads, NEVER if self._closed else now)
             if jobs:
                 self._begin(slots, jobs)
