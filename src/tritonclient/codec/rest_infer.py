@@ -92,7 +92,7 @@ def _tensor(tensor: InferTensor, is_input: bool = False) -> str:
     if parameters:
         description["parameters"] = parameters
     if tensor.data is not None and not tensor.binary:
-        description["data"] = _json_values(tensor, is_input)
+        description["data"] = json_values(tensor, is_input)
     return (_encoder if is_input else _response_encoder).encode(description)
 
 
@@ -136,7 +136,7 @@ def _describe_output(name: str, classes: int, binary: bool) -> str:
 _plain_output = lru_cache(maxsize=1024)(_describe_output)
 
 
-def _json_values(tensor: InferTensor, is_input: bool) -> list[Any]:
+def json_values(tensor: InferTensor, is_input: bool = False) -> list[Any]:
     """A tensor's elements as JSON values, flat in row-major order."""
     if tensor.datatype == "BF16":
         raise ValueError(f"tensor {tensor.name!r}: BF16 has no JSON form; send it as binary data")

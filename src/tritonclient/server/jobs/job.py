@@ -27,13 +27,16 @@ class JobOptions:
 
     Attributes:
         outputs: names of the requested outputs.
+        parameters: those that schedulers and the model read.
         cancelled: set when the client no longer waits for a response.
+        custom: parameters that only the model reads, whatever their names are.
     """
 
     id: str = ""
     outputs: tuple[str, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     cancelled: CancelFlag = field(default_factory=threading.Event)
+    custom: Mapping[str, Parameter] = field(default_factory=dict)
 
 
 class Job:
