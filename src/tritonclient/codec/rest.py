@@ -221,12 +221,13 @@ def _decode(route: Route, fields: dict[str, str], request: HttpRequest) -> m.Req
         if route.arguments is None:
             return route.request(**fields)
         data = b"".join(request.body)
-        if route.request is Generate:
-            return route.request(**fields, **route.arguments(rest_json.loads(data)))
-        data.decode()  # only tensors may hold what is no UTF-8
+        any_text = route.request is Generate  # its strings may be tensors
+        if not any_text:
+            data.decode()
         value = rest_json.loads(data) if data or route.request not in _EMPTY_BODIES else {}
-        # As in Triton, what is no object has no members.
-        return route.request(**fields, **route.arguments(value if isinstance(value, dict) else {}))
+        if not any_text and not isinstance(value, dict):
+            value = {}  # as in Triton, what is no object has no members
+        return route.request(**fields, **route.arguments(value))
     # Triton answers 500 to what it can't parse, and so that is what its users know.
     except json.JSONDecodeError as error:
         text = f"failed to parse the request JSON buffer: {error.msg}. at {error.pos}"
