@@ -1,215 +1,15 @@
-"""The generate extension over HTTP: both servers give the same answers."""
+"""Requests of the generate extension: both servers read and refuse the same."""
 
 from __future__ import annotations
 
-import http.client
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support import made_models
-from tests.support.waiting import eventually
+from tests.support.generate_requests import JSON, generate, send
 
-JSON = "application/json"
-EVENTS = "text/event-stream; charset=utf-8"
-NOT_ONE = (
-    "generate expects model to produce exactly 1 response, use generate stream for model that "
-    "generates various number of responses"
-)
-
-#: Answers with what it got of a request.
-DESCRIBING = """
-import json
-import numpy as np
-import triton_python_backend_utils as pb_utils
-
-class TritonPythonModel:
-    def execute(self, requests):
-        return [self._describe(request) for request in requests]
-
-    def _describe(self, request):
-        inputs = {}
-        for tensor in request.inputs():
-            values = [
-                value.decode("latin-1") if isinstance(value, bytes) else value.item()
-                for value in tensor.as_numpy().flatten()
-            ]
-            inputs[tensor.name()] = [list(tensor.shape()), values]
-        known = {
-            "inputs": inputs,
-            "parameters": json.loads(request.parameters()),
-            "id": request.request_id(),
-            "sequence": [request.correlation_id(), request.flags(), request.timeout()],
-        }
-        text = np.array([json.dumps(known).encode()], dtype=object)
-        rows = [shape[0] for shape, _ in inputs.values() if len(shape) > 1]
-        text = np.repeat(text[None], rows[0], 0) if rows else text
-        return pb_utils.InferenceResponse([pb_utils.Tensor("TEXT", text)])
-"""
-#: Sends what the letters of a text say; counts the requests that wait until their client leaves.
-PLANNED = """
-import threading
-import time
-import numpy as np
-import triton_python_backend_utils as pb_utils
-
-class TritonPythonModel:
-    waiting = left = 0
-
-    def execute(self, requests):
-        for request in requests:
-            plan = pb_utils.get_input_tensor_by_name(request, "PLAN").as_numpy().item().decode()
-            arguments = (plan, request.get_response_sender(), request)
-            threading.Thread(target=self._send_all, args=arguments).start()
-
-    def _send_all(self, plan, sender, request):
-        for letter in plan:
-            if letter == "e":
-                error = pb_utils.TritonError("refused by the model", pb_utils.TritonError.NOT_FOUND)
-                sender.send(pb_utils.InferenceResponse(error=error))
-            elif letter == "w":
-                self.waiting += 1
-                while not sender.is_cancelled():
-                    time.sleep(0.01)
-                self.left += 1
-            else:
-                text = f"{self.waiting} {self.left}" if letter == "?" else letter
-                outputs = [pb_utils.Tensor("TEXT", np.array([text.encode()], dtype=object))]
-                sender.send(pb_utils.InferenceResponse([] if letter == "-" else outputs))
-        sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-"""
-#: Gives the outputs that a text names, each with so many elements.
-GIVING = """
-import numpy as np
-import triton_python_backend_utils as pb_utils
-
-VALUES = {
-    "BOOL": np.array([True, False]),
-    "UINT64": np.array([2**64 - 1, 0], np.uint64),
-    "INT8": np.array([-1, 2], np.int8),
-    "FP16": np.array([1, 2], np.float16),
-    "FP32": np.array([0.1, np.nan], np.float32),
-    "FP64": np.array([0.1, -np.inf]),
-    "BYTES": np.array([b"caf\\xc3\\xa9", b"\\xff\\"\\n"], dtype=object),
-    "ROWS": np.arange(4, dtype=np.int32).reshape(2, 2),
-    "id": np.array([b"of the model"], dtype=object),
-    "model_name": np.array([b"of the model"], dtype=object),
-}
-
-class TritonPythonModel:
-    def execute(self, requests):
-        name = pb_utils.get_input_tensor_by_name(requests[0], "NAME").as_numpy().item().decode()
-        count = pb_utils.get_input_tensor_by_name(requests[0], "COUNT").as_numpy().item()
-        outputs = [pb_utils.Tensor(each, VALUES[each][:count]) for each in name.split(",")]
-        return [pb_utils.InferenceResponse(outputs)]
-"""
-KINDS = ("BOOL", "UINT8", "UINT64", "INT8", "INT32", "FP16", "FP32", "FP64", "STRING")
-
-
-def tensor(name: str, kind: str, dims: list[int], **more: Any) -> dict[str, Any]:
-    return {"name": name, "data_type": f"TYPE_{kind}", "dims": dims, **more}
-
-
-TEXT = tensor("TEXT", "STRING", [-1])
-MODELS: dict[str, tuple[dict[str, Any], str]] = {
-    "typed": (
-        {"input": [tensor(each, each, [-1], optional=True) for each in KINDS], "output": [TEXT]},
-        DESCRIBING,
-    ),
-    "batched": (
-        {
-            "max_batch_size": 4,
-            "input": [
-                tensor("ONE", "FP32", [1]),
-                tensor("ANY", "STRING", [-1], optional=True),
-                tensor("ROWS", "INT32", [-1, 2], optional=True),
-                tensor("FREE", "INT32", [-1, -1], optional=True),
-                tensor("FIXED", "INT32", [2, 3], optional=True),
-                tensor("FLAT", "INT32", [1], reshape={"shape": []}, optional=True),
-            ],
-            "output": [TEXT],
-        },
-        DESCRIBING,
-    ),
-    "named": (
-        {
-            "input": [tensor(each, "STRING", [1], optional=True) for each in ("id", "parameters")],
-            "output": [TEXT],
-        },
-        DESCRIBING,
-    ),
-    "planned": (
-        {
-            "model_transaction_policy": {"decoupled": True},
-            "input": [tensor("PLAN", "STRING", [1])],
-            "output": [tensor("TEXT", "STRING", [1])],
-        },
-        PLANNED,
-    ),
-    "giving": (
-        {
-            "input": [tensor("NAME", "STRING", [1]), tensor("COUNT", "INT32", [1])],
-            "output": [
-                *(
-                    tensor(each, each.replace("BYTES", "STRING"), [-1])
-                    for each in ("BOOL", "UINT64", "INT8", "FP16", "FP32", "FP64", "BYTES")
-                ),
-                tensor("ROWS", "INT32", [-1, 2]),
-                *(tensor(each, "STRING", [1]) for each in ("id", "model_name")),
-            ],
-        },
-        GIVING,
-    ),
-}
-ENSEMBLE = {
-    "platform": "ensemble",
-    "input": [tensor("IN", "FP32", [-1])],
-    "output": [tensor("OUT", "FP32", [-1])],
-    "ensemble_scheduling": {
-        "step": [
-            {
-                "model_name": "identity_fp32",
-                "model_version": -1,
-                "input_map": {"INPUT0": "IN"},
-                "output_map": {"OUTPUT0": "OUT"},
-            }
-        ]
-    },
-}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _models(server: Any) -> Iterator[None]:
-    for name, (config, code) in MODELS.items():
-        config = {"backend": "python", "max_batch_size": 0, **config}
-        assert made_models.load(server, config, code, name) == (200, {})
-    assert made_models.load(server, ENSEMBLE, "", "composed") == (200, {})
-    yield
-    for name in ("composed", *MODELS):
-        made_models.unload(server, name)
-
-
-def send(
-    server: Any, path: str, body: Any, method: str = "POST", headers: dict[str, str] | None = None
-) -> tuple[int, str, bytes]:
-    """Return status, content type and body of the response to a request about a model."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    try:
-        connection.request(method, f"/v2/models/{path}", data, headers or {})
-        response = connection.getresponse()
-        return response.status, response.getheader("Content-Type", ""), response.read()
-    finally:
-        connection.close()
-
-
-def generate(server: Any, model: str, body: Any, **more: Any) -> tuple[int, Any]:
-    """Return status and JSON of the response."""
-    status, kind, text = send(server, f"{model}/generate", body, **more)
-    assert kind == JSON
-    return status, json.loads(text)
+pytestmark = pytest.mark.usefixtures("generate_models")
 
 
 def error(server: Any, model: str, body: Any, **more: Any) -> tuple[int, str]:
@@ -327,6 +127,15 @@ NESTED = "Converting keyword: 'parameters': "
             *("typed", {"INT32": 1, "parameters": {"INT32": 1}, "id": "7"}, 400),
             f"{NESTED}[request id: 7] {TWICE}",
         ),
+        ("typed", b'{"INT32":1,"INT32":2}', 400, f"[request id: <id_unknown>] {TWICE}"),
+        (
+            *("typed", b'{"parameters":{"INT32":1,"INT32":2}}', 400),
+            f"{NESTED}[request id: <id_unknown>] {TWICE}",
+        ),
+        (
+            *("typed", b'{"parameters":{"INT32":1},"parameters":{}}', 400),
+            f"{NESTED}[request id: <id_unknown>] {TWICE}",
+        ),
         ("nope", b"{", 404, "Request for unknown model: 'nope' is not found"),
         (
             *("typed/versions/9", {"INT32": 1}, 404),
@@ -372,6 +181,11 @@ def test_parameters_reach_models_behind_ensembles(server: Any) -> None:
     sequence = {"sequence_id": 0, "sequence_start": False, "sequence_end": False}
     own = {"id": "x", "model_name": "composed", "model_version": "1"}
     assert (status, answer) == (200, {"OUT": [1.0, 2.0], **own, **sequence})
+
+
+def test_the_first_of_several_parameters_counts(server: Any) -> None:
+    body = b'{"INT32":1,"other":1,"other":2,"parameters":{"more":3,"more":4}}'
+    assert described(server, "typed", body)["parameters"] == {"other": 1, "more": 3}
 
 
 def test_inputs_may_be_among_the_parameters(server: Any) -> None:
@@ -431,99 +245,3 @@ def test_compressed_bodies_are_refused(server: Any) -> None:
     text = "Unsupported content-encoding, only 'identity' is supported."
     assert error(server, "typed", b"", headers=headers) == (400, text)
     assert error(server, "nope", b"", headers=headers)[0] == 404
-
-
-# Outputs
-
-
-@pytest.mark.parametrize(
-    ("names", "count", "expected"),
-    [
-        ("BOOL", 1, '"BOOL":true'),
-        ("BOOL", 2, '"BOOL":[true,false]'),
-        ("UINT64,INT8", 2, '"INT8":[-1,2],"UINT64":[18446744073709551615,0]'),
-        ("FP32", 2, '"FP32":[0.10000000149011612,NaN]'),
-        ("FP64", 2, '"FP64":[0.1,-Infinity]'),
-        ("BYTES", 1, '"BYTES":"caf\xc3\xa9"'),
-        ("BYTES", 2, '"BYTES":["caf\xc3\xa9","\xff\\"\\n"]'),
-        ("ROWS", 2, '"ROWS":[0,1,2,3]'),
-        ("INT8", 0, '"INT8":[]'),
-        ("BOOL,model_name", 1, '"BOOL":true'),
-    ],
-)
-def test_outputs_become_values(server: Any, names: str, count: int, expected: str) -> None:
-    text = f'{{{expected},"model_name":"giving","model_version":"1"}}'.encode("latin-1")
-    body = {"NAME": names, "COUNT": count}
-    assert send(server, "giving/generate", body) == (200, JSON, text)
-    event = b"data: " + text + b"\n\n"
-    assert send(server, "giving/generate_stream", body) == (200, EVENTS, event)
-
-
-def test_the_id_of_the_request_replaces_an_output_of_its_name(server: Any) -> None:
-    body = {"NAME": "id", "COUNT": 1}
-    assert generate(server, "giving", body)[1]["id"] == "of the model"
-    assert generate(server, "giving", {**body, "id": "x"})[1]["id"] == "x"
-
-
-def test_fp16_has_no_json(server: Any) -> None:
-    text = (
-        "sending FP16 data via JSON is not supported. Please use the binary data format for output"
-    )
-    body = {"NAME": "FP16", "COUNT": 1}
-    assert generate(server, "giving", body) == (400, {"error": text})
-    events = send(server, "giving/generate_stream", body)
-    assert events == (400, EVENTS, b'data: {"error":"%s"}\n\n' % text.encode())
-
-
-def test_each_version_has_the_extension(server: Any) -> None:
-    answers = [
-        generate(server, f"versioned{version}", {"INPUT0": 1})[1]["model_version"]
-        for version in ("", "/versions/1", "/versions/2")
-    ]
-    assert answers == ["2", "1", "2"]
-
-
-# Several responses
-
-PART = {
-    "e": '{"error":"refused by the model"}',
-    "-": '{"model_name":"planned","model_version":"1"}',
-    **{
-        letter: f'{{"TEXT":"{letter}","model_name":"planned","model_version":"1"}}'
-        for letter in "abc"
-    },
-}
-
-
-@pytest.mark.parametrize("plan", ["", "a", "abc", "-", "-a", "e", "ae", "aeb", "ea", "ee"])
-def test_each_response_is_an_event(server: Any, plan: str) -> None:
-    """The first decides about the status; those after an error follow."""
-    events = "".join(f"data: {PART[letter]}\n\n" for letter in plan)
-    status = 400 if plan.startswith("e") else 200
-    answer = send(server, "planned/generate_stream", {"PLAN": plan})
-    assert answer == (status, EVENTS, events.encode())
-
-
-@pytest.mark.parametrize("plan", ["", "a", "abc", "-", "-a", "e", "ae", "ea"])
-def test_generate_is_for_one_response(server: Any, plan: str) -> None:
-    expected = json.loads(PART[plan]) if len(plan) == 1 else {"error": NOT_ONE}
-    status = 400 if plan.startswith("e") else 200
-    assert generate(server, "planned", {"PLAN": plan}) == (status, expected)
-
-
-@pytest.mark.parametrize("path", ["generate", "generate_stream"])
-def test_the_request_of_a_client_that_leaves_is_cancelled(server: Any, path: str) -> None:
-    def counts() -> list[int]:
-        return list(map(int, generate(server, "planned", {"PLAN": "?"})[1]["TEXT"].split()))
-
-    waiting, left = counts()
-    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
-    try:
-        connection.request("POST", f"/v2/models/planned/{path}", json.dumps({"PLAN": "aw"}))
-        if path == "generate_stream":  # it is there before the model has ended
-            event = connection.getresponse().readline()
-            assert event == f"data: {PART['a']}\n".encode()
-        eventually(lambda: counts() == [waiting + 1, left])
-    finally:
-        connection.close()
-    eventually(lambda: counts() == [waiting + 1, left + 1])

@@ -9,13 +9,14 @@ Source: Triton's generate extension, as Triton 2.51 answers.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import InferenceServerException, Internal, InvalidArgument
 from ..messages import Infer, InferResponse, InferTensor, Parameter
 from ..operations import Request, operation
 from .rest_infer import json_values
+from .rest_json import Repeating
 from .rest_refusals import check_json_datatype
 from .rest_request import pack_input
 
@@ -99,11 +100,11 @@ class _Members:
         self.parameters: dict[str, Parameter] = {}
 
     def add_all(self, members: Mapping[str, Any]) -> None:
-        for name, value in members.items():
+        for name in _names(members):
             if name == _PARAMETERS:
-                self._add_nested(value)
+                self._add_nested(members[name])
             else:
-                self._add(name, value)
+                self._add(name, members[name])
 
     def _add_nested(self, members: Any) -> None:
         if _PARAMETERS in self._declared:
@@ -117,8 +118,8 @@ class _Members:
                 "500",
             )
         try:
-            for name, value in members.items():
-                self._add(name, value)
+            for name in _names(members):
+                self._add(name, members[name])
         except InferenceServerException as error:
             text = f"Converting keyword: '{_PARAMETERS}': {error.message()}"
             raise type(error)(text, error.status()) from error
@@ -133,6 +134,11 @@ class _Members:
             raise InvalidArgument(
                 f"[request id: {id}] input '{name}' already exists in request", "400"
             )
+
+
+def _names(members: Mapping[str, Any]) -> Iterable[str]:
+    """Return the names of members, which may be repeated: no input may be given twice."""
+    return members.names if isinstance(members, Repeating) else members
 
 
 def _parameter(name: str, value: Any) -> Parameter:
