@@ -13,6 +13,7 @@ from ....codec.generate import Generate
 from ....errors import InferenceServerException, Unavailable
 from ...core import InferenceServer
 from ...inference import FINAL, StreamItem, plain_inference
+from ...jobs.errors import as_server_error
 
 _NOT_ONE = (
     b'{"error":"generate expects model to produce exactly 1 response, use generate stream for '
@@ -50,7 +51,12 @@ class Generation:
     ) -> None:
         info = server.model_info(request.model, request.version)
         # As in Triton, headers are not forwarded.
-        infer = plain_inference(info, request)
+        try:
+            infer = plain_inference(info, request)
+        except InferenceServerException:
+            raise
+        except Exception as error:
+            raise as_server_error(error) from error
         self._stream = request.stream
         self._loop = loop
         self._arrived = asyncio.Event()
