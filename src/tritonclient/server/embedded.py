@@ -202,10 +202,10 @@ class Server:
         timeout = self._exit_timeout
         loop = self._loop = ServerLoop()
         if http_port is not None:
-            from .frontends.certificates import check_certificate
+            from .frontends.certificates import load_certificate
             from .frontends.http.listener import HttpListener
 
-            check_certificate(*self._certificate)
+            load_certificate(*self._certificate)
             self._http = HttpListener(
                 self._host,
                 http_port,
@@ -220,8 +220,14 @@ class Server:
         if grpc_port is not None:
             from .frontends.grpc.listener import GrpcListener
 
+            limits = self._limits
             self._grpc = GrpcListener(
-                grpc_port, self._grpc_options, timeout, self._limits.max_requests, loop
+                grpc_port,
+                self._grpc_options,
+                timeout,
+                limits.max_requests,
+                limits.receive_timeout,
+                loop,
             )
         self._core = self._make_core(loop)
         for listener in self._listeners():
@@ -246,8 +252,8 @@ class Server:
         """Finish running requests, stop listening and finalize the models; idempotent.
 
         This waits for a model that ignores a cancellation, because a thread cannot be ended. In a
-        forked child this only closes the socket of HTTP: threads and models belong to the parent,
-        where the server continues. The socket of gRPC stays open until the child ends.
+        forked child this only closes the sockets: threads and models belong to the parent, where
+        the server continues.
         """
         listeners = self._listeners()
         core, self._core = self._core, None
@@ -334,16 +340,8 @@ class Server:
 
 
 def _can_serve_grpc() -> bool:
-    if importlib.util.find_spec("grpc") is None:
-        return False
-    from .frontends.grpc import listener as grpc_listener
-
-    try:
-        grpc_listener.check_usable()
-    except RuntimeError as error:
-        _log.warning("only HTTP is served: %s", error)
-        return False
-    return True
+    """Return True if what gRPC needs is installed."""
+    return all(importlib.util.find_spec(each) is not None for each in ("hpack", "google.protobuf"))
 
 
 def _paths(model_repository: Any) -> list[Path]:

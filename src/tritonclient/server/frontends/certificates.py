@@ -1,4 +1,4 @@
-"""Checks of a server's certificate files, whose own errors do not name them."""
+"""Loading of a server's certificate files, whose own errors do not name them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from pathlib import Path
 File = str | PathLike[str] | None
 
 
-def check_certificate(certfile: File, keyfile: File, client_ca_file: File = None) -> None:
-    """Load the files of a server's certificate, if there is one.
+def load_certificate(
+    certfile: File, keyfile: File, client_ca_file: File = None
+) -> ssl.SSLContext | None:
+    """Load the files of a server's certificate; return its context, None if there is none.
+
+    With `client_ca_file`, clients must have certificates.
 
     Raises:
         FileNotFoundError: one is missing.
@@ -24,13 +28,15 @@ def check_certificate(certfile: File, keyfile: File, client_ca_file: File = None
         if file is not None and not Path(file).is_file():
             raise FileNotFoundError(f"{name} {str(file)!r} is not a file")
     if certfile is None or keyfile is None:
-        return
+        return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with _named(f"certfile {str(certfile)!r} with keyfile {str(keyfile)!r}"):
         context.load_cert_chain(certfile, keyfile)
     if client_ca_file is not None:
         with _named(f"client_ca_file {str(client_ca_file)!r}"):
             context.load_verify_locations(client_ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 @contextmanager
