@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from urllib.parse import quote
 
 from .header_block import encode
@@ -23,7 +23,7 @@ class ServedStream(MessageStream):
         half_closed: whether the client has sent all of the request.
         begun: whether the response's headers are sent.
         responded: whether the whole response is sent.
-        owner: what handles the call, for those who look through the streams of a connection.
+        unary: whether the request is one message.
     """
 
     _peer = "the client"
@@ -32,7 +32,7 @@ class ServedStream(MessageStream):
     half_closed = False
     begun = False
     responded = False
-    owner: object = None
+    unary = False
     _progress: object = None
 
     def __init__(
@@ -53,6 +53,11 @@ class ServedStream(MessageStream):
         return self.head.coding
 
     @property
+    def awaits_more(self) -> bool:
+        """True if a part of the request must come before anything can be done."""
+        return self.half_sent or (self.unary and not self.half_closed)
+
+    @property
     def half_sent(self) -> bool:
         """True if a message has begun and not ended."""
         return self._message is not None or bool(self._prefix)
@@ -63,7 +68,7 @@ class ServedStream(MessageStream):
         return before != self._progress
 
 
-@lru_cache(maxsize=16)
+@cache
 def first_block(coding: str) -> bytes:
     """Return the header block before the messages of a response.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 from collections.abc import Iterable, Mapping
@@ -45,7 +44,7 @@ class Server:
         host: address to listen on.
         http_port: port of HTTP; 0 for a free port, None for no HTTP.
         grpc_port: port of gRPC; 0 for a free port, None for no gRPC. "auto" is a free port, or
-            None if grpcio is missing or this process was forked from one that serves gRPC.
+            None if hpack is missing.
         model_control_mode: "none" to load all models at the start, "explicit" to load
             `load_models` and what clients request, "poll" to load all models and follow the
             directories.
@@ -216,7 +215,7 @@ class Server:
                 loop,
             )
         if grpc_port == "auto":
-            grpc_port = 0 if _can_serve_grpc() else None
+            grpc_port = 0 if importlib.util.find_spec("hpack") else None
         if grpc_port is not None:
             from .frontends.grpc.listener import GrpcListener
 
@@ -337,11 +336,6 @@ class Server:
         if self._core is None:
             raise RuntimeError("the server is not running")
         raise RuntimeError(f"the server does not serve {protocol}")
-
-
-def _can_serve_grpc() -> bool:
-    """Return True if what gRPC needs is installed."""
-    return all(importlib.util.find_spec(each) is not None for each in ("hpack", "google.protobuf"))
 
 
 def _paths(model_repository: Any) -> list[Path]:

@@ -5,19 +5,34 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ....codec.rpc_status import code_of
 from ....datatypes import Buffer
 from ....engine.coding import Compressed
+from ....engine.http2_server import Http2Server
 from ....engine.served_stream import ServedStream
 from ....errors import DeadlineExceeded, InferenceServerException, Internal
 
-if TYPE_CHECKING:
-    from .connection import GrpcConnection
-
 #: Longest status message in bytes, so that the trailers fit the limits of clients.
 _DETAILS = 4000
+
+
+class Connection(Protocol):
+    """What a call needs of its connection.
+
+    Attributes:
+        peer: the address of the client, such as "127.0.0.1:4711"; "" if it has none.
+    """
+
+    peer: str
+    engine: Http2Server
+
+    def schedule(self) -> None:
+        """Send what there is to send."""
+
+    async def drained(self, stream: ServedStream) -> None:
+        """Wait until most of what a stream has to send is on its way, or the call is over."""
 
 
 class Call:
@@ -29,28 +44,25 @@ class Call:
         accepted: codings that the client can read.
         peer: the address of the client.
         cancelled: set when the call ends before its response is sent.
-        on_request: called once, when the only message of a unary request has come; None for a
-            stream, which is read with `receive`.
         on_end: called once, when the call is over.
     """
 
     __slots__ = (
-        "_connection", "_reader", "_stream", "_timer", "accepted", "cancelled", "headers",
-        "on_end", "on_request", "path", "peer",
+        "_connection", "_on_request", "_reader", "_stream", "_timer", "accepted", "cancelled",
+        "headers", "on_end", "path", "peer",
     )  # fmt: skip
 
-    def __init__(self, connection: GrpcConnection, stream: ServedStream) -> None:
+    def __init__(self, connection: Connection, stream: ServedStream) -> None:
         head = stream.head
         self.path, self.headers, self.accepted = head.path, head.metadata, head.accepted
         self.peer = connection.peer
         self.cancelled = threading.Event()
-        self.on_request: Callable[[], None] | None = None
+        self._on_request: Callable[[], None] | None = None
         self.on_end: Callable[[], None] | None = None
         self._connection = connection
         self._stream = stream
         self._reader: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        stream.owner = self
         stream.notify = self._notified
         if head.timeout is not None:
             loop = asyncio.get_running_loop()
@@ -63,11 +75,10 @@ class Call:
         """True if the call has ended."""
         return self._stream.result is not None
 
-    @property
-    def awaits_request(self) -> bool:
-        """True if a part of the request must come before anything can be done."""
-        stream = self._stream
-        return stream.half_sent or (self.on_request is not None and not stream.half_closed)
+    def expect_message(self, on_request: Callable[[], None]) -> None:
+        """Call a function once when the only message of the request has come."""
+        self._on_request = on_request
+        self._stream.unary = True
 
     def take(self) -> Buffer | Compressed:
         """Return the next message that has come."""
@@ -94,8 +105,8 @@ class Call:
                 reader.set_result(None)
         if stream.result is not None:
             self._end()
-        elif stream.half_closed and self.on_request is not None:
-            on_request, self.on_request = self.on_request, None
+        elif stream.half_closed and self._on_request is not None:
+            on_request, self._on_request = self._on_request, None
             if len(stream.messages) == 1:
                 on_request()
             else:
@@ -108,7 +119,7 @@ class Call:
             self._timer = None
         if not self._stream.responded:
             self.cancelled.set()
-        on_end, self.on_end, self.on_request = self.on_end, None, None
+        on_end, self.on_end, self._on_request = self.on_end, None, None
         if on_end is not None:
             on_end()
 

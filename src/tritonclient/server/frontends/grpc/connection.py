@@ -11,7 +11,7 @@ from typing import cast
 from ....engine.http2_frames import ENHANCE_YOUR_CALM
 from ....engine.http2_server import Http2Server
 from ....engine.served_stream import ServedStream
-from ....errors import Cancelled, ConnectionFailed, DeadlineExceeded, ProtocolError
+from ....errors import Cancelled, ConnectionFailed, ProtocolError
 from ....transport.call import gather
 from .call import Call
 from .settings import ConnectionSettings
@@ -20,6 +20,7 @@ _log = logging.getLogger("tritonclient.server.grpc")
 
 #: The loop copies what the socket does not take at once; writing piecewise bounds that copy.
 _PIECE = 256 * 1024
+_DEADLINE_EXCEEDED = 4
 #: Least seconds between pings of a client without running calls, unless those are permitted.
 _IDLE_PING_INTERVAL = 7200.0
 
@@ -31,7 +32,8 @@ class GrpcConnection(asyncio.BufferedProtocol):
         accept: gets each call when its headers have come.
         settings: of all connections.
         receive_timeout: seconds in which some of a half-sent request must come.
-        closed: called when the connection has ended.
+        opened: called when the connection is established.
+        closed: called when it has ended.
 
     Attributes:
         peer: the address of the client, such as "127.0.0.1:4711"; "" if it has none.
@@ -42,6 +44,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         accept: Callable[[Call], None],
         settings: ConnectionSettings,
         receive_timeout: float,
+        opened: Callable[[GrpcConnection], None],
         closed: Callable[[GrpcConnection], None],
     ) -> None:
         self.peer = ""
@@ -54,6 +57,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self._accept = accept
         self._settings = settings
         self._receive_timeout = receive_timeout
+        self._opened = opened
         self._closed = closed
         self._loop = asyncio.get_running_loop()
         self._paused = self._scheduled = self._reading = False
@@ -127,6 +131,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self._after(settings.keepalive_time, self._check_keepalive)
         self._after(settings.max_age, self._grow_old)
         self._after(self._receive_timeout, self._check_progress)
+        self._opened(self)
         self._flush()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -221,12 +226,12 @@ class GrpcConnection(asyncio.BufferedProtocol):
 
     def _check_progress(self) -> None:
         """End calls of which the request has begun and not come on since the last check."""
+        seconds = f"{self._receive_timeout:g} s"
         for stream in list(self.engine.streams.values()):
-            call = cast("Call | None", stream.owner)
-            if call is not None and call.awaits_request and not stream.came_on():
-                seconds = f"{self._receive_timeout:g} s"
+            if stream.awaits_more and not stream.came_on():
                 text = f"nothing of the request came for {seconds}; send it again"
-                call.abort(DeadlineExceeded(text))
+                self.engine.abort(stream, _DEADLINE_EXCEEDED, text)
+        self._flush()
         self._after(self._receive_timeout, self._check_progress)
 
 

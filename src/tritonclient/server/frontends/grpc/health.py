@@ -40,14 +40,14 @@ class Health:
         self._closing.set()
 
     def _check(self, call: Call) -> None:
-        call.on_request = partial(self._answer, call)
+        call.expect_message(partial(self._answer, call))
 
     def _answer(self, call: Call) -> None:
         if _is_valid(call):
             call.respond((self._status(),))
 
     def _watch(self, call: Call) -> None:
-        call.on_request = partial(self._begin_watch, call)
+        call.expect_message(partial(self._begin_watch, call))
 
     def _begin_watch(self, call: Call) -> None:
         if not _is_valid(call):

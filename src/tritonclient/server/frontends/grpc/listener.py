@@ -6,7 +6,6 @@ import asyncio
 import logging
 from concurrent.futures import Future
 
-from ....engine.header_block import require_hpack
 from ...core import InferenceServer
 from ...extras import optional_import
 from ...loop import ServerLoop
@@ -19,8 +18,8 @@ from .options import GrpcOptions
 from .service import GrpcService
 from .settings import settings_from
 
-with optional_import("protobuf"):
-    import google.protobuf  # noqa: F401  # which the codec needs
+with optional_import("hpack"):
+    import hpack  # noqa: F401  # which the engine needs
 
 _log = logging.getLogger("tritonclient.server.grpc")
 
@@ -54,7 +53,6 @@ class GrpcListener:
         receive_timeout: float,
         loop: ServerLoop,
     ) -> None:
-        require_hpack()
         self._options = options
         self._exit_timeout = exit_timeout
         self._max_requests = max_requests
@@ -105,11 +103,18 @@ class GrpcListener:
 
     def _connect(self) -> GrpcConnection:
         assert self._service is not None
-        connection = GrpcConnection(
-            self._service.accept, self._settings, self._receive_timeout, self._disconnected
+        return GrpcConnection(
+            self._service.accept,
+            self._settings,
+            self._receive_timeout,
+            self._connected,
+            self._disconnected,
         )
+
+    def _connected(self, connection: GrpcConnection) -> None:
         self._connections.add(connection)
-        return connection
+        if self._stopping is not None:
+            connection.begin_shutdown()
 
     def _disconnected(self, connection: GrpcConnection) -> None:
         self._connections.discard(connection)

@@ -137,7 +137,7 @@ class GrpcService:
     # Unary calls
 
     def _unary(self, method: str, call: Call) -> None:
-        call.on_request = partial(self._begin, method, call, time.perf_counter())
+        call.expect_message(partial(self._begin, method, call, time.perf_counter()))
 
     def _begin(self, method: str, call: Call, began: float) -> None:
         """Handle the request of a unary call, which has all come."""
