@@ -110,6 +110,11 @@ class Sending(ABC, Generic[S]):
     # What drivers ask
 
     @property
+    def failed(self) -> bool:
+        """True if the connection is of no further use."""
+        return self._failure is not None
+
+    @property
     def pending(self) -> bool:
         """True if something may be sent now."""
         if self._control or not self._sending:

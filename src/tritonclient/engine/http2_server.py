@@ -63,7 +63,7 @@ class Http2Server(Receiving[ServedStream]):
 
     Attributes:
         going_away: whether the client was told that no more calls are taken.
-        quiet: whether no response was sent since the client's last ping.
+        quiet: whether nothing of a response was sent since the client's last ping.
     """
 
     __slots__ = (
@@ -182,6 +182,10 @@ class Http2Server(Receiving[ServedStream]):
         self._forget(stream)
         if not stream.half_closed:
             self._stop_request(stream)
+
+    def _cut_frames(self, stream: ServedStream, limit: int, out: list[Buffer]) -> int:
+        self.quiet = False
+        return super()._cut_frames(stream, limit, out)
 
     def _forget(self, stream: ServedStream) -> None:
         self.streams.pop(stream.id, None)

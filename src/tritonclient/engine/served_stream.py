@@ -95,6 +95,13 @@ def last_block(code: int, message: str, *, alone: bool) -> bytes:
     fields = [(":status", "200"), _CONTENT_TYPE] if alone else []
     fields.append(("grpc-status", str(code)))
     if message:
-        text = quote(message, safe=_PLAIN, encoding="utf-8", errors="replace")
-        fields.append(("grpc-message", text))
+        fields.append(("grpc-message", _encoded(message)))
     return encode(fields)
+
+
+def _encoded(message: str) -> str:
+    text = quote(message, safe=_PLAIN, encoding="utf-8", errors="replace")
+    # Spaces at the ends of a header's value are no part of it.
+    inner = text.strip(" ")
+    before = len(text) - len(text.lstrip(" ")) if inner else 0
+    return "%20" * before + inner + "%20" * (len(text) - len(inner) - before)

@@ -65,6 +65,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._last_received = self._last_pinged = 0.0
         self._ping_of_client = -math.inf
+        self._ended = False
         self._strikes = 0
 
     # What calls do
@@ -95,7 +96,12 @@ class GrpcConnection(asyncio.BufferedProtocol):
                 if not room.done():
                     room.set_result(None)
         if engine.going_away and not engine.streams and not engine.pending:
-            transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close the connection when what was written is sent, or after a time."""
+        self._transport.close()
+        self._after(self._receive_timeout, self.abort)
 
     async def drained(self, stream: ServedStream) -> None:
         """Wait until most of what a stream has to send is on its way, or the call is over."""
@@ -146,7 +152,11 @@ class GrpcConnection(asyncio.BufferedProtocol):
             _log.debug("the connection of %s is closed: %s", self.peer, error.message())
         finally:
             self._reading = False
-        if self.engine.pending or self.engine.going_away or self._draining:
+        if self.engine.failed:
+            for buffer in self.engine.data_to_send():
+                self._transport.write(buffer)
+            self._close()
+        elif self.engine.pending or self.engine.going_away or self._draining:
             self._flush()
 
     def eof_received(self) -> bool:
@@ -156,6 +166,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self._ended = True
         self.engine.fail(ConnectionFailed("the client closed the connection"))
         draining, self._draining = self._draining, {}
         for room in draining.values():
@@ -194,7 +205,9 @@ class GrpcConnection(asyncio.BufferedProtocol):
 
     def _after(self, delay: float, work: Callable[[], None]) -> None:
         """Call a method later, unless the connection has ended by then."""
-        if delay < math.inf:
+        if (timer := self._timers.pop(work, None)) is not None:
+            timer.cancel()
+        if delay < math.inf and not self._ended:
             self._timers[work] = self._loop.call_later(delay, work)
 
     def _check_keepalive(self) -> None:
