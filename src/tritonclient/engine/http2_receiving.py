@@ -19,15 +19,19 @@ from .http2_frames import (
     END_HEADERS,
     END_STREAM,
     FRAME,
+    FRAME_SIZE_ERROR,
     GOAWAY,
     HAS_PRIORITY,
     HEADERS,
     LARGEST_WINDOW,
     PADDED,
     PING,
+    PRIORITY,
+    PROTOCOL_ERROR,
     PUSH_PROMISE,
     RST_STREAM,
     SETTINGS,
+    STREAM_CLOSED,
     WINDOW_UPDATE,
     pack_window_update,
 )
@@ -185,7 +189,8 @@ class Receiving(Sending[S]):
                 self._begin_data(length, flags, stream_id)
                 continue
             if length > MAX_BLOCK_SIZE:
-                raise ProtocolError(f"{self._peer} sent a frame of type {kind} with {length} bytes")
+                text = f"sent a frame of type {kind} with {length} bytes"
+                raise self._broken(text, FRAME_SIZE_ERROR)
             if available < 9 + length:
                 return
             begin = self._start + 9
@@ -197,7 +202,7 @@ class Receiving(Sending[S]):
         if self._header_block is not None and (
             kind != CONTINUATION or stream_id != self._header_stream
         ):
-            raise ProtocolError(f"{self._peer} interrupts a header block")
+            raise self._broken("interrupts a header block")
         if kind == HEADERS:
             self._headers_received(flags, stream_id, payload)
         elif kind == WINDOW_UPDATE:
@@ -213,22 +218,25 @@ class Receiving(Sending[S]):
         elif kind == CONTINUATION:
             self._continuation_received(flags, payload)
         elif kind == PUSH_PROMISE:
-            raise ProtocolError(f"{self._peer} pushes, which we forbade")
-        else:  # PRIORITY, and types that we don't know
-            self._idle()
+            raise self._broken("pushes, which we forbade")
+        else:
+            if kind == PRIORITY and (not stream_id or len(payload) != 5):
+                code = FRAME_SIZE_ERROR if stream_id else PROTOCOL_ERROR
+                raise self._broken("sent an invalid PRIORITY frame", code)
+            self._idle()  # priorities, and types that we don't know
 
     # DATA
 
     def _begin_data(self, length: int, flags: int, stream_id: int) -> None:
         if self._header_block is not None:
-            raise ProtocolError(f"{self._peer} interrupts a header block")
+            raise self._broken("interrupts a header block")
         position = self._start + 9
         padding = 0
         if flags & PADDED:
             padding = self._buffer[position] + 1
             position += 1
             if padding > length:
-                raise ProtocolError(f"{self._peer} sent a frame with more padding than bytes")
+                raise self._broken("sent a frame with more padding than bytes")
         self._start = position
         stream = self._known(stream_id)
         if stream is not None:
@@ -241,7 +249,7 @@ class Receiving(Sending[S]):
         else:
             self._left_over -= length
             if self._left_over < 0:
-                raise ProtocolError(f"{self._peer} goes on sending on calls that are over")
+                raise self._broken("goes on sending on calls that are over", STREAM_CLOSED)
         self._use_window(length)
         if length == padding or stream is None:
             self._idle()
@@ -310,12 +318,12 @@ class Receiving(Sending[S]):
         begin, end = 0, len(payload)
         if flags & PADDED:
             if not payload:
-                raise ProtocolError(f"{self._peer} sent a frame without its padding")
+                raise self._broken("sent a frame without its padding")
             begin, end = 1, end - payload[0]
         if flags & HAS_PRIORITY:
             begin += 5
         if begin > end:
-            raise ProtocolError(f"{self._peer} sent a frame with more padding than bytes")
+            raise self._broken("sent a frame with more padding than bytes")
         block = payload[begin:end] if flags & (PADDED | HAS_PRIORITY) else payload
         ends = bool(flags & END_STREAM)
         if flags & END_HEADERS:
@@ -329,7 +337,7 @@ class Receiving(Sending[S]):
 
     def _continuation_received(self, flags: int, payload: bytes) -> None:
         if self._header_block is None:
-            raise ProtocolError(f"{self._peer} continues a header block that it did not begin")
+            raise self._broken("continues a header block that it did not begin")
         self._header_block += payload
         self._idle_frames += 1
         if len(self._header_block) > MAX_BLOCK_SIZE or self._idle_frames > _MAX_CONTINUATIONS:

@@ -19,12 +19,15 @@ from .http2_frames import (
     DEFAULT_FRAME,
     DEFAULT_WINDOW,
     END_STREAM,
+    FLOW_CONTROL_ERROR,
     FRAME,
+    FRAME_SIZE_ERROR,
     INITIAL_WINDOW_SIZE,
     LARGEST_WINDOW,
     MAX_CONCURRENT_STREAMS,
     MAX_FRAME_SIZE,
     PING,
+    PROTOCOL_ERROR,
     RST_STREAM,
     SETTING,
     SETTINGS,
@@ -69,8 +72,8 @@ class Sending(ABC, Generic[S]):
     _whole = "the answer"
 
     __slots__ = (
-        "_control", "_control_size", "_failure", "_idle_frames", "_left_over", "_max_content",
-        "_max_frame", "_max_message", "_sending", "_stream_window", "_window",
+        "_control", "_control_size", "_error_code", "_failure", "_idle_frames", "_left_over",
+        "_max_content", "_max_frame", "_max_message", "_sending", "_stream_window", "_window",
         "goaway_message", "max_streams", "ping_pending", "pings", "response", "reusable",
         "streams", "unacknowledged", "unverified",
     )  # fmt: skip
@@ -85,6 +88,7 @@ class Sending(ABC, Generic[S]):
         self.unverified = False
         self.reusable = True
         self._failure: InferenceServerException | None = None
+        self._error_code = PROTOCOL_ERROR  # what the peer is told of it
         self.goaway_message = ""
         self._idle_frames = 0
         self.unacknowledged = 1  # SETTINGS frames of ours, the opening's being the first
@@ -150,6 +154,11 @@ class Sending(ABC, Generic[S]):
         for stream in list(self.streams.values()):
             self._end_stream(stream, error)
 
+    def _broken(self, text: str, code: int = PROTOCOL_ERROR) -> ProtocolError:
+        """Return the error for what the peer may not do, whose code it is then told."""
+        self._error_code = code
+        return ProtocolError(f"{self._peer} {text}")
+
     def _end_stream(self, stream: S, result: Outcome | InferenceServerException) -> None:
         stream.finish(result)
         self._forget(stream)
@@ -206,7 +215,7 @@ class Sending(ABC, Generic[S]):
         """Send a frame that answers one of the peer's."""
         self._control_size += len(frame)
         if self._control_size > MAX_PENDING_CONTROL:
-            raise ProtocolError(f"{self._peer} sends without reading what it is answered")
+            raise self._broken("sends without reading what it is answered")
         self._control.append(frame)
 
     def _grant(self, stream_id: int, increment: int) -> None:
@@ -221,11 +230,11 @@ class Sending(ABC, Generic[S]):
     def _idle(self) -> None:
         self._idle_frames += 1
         if self._idle_frames > MAX_IDLE_FRAMES:
-            raise ProtocolError(f"{self._peer} sent {MAX_IDLE_FRAMES} frames that say nothing")
+            raise self._broken(f"sent {MAX_IDLE_FRAMES} frames that say nothing")
 
     def _window_received(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
-            raise ProtocolError(f"{self._peer} sent a WINDOW_UPDATE frame of a wrong size")
+            raise self._broken("sent a WINDOW_UPDATE frame of a wrong size", FRAME_SIZE_ERROR)
         increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
         self._idle()
         if stream_id == 0:
@@ -238,11 +247,12 @@ class Sending(ABC, Generic[S]):
             stream.send_window += increment
             window = stream.send_window
         if not increment or window > LARGEST_WINDOW:
-            raise ProtocolError(f"{self._peer} opens a window by {increment} bytes")
+            code = FLOW_CONTROL_ERROR if increment else PROTOCOL_ERROR
+            raise self._broken(f"opens a window by {increment} bytes", code)
 
     def _ping_received(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 8 or stream_id:
-            raise ProtocolError(f"{self._peer} sent an invalid PING frame")
+            raise self._broken("sent an invalid PING frame", _code_for(stream_id))
         if flags & ACK and self.ping_pending:
             self.ping_pending = False
             return
@@ -252,7 +262,7 @@ class Sending(ABC, Generic[S]):
 
     def _settings_received(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) % 6 or stream_id or (flags & ACK and payload):
-            raise ProtocolError(f"{self._peer} sent an invalid SETTINGS frame")
+            raise self._broken("sent an invalid SETTINGS frame", _code_for(stream_id))
         self._idle()
         if flags & ACK:
             # Each acknowledges one frame, in their order.
@@ -276,11 +286,11 @@ class Sending(ABC, Generic[S]):
         for stream in self.streams.values():
             stream.send_window += change
             if stream.send_window > LARGEST_WINDOW:
-                raise ProtocolError(f"{self._peer} opens a window too far")
+                raise self._broken("opens a window too far", FLOW_CONTROL_ERROR)
 
     def _reset_received(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
-            raise ProtocolError(f"{self._peer} sent a RST_STREAM frame of a wrong size")
+            raise self._broken("sent a RST_STREAM frame of a wrong size", FRAME_SIZE_ERROR)
         stream = self._known(stream_id)
         if stream is None:
             self._idle()
@@ -290,7 +300,7 @@ class Sending(ABC, Generic[S]):
     def _goaway_received(self, stream_id: int, payload: bytes) -> int:
         """Read a GOAWAY frame; return the last stream that the peer takes."""
         if len(payload) < 8 or stream_id:
-            raise ProtocolError(f"{self._peer} sent an invalid GOAWAY frame")
+            raise self._broken("sent an invalid GOAWAY frame", _code_for(stream_id))
         self._idle()
         last = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
         code = int.from_bytes(payload[4:8], "big")
@@ -301,6 +311,11 @@ class Sending(ABC, Generic[S]):
 
     def _check_setting(self, name: int, value: int) -> None:
         if name == INITIAL_WINDOW_SIZE and value > LARGEST_WINDOW:
-            raise ProtocolError(f"{self._peer} sets an initial window of {value} bytes")
+            raise self._broken(f"sets an initial window of {value} bytes", FLOW_CONTROL_ERROR)
         if name == MAX_FRAME_SIZE and not 16384 <= value < 2**24:
-            raise ProtocolError(f"{self._peer} sets a frame size of {value} bytes")
+            raise self._broken(f"sets a frame size of {value} bytes")
+
+
+def _code_for(stream_id: int) -> int:
+    """Return the error code for a frame of the connection that is invalid on this stream."""
+    return PROTOCOL_ERROR if stream_id else FRAME_SIZE_ERROR

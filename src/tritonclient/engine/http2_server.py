@@ -17,8 +17,10 @@ from ..errors import InferenceServerException, ProtocolError, ResourceExhausted
 from .header_block import NO_TABLE, encode
 from .http2_frames import (
     ACK,
+    COMPRESSION_ERROR,
     DATA,
     DEFAULT_FRAME,
+    ENABLE_PUSH,
     END_HEADERS,
     END_STREAM,
     FRAME,
@@ -30,13 +32,14 @@ from .http2_frames import (
     REFUSED_STREAM,
     RST_STREAM,
     SETTINGS,
+    STREAM_CLOSED,
     cut_block,
     pack_frame,
     server_opening,
 )
 from .http2_receiving import Receiving
 from .message_stream import PREFIX, PREFIX_SIZE
-from .request_head import RequestHead, RequestHeads
+from .request_head import REQUIRED, RequestHead, RequestHeads
 from .rpc_outcome import Outcome
 from .served_stream import ServedStream, first_block, last_block
 
@@ -197,16 +200,20 @@ class Http2Server(Receiving[ServedStream]):
     # What comes
 
     def buffer_updated(self, count: int) -> None:
-        """Read `count` bytes that were received into the buffer.
+        """Read `count` bytes that were received into the buffer; drop them after an error.
 
         Raises:
             ProtocolError: they are not HTTP/2, or more than the bounds allow. The client is told,
                 and all calls are over.
         """
+        if self._failure is not None:
+            self._start = self._end = 0
+            return
         try:
             super().buffer_updated(count)
         except ProtocolError as error:
-            self.go_away(PROTOCOL_ERROR, error.message() or "")
+            self._start = self._end = 0
+            self.go_away(self._error_code, error.message() or "")
             raise
 
     def _read_frames(self) -> None:
@@ -217,7 +224,7 @@ class Http2Server(Receiving[ServedStream]):
         """Read what a client sends first; False if it has not all come."""
         begin = bytes(self._buffer[self._start : min(self._end, self._start + len(PREFACE))])
         if not PREFACE.startswith(begin):
-            raise ProtocolError(f"the client does not speak HTTP/2: it begins with {begin!r}")
+            raise self._broken(f"does not speak HTTP/2: it begins with {begin!r}")
         if len(begin) < len(PREFACE):
             return False
         self._start += len(PREFACE)
@@ -229,7 +236,7 @@ class Http2Server(Receiving[ServedStream]):
 
     def _check_first(self, flags: int) -> None:
         if self._buffer[self._start + 3] != SETTINGS or flags & ACK:
-            raise ProtocolError("the client does not begin with settings")
+            raise self._broken("does not begin with settings")
         self._first = False
 
     def _match_template(self, template: Any) -> bool:
@@ -240,18 +247,22 @@ class Http2Server(Receiving[ServedStream]):
 
     def _known(self, stream_id: int) -> ServedStream | None:
         if not stream_id & 1 or stream_id > self._last_id:
-            raise ProtocolError(f"the client speaks of stream {stream_id}, which there is not")
+            raise self._broken(f"speaks of stream {stream_id}, which there is not")
         return self.streams.get(stream_id)
 
     def _check_block(self, stream_id: int) -> None:
         if not stream_id & 1:
-            raise ProtocolError(f"the client begins stream {stream_id}, which is the server's")
+            raise self._broken(f"begins stream {stream_id}, which is the server's")
 
     def _block_received(self, stream_id: int, block: bytes, ends: bool) -> None:
         self._check_block(stream_id)
-        head = self._heads.decode(block)  # in any case, since it may change the table
+        try:
+            head = self._heads.decode(block)  # in any case, since it may change the table
+        except ProtocolError:
+            self._error_code = COMPRESSION_ERROR
+            raise
         if stream_id <= self._last_id:
-            self._trailers_received(stream_id, ends)
+            self._trailers_received(stream_id, head, ends)
             return
         self._last_id = stream_id
         if refusal := self._refusal(head):
@@ -262,12 +273,14 @@ class Http2Server(Receiving[ServedStream]):
         stream.half_closed = ends
         self.streams[stream_id] = stream
         self._on_call(stream)
+        if ends and stream.notify is not None:
+            stream.notify()
 
     def _refusal(self, head: RequestHead) -> tuple[bytes, int] | None:
         """Return the header block and error code that refuse a request, None if it is taken."""
         if self.going_away or len(self.streams) >= self._max_calls:
             return b"", REFUSED_STREAM
-        if head.fault:
+        if head.fault or head.missing:
             return b"", PROTOCOL_ERROR
         if head.method != "POST":
             return _METHOD_NOT_ALLOWED, NO_ERROR
@@ -287,7 +300,7 @@ class Http2Server(Receiving[ServedStream]):
         if not (block and ends):
             self._reply(pack_frame(RST_STREAM, 0, stream_id, code.to_bytes(4, "big")))
 
-    def _trailers_received(self, stream_id: int, ends: bool) -> None:
+    def _trailers_received(self, stream_id: int, head: RequestHead, ends: bool) -> None:
         """Read a second header block of a request, which gRPC has no use for."""
         self._idle()
         stream = self.streams.get(stream_id)
@@ -295,13 +308,16 @@ class Http2Server(Receiving[ServedStream]):
             return
         if stream.half_closed or not ends:
             self._refuse_rest(stream, ProtocolError("the request has headers behind its messages"))
+        elif head.fault or len(head.missing) < len(REQUIRED):
+            self._refuse_rest(stream, ProtocolError("the request has invalid trailers"))
         else:
             self._ended(stream)
 
     def _begin_data(self, length: int, flags: int, stream_id: int) -> None:
         stream = self.streams.get(stream_id)
         if stream is not None and stream.half_closed:
-            raise ProtocolError(f"the client sends more on stream {stream_id}, which it has ended")
+            text = f"sends more on stream {stream_id}, which it has ended"
+            raise self._broken(text, STREAM_CLOSED)
         super()._begin_data(length, flags, stream_id)
 
     def _ended(self, stream: ServedStream) -> None:
@@ -319,6 +335,11 @@ class Http2Server(Receiving[ServedStream]):
 
     def _reset_finished(self, stream: ServedStream) -> None:
         pass  # what ends a call here also forgets it
+
+    def _check_setting(self, name: int, value: int) -> None:
+        super()._check_setting(name, value)
+        if name == ENABLE_PUSH and value > 1:
+            raise self._broken(f"sets pushes to {value}")
 
     def _ping_received(self, flags: int, stream_id: int, payload: bytes) -> None:
         super()._ping_received(flags, stream_id, payload)

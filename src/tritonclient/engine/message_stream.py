@@ -59,6 +59,7 @@ class MessageStream:
         sent_end: whether the peer is told, or will be with the next bytes, that no more comes.
         trailers: header block that is sent behind the last message, if not empty.
         coming: bytes of the DATA frame under way that are still to be read.
+        single: whether one message is all that the peer may send.
         result: the outcome once the call is over, or the error that ended it; None before.
         notify: called when a message has come or the call is over, and then no more.
         deadline: by which the call must have ended, by the clock of those who keep it here.
@@ -107,7 +108,7 @@ class MessageStream:
         self._max_content = max_content
         self._grant = grant
         self._data_offset = data_offset
-        self._single = single
+        self.single = single
 
     @property
     def coding(self) -> str:
@@ -254,7 +255,7 @@ class MessageStream:
         if message is None or self._received < len(message):
             return
         self._message = None
-        if self._single and self.messages:
+        if self.single and self.messages:
             raise ProtocolError(f"{self._whole} of a unary call has more than one message")
         self._queued += len(message) + _MESSAGE_COST
         small = bool(self.messages) and len(message) <= _SMALL_SIZE

@@ -36,6 +36,9 @@ _OF_CONNECTIONS = {
 }
 #: Headers that are no metadata.
 _OF_TRANSPORT = {b"te", b"content-type", b"content-length", b"host"}
+_PSEUDO = {b":method", b":scheme", b":path", b":authority"}
+#: Those that each request has.
+REQUIRED = (":method", ":scheme", ":path")
 
 
 class RequestHead(NamedTuple):
@@ -50,6 +53,7 @@ class RequestHead(NamedTuple):
         coding: how compressed messages of the request are compressed.
         accepted: codings that the client can read.
         fault: what is wrong with the headers, "" for nothing.
+        missing: those of `REQUIRED` that are not there; all of them in trailers.
     """
 
     method: str
@@ -60,6 +64,7 @@ class RequestHead(NamedTuple):
     coding: str
     accepted: tuple[str, ...]
     fault: str = ""
+    missing: tuple[str, ...] = ()
 
 
 class RequestHeads:
@@ -135,15 +140,17 @@ def _read(fields: Iterable[tuple[bytes, bytes]]) -> RequestHead:
     known: dict[bytes, bytes] = {}
     metadata: list[tuple[str, str | bytes]] = []
     fault = ""
+    regular = False  # whether the pseudo-headers are over
     for name, value in fields:
         if not _NAME.match(name) or name != name.lower() or name in _OF_CONNECTIONS:
             fault = f"the request has a header {name!r:.40}, which may not be there"
         elif not _VALUE.match(value):
             fault = f"the request's header {name!r:.40} holds what no header may"
         elif name.startswith(b":"):
-            if name in known or metadata or name not in _PSEUDO:
+            if name in known or regular or name not in _PSEUDO:
                 fault = f"the request has a header {name!r:.40}, which may not be there"
             known[name] = value
+            continue
         elif name.startswith(b"grpc-") or name in _OF_TRANSPORT:
             # Of codings, several headers are one list (RFC 9110, section 5.3).
             known[name] = known[name] + b"," + value if name in known else value
@@ -151,9 +158,9 @@ def _read(fields: Iterable[tuple[bytes, bytes]]) -> RequestHead:
             metadata += [(_text(name), each) for each in _binary_values(value)]
         else:
             metadata.append((_text(name), _text(value)))
-    for name in (b":method", b":scheme", b":path"):
-        if not known.get(name):
-            fault = fault or f"the request has no {name.decode()}"
+        regular = True
+    if known.get(b"te", b"trailers") != b"trailers":
+        fault = fault or "the request has another te than trailers"
     timeout, valid = _timeout(known.get(b"grpc-timeout"))
     if not valid:
         fault = fault or "the request has an invalid grpc-timeout"
@@ -167,10 +174,8 @@ def _read(fields: Iterable[tuple[bytes, bytes]]) -> RequestHead:
         _text(known.get(b"grpc-encoding", b"identity")),
         tuple(each.strip() for each in accepted if each.strip()),
         fault,
+        tuple(name for name in REQUIRED if not known.get(name.encode())),
     )
-
-
-_PSEUDO = {b":method", b":scheme", b":path", b":authority"}
 
 
 def _text(value: bytes) -> str:

@@ -23,7 +23,6 @@ class ServedStream(MessageStream):
         half_closed: whether the client has sent all of the request.
         begun: whether the response's headers are sent.
         responded: whether the whole response is sent.
-        unary: whether the request is one message.
     """
 
     _peer = "the client"
@@ -32,7 +31,6 @@ class ServedStream(MessageStream):
     half_closed = False
     begun = False
     responded = False
-    unary = False
     _progress: object = None
 
     def __init__(
@@ -54,8 +52,13 @@ class ServedStream(MessageStream):
 
     @property
     def awaits_more(self) -> bool:
-        """True if a part of the request must come before anything can be done."""
-        return self.half_sent or (self.unary and not self.half_closed)
+        """True if a part of the request must come before anything can be done.
+
+        A client may wait in the middle of a message until those before it are taken.
+        """
+        if self.single:
+            return not self.half_closed
+        return self.half_sent and not self.messages
 
     @property
     def half_sent(self) -> bool:

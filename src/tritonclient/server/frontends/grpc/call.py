@@ -78,7 +78,7 @@ class Call:
     def expect_message(self, on_request: Callable[[], None]) -> None:
         """Call a function once when the only message of the request has come."""
         self._on_request = on_request
-        self._stream.unary = True
+        self._stream.single = True
 
     def take(self) -> Buffer | Compressed:
         """Return the next message that has come."""
