@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -98,9 +99,15 @@ class AdminClient(BaseClient):
         try:
             return self._drive(flow, options)
         except InferenceServerException as error:
-            left = time_left(error, self._timeout, started)
-            self._drive(explain(error, left, self._hints), options)
+            self._explain(error, time_left(error, self._timeout, started), options)
             raise
+
+    def _explain(
+        self, error: InferenceServerException, seconds: float | None, options: Options
+    ) -> None:
+        """Give an error a hint, in as many seconds."""
+        with suppress(RuntimeError):  # the client was closed meanwhile
+            self._drive(explain(error, seconds, self._hints), options)
 
     def _drive(self, flow: flows.Flow[T], options: Options) -> T:
         def send(request: m.Request[Any], timeout: float | None) -> Any:

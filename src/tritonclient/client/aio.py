@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from asyncio import Task
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from .. import messages as m
+from ..errors import InferenceServerException
 from ..transport.call import Call, Options
 from ..transport.endpoint import Security
+from ..transport.errors import client_closed
 from ..transport.settings import Grpcio, KeepAlive, check_timeout
 from . import flows
 from .aio_admin import AsyncAdminClient
@@ -31,6 +34,7 @@ from .options import (
     split,
     stream_requests,
 )
+from .recovery import stream_time_left
 from .requests import TensorLike
 from .results import InferResult
 from .transports import aio_transport
@@ -80,11 +84,14 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
         self._transport = aio_transport(chosen, tls, max_connections, grpcio)
         self._set_up(chosen, timeout, binary)
+        self._closed = False
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._url}>"
+        return f"<{type(self).__name__} of {self._url}{', closed' if self._closed else ''}>"
 
     async def __aenter__(self) -> Self:
+        if self._closed:
+            raise client_closed(self._url)
         return self
 
     if not TYPE_CHECKING:  # type checkers find this mistake themselves
@@ -100,6 +107,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
 
     async def close(self) -> None:
         """Close all connections of this event loop; later calls fail."""
+        self._closed = True
         await self._transport.close()
 
     # Inference
@@ -215,7 +223,8 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         """
         arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
-        return self._open_stream(carrying, timeout, response_timeout, requests)
+        name = model if isinstance(model, str) else ""
+        return self._open_stream(carrying, timeout, response_timeout, requests, name)
 
     def open_stream(
         self,
@@ -235,6 +244,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         timeout: float | None,
         response_timeout: Timeout,
         requests: Requests | None = None,
+        model: str = "",
     ) -> AsyncInferStream:
         from .aio_stream import AsyncInferStream
 
@@ -242,8 +252,14 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         seconds = self._seconds(response_timeout)
         check_timeout(seconds, "response_timeout")
         check_timeout(timeout)
+        started = monotonic()
+
+        async def explain(error: InferenceServerException) -> None:
+            error.model = error.model or model
+            await self._explain(error, stream_time_left(timeout, seconds, started), options)
+
         return AsyncInferStream(
-            lambda: self._transport.open(options, timeout), self._url, seconds, requests
+            lambda: self._transport.open(options, timeout), self._url, seconds, requests, explain
         )
 
     async def model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -89,9 +90,15 @@ class AsyncAdminClient(BaseClient):
         try:
             return await self._drive(flow, options)
         except InferenceServerException as error:
-            left = time_left(error, self._timeout, started)
-            await self._drive(explain(error, left, self._hints), options)
+            await self._explain(error, time_left(error, self._timeout, started), options)
             raise
+
+    async def _explain(
+        self, error: InferenceServerException, seconds: float | None, options: Options
+    ) -> None:
+        """Give an error a hint, in as many seconds."""
+        with suppress(RuntimeError):  # the client was closed meanwhile
+            await self._drive(explain(error, seconds, self._hints), options)
 
     async def _drive(self, flow: flows.Flow[T], options: Options) -> T:
         async def send(request: m.Request[Any], timeout: float | None) -> Any:

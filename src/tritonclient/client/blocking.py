@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from .. import messages as m
+from ..errors import InferenceServerException
 from ..transport.call import Call, Options
 from ..transport.endpoint import Security
+from ..transport.errors import client_closed
 from ..transport.settings import Grpcio, KeepAlive, check_limit, check_timeout
 from . import flows
 from .admin import AdminClient
@@ -30,6 +33,7 @@ from .options import (
     split,
     stream_requests,
 )
+from .recovery import stream_time_left
 from .requests import TensorLike
 from .results import InferResult
 from .transports import blocking_transport
@@ -100,14 +104,14 @@ class Client(AdminClient, MapCalls):
         self._set_up(chosen, timeout, binary)
         self._carried_by = (chosen, tls, max_connections, grpcio)
         check_limit("workers", workers)
-        self._workers = Workers(workers)
+        self._workers = Workers(workers, url)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._url}{', closed' if self._workers.closed else ''}>"
 
     def __enter__(self) -> Self:
         if self._workers.closed:
-            raise RuntimeError("the client is closed")
+            raise client_closed(self._url)
         return self
 
     if not TYPE_CHECKING:  # type checkers find this mistake themselves
@@ -310,7 +314,8 @@ class Client(AdminClient, MapCalls):
         """
         arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
-        return self._open_stream(carrying, timeout, response_timeout).send_all(requests)
+        name = model if isinstance(model, str) else ""
+        return self._open_stream(carrying, timeout, response_timeout, name).send_all(requests)
 
     def open_stream(
         self,
@@ -328,14 +333,25 @@ class Client(AdminClient, MapCalls):
         return self._open_stream(carrying, timeout, response_timeout)
 
     def _open_stream(
-        self, options: Options, timeout: float | None, response_timeout: Timeout
+        self, options: Options, timeout: float | None, response_timeout: Timeout, model: str = ""
     ) -> InferStream:
         from .blocking_stream import InferStream
 
         check_streams(self._url)
         seconds = self._seconds(response_timeout)
         check_timeout(seconds, "response_timeout")
-        return InferStream(self._transport.open(options, timeout), self._url, seconds)
+        started = monotonic()
+
+        def explain(error: InferenceServerException) -> None:
+            error.model = error.model or model
+            self._explain(error, stream_time_left(timeout, seconds, started), options)
+
+        try:
+            opened = self._transport.open(options, timeout)
+        except InferenceServerException as error:
+            explain(error)
+            raise
+        return InferStream(opened, self._url, seconds, explain)
 
     def model(
         self,

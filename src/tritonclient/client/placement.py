@@ -276,7 +276,10 @@ class BasePlacement:
             # A forked child would share the regions of its parent without knowing what is free.
             self._pid, self._lock, self._segments = os.getpid(), threading.Lock(), []
         if self._closed:
-            raise ValueError("the shared memory is closed")
+            raise ValueError(
+                "the shared memory is closed; make another with client.shared_memory(), or use "
+                "this one before close() and inside of its `with` block"
+            )
         return next(filter(None, (take(segment, size) for segment in self._segments)), None)
 
     def _put(self, value: TensorLike) -> Flow[SharedTensor]:

@@ -67,5 +67,20 @@ def time_left(
     return None if seconds is None else seconds - (monotonic() - started)
 
 
+def stream_time_left(
+    timeout: float | None, response_timeout: float | None, started: float
+) -> float | None:
+    """Return the seconds that are left for the hint of a stream's error.
+
+    Args:
+        timeout: seconds for the whole stream, None for no limit.
+        response_timeout: seconds for each response, None for no limit.
+    """
+    if timeout is None:
+        return response_timeout
+    left = timeout - (monotonic() - started)
+    return left if response_timeout is None else min(left, response_timeout)
+
+
 def _left(end: float | None, clock: Callable[[], float]) -> float | None:
     return None if end is None else max(end - clock(), 1e-6)

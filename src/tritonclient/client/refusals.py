@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
 from ..errors import (
+    Cancelled,
     ConnectionFailed,
     InferenceServerException,
     PermissionDenied,
@@ -36,6 +37,7 @@ _UNKNOWN_MODEL = re.compile(
     r"requested model .* is not available|^Not Found$|^Method Not Allowed$",
     re.IGNORECASE | re.DOTALL,
 )
+_MODEL = re.compile(r"\bmodel:? '([^']+)'")
 _UNKNOWN_TENSOR = re.compile(r"unexpected inference (input|output) '([^']*)'")
 _MISSING_INPUT = re.compile(r"expected \d+ inputs? but got \d+|missing input", re.IGNORECASE)
 #: How a port ends a connection on which it gets another protocol.
@@ -106,6 +108,12 @@ _CURES = (
     ),
     (
         ServerError,
+        "[Uu]nable to find .*shared memory region",
+        "the server knows no region of this name, or no more: client.shared_memory() makes and "
+        "registers one, and what lies in it can be sent until it is closed",
+    ),
+    (
+        ServerError,
         "explicit model load / unload is not allowed",
         "start the server with --model-control-mode explicit",
     ),
@@ -113,6 +121,16 @@ _CURES = (
         ServerError,
         "^redirected to ",
         "the url of the client is the one that it redirects to, without /v2",
+    ),
+    (
+        Cancelled,
+        "the client was closed",
+        "close it after the last response, or take the responses inside of its `with` block",
+    ),
+    (
+        Cancelled,
+        "the stream was cancelled",
+        "take the responses before cancel(), and inside of the stream's `with` block",
     ),
     (
         ConnectionFailed,
@@ -165,14 +183,17 @@ def explain(
         remembered: hints of earlier errors, so that the server is not asked again and again.
     """
     error.hint = _without_asking(error)
-    if error.hint or not isinstance(error, ServerError) or not error.model:
+    if error.hint or not isinstance(error, ServerError):
         return
     text = str(error.message())[:_MAX_TEXT]
-    key = (error.model, text[:200])
+    model = error.model or _named_model(text)
+    if not model:
+        return
+    key = (model, text[:200])
     if key in remembered:
         error.hint = remembered[key]
         return
-    question = _question(error, text)
+    question = _question(model, text)
     seconds = _MAX_SECONDS if seconds is None else min(seconds, _MAX_SECONDS)
     if question is None or seconds <= 0:
         return
@@ -187,7 +208,7 @@ def explain(
         if tensors:
             error.hint = _of_tensors(text, response)
         else:
-            error.hint = of_models(error.model, response) or _of_versions(error.model, response)
+            error.hint = of_models(model, response) or _of_versions(model, response)
     if len(remembered) >= _MAX_REMEMBERED:
         remembered.clear()
     remembered[key] = error.hint
@@ -251,10 +272,16 @@ def _of_response(error: InferenceServerException) -> str:
     return f"it begins with {begin!r}; is this the url of an inference server?"
 
 
-def _question(error: ServerError, text: str) -> Request[Any] | None:
+def _named_model(text: str) -> str:
+    """Return the model that an error of a stream speaks of; streams do not say it otherwise."""
+    found = _MODEL.search(text)
+    return found[1] if found else ""
+
+
+def _question(model: str, text: str) -> Request[Any] | None:
     """Return what to ask the server for a hint."""
     if _UNKNOWN_TENSOR.search(text) or _MISSING_INPUT.search(text):
-        return GetModelMetadata(error.model)
+        return GetModelMetadata(model)
     if _UNKNOWN_MODEL.search(text):
         return GetRepositoryIndex()
     return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from weakref import WeakSet
 
 from ...messages import RequestedOutput
+from ...transport.errors import client_closed
 from ..flows import Flow, describe_model
 from ..model_spec import ModelSpec
 from ..options import CLIENT_DEFAULT, Timeout, make_transport_options
@@ -30,6 +31,7 @@ class MapCalls:
     _run: Any
     _twin: Any
     _workers: Workers
+    _url: str
 
     @overload
     def map(
@@ -137,7 +139,7 @@ class MapCalls:
         from .blocking import Sending
 
         if self._workers.closed:
-            raise RuntimeError("the client is closed")
+            raise client_closed(self._url)
         sending = Sending(self._twin(), plan)
         self._open_maps().add(sending)
         return sending
