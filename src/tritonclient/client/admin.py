@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,11 +23,13 @@ from .options import (
     carrying_of,
     check_arguments,
     check_call,
+    check_passed_on,
     make_transport_options,
     settle,
 )
-from .recovery import recover, time_left
+from .recovery import recover, stream_time_left, time_left
 from .refusals import explain
+from .suggestions import by_keyword
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Unpack
@@ -61,7 +63,7 @@ class AdminClient(BaseClient):
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
-            check_arguments(unknown, AdminClient.ask)
+            check_passed_on(unknown, AdminClient.ask)
         options = make_transport_options(headers, query)
         call = self._transport.prepare(request, options)
         return self._send(call, self._seconds(timeout), carrying=options)
@@ -116,6 +118,19 @@ class AdminClient(BaseClient):
 
         return flows.run(flow, send, sleep)
 
+    def _explainer(
+        self, options: Options, timeout: float | None, response_timeout: float | None, model: str
+    ) -> Callable[[InferenceServerException], None]:
+        """Return a function that gives the errors of a stream, begun now, their hints."""
+        started = monotonic()
+
+        def explain(error: InferenceServerException) -> None:
+            error.model = error.model or model
+            seconds = stream_time_left(timeout, response_timeout, started)
+            self._explain(error, seconds, options)
+
+        return explain
+
     # Health
 
     def is_server_live(self, **call: Unpack[CallOptions]) -> bool:
@@ -140,7 +155,7 @@ class AdminClient(BaseClient):
         self,
         model: str = "",
         version: str = "",
-        *,
+        *surplus: Never,
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
@@ -151,6 +166,8 @@ class AdminClient(BaseClient):
         Raises:
             DeadlineExceeded: it was not ready in time; the message tells why.
         """
+        if surplus:
+            raise by_keyword(surplus, AdminClient.wait_until_ready)
         check_arguments(unknown, AdminClient.wait_until_ready)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
@@ -192,7 +209,7 @@ class AdminClient(BaseClient):
     def load_model(
         self,
         model: str,
-        *,
+        *surplus: Never,
         config: str | Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
         **call: Unpack[CallOptions],
@@ -204,6 +221,8 @@ class AdminClient(BaseClient):
             files: contents by path, such as "1/model.onnx", to use instead of the repository's
                 files; they need a `config`.
         """
+        if surplus:
+            raise by_keyword(surplus, AdminClient.load_model)
         self.ask(load_request(model, config, files), **call)
 
     def unload_model(

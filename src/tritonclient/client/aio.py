@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from asyncio import Task
 from collections.abc import Mapping, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from .. import messages as m
-from ..errors import InferenceServerException
 from ..transport.call import Call, Options
 from ..transport.endpoint import Security
 from ..transport.errors import client_closed
@@ -34,9 +32,9 @@ from .options import (
     split,
     stream_requests,
 )
-from .recovery import stream_time_left
 from .requests import TensorLike
 from .results import InferResult
+from .suggestions import by_keyword
 from .transports import aio_transport
 
 if TYPE_CHECKING:
@@ -68,7 +66,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
     def __init__(
         self,
         url: str,
-        *,
+        *surplus: Never,
         timeout: float | None = 60.0,
         headers: Mapping[str, str | bytes] | None = None,
         tls: Security = None,
@@ -80,7 +78,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         binary: bool | None = None,
         **unknown: Never,
     ) -> None:
-        check_arguments(unknown, AsyncClient.__init__)
+        check_arguments(unknown, AsyncClient.__init__, surplus)
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
         self._transport = aio_transport(chosen, tls, max_connections, grpcio)
         self._set_up(chosen, timeout, binary)
@@ -117,13 +115,15 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[InferOptions],
     ) -> InferResult:
         """Run a model; see `Client.infer`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncClient.infer)
         arguments = (model, inputs, version, outputs, options)
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return await self._run(*placed)
@@ -137,12 +137,14 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         **options: Unpack[InferOptions],
     ) -> Call[m.InferResponse]:
         """Build an inference request once, to send it many times; see `Client.prepare`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncClient.prepare)
         return self._calls.build_prepared(model, inputs, version, outputs, options)
 
     async def infer_prepared(
@@ -162,7 +164,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: Timeout = CLIENT_DEFAULT,
@@ -172,6 +174,8 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
 
         Arguments are checked before this returns.
         """
+        if surplus:
+            raise by_keyword(surplus, AsyncClient.submit)
         arguments = (model, inputs, version, outputs, options)
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return asyncio.get_running_loop().create_task(self._run(*placed))
@@ -209,7 +213,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         self,
         model: str | Requests,
         inputs: Mapping[str, TensorLike] | None = None,
-        *,
+        *surplus: Any,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: float | None = None,
@@ -221,6 +225,8 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         See `Client.stream`. Requests may also come from an asynchronous iterable; they are taken
         by a task.
         """
+        if surplus:
+            raise by_keyword(surplus, AsyncClient.stream)
         arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
         name = model if isinstance(model, str) else ""
@@ -252,12 +258,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         seconds = self._seconds(response_timeout)
         check_timeout(seconds, "response_timeout")
         check_timeout(timeout)
-        started = monotonic()
-
-        async def explain(error: InferenceServerException) -> None:
-            error.model = error.model or model
-            await self._explain(error, stream_time_left(timeout, seconds, started), options)
-
+        explain = self._explainer(options, timeout, seconds, model)
         return AsyncInferStream(
             lambda: self._transport.open(options, timeout), self._url, seconds, requests, explain
         )
@@ -266,7 +267,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         self,
         name: str,
         version: str = "",
-        *,
+        *surplus: Never,
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
@@ -274,7 +275,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         **unknown: Never,
     ) -> AsyncModel:
         """A handle on a model; see `Client.model`."""
-        check_arguments(unknown, AsyncClient.model)
+        check_arguments(unknown, AsyncClient.model, surplus)
         check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
         return AsyncModel(self, await self._run(flow, make_transport_options(headers, query)), cast)

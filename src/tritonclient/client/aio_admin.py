@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,11 +24,13 @@ from .options import (
     carrying_of,
     check_arguments,
     check_call,
+    check_passed_on,
     make_transport_options,
     settle,
 )
-from .recovery import recover, time_left
+from .recovery import recover, stream_time_left, time_left
 from .refusals import explain
+from .suggestions import by_keyword
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Unpack
@@ -58,7 +60,7 @@ class AsyncAdminClient(BaseClient):
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
-            check_arguments(unknown, AsyncAdminClient.ask)
+            check_passed_on(unknown, AsyncAdminClient.ask)
         options = make_transport_options(headers, query)
         call = self._transport.prepare(request, options)
         return await self._send(call, self._seconds(timeout), carrying=options)
@@ -114,6 +116,19 @@ class AsyncAdminClient(BaseClient):
 
         return await flows.run_async(flow, send, asyncio.sleep)
 
+    def _explainer(
+        self, options: Options, timeout: float | None, response_timeout: float | None, model: str
+    ) -> Callable[[InferenceServerException], Awaitable[None]]:
+        """Return a function that gives the errors of a stream, begun now, their hints."""
+        started = monotonic()
+
+        async def explain(error: InferenceServerException) -> None:
+            error.model = error.model or model
+            seconds = stream_time_left(timeout, response_timeout, started)
+            await self._explain(error, seconds, options)
+
+        return explain
+
     # Health
 
     async def is_server_live(self, **call: Unpack[CallOptions]) -> bool:
@@ -140,13 +155,15 @@ class AsyncAdminClient(BaseClient):
         self,
         model: str = "",
         version: str = "",
-        *,
+        *surplus: Never,
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
         **unknown: Never,
     ) -> None:
         """Wait until the server, or a model, is ready; see `Client.wait_until_ready`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncAdminClient.wait_until_ready)
         check_arguments(unknown, AsyncAdminClient.wait_until_ready)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
@@ -188,12 +205,14 @@ class AsyncAdminClient(BaseClient):
     async def load_model(
         self,
         model: str,
-        *,
+        *surplus: Never,
         config: str | Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
         **call: Unpack[CallOptions],
     ) -> None:
         """Load or reload a model; see `Client.load_model`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncAdminClient.load_model)
         await self.ask(load_request(model, config, files), **call)
 
     async def unload_model(

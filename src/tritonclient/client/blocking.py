@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from .. import messages as m
@@ -33,9 +32,9 @@ from .options import (
     split,
     stream_requests,
 )
-from .recovery import stream_time_left
 from .requests import TensorLike
 from .results import InferResult
+from .suggestions import by_keyword
 from .transports import blocking_transport
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Client(AdminClient, MapCalls):
     def __init__(
         self,
         url: str,
-        *,
+        *surplus: Never,
         timeout: float | None = 60.0,
         headers: Mapping[str, str | bytes] | None = None,
         tls: Security = None,
@@ -98,7 +97,7 @@ class Client(AdminClient, MapCalls):
         binary: bool | None = None,
         **unknown: Never,
     ) -> None:
-        check_arguments(unknown, Client.__init__)
+        check_arguments(unknown, Client.__init__, surplus)
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
         self._transport: Transport = blocking_transport(chosen, tls, max_connections, grpcio)
         self._set_up(chosen, timeout, binary)
@@ -157,7 +156,7 @@ class Client(AdminClient, MapCalls):
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: Timeout = CLIENT_DEFAULT,
@@ -193,6 +192,8 @@ class Client(AdminClient, MapCalls):
             TypeError, ValueError: an argument is not what it should be; nothing was sent.
             InferenceServerException: see `tritonclient.errors`.
         """
+        if surplus:
+            raise by_keyword(surplus, Client.infer)
         arguments = (model, inputs, version, outputs, options)
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return self._run(*placed)  # type: ignore[no-any-return]
@@ -205,7 +206,7 @@ class Client(AdminClient, MapCalls):
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         **options: Unpack[InferOptions],
@@ -215,6 +216,8 @@ class Client(AdminClient, MapCalls):
         Takes the arguments of `infer`, except `timeout`. Contiguous arrays are referred to, so a
         later send carries what they hold by then; BYTES and BF16 are packed now.
         """
+        if surplus:
+            raise by_keyword(surplus, Client.prepare)
         return self._calls.build_prepared(model, inputs, version, outputs, options)
 
     def infer_prepared(
@@ -234,7 +237,7 @@ class Client(AdminClient, MapCalls):
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: Timeout = CLIENT_DEFAULT,
@@ -246,6 +249,8 @@ class Client(AdminClient, MapCalls):
         takes the request up. Cancelling the future works until then. Closing the client waits for
         all that was submitted.
         """
+        if surplus:
+            raise by_keyword(surplus, Client.submit)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         arguments = (model, inputs, version, outputs, options)
@@ -283,7 +288,7 @@ class Client(AdminClient, MapCalls):
         self,
         model: str | Requests,
         inputs: Mapping[str, TensorLike] | None = None,
-        *,
+        *surplus: Any,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: float | None = None,
@@ -312,6 +317,8 @@ class Client(AdminClient, MapCalls):
                 its `request_id` and without a status, which streams do not tell; the iteration can
                 go on. All else ends the stream.
         """
+        if surplus:
+            raise by_keyword(surplus, Client.stream)
         arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
         name = model if isinstance(model, str) else ""
@@ -340,12 +347,7 @@ class Client(AdminClient, MapCalls):
         check_streams(self._url)
         seconds = self._seconds(response_timeout)
         check_timeout(seconds, "response_timeout")
-        started = monotonic()
-
-        def explain(error: InferenceServerException) -> None:
-            error.model = error.model or model
-            self._explain(error, stream_time_left(timeout, seconds, started), options)
-
+        explain = self._explainer(options, timeout, seconds, model)
         try:
             opened = self._transport.open(options, timeout)
         except InferenceServerException as error:
@@ -357,7 +359,7 @@ class Client(AdminClient, MapCalls):
         self,
         name: str,
         version: str = "",
-        *,
+        *surplus: Never,
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
@@ -370,7 +372,7 @@ class Client(AdminClient, MapCalls):
             cast: convert arrays of other datatypes than the model's where their numbers fit:
                 float64 to float32, for instance, which rounds.
         """
-        check_arguments(unknown, Client.model)
+        check_arguments(unknown, Client.model, surplus)
         check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
         return Model(self, self._run(flow, make_transport_options(headers, query)), cast)

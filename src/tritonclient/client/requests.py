@@ -33,7 +33,7 @@ from .strange_values import (
     warn_of_cut_zeros,
     way_to_array,
 )
-from .suggestions import unknown_argument
+from .suggestions import by_keyword, unknown_argument
 
 #: What can stand for a tensor: an array, or something numpy makes one of.
 TensorLike: TypeAlias = Any
@@ -65,7 +65,7 @@ class Tensor:
 def request(
     model: str,
     inputs: Mapping[str, TensorLike],
-    *,
+    *surplus: NoReturn,
     version: str = "",
     outputs: Sequence[str | RequestedOutput] | None = None,
     id: str = "",
@@ -90,6 +90,8 @@ def request(
     Raises:
         TypeError, ValueError: an argument is not what it should be.
     """
+    if surplus:
+        raise by_keyword(surplus, request)
     if unknown:
         known = ("model", "inputs", *(request.__kwdefaults__ or ()))
         raise unknown_argument(next(iter(unknown)), known)

@@ -11,10 +11,11 @@ from ...transport.errors import client_closed
 from ..flows import Flow, describe_model
 from ..model_spec import ModelSpec
 from ..options import CLIENT_DEFAULT, Timeout, make_transport_options
+from ..suggestions import by_keyword
 from .plan import Item, Items, Plan, check_items, fit_plan, make_plan
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Never, Unpack
 
     from ...transport.call import Options
     from ..executor import Workers
@@ -69,7 +70,7 @@ class MapCalls:
         self,
         model: str,
         items: Items,
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | RequestedOutput] | None = None,
         batch_size: int | Literal["max"] = "max",
@@ -113,6 +114,8 @@ class MapCalls:
             InferenceServerException: by the iteration, after the results of all items before; its
                 `index` tells the item.
         """
+        if surplus:
+            raise by_keyword(surplus, MapCalls.map)
         plan = make_plan(
             (model, version, outputs), batch_size, concurrency, errors, ordered, timeout, options
         )
@@ -195,7 +198,7 @@ class AsyncMapCalls:
         self,
         model: str,
         items: Items,
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | RequestedOutput] | None = None,
         batch_size: int | Literal["max"] = "max",
@@ -209,6 +212,8 @@ class AsyncMapCalls:
 
         Items are read by a task of its own.
         """
+        if surplus:
+            raise by_keyword(surplus, AsyncMapCalls.map)
         plan = make_plan(
             (model, version, outputs), batch_size, concurrency, errors, ordered, timeout, options
         )
