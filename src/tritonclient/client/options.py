@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import sys
-import warnings
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from types import CodeType, FrameType
@@ -28,6 +27,7 @@ from ..transport.settings import (
 )
 from .requests import request as make_request
 from .suggestions import by_keyword, unknown_argument
+from .user_warnings import warn
 
 if TYPE_CHECKING:
     from ..transport.grpc_call import GrpcSettings
@@ -202,10 +202,9 @@ def explains_missing(method: C) -> C:
 def check_seconds(timeout: float, name: str = "timeout") -> None:
     """Warn of a timeout that is longer than anybody waits."""
     if isinstance(timeout, (int, float)) and _A_DAY < timeout < math.inf:
-        warnings.warn(
+        warn(
             f"{name} is {timeout:g} s, which is {timeout / _A_DAY:.1f} days; it counts seconds, "
-            "not microseconds; None means no limit",
-            stacklevel=4,
+            "not microseconds; None means no limit"
         )
 
 

@@ -41,6 +41,7 @@ from .requests import TensorLike, make_input
 from .requests import request as make_request
 from .results import InferResult
 from .shared_tensor import OnGpu, SharedOutput, SharedTensor, datatype_named, is_on_gpu, size_of
+from .user_warnings import warn
 
 #: The seconds that are left for a call, None for no limit.
 _Left: TypeAlias = Callable[[], "float | None"]
@@ -183,12 +184,11 @@ class BasePlacement:
 
     def _refuse(self, error: ServerError) -> None:
         self._refused = True
-        warnings.warn(
+        warn(
             f"the server does not take shared memory ({error}), so tensors travel as usual. A "
             "server in a container needs --ipc=host, and --pid=host for CUDA; one that runs as "
             "another user needs a mode such as 0o666.",
             RuntimeWarning,
-            stacklevel=2,
         )
 
     def _place_inputs(

@@ -30,7 +30,7 @@ from .strange_values import (
     objects_fault,
     pack_objects,
     refuse_masked,
-    warn_of_cut_zeros,
+    warn_if_cut,
     way_to_array,
 )
 from .suggestions import by_keyword, unknown_argument
@@ -149,8 +149,7 @@ def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor
             datatype = datatype_for(array.dtype) or ""
             if not datatype:
                 raise no_datatype(array)
-        if array.dtype.kind == "S":
-            warn_of_cut_zeros(name, array)
+        warn_if_cut(name, array)
         if array.dtype == object and datatype == "BYTES":
             given = value.array if isinstance(value, Tensor) else value
             data = pack_objects(given, array)
