@@ -11,6 +11,7 @@ templates.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -199,7 +200,7 @@ def decode_response(headers: Mapping[str, str], body: Buffer) -> InferResponse:
     """
     head_bytes, view, position = _split(headers, body)
     head = _response_head(head_bytes) if len(head_bytes) <= 2048 else _parse_response(head_bytes)
-    tensors = read_tensors(head.tensors, view, position)
+    tensors = read_tensors(head.tensors, view, position, _pack_received)
     name, version, id, parameters = head.members.values()
     # A copy, since the head is remembered.
     given = dict(parameters) if parameters else NO_PARAMETERS
@@ -226,11 +227,20 @@ def pack_values(name: str, datatype: str, shape: tuple[int, ...], values: list[A
     return pack(array, datatype)
 
 
+def _pack_received(name: str, datatype: str, shape: tuple[int, ...], values: list[Any]) -> Buffer:
+    """Pack the JSON values of a response, where null is a NaN: servers in Python write it so."""
+    if datatype in ("FP16", "FP32", "FP64"):
+        values = _flat(values)
+        if None in values:
+            values = [math.nan if value is None else value for value in values]
+    return pack_values(name, datatype, shape, values)
+
+
 def read_tensors(
     heads: tuple[Described, ...],
     view: memoryview,
     position: int,
-    pack_values: Callable[..., Buffer] = pack_values,
+    pack_values: Callable[..., Buffer],
 ) -> tuple[InferTensor, ...]:
     tensors = []
     for name, datatype, shape, parameters, size, values in heads:
