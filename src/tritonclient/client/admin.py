@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import messages as m
 from ..call_log import record_end
-from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, Unavailable
+from ..errors import (
+    ConnectionFailed,
+    DeadlineExceeded,
+    InferenceServerException,
+    ServerError,
+    Unavailable,
+)
 from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.settings import check_timeout
 from . import flows
@@ -28,7 +34,7 @@ from .options import (
     settle,
 )
 from .recovery import recover, stream_time_left, time_left
-from .refusals import explain
+from .refusals import explain, is_of_unknown_model
 from .suggestions import by_keyword
 
 if TYPE_CHECKING:
@@ -79,10 +85,9 @@ class AdminClient(BaseClient):
         try:
             return self._carry(call, seconds, started)
         except InferenceServerException as error:
-            end = None if seconds is None else started + seconds
             if carrying is None:
                 carrying = carrying_of(call, arguments)
-            flow = recover(error, call, arguments, self._calls, self._hints, end)
+            flow = recover(error, call, arguments, self._calls, self._hints, seconds, started)
             return self._drive(flow, carrying)  # type: ignore[no-any-return]
 
     def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
@@ -142,13 +147,17 @@ class AdminClient(BaseClient):
         return self._health(m.IsServerReady(), call)
 
     def is_model_ready(self, model: str, version: str = "", **call: Unpack[CallOptions]) -> bool:
-        """Return True if a model is ready; False also if the server is unreachable."""
+        """Return True if a model is ready; False also if it or the server is not there."""
         return self._health(m.IsModelReady(model, version), call)
 
     def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
         try:
             return self.ask(request, **call)
         except (ConnectionFailed, DeadlineExceeded, Unavailable):
+            return False
+        except ServerError as error:  # servers other than Triton refuse to say it of no model
+            if not is_of_unknown_model(error):
+                raise
             return False
 
     def wait_until_ready(

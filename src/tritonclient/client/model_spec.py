@@ -116,6 +116,11 @@ class ModelSpec:
         """
         required = [name for name in self.inputs if name not in self.optional]
         names = required if required else list(self.inputs)
+        if not names:
+            raise TypeError(
+                f"the server does not say which inputs model {self.name!r} has; name them as the "
+                "model does: model(NAME=array)"
+            )
         if len(given) != 1 or len(names) != 1:
             named = ", ".join(f"{name}=..." for name in self.inputs)
             raise TypeError(

@@ -27,6 +27,8 @@ from .checks import check_shape, check_size
 HEAD_LENGTH = "Inference-Header-Content-Length"
 _head_length = HEAD_LENGTH.lower()
 
+#: What the error for a tensor without a JSON form ends with.
+SEND_BINARY = "; send it as binary data"
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 # As Triton does, answers have NaN, Infinity, and bytes that are no UTF-8.
 _response_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
@@ -137,25 +139,28 @@ def _describe_output(name: str, classes: int, binary: bool) -> str:
 _plain_output = lru_cache(maxsize=1024)(_describe_output)
 
 
+class NoJsonForm(ValueError):
+    """A tensor holds what JSON has no form for."""
+
+
 def _json_values(tensor: InferTensor, is_input: bool) -> list[Any]:
     """A tensor's elements as JSON values, flat in row-major order."""
     if tensor.datatype == "BF16":
-        raise ValueError(f"tensor {tensor.name!r}: BF16 has no JSON form; send it as binary data")
+        raise NoJsonForm(f"tensor {tensor.name!r}: BF16 has no JSON form{SEND_BINARY}")
     assert tensor.data is not None
     array = unpack(tensor.data, tensor.datatype, (element_count(tensor.shape),))
     values: list[Any] = array.tolist()
     if tensor.datatype != "BYTES":
         if is_input and array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(
-                f"tensor {tensor.name!r}: NaN and infinities have no JSON form; "
-                "send it as binary data"
+            raise NoJsonForm(
+                f"tensor {tensor.name!r}: NaN and infinities have no JSON form{SEND_BINARY}"
             )
         return values
     try:
         return [item.decode(errors="strict" if is_input else "surrogateescape") for item in values]
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"tensor {tensor.name!r}: {error.object!r:.60} is not UTF-8; send it as binary data"
+        raise NoJsonForm(
+            f"tensor {tensor.name!r}: {error.object!r:.60} is not UTF-8{SEND_BINARY}"
         ) from error
 
 
