@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
-from ..client.suggestions import unknown_argument
+from ..client.suggestions import by_keyword, unknown_argument
 from ..messages import Request
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
@@ -81,7 +81,7 @@ class Server:
     def __init__(
         self,
         model_repository: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
-        *,
+        *surplus: NoReturn,
         models: Mapping[str, GivenModel] | None = None,
         host: str = "127.0.0.1",
         http_port: int | None = 0,
@@ -107,6 +107,8 @@ class Server:
         load_threads: int = LOAD_THREADS,
         **unknown: NoReturn,
     ) -> None:
+        if surplus:
+            raise by_keyword(surplus, Server.__init__)
         if unknown:
             raise unknown_argument(
                 next(iter(unknown)), ["model_repository", *(Server.__init__.__kwdefaults__ or ())]
