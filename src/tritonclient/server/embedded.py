@@ -15,7 +15,13 @@ from ..messages import Request
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
-from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
+from .frontends.http.limits import (
+    MAX_INPUT_SIZE,
+    MAX_REQUESTS,
+    MIN_RECEIVE_RATE,
+    RECEIVE_TIMEOUT,
+    HttpLimits,
+)
 from .loop import ServerLoop
 from .repository.given import GivenModel, GivenModels
 from .repository.versions import ModelStatus
@@ -63,6 +69,8 @@ class Server:
         max_requests: requests, of HTTP and of gRPC each, that are executed or wait for it; further
             ones are refused.
         receive_timeout: seconds in which some of a half-sent request must come.
+        min_receive_rate: bytes per second with which an HTTP request must come on average, after
+            the seconds of `receive_timeout`.
         forwarded_headers: a regular expression; inference requests over HTTP have each header in
             whose name it is found as a parameter. "" to forward none. `grpc` has the same option.
         certfile: certificate (PEM); with `keyfile`, serve https and grpcs.
@@ -97,6 +105,7 @@ class Server:
         max_input_size: int = MAX_INPUT_SIZE,
         max_requests: int = MAX_REQUESTS,
         receive_timeout: float = RECEIVE_TIMEOUT,
+        min_receive_rate: float = MIN_RECEIVE_RATE,
         forwarded_headers: str = "",
         certfile: str | os.PathLike[str] | None = None,
         keyfile: str | os.PathLike[str] | None = None,
@@ -158,7 +167,7 @@ class Server:
             "python": os.fspath(python),
             "load_threads": load_threads,
         }
-        self._limits = HttpLimits(max_input_size, max_requests, receive_timeout)
+        self._limits = HttpLimits(max_input_size, max_requests, receive_timeout, min_receive_rate)
         self._forwarding = HeaderForwarding(forwarded_headers)
         self._certificate = (certfile, keyfile)
         self._grpc_options = (grpc or GrpcOptions()).completed(host, certfile, keyfile)

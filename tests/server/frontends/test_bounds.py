@@ -162,7 +162,9 @@ def test_what_triton_takes_is_let_through() -> None:
     bounds.check(m.Infer("a", (fp32("n" * 65_536, [1]),) * 5000, outputs=outputs))
 
 
-@pytest.mark.parametrize("name", ["max_input_size", "max_requests", "receive_timeout"])
+@pytest.mark.parametrize(
+    "name", ["max_input_size", "max_requests", "receive_timeout", "min_receive_rate"]
+)
 @pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
 def test_bounds_are_above_0(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} is .*, expected a number above 0"):

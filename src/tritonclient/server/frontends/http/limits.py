@@ -10,6 +10,8 @@ MAX_INPUT_SIZE = 1 << 30
 MAX_REQUESTS = 1 << 14
 #: Default of the seconds in which some of a half-sent request must come; Triton waits forever.
 RECEIVE_TIMEOUT = 300.0
+#: Default of the bytes per second that a request must come with; slower than any network.
+MIN_RECEIVE_RATE = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class HttpLimits:
         max_requests: requests that are executed or wait for it; further ones get status 503.
         receive_timeout: seconds in which some of a half-sent request must come, else it is refused
             with status 408.
+        min_receive_rate: bytes per second with which a request must come on average, after the
+            seconds of `receive_timeout`, else it is refused with status 408.
 
     Raises:
         ValueError: a value is not above 0.
@@ -29,6 +33,7 @@ class HttpLimits:
     max_input_size: int = MAX_INPUT_SIZE
     max_requests: int = MAX_REQUESTS
     receive_timeout: float = RECEIVE_TIMEOUT
+    min_receive_rate: float = MIN_RECEIVE_RATE
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
