@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
-from ..client.suggestions import unknown_argument
+from ..client.suggestions import by_keyword, unknown_argument
 from ..messages import Request
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
@@ -51,7 +51,7 @@ class Server:
         host: address to listen on.
         http_port: port of HTTP; 0 for a free port, None for no HTTP.
         grpc_port: port of gRPC; 0 for a free port, None for no gRPC. "auto" is a free port, or
-            None if grpcio is missing or this process was forked from one that serves gRPC.
+            None if hpack is missing.
         model_control_mode: "none" to load all models at the start, "explicit" to load
             `load_models` and what clients request, "poll" to load all models and follow the
             directories.
@@ -68,7 +68,7 @@ class Server:
         max_input_size: largest HTTP request body in bytes.
         max_requests: requests, of HTTP and of gRPC each, that are executed or wait for it; further
             ones are refused.
-        receive_timeout: seconds in which some of a half-sent HTTP request must come.
+        receive_timeout: seconds in which some of a half-sent request must come.
         min_receive_rate: bytes per second with which an HTTP request must come on average, after
             the seconds of `receive_timeout`.
         forwarded_headers: a regular expression; inference requests over HTTP have each header in
@@ -89,7 +89,7 @@ class Server:
     def __init__(
         self,
         model_repository: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
-        *,
+        *surplus: NoReturn,
         models: Mapping[str, GivenModel] | None = None,
         host: str = "127.0.0.1",
         http_port: int | None = 0,
@@ -116,6 +116,8 @@ class Server:
         load_threads: int = LOAD_THREADS,
         **unknown: NoReturn,
     ) -> None:
+        if surplus:
+            raise by_keyword(surplus, Server.__init__)
         if unknown:
             raise unknown_argument(
                 next(iter(unknown)), ["model_repository", *(Server.__init__.__kwdefaults__ or ())]
@@ -211,10 +213,10 @@ class Server:
         timeout = self._exit_timeout
         loop = self._loop = ServerLoop()
         if http_port is not None:
-            from .frontends.certificates import check_certificate
+            from .frontends.certificates import load_certificate
             from .frontends.http.listener import HttpListener
 
-            check_certificate(*self._certificate)
+            load_certificate(*self._certificate)
             self._http = HttpListener(
                 self._host,
                 http_port,
@@ -225,12 +227,18 @@ class Server:
                 loop,
             )
         if grpc_port == "auto":
-            grpc_port = 0 if _can_serve_grpc() else None
+            grpc_port = 0 if importlib.util.find_spec("hpack") else None
         if grpc_port is not None:
             from .frontends.grpc.listener import GrpcListener
 
+            limits = self._limits
             self._grpc = GrpcListener(
-                grpc_port, self._grpc_options, timeout, self._limits.max_requests, loop
+                grpc_port,
+                self._grpc_options,
+                timeout,
+                limits.max_requests,
+                limits.receive_timeout,
+                loop,
             )
         self._core = self._make_core(loop)
         for listener in self._listeners():
@@ -255,8 +263,8 @@ class Server:
         """Finish running requests, stop listening and finalize the models; idempotent.
 
         This waits for a model that ignores a cancellation, because a thread cannot be ended. In a
-        forked child this only closes the socket of HTTP: threads and models belong to the parent,
-        where the server continues. The socket of gRPC stays open until the child ends.
+        forked child this only closes the sockets: threads and models belong to the parent, where
+        the server continues.
         """
         listeners = self._listeners()
         core, self._core = self._core, None
@@ -340,19 +348,6 @@ class Server:
         if self._core is None:
             raise RuntimeError("the server is not running")
         raise RuntimeError(f"the server does not serve {protocol}")
-
-
-def _can_serve_grpc() -> bool:
-    if importlib.util.find_spec("grpc") is None:
-        return False
-    from .frontends.grpc import listener as grpc_listener
-
-    try:
-        grpc_listener.check_usable()
-    except RuntimeError as error:
-        _log.warning("only HTTP is served: %s", error)
-        return False
-    return True
 
 
 def _paths(model_repository: Any) -> list[Path]:
