@@ -10,6 +10,8 @@ from .header_block import encode
 from .message_stream import MessageStream
 from .request_head import RequestHead
 
+#: Bytes that may wait to be sent before those who send should wait.
+ROOM = 256 * 1024
 _CONTENT_TYPE = ("content-type", "application/grpc")
 #: The characters of a status message that are sent as they are (PROTOCOL-HTTP2, Percent-Encoded).
 _PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
@@ -23,6 +25,7 @@ class ServedStream(MessageStream):
         half_closed: whether the client has sent all of the request.
         begun: whether the response's headers are sent.
         responded: whether the whole response is sent.
+        on_room: called once when less than `ROOM` bytes wait to be sent.
     """
 
     _peer = "the client"
@@ -31,6 +34,7 @@ class ServedStream(MessageStream):
     half_closed = False
     begun = False
     responded = False
+    on_room: Callable[[], None] | None = None
     # Bytes of DATA frames that have begun; what had come of them at the last check; and at the
     # first check of the part that must come.
     _announced = _came = _base = 0
@@ -40,12 +44,11 @@ class ServedStream(MessageStream):
         self,
         id: int,
         head: RequestHead,
-        send_window: int,
         max_message: int,
         grant: Callable[[int, int], None],
     ) -> None:
         # A message is decompressed to at most the size that one may have without compression.
-        super().__init__(id, send_window, max_message, max_message, grant, None, False)
+        super().__init__(id, max_message, max_message, grant, None, False)
         self.head = head
 
     @property
@@ -67,6 +70,11 @@ class ServedStream(MessageStream):
     def half_sent(self) -> bool:
         """True if a message has begun and not ended."""
         return self._message is not None or bool(self._prefix)
+
+    @property
+    def has_room(self) -> bool:
+        """True if more may be given to be sent, or the call is over."""
+        return self.out_size < ROOM or self.result is not None
 
     def window_used(self, size: int) -> None:
         """Count what the client sent against its window."""
