@@ -43,6 +43,7 @@ from tritonclient.engine.header_block import MAX_BLOCK_SIZE
 from tritonclient.engine.http2_receiving import RECEIVE_SIZE
 from tritonclient.engine.http2_sending import MAX_IDLE_FRAMES, MAX_PENDING_CONTROL
 from tritonclient.engine.message_stream import WINDOW
+from tritonclient.engine.served_stream import ROOM
 from tritonclient.errors import Cancelled, ProtocolError
 
 NO_ERROR = bytes(4)
@@ -75,7 +76,7 @@ def test_a_request_in_any_pieces():
         assert end.events(1) == [b"one", b"", b"two", "end"]
         assert end.events(3) == [bytes(100_000), "end"]
         assert end.events(5) == ["end"]
-        assert end.calls[1].stream.head.metadata == (("a", "b"),)
+        assert tuple(end.calls[1].stream.head.metadata()) == (("a", "b"),)
 
 
 @pytest.mark.parametrize("size", [0, 1, 5, 256, 257, 65_535, 65_536, 1 << 20])
@@ -152,6 +153,48 @@ def test_a_unary_call_has_one_message():
     )  # fmt: skip
 
 
+def test_progress_of_a_request():
+    """Checked every ten seconds: some of it must come, and after a time ten bytes per second."""
+
+    def check(stream, *sizes):
+        reasons = []
+        for size in sizes:
+            end.feed(data(bytes(size))) if size else None
+            reasons.append(stream.check_progress(10, 10))
+        return reasons
+
+    end = ServerEnd(take=False)
+    end.feed(head())
+    stream = end.calls[1].stream
+    stream.single = True
+    silent = "nothing of the request came for 10 s; send it again"
+    assert check(stream, 0, 0) == ["", silent]
+    end = ServerEnd(take=False)
+    end.feed(head() + data(b"\0\0\x0f\0\0"))
+    stream = end.calls[1].stream
+    assert check(stream, 0, 1, 199, 100, 100, 0) == ["", "", "", "", "", silent]
+    end = ServerEnd(take=False)
+    end.feed(head() + data(b"\0\0\x0f\0\0"))
+    stream = end.calls[1].stream
+    slow = "the request came too slowly: 2 bytes in 20 s; send it again, with 10 bytes per second"
+    assert check(stream, 0, 1, 1) == ["", "", f"{slow} or more"]
+    # A frame counts by what has come of it.
+    end = ServerEnd(take=False)
+    end.feed(head() + data(b"\0\0\x0f\0\0" + bytes(900))[:30])
+    stream = end.calls[1].stream
+    assert check(stream, 0, 0) == ["", silent]
+    # The next message begins anew.
+    end = ServerEnd(take=False)
+    end.feed(head() + data(message(b"hello")[:-1]))
+    stream = end.calls[1].stream
+    assert check(stream, 0) == [""]
+    end.feed(data(b"o"))
+    stream.take()
+    assert check(stream, 0, 0, 0) == ["", "", ""]
+    end.feed(data(b"\0"))
+    assert check(stream, 0, 0) == ["", silent]
+
+
 def test_a_call_that_awaits_more():
     """In the middle of a message, unless messages before it wait for the server."""
     end = ServerEnd(take=False)
@@ -160,15 +203,12 @@ def test_a_call_that_awaits_more():
     assert not stream.awaits_more
     end.feed(data(b"\0"))
     assert stream.awaits_more
-    assert stream.came_on()
-    assert not stream.came_on()
     end.feed(data(message(b"hello")[1:]))
     assert not stream.awaits_more
     end.feed(data(message(b"hello")[:-1]))
     assert not stream.awaits_more
     stream.take()
     assert stream.awaits_more
-    assert stream.came_on()
     end.feed(data(b"o"))
     assert not stream.awaits_more
     end.feed(head(3))
@@ -503,6 +543,50 @@ def test_ten_thousand_calls():
         end.engine.respond(end.calls[stream].stream, [b"x"])
     assert sum(1 for each in end.sent() if each[0] == DATA) == 10_000
     assert not end.engine.streams
+
+
+def test_calls_that_are_blocked_cost_nothing():
+    """Neither what comes for others nor changes of the settings looks at each of them."""
+    end = ServerEnd(max_streams=10_000)
+    end.feed(settings_frame(initial_window_size=0) + window_update(1 << 30))
+    for stream in range(1, 4001, 2):
+        end.feed(request(stream=stream))
+        end.engine.send_message(end.calls[stream].stream, [b"answer"])
+    end.sent()
+    assert not end.engine.pending
+    assert not end.engine._sending
+    toggle = settings_frame(initial_window_size=1) + settings_frame(initial_window_size=0)
+    end.feed(500 * toggle + window_update(11, 3))
+    assert [each[2] for each in end.sent() if each[0] == DATA] == [3]
+    end.feed(settings_frame(initial_window_size=11))
+    assert [each[2] for each in end.sent() if each[0] == DATA] == [1, *range(5, 4001, 2)]
+    assert not end.engine._blocked
+
+
+def test_windows_of_calls_that_are_over_do_not_count():
+    end = ServerEnd()
+    end.feed(head() + window_update(2**31 - 1 - 65_535, 1) + reset(8))
+    end.feed(head(3) + settings_frame(initial_window_size=2**31 - 1))
+    assert list(end.engine.streams) == [3]
+    end.feed(settings_frame(initial_window_size=2**31 - 2) + window_update(1, 3))
+    with pytest.raises(ProtocolError, match="opens a window too far"):
+        end.feed(settings_frame(initial_window_size=2**31 - 1))
+
+
+def test_room_for_more():
+    end = ServerEnd()
+    end.feed(request())
+    call = end.calls[1].stream
+    rooms = []
+    end.engine.send_message(call, [bytes(ROOM)])
+    assert not call.has_room
+    call.on_room = lambda: rooms.append(call.out_size)
+    end.sent()
+    assert rooms == [ROOM + 5 - 65_535]
+    assert call.has_room
+    end.engine.send_message(call, [bytes(ROOM)])
+    end.feed(reset(8))
+    assert call.has_room
 
 
 # Mutations

@@ -388,7 +388,7 @@ def test_headers_of_a_call_that_is_over_change_the_table_all_the_same():
     end.engine.abort(end.calls[1].stream, 4, "late")
     end.feed(head(fields=encoder.encode([("x-trailer", "of-no-use")]), flags=END_HEADERS))
     end.feed(head(3, fields=encoder.encode([*fields, ("x-trailer", "of-no-use")])))
-    metadata = dict(end.calls[3].stream.head.metadata)
+    metadata = dict(end.calls[3].stream.head.metadata())
     assert metadata == {"x-added": "value", "x-trailer": "of-no-use"}
 
 

@@ -124,7 +124,6 @@ class Http2(FastResponses):
             self.reusable = False
         stream = RpcStream(
             stream_id,
-            self._stream_window,
             self._max_message,
             self._max_content,
             self._grant,
@@ -145,7 +144,7 @@ class Http2(FastResponses):
             data = FRAME.pack(size << 8 | DATA, END_STREAM, stream_id)
             self._control.append(b"".join((head, block, data, *payload)))
             self._window -= size
-            stream.send_window -= size
+            stream.granted -= size
             stream.sent_end = True
         else:
             self._control += cut_block(stream_id, block, self._max_frame)
@@ -167,7 +166,6 @@ class Http2(FastResponses):
         self._next_id = stream_id + 2
         stream = RpcStream(
             stream_id,
-            self._stream_window - size,
             self._max_message,
             self._max_content,
             self._grant,
@@ -175,6 +173,7 @@ class Http2(FastResponses):
             True,
         )
         stream.sent_end = True
+        stream.granted = -size
         self.streams[stream_id] = stream
         self.response = None
         self._idle_frames = self.pings = 0

@@ -72,10 +72,10 @@ class Sending(ABC, Generic[S]):
     _whole = "the answer"
 
     __slots__ = (
-        "_control", "_control_size", "_error_code", "_failure", "_idle_frames", "_left_over",
-        "_max_content", "_max_frame", "_max_message", "_sending", "_stream_window", "_window",
-        "goaway_message", "max_streams", "ping_pending", "pings", "response", "reusable",
-        "streams", "unacknowledged", "unverified",
+        "_blocked", "_control", "_control_size", "_error_code", "_failure", "_idle_frames",
+        "_left_over", "_max_content", "_max_frame", "_max_message", "_most_granted", "_sending",
+        "_stream_window", "_window", "goaway_message", "max_streams", "ping_pending", "pings",
+        "response", "reusable", "streams", "unacknowledged", "unverified",
     )  # fmt: skip
 
     def __init__(self, max_message: int, max_content: int, opening: bytes) -> None:
@@ -102,6 +102,8 @@ class Sending(ABC, Generic[S]):
         self._control: list[Buffer] = [opening]
         self._control_size = 0  # of replies to the peer's frames
         self._sending: dict[int, S] = {}
+        self._blocked: dict[int, S] = {}  # what their own windows do not let be sent
+        self._most_granted = 0  # of all streams, at least
 
     @abstractmethod
     def _known(self, stream_id: int) -> S | None:
@@ -128,7 +130,7 @@ class Sending(ABC, Generic[S]):
         """Send more messages on a call; harmless when it is over."""
         if stream.result is None:
             stream.push(payload, end=end)
-            if stream.out_size or end:
+            if (stream.out_size or end) and stream.id not in self._blocked:
                 self._sending[stream.id] = stream
 
     def cancel(
@@ -166,6 +168,7 @@ class Sending(ABC, Generic[S]):
     def _forget(self, stream: S) -> None:
         self.streams.pop(stream.id, None)
         self._sending.pop(stream.id, None)
+        self._blocked.pop(stream.id, None)
         self.response = stream
 
     # Sending
@@ -183,11 +186,13 @@ class Sending(ABC, Generic[S]):
         begin = limit
         while True:
             left = stream.out_size
-            size = min(left, limit, self._max_frame, self._window, stream.send_window)
+            room = self._stream_window + stream.granted
+            size = min(left, limit, self._max_frame, self._window, room)
             if size < left and size <= 0:
                 # Behind the others, which come first next time.
                 del self._sending[stream.id]
-                self._sending[stream.id] = stream
+                waiting = self._sending if room > 0 else self._blocked
+                waiting[stream.id] = stream
                 return begin - limit
             stream.sent_end = stream.out_ends and size == left
             trailers = stream.trailers if stream.sent_end else b""
@@ -197,7 +202,7 @@ class Sending(ABC, Generic[S]):
                 out += stream.cut(size)
             if trailers:
                 out += cut_block(stream.id, trailers, self._max_frame, end=True)
-            stream.send_window -= size
+            stream.granted -= size
             self._window -= size
             limit -= size
             if size:
@@ -244,8 +249,11 @@ class Sending(ABC, Generic[S]):
             stream = self._known(stream_id)
             if stream is None:
                 return
-            stream.send_window += increment
-            window = stream.send_window
+            stream.granted += increment
+            self._most_granted = max(self._most_granted, stream.granted)
+            window = self._stream_window + stream.granted
+            if window >= 0 and self._blocked.pop(stream_id, None) is not None:
+                self._sending[stream_id] = stream
         if not increment or window > LARGEST_WINDOW:
             code = FLOW_CONTROL_ERROR if increment else PROTOCOL_ERROR
             raise self._broken(f"opens a window by {increment} bytes", code)
@@ -280,13 +288,16 @@ class Sending(ABC, Generic[S]):
         self._reply(pack_frame(SETTINGS, ACK, 0))
 
     def _stream_window_received(self, value: int) -> None:
-        change, self._stream_window = value - self._stream_window, value
-        if not change:
-            return
-        for stream in self.streams.values():
-            stream.send_window += change
-            if stream.send_window > LARGEST_WINDOW:
+        # The streams are looked at only if there is something to be seen, since the peer may have
+        # many and change its mind all the time.
+        if value + self._most_granted > LARGEST_WINDOW:
+            self._most_granted = max((each.granted for each in self.streams.values()), default=0)
+            if value + self._most_granted > LARGEST_WINDOW:
                 raise self._broken("opens a window too far", FLOW_CONTROL_ERROR)
+        if value > self._stream_window and self._blocked:
+            self._sending |= self._blocked
+            self._blocked = {}
+        self._stream_window = value
 
     def _reset_received(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:

@@ -93,6 +93,16 @@ class Http2Server(Receiving[ServedStream]):
         self.going_away = False
         self.quiet = True
 
+    @property
+    def half_read(self) -> bool:
+        """True if the client has begun something that is no part of a call, and not ended it.
+
+        A connection begins with the preface and settings.
+        """
+        if self._data_left or self._pad_left:
+            return self._data_stream is None or self._data_stream.result is not None
+        return self._first or self._start < self._end or self._header_block is not None
+
     # Responses
 
     def respond(
@@ -106,7 +116,7 @@ class Http2Server(Receiving[ServedStream]):
         if stream.result is not None:
             return
         size = PREFIX_SIZE + sum(map(len, message))
-        room = min(self._window, stream.send_window, DEFAULT_FRAME)
+        room = min(self._window, self._stream_window + stream.granted, DEFAULT_FRAME)
         if coding is not None or size > room or stream.begun or not self._table_is_off:
             self.send_message(stream, message, coding)
             self.end(stream)
@@ -184,12 +194,18 @@ class Http2Server(Receiving[ServedStream]):
             self._stop_request(stream)
 
     def _cut_frames(self, stream: ServedStream, limit: int, out: list[Buffer]) -> int:
-        self.quiet = False
-        return super()._cut_frames(stream, limit, out)
+        size = super()._cut_frames(stream, limit, out)
+        if size:
+            self.quiet = False
+        if stream.on_room is not None and stream.has_room:
+            on_room, stream.on_room = stream.on_room, None
+            on_room()
+        return size
 
     def _forget(self, stream: ServedStream) -> None:
         self.streams.pop(stream.id, None)
         self._sending.pop(stream.id, None)
+        self._blocked.pop(stream.id, None)
 
     def go_away(self, code: int = NO_ERROR, text: str = "") -> None:
         """Take no more calls, and tell the client why."""
@@ -269,7 +285,7 @@ class Http2Server(Receiving[ServedStream]):
             self._refuse(stream_id, *refusal, ends)
             return
         self._idle_frames = 0
-        stream = ServedStream(stream_id, head, self._stream_window, self._max_message, self._grant)
+        stream = ServedStream(stream_id, head, self._max_message, self._grant)
         stream.half_closed = ends
         self.streams[stream_id] = stream
         self._on_call(stream)

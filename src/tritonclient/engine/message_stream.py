@@ -64,8 +64,8 @@ class MessageStream:
         notify: called when a message has come or the call is over, and then no more.
         deadline: by which the call must have ended, by the clock of those who keep it here.
         window: bytes that the peer may still send.
-        send_window: bytes that may be sent before the peer allows more; after a change of its
-            settings it may be less than nothing.
+        granted: bytes that the peer allowed for this stream, less those that are sent; what may
+            be sent is that and the initial window of its settings, and may be less than nothing.
     """
 
     #: What errors call the peer, and what it sends.
@@ -82,6 +82,7 @@ class MessageStream:
     result: Outcome | InferenceServerException | None = None
     notify: Callable[[], None] | None = None
     deadline = math.inf
+    granted = 0
     # The message that is being received: its prefix, then its memory.
     _prefix = b""
     _message: memoryview | None = None
@@ -94,7 +95,6 @@ class MessageStream:
     def __init__(
         self,
         id: int,
-        send_window: int,
         max_message: int,
         max_content: int,
         grant: Callable[[int, int], None],
@@ -102,7 +102,6 @@ class MessageStream:
         single: bool,
     ) -> None:
         self.id = id
-        self.send_window = send_window
         self.messages: deque[Buffer | Waiting | Compressed] = deque()
         self._max_message = max_message
         self._max_content = max_content

@@ -9,7 +9,7 @@ Source: gRPC over HTTP/2 (the `PROTOCOL-HTTP2` document), requests.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..errors import ProtocolError
@@ -48,7 +48,7 @@ class RequestHead(NamedTuple):
         method: of HTTP; gRPC has POST alone.
         path: of the method to call, such as "/package.Service/Method".
         content_type: "" if there is none.
-        metadata: the headers that the caller gave, in their order; bytes for names with "-bin".
+        fields: the headers that the caller gave, in their order.
         timeout: seconds that the client waits for the response; None for no limit.
         coding: how compressed messages of the request are compressed.
         accepted: codings that the client can read.
@@ -59,12 +59,25 @@ class RequestHead(NamedTuple):
     method: str
     path: str
     content_type: str
-    metadata: tuple[tuple[str, str | bytes], ...]
+    fields: tuple[tuple[bytes, bytes], ...]
     timeout: float | None
     coding: str
     accepted: tuple[str, ...]
     fault: str = ""
     missing: tuple[str, ...] = ()
+
+    def metadata(self) -> Iterator[tuple[str, str | bytes]]:
+        """Yield the headers that the caller gave; bytes for names with "-bin".
+
+        They are decoded here, since a small block can have many references to large entries of
+        the table, which share their memory until then.
+        """
+        for name, value in self.fields:
+            if name.endswith(b"-bin"):
+                for each in _binary_values(value):
+                    yield _text(name), each
+            else:
+                yield _text(name), _text(value)
 
 
 class RequestHeads:
@@ -144,7 +157,7 @@ def _after_number(block: bytes, position: int, bits: int) -> tuple[int, int]:
 
 def _read(fields: Iterable[tuple[bytes, bytes]]) -> RequestHead:
     known: dict[bytes, bytes] = {}
-    metadata: list[tuple[str, str | bytes]] = []
+    others: list[tuple[bytes, bytes]] = []
     fault = ""
     regular = False  # whether the pseudo-headers are over
     for name, value in fields:
@@ -160,10 +173,8 @@ def _read(fields: Iterable[tuple[bytes, bytes]]) -> RequestHead:
         elif name.startswith(b"grpc-") or name in _OF_TRANSPORT:
             # Of codings, several headers are one list (RFC 9110, section 5.3).
             known[name] = known[name] + b"," + value if name in known else value
-        elif name.endswith(b"-bin"):
-            metadata += [(_text(name), each) for each in _binary_values(value)]
         else:
-            metadata.append((_text(name), _text(value)))
+            others.append((name, value))
         regular = True
     if known.get(b"te", b"trailers") != b"trailers":
         fault = fault or "the request has another te than trailers"
@@ -175,7 +186,7 @@ def _read(fields: Iterable[tuple[bytes, bytes]]) -> RequestHead:
         _text(known.get(b":method", b"")),
         _text(known.get(b":path", b"")),
         _text(known.get(b"content-type", b"")),
-        tuple(metadata),
+        tuple(others),
         timeout,
         _text(known.get(b"grpc-encoding", b"identity")),
         tuple(each.strip() for each in accepted if each.strip()),

@@ -10,6 +10,8 @@ from .header_block import encode
 from .message_stream import MessageStream
 from .request_head import RequestHead
 
+#: Bytes that may wait to be sent before those who send should wait.
+ROOM = 256 * 1024
 _CONTENT_TYPE = ("content-type", "application/grpc")
 #: The characters of a status message that are sent as they are (PROTOCOL-HTTP2, Percent-Encoded).
 _PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
@@ -23,6 +25,7 @@ class ServedStream(MessageStream):
         half_closed: whether the client has sent all of the request.
         begun: whether the response's headers are sent.
         responded: whether the whole response is sent.
+        on_room: called once when less than `ROOM` bytes wait to be sent.
     """
 
     _peer = "the client"
@@ -31,18 +34,21 @@ class ServedStream(MessageStream):
     half_closed = False
     begun = False
     responded = False
-    _progress: object = None
+    on_room: Callable[[], None] | None = None
+    # Bytes of DATA frames that have begun; what had come of them at the last check; and at the
+    # first check of the part that must come.
+    _announced = _came = _base = 0
+    _intervals = 0
 
     def __init__(
         self,
         id: int,
         head: RequestHead,
-        send_window: int,
         max_message: int,
         grant: Callable[[int, int], None],
     ) -> None:
         # A message is decompressed to at most the size that one may have without compression.
-        super().__init__(id, send_window, max_message, max_message, grant, None, False)
+        super().__init__(id, max_message, max_message, grant, None, False)
         self.head = head
 
     @property
@@ -65,10 +71,43 @@ class ServedStream(MessageStream):
         """True if a message has begun and not ended."""
         return self._message is not None or bool(self._prefix)
 
-    def came_on(self) -> bool:
-        """Return True if more of the request has come since the last call of this."""
-        before, self._progress = self._progress, (self.window, self._received, len(self._prefix))
-        return before != self._progress
+    @property
+    def has_room(self) -> bool:
+        """True if more may be given to be sent, or the call is over."""
+        return self.out_size < ROOM or self.result is not None
+
+    def window_used(self, size: int) -> None:
+        """Count what the client sent against its window."""
+        self._announced += size
+        super().window_used(size)
+
+    def check_progress(self, interval: float, rate: float) -> str:
+        """Return why the request comes too slowly, "" if it does not.
+
+        A part that must come has one interval to begin, and then the rate to keep.
+
+        Args:
+            interval: seconds since the last call of this.
+            rate: least bytes per second.
+        """
+        came, last = self._announced - self.coming, self._came
+        self._came = came
+        if not self.awaits_more:
+            self._intervals = 0
+            return ""
+        self._intervals += 1
+        if self._intervals == 1:
+            self._base = came
+            return ""
+        if came == last:
+            return f"nothing of the request came for {interval:g} s; send it again"
+        size, seconds = came - self._base, interval * (self._intervals - 1)
+        if size >= rate * (seconds - interval):
+            return ""
+        return (
+            f"the request came too slowly: {size} bytes in {seconds:g} s; send it again, with "
+            f"{rate:g} bytes per second or more"
+        )
 
 
 @cache

@@ -15,12 +15,12 @@ from ..messages import Request
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
-from .frontends.http.limits import (
+from .frontends.limits import (
     MAX_INPUT_SIZE,
     MAX_REQUESTS,
     MIN_RECEIVE_RATE,
     RECEIVE_TIMEOUT,
-    HttpLimits,
+    Limits,
 )
 from .loop import ServerLoop
 from .repository.given import GivenModel, GivenModels
@@ -69,8 +69,8 @@ class Server:
         max_requests: requests, of HTTP and of gRPC each, that are executed or wait for it; further
             ones are refused.
         receive_timeout: seconds in which some of a half-sent request must come.
-        min_receive_rate: bytes per second with which an HTTP request must come on average, after
-            the seconds of `receive_timeout`.
+        min_receive_rate: bytes per second with which a request must come on average, after the
+            seconds of `receive_timeout`.
         forwarded_headers: a regular expression; inference requests over HTTP have each header in
             whose name it is found as a parameter. "" to forward none. `grpc` has the same option.
         certfile: certificate (PEM); with `keyfile`, serve https and grpcs.
@@ -167,7 +167,7 @@ class Server:
             "python": os.fspath(python),
             "load_threads": load_threads,
         }
-        self._limits = HttpLimits(max_input_size, max_requests, receive_timeout, min_receive_rate)
+        self._limits = Limits(max_input_size, max_requests, receive_timeout, min_receive_rate)
         self._forwarding = HeaderForwarding(forwarded_headers)
         self._certificate = (certfile, keyfile)
         self._grpc_options = (grpc or GrpcOptions()).completed(host, certfile, keyfile)
@@ -231,15 +231,7 @@ class Server:
         if grpc_port is not None:
             from .frontends.grpc.listener import GrpcListener
 
-            limits = self._limits
-            self._grpc = GrpcListener(
-                grpc_port,
-                self._grpc_options,
-                timeout,
-                limits.max_requests,
-                limits.receive_timeout,
-                loop,
-            )
+            self._grpc = GrpcListener(grpc_port, self._grpc_options, timeout, self._limits, loop)
         self._core = self._make_core(loop)
         for listener in self._listeners():
             listener.start(self._core)

@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.errors import InvalidArgument, ResourceExhausted, Unavailable
 from tritonclient.server import FunctionModel, Server
-from tritonclient.server.frontends.http.limits import HttpLimits
+from tritonclient.server.frontends.limits import Limits
 from tritonclient.server.tensors import bounds
 
 HEAD = b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
@@ -168,4 +168,4 @@ def test_what_triton_takes_is_let_through() -> None:
 @pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
 def test_bounds_are_above_0(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} is .*, expected a number above 0"):
-        HttpLimits(**{name: value})  # type: ignore[arg-type]
+        Limits(**{name: value})  # type: ignore[arg-type]

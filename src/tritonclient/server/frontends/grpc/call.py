@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
+from typing import Any, Protocol
 
 from ....codec.rpc_status import code_of
 from ....datatypes import Buffer
@@ -13,6 +15,9 @@ from ....engine.coding import Compressed
 from ....engine.http2_server import Http2Server
 from ....engine.served_stream import ServedStream
 from ....errors import DeadlineExceeded, InferenceServerException, Internal
+from ...jobs.errors import UNEXPECTED
+
+_log = logging.getLogger("tritonclient.server.grpc")
 
 #: Longest status message in bytes, so that the trailers fit the limits of clients.
 _DETAILS = 4000
@@ -31,16 +36,12 @@ class Connection(Protocol):
     def schedule(self) -> None:
         """Send what there is to send."""
 
-    async def drained(self, stream: ServedStream) -> None:
-        """Wait until most of what a stream has to send is on its way, or the call is over."""
-
 
 class Call:
     """One call. For use on the event loop, but for `cancelled`.
 
     Attributes:
         path: of the method, such as "/package.Service/Method".
-        headers: the metadata of the request.
         accepted: codings that the client can read.
         peer: the address of the client.
         cancelled: set when the call ends before its response is sent.
@@ -48,13 +49,13 @@ class Call:
     """
 
     __slots__ = (
-        "_connection", "_on_request", "_reader", "_stream", "_timer", "accepted", "cancelled",
-        "headers", "on_end", "path", "peer",
+        "_connection", "_on_request", "_reader", "_room", "_stream", "_timer", "accepted",
+        "cancelled", "on_end", "path", "peer",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, stream: ServedStream) -> None:
         head = stream.head
-        self.path, self.headers, self.accepted = head.path, head.metadata, head.accepted
+        self.path, self.accepted = head.path, head.accepted
         self.peer = connection.peer
         self.cancelled = threading.Event()
         self._on_request: Callable[[], None] | None = None
@@ -62,6 +63,7 @@ class Call:
         self._connection = connection
         self._stream = stream
         self._reader: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         stream.notify = self._notified
         if head.timeout is not None:
@@ -69,6 +71,11 @@ class Call:
             self._timer = loop.call_later(head.timeout, self._late)
 
     # What comes
+
+    @property
+    def headers(self) -> Iterator[tuple[str, str | bytes]]:
+        """The metadata of the request."""
+        return self._stream.head.metadata()
 
     @property
     def over(self) -> bool:
@@ -98,17 +105,14 @@ class Call:
 
     def _notified(self) -> None:
         """Handle that a message has come, that all of the request has, or that the call is over."""
-        stream, reader = self._stream, self._reader
-        if reader is not None:
-            self._reader = None
-            if not reader.done():
-                reader.set_result(None)
+        stream = self._stream
+        _wake(self._reader)
         if stream.result is not None:
             self._end()
         elif stream.half_closed and self._on_request is not None:
             on_request, self._on_request = self._on_request, None
             if len(stream.messages) == 1:
-                on_request()
+                self.guarded(on_request)
             else:
                 count = len(stream.messages)
                 self.abort(Internal(f"the request has {count} messages, expected one"))
@@ -119,9 +123,40 @@ class Call:
             self._timer = None
         if not self._stream.responded:
             self.cancelled.set()
+        _wake(self._room)
         on_end, self.on_end, self._on_request = self.on_end, None, None
         if on_end is not None:
             on_end()
+
+    def guarded(self, work: Callable[[], object]) -> None:
+        """Do something for this call; an unforeseen error ends it."""
+        try:
+            work()
+        except Exception:
+            self.failed()
+
+    def serve(self, work: Callable[[Call], Coroutine[Any, Any, None]]) -> None:
+        """Run a coroutine until the call is over; an unforeseen error of it ends the call."""
+        task = asyncio.ensure_future(self._serve(work))
+        forget = self.on_end
+
+        def end() -> None:
+            task.cancel()
+            if forget is not None:
+                forget()
+
+        self.on_end = end
+
+    async def _serve(self, work: Callable[[Call], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work(self)
+        except Exception:
+            self.failed()
+
+    def failed(self) -> None:
+        """End the call with the exception that is being handled, which nobody foresaw."""
+        _log.exception("a call of %s failed in an unforeseen way", self.path)
+        self.abort(Internal(UNEXPECTED))
 
     def _late(self) -> None:
         self.abort(DeadlineExceeded("Deadline Exceeded"))
@@ -146,7 +181,10 @@ class Call:
         """Send one of several messages; return when there is room for more, or the call is over."""
         self._connection.engine.send_message(self._stream, message, coding)
         self._connection.schedule()
-        await self._connection.drained(self._stream)
+        if not self._stream.has_room:
+            self._room = asyncio.get_running_loop().create_future()
+            self._stream.on_room = partial(_wake, self._room)
+            await self._room
 
     def end(self, error: InferenceServerException | None = None) -> None:
         """End the call behind its messages, with success or the status of an error."""
@@ -158,6 +196,11 @@ class Call:
         """End the call with an error at once, without the messages that wait to be sent."""
         self._connection.engine.abort(self._stream, *_status(error))
         self._connection.schedule()
+
+
+def _wake(waiting: asyncio.Future[None] | None) -> None:
+    if waiting is not None and not waiting.done():
+        waiting.set_result(None)
 
 
 def _status(error: InferenceServerException) -> tuple[int, str]:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from ....engine.http2_frames import ENHANCE_YOUR_CALM
@@ -13,6 +14,7 @@ from ....engine.http2_server import Http2Server
 from ....engine.served_stream import ServedStream
 from ....errors import Cancelled, ConnectionFailed, ProtocolError
 from ....transport.call import gather
+from ..limits import Limits
 from .call import Call
 from .settings import ConnectionSettings
 
@@ -31,7 +33,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
     Args:
         accept: gets each call when its headers have come.
         settings: of all connections.
-        receive_timeout: seconds in which some of a half-sent request must come.
+        limits: bounds of requests.
         opened: called when the connection is established.
         closed: called when it has ended.
 
@@ -43,7 +45,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self,
         accept: Callable[[Call], None],
         settings: ConnectionSettings,
-        receive_timeout: float,
+        limits: Limits,
         opened: Callable[[GrpcConnection], None],
         closed: Callable[[GrpcConnection], None],
     ) -> None:
@@ -56,14 +58,14 @@ class GrpcConnection(asyncio.BufferedProtocol):
         )
         self._accept = accept
         self._settings = settings
-        self._receive_timeout = receive_timeout
+        self._limits = limits
         self._opened = opened
         self._closed = closed
         self._loop = asyncio.get_running_loop()
         self._paused = self._scheduled = self._reading = False
-        self._draining: dict[ServedStream, asyncio.Future[None]] = {}
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._last_received = self._last_pinged = 0.0
+        self._received, self._received_before = 0, -1
         self._ping_of_client = -math.inf
         self._ended = False
         self._strikes = 0
@@ -90,24 +92,13 @@ class GrpcConnection(asyncio.BufferedProtocol):
                 transport.write(buffer)
             if not engine.pending:
                 break
-        if self._draining:
-            for stream in [each for each in self._draining if _has_room(each)]:
-                room = self._draining.pop(stream)
-                if not room.done():
-                    room.set_result(None)
         if engine.going_away and not engine.streams and not engine.pending:
             self._close()
 
     def _close(self) -> None:
         """Close the connection when what was written is sent, or after a time."""
         self._transport.close()
-        self._after(self._receive_timeout, self.abort)
-
-    async def drained(self, stream: ServedStream) -> None:
-        """Wait until most of what a stream has to send is on its way, or the call is over."""
-        if not _has_room(stream):
-            room = self._draining[stream] = self._loop.create_future()
-            await room
+        self._after(self._limits.receive_timeout, self.abort)
 
     # What the listener does
 
@@ -136,7 +127,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         settings = self._settings
         self._after(settings.keepalive_time, self._check_keepalive)
         self._after(settings.max_age, self._grow_old)
-        self._after(self._receive_timeout, self._check_progress)
+        self._after(self._limits.receive_timeout, self._check_progress)
         self._opened(self)
         self._flush()
 
@@ -145,6 +136,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._last_received = self._loop.time()
+        self._received += nbytes
         self._reading = True  # so that all that this leads to is sent together
         try:
             self.engine.buffer_updated(nbytes)
@@ -156,7 +148,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
             for buffer in self.engine.data_to_send():
                 self._transport.write(buffer)
             self._close()
-        elif self.engine.pending or self.engine.going_away or self._draining:
+        elif self.engine.pending or self.engine.going_away:
             self._flush()
 
     def eof_received(self) -> bool:
@@ -168,10 +160,6 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self._timers.clear()
         self._ended = True
         self.engine.fail(ConnectionFailed("the client closed the connection"))
-        draining, self._draining = self._draining, {}
-        for room in draining.values():
-            if not room.done():
-                room.set_result(None)
         self._closed(self)
 
     def pause_writing(self) -> None:
@@ -184,7 +172,8 @@ class GrpcConnection(asyncio.BufferedProtocol):
     # What the engine does
 
     def _accept_call(self, stream: ServedStream) -> None:
-        self._accept(Call(self, stream))
+        call = Call(self, stream)
+        call.guarded(partial(self._accept, call))
 
     def _ping_received(self) -> None:
         """Count pings that come too often; close the connection after too many."""
@@ -238,15 +227,18 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self._after(self._settings.max_age_grace, self.abort)
 
     def _check_progress(self) -> None:
-        """End calls of which the request has begun and not come on since the last check."""
-        seconds = f"{self._receive_timeout:g} s"
+        """End calls of which the request has begun and comes too slowly.
+
+        What is half-sent and no part of a call, such as the preface, ends the connection.
+        """
+        timeout, rate = self._limits.receive_timeout, self._limits.min_receive_rate
+        if self.engine.half_read and self._received == self._received_before:
+            _log.debug("%s sent nothing for %g s", self.peer, timeout)
+            self.abort()
+            return
+        self._received_before = self._received
         for stream in list(self.engine.streams.values()):
-            if stream.awaits_more and not stream.came_on():
-                text = f"nothing of the request came for {seconds}; send it again"
-                self.engine.abort(stream, _DEADLINE_EXCEEDED, text)
+            if reason := stream.check_progress(timeout, rate):
+                self.engine.abort(stream, _DEADLINE_EXCEEDED, reason)
         self._flush()
-        self._after(self._receive_timeout, self._check_progress)
-
-
-def _has_room(stream: ServedStream) -> bool:
-    return stream.out_size < _PIECE or stream.result is not None
+        self._after(timeout, self._check_progress)

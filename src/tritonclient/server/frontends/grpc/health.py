@@ -52,15 +52,7 @@ class Health:
     def _begin_watch(self, call: Call) -> None:
         if not _is_valid(call):
             return
-        task = asyncio.ensure_future(self._serve_watch(call))
-        forget = call.on_end
-
-        def end() -> None:
-            task.cancel()
-            if forget is not None:
-                forget()
-
-        call.on_end = end
+        call.serve(self._serve_watch)
 
     async def _serve_watch(self, call: Call) -> None:
         sent = None

@@ -23,7 +23,6 @@ from ....engine.coding import Compressed
 from ....errors import (
     Cancelled,
     InferenceServerException,
-    Internal,
     InvalidArgument,
     ResourceExhausted,
     Unavailable,
@@ -32,7 +31,7 @@ from ....errors import (
 from ....messages import Infer
 from ...core import InferenceServer
 from ...inference import EMPTY_FINAL, Outcome
-from ...jobs.errors import UNEXPECTED, DecoupledModel
+from ...jobs.errors import DecoupledModel
 from ...loop import SMALL
 from ..forwarding import HeaderForwarding
 from ..refusals import refusal
@@ -87,6 +86,7 @@ class GrpcService:
         self._loop = asyncio.get_running_loop()
         self._calls: set[Call] = set()
         self._streams: set[StreamCall] = set()
+        self._working = 0  # requests that threads or models have, also of calls that are over
         self._closing = False
         self._health = Health(server)
         self._handlers = self._make_handlers()
@@ -105,7 +105,7 @@ class GrpcService:
         if handler is None:
             call.end(Unimplemented("Method not found!"))
             return
-        if len(self._calls) >= self._max_requests:
+        if max(len(self._calls), self._working) >= self._max_requests:
             # The words of grpcio's servers.
             call.end(ResourceExhausted("Concurrent RPC limit exceeded!"))
             return
@@ -161,11 +161,17 @@ class GrpcService:
             work = partial(self._handled, _INFER, request, call)
             self._in_thread(call, _INFER, began, work)
             return
-        with _grpc_words(_INFER):
-            done = partial(self._inferred, call, request, began)
-            begin(self._server, request, call.cancelled, done)
+        done = partial(self._inferred, call, request, began)
+        self._working += 1
+        try:
+            with _grpc_words(_INFER):
+                begin(self._server, request, call.cancelled, done)
+        except BaseException:
+            self._working -= 1
+            raise
 
     def _inferred(self, call: Call, request: Infer, began: float, outcome: Outcome) -> None:
+        self._working -= 1
         if call.over:
             return
         work = partial(self._encoded, request, call, outcome.encode)
@@ -179,12 +185,17 @@ class GrpcService:
 
         def done(future: Future[Any]) -> None:
             with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._guarded, call, method, began, reply)
+                self._loop.call_soon_threadsafe(finish)
+
+        def finish() -> None:
+            self._working -= 1
+            self._guarded(call, method, began, reply)
 
         def reply() -> None:
             self._reply(call, method, began, *future.result())
 
         future = self._threads.submit(work)
+        self._working += 1
         future.add_done_callback(done)
 
     def _guarded(self, call: Call, method: str, began: float, work: Callable[[], None]) -> None:
@@ -195,8 +206,8 @@ class GrpcService:
         except InferenceServerException as error:
             refused = error
         except Exception:
-            _log.exception("a call of %s failed in an unforeseen way", method)
-            refused = Internal(UNEXPECTED)
+            call.failed()
+            return
         _log_call(method, refused, began)
         call.abort(refused)
 
@@ -214,6 +225,8 @@ class GrpcService:
     def _respond_to(
         self, method: str, message: Buffer | Compressed, call: Call
     ) -> tuple[Sequence[Buffer], str | None]:
+        if call.cancelled.is_set():
+            raise Cancelled("the call is over")
         request = self._decoded(method, decompressed(message), call)
         return self._handled(method, request, call)
 
@@ -254,15 +267,7 @@ class GrpcService:
     # Streams
 
     def _stream(self, call: Call) -> None:
-        task = asyncio.ensure_future(self._serve(call))
-        forget = call.on_end
-
-        def end() -> None:
-            task.cancel()
-            if forget is not None:
-                forget()
-
-        call.on_end = end
+        call.serve(self._serve)
 
     async def _serve(self, call: Call) -> None:
         began = time.perf_counter()
@@ -278,9 +283,6 @@ class GrpcService:
             raise
         except InferenceServerException as error:
             refused = error
-        except Exception:
-            _log.exception("a call of %s failed in an unforeseen way", _STREAM_INFER)
-            refused = Internal(UNEXPECTED)
         finally:
             self._streams.discard(stream)
             _log_call(_STREAM_INFER, refused, began)

@@ -34,11 +34,11 @@ from ...core import InferenceServer
 from ...jobs.errors import DecoupledModel
 from ...loop import SMALL
 from ..forwarding import HeaderForwarding
+from ..limits import MAX_INPUT_SIZE, MAX_REQUESTS
 from ..refusals import refusal
 from ..starting import is_light, start
 from . import compression
 from .generate import EventStream, Generation
-from .limits import MAX_INPUT_SIZE, MAX_REQUESTS
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]

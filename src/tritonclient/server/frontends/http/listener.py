@@ -16,10 +16,10 @@ from ...core import InferenceServer
 from ...extras import optional_import
 from ...loop import ServerLoop
 from ..forwarding import HeaderForwarding
+from ..limits import MIN_RECEIVE_RATE, RECEIVE_TIMEOUT, Limits
 from ..sockets import listen
 from .application import NAMES_AS_SENT, HttpApplication
 from .joined_writes import JoinedWrites
-from .limits import MIN_RECEIVE_RATE, RECEIVE_TIMEOUT, HttpLimits
 from .progress import Progress
 
 with optional_import("uvicorn and httptools"):
@@ -62,7 +62,7 @@ class HttpListener:
         host: str,
         port: int,
         certificate: tuple[Path | None, Path | None],
-        limits: HttpLimits,
+        limits: Limits,
         exit_timeout: int,
         forwarding: HeaderForwarding,
         loop: ServerLoop,
