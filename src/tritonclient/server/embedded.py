@@ -62,7 +62,7 @@ class Server:
         max_input_size: largest HTTP request body in bytes.
         max_requests: requests, of HTTP and of gRPC each, that are executed or wait for it; further
             ones are refused.
-        receive_timeout: seconds in which some of a half-sent HTTP request must come.
+        receive_timeout: seconds in which some of a half-sent request must come.
         forwarded_headers: a regular expression; inference requests over HTTP have each header in
             whose name it is found as a parameter. "" to forward none. `grpc` has the same option.
         certfile: certificate (PEM); with `keyfile`, serve https and grpcs.

@@ -12,11 +12,11 @@ import pytest
 
 import tritonclient
 from tests.server.conftest import RepositoryMaker, fp32
-from tests.support.peers import h2peer
+from tests.support.peers import h2client, h2peer
 from tests.support.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.errors import InvalidArgument, ResourceExhausted, Unavailable
-from tritonclient.server import FunctionModel, GrpcOptions, Server
+from tritonclient.server import FunctionModel, Server
 from tritonclient.server.frontends.http.limits import HttpLimits
 from tritonclient.server.tensors import bounds
 
@@ -58,23 +58,18 @@ def test_a_connection_without_a_request_stays(impatient: Server) -> None:
             assert idle.recv(1 << 16).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_half_sent_message_over_grpc_ends_with_its_connection() -> None:
-    """It has no bound of its own: grpcio does not show it to the server."""
-    ages = {"grpc.max_connection_age_ms": 300, "grpc.max_connection_age_grace_ms": 300}
+def test_a_half_sent_message_over_grpc_is_refused_after_a_time() -> None:
     path = "/inference.GRPCInferenceService/ModelInfer"
-    fields = ((":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x"))
-    call = h2peer.block(*fields, ("content-type", "application/grpc"), ("te", "trailers"))
     with (
-        Server(
-            models={"echo": lambda X: {"Y": X}}, grpc=GrpcOptions(channel_arguments=ages)
-        ) as server,
+        Server(models={"echo": lambda X: {"Y": X}}, receive_timeout=0.3) as server,
         socket.create_connection(("127.0.0.1", server.grpc_port), timeout=30) as connection,
     ):
-        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2peer.HELLO)
-        connection.sendall(h2peer.head(fields=call))
-        half = h2peer.message(bytes(100))[:50]
-        connection.sendall(h2peer.frame(h2peer.DATA, 0, 1, half))
-        assert received(connection)  # until it is closed
+        connection.sendall(h2client.OPENING + h2client.head(fields=h2client.without(path=path)))
+        connection.sendall(h2peer.data(h2peer.message(bytes(100))[:50]))
+        answer = b""
+        while b"send it again" not in answer:
+            answer += connection.recv(1 << 16)
+    assert b"nothing of the request came for 0.3 s" in answer
 
 
 class Holding:
