@@ -23,10 +23,11 @@ from tritonclient.errors import (
 class World:
     """Plays answers and errors, one per request, and keeps a clock that only pauses advance."""
 
-    def __init__(self, *answers, index=None):
+    def __init__(self, *answers, index=None, metadata="the model is there"):
         self.now = 0.0
         self.index = index
         self.index_asked = 0
+        self.metadata = metadata
         self.asked = []
         self.pauses = []
         self._answers = list(answers)
@@ -38,6 +39,11 @@ class World:
             if self.index is None:
                 raise Unimplemented("there is no index")
             return self.index
+        if isinstance(request, m.GetModelMetadata) and self.index_asked:
+            assert 0 < timeout <= 5
+            if isinstance(self.metadata, Exception):
+                raise self.metadata
+            return self.metadata
         self.asked.append((request, timeout))
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
@@ -73,6 +79,23 @@ def test_ready_in_the_end(drive):
     assert [request for request, _ in world.asked] == [m.IsModelReady("m", "1")] * 5
     assert world.pauses == sorted(world.pauses)
     assert len(world.pauses) == 4
+
+
+@both
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        (NotFound("Model with name m does not exist.", "404"), "Model with name m does not exist."),
+        (Unavailable("busy", "503"), "it answered that it is not ready"),
+        ("the model is there", "it answered that it is not ready"),
+    ],
+)
+def test_never_ready_on_a_server_without_an_index(drive, metadata, words):
+    """As KServe's, which says of an unknown model over HTTP only that it is not ready."""
+    world = World(False, metadata=metadata)
+    with pytest.raises(DeadlineExceeded, match=f"was not ready after 3 s: {words}"):
+        drive(world, wait_until_ready("http://x", "m", "", 3, lambda: world.now))
+    assert world.index_asked == 1
 
 
 @both

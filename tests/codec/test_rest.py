@@ -331,6 +331,16 @@ def test_json_data_that_does_not_fit(datatype, values):
         rest.decode_response(m.Infer("m", ()), rest.HttpResponse(200, {}, (body,)))
 
 
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+def test_null_among_json_floats_is_nan(datatype):
+    """So do servers write NaN whose JSON library is strict, such as KServe's."""
+    tensor = {"name": "X", "datatype": datatype, "shape": [2, 1], "data": [[None], [1]]}
+    body = memoryview(json.dumps({"outputs": [tensor]}).encode())
+    response = rest.decode_response(m.Infer("m", ()), rest.HttpResponse(200, {}, (body,)))
+    (output,) = response.outputs
+    np.testing.assert_array_equal(np.frombuffer(output.data, NUMPY[datatype]), [np.nan, 1])
+
+
 @pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32"])
 def test_json_floats_too_large_are_infinite(datatype):
     tensor = {"name": "X", "datatype": datatype, "shape": [2, 1], "data": [[1e300], [-2]]}

@@ -57,6 +57,15 @@ def test_answers_like_earlier_ones_mean_what_protobuf_says(message, data):
         assert rpc_infer.decode_stream_response(stream) == m.InferStreamResponse("", answer)
 
 
+@MANY
+@given(pb_strategies.answers())
+def test_stream_responses_without_their_envelope(message):
+    """MLServer sends them so; an envelope has no outputs of its own."""
+    if message.outputs:
+        answer = rpc_infer.decode_stream_response(message.SerializeToString())
+        assert answer == m.InferStreamResponse("", answer_of(message))
+
+
 def test_answers_of_one_length_that_differ():
     for round in range(3):
         for name in ("one", "two", "six", "ten", "ada", "eve", "bob"):

@@ -153,6 +153,48 @@ def test_a_unary_call_has_one_message():
     )  # fmt: skip
 
 
+def test_progress_of_a_request():
+    """Checked every ten seconds: some of it must come, and after a time ten bytes per second."""
+
+    def check(stream, *sizes):
+        reasons = []
+        for size in sizes:
+            end.feed(data(bytes(size))) if size else None
+            reasons.append(stream.check_progress(10, 10))
+        return reasons
+
+    end = ServerEnd(take=False)
+    end.feed(head())
+    stream = end.calls[1].stream
+    stream.single = True
+    silent = "nothing of the request came for 10 s; send it again"
+    assert check(stream, 0, 0) == ["", silent]
+    end = ServerEnd(take=False)
+    end.feed(head() + data(b"\0\0\x0f\0\0"))
+    stream = end.calls[1].stream
+    assert check(stream, 0, 1, 199, 100, 100, 0) == ["", "", "", "", "", silent]
+    end = ServerEnd(take=False)
+    end.feed(head() + data(b"\0\0\x0f\0\0"))
+    stream = end.calls[1].stream
+    slow = "the request came too slowly: 2 bytes in 20 s; send it again, with 10 bytes per second"
+    assert check(stream, 0, 1, 1) == ["", "", f"{slow} or more"]
+    # A frame counts by what has come of it.
+    end = ServerEnd(take=False)
+    end.feed(head() + data(b"\0\0\x0f\0\0" + bytes(900))[:30])
+    stream = end.calls[1].stream
+    assert check(stream, 0, 0) == ["", silent]
+    # The next message begins anew.
+    end = ServerEnd(take=False)
+    end.feed(head() + data(message(b"hello")[:-1]))
+    stream = end.calls[1].stream
+    assert check(stream, 0) == [""]
+    end.feed(data(b"o"))
+    stream.take()
+    assert check(stream, 0, 0, 0) == ["", "", ""]
+    end.feed(data(b"\0"))
+    assert check(stream, 0, 0) == ["", silent]
+
+
 def test_a_call_that_awaits_more():
     """In the middle of a message, unless messages before it wait for the server."""
     end = ServerEnd(take=False)
@@ -161,15 +203,12 @@ def test_a_call_that_awaits_more():
     assert not stream.awaits_more
     end.feed(data(b"\0"))
     assert stream.awaits_more
-    assert stream.came_on()
-    assert not stream.came_on()
     end.feed(data(message(b"hello")[1:]))
     assert not stream.awaits_more
     end.feed(data(message(b"hello")[:-1]))
     assert not stream.awaits_more
     stream.take()
     assert stream.awaits_more
-    assert stream.came_on()
     end.feed(data(b"o"))
     assert not stream.awaits_more
     end.feed(head(3))

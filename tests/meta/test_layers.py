@@ -18,7 +18,7 @@ from tritonclient.codec import procedures, routes
 
 #: A module may import its own layer and those above it in this list; longest name counts.
 LAYERS = [
-    {"errors", "extras", "caches", "call_log"},
+    {"errors", "extras", "caches", "call_log", "pem_files"},
     {"datatypes"},
     {"messages", "operations"},
     {"shm"},

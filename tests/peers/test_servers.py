@@ -19,17 +19,27 @@ import tritonclient.http.aio
 from tests.peers.environments import python_or_skip
 from tests.support.peers.hostile_peers import free_port
 from tests.support.waiting import eventually
-from tritonclient import AsyncClient, Client, NotFound
+from tritonclient import (
+    AsyncClient,
+    Client,
+    DeadlineExceeded,
+    NotFound,
+    ServerError,
+    Unimplemented,
+)
 
 PROGRAMS = Path(__file__).parent / "programs"
+MODELS = ("double", "echo", "fail")
 A = np.arange(4, dtype=np.float32).reshape(1, 4)
 
 
 def mlserver(directory, http, grpc):
     python = python_or_skip("mlserver", ["mlserver"])
     shutil.copy(PROGRAMS / "mlserver_model.py", directory / "mlserver_model.py")
-    model = {"name": "double", "implementation": "mlserver_model.Double"}
-    (directory / "model-settings.json").write_text(json.dumps(model))
+    for name in MODELS:
+        model = {"name": name, "implementation": f"mlserver_model.{name.title()}"}
+        (directory / name).mkdir()
+        (directory / name / "model-settings.json").write_text(json.dumps(model))
     settings = {"host": "127.0.0.1", "http_port": http, "grpc_port": grpc, "parallel_workers": 0}
     settings["metrics_port"] = free_port()
     (directory / "settings.json").write_text(json.dumps(settings))
@@ -60,7 +70,10 @@ def server(request, tmp_path_factory):
             for protocol, port in ports.items():
                 with Client(f"{protocol}://127.0.0.1:{port}") as client:
                     eventually(
-                        lambda: process.poll() is not None or client.is_model_ready("double"), 120
+                        lambda: (
+                            process.poll() is not None or all(map(client.is_model_ready, MODELS))
+                        ),
+                        120,
                     )
             assert process.poll() is None, (directory / "log").read_text()[-3000:]
             yield ports
@@ -101,6 +114,69 @@ def test_modern_awaited(server, protocol):
             np.testing.assert_array_equal((await model(IN=A))["OUT"], 2 * A)
 
     asyncio.run(ask())
+
+
+VALUES = {
+    "BOOL": np.array([[True, False]]),
+    "INT8": np.array([[-1, 2]], np.int8),
+    "INT64": np.array([[-(2**62), 2**62]]),
+    "UINT64": np.array([[1, 2**64 - 1]], np.uint64),
+    "FP64": np.array([[1.5, np.pi]]),
+    "BYTES": np.array([["a", "gr\u00fc\u00df", ""]], object),
+    "no elements": np.zeros((0, 4), np.float32),
+    "many": np.arange(300_000, dtype=np.float32).reshape(3, -1),
+}
+
+
+@protocols
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_values(server, protocol, value):
+    with Client(f"{protocol}://127.0.0.1:{server[protocol]}") as client:
+        for _ in range(2):
+            result = client.infer("echo", {"IN": value}, id="abc")
+            found = result["OUT"]
+            if value.dtype == object:
+                found = np.array([text.decode() for text in found.ravel()], object)
+            assert found.ravel().tolist() == value.ravel().tolist()
+            assert (result.id, result.output("OUT").shape) == ("abc", value.shape)
+
+
+@protocols
+def test_errors(server, protocol):
+    """A model that fails says so, each time, and leaves the client in order."""
+    with Client(f"{protocol}://127.0.0.1:{server[protocol]}") as client:
+        for _ in range(3):
+            with pytest.raises(ServerError) as caught:
+                client.infer("fail", {"IN": A})
+            assert caught.value.status() in ("500", "StatusCode.INTERNAL")
+            np.testing.assert_array_equal(client.infer("echo", {"IN": A})["OUT"], A)
+        assert not client.is_model_ready("doubel")
+        for ask in (client.trace_settings, client.statistics, lambda: client.model_config("echo")):
+            with pytest.raises((NotFound, Unimplemented), match="does not offer this operation"):
+                ask()
+        with pytest.raises(TypeError, match=r"does not say which inputs .* model\(NAME=array\)"):
+            client.model("echo")(A)
+        with pytest.raises(DeadlineExceeded, match=r"'doubel' was not ready after .*doubel"):
+            client.wait_until_ready("doubel", timeout=1)
+
+
+@protocols
+def test_mapped(server, protocol):
+    with Client(f"{protocol}://127.0.0.1:{server[protocol]}") as client:
+        items = [{"IN": A + i} for i in range(20)]
+        for i, result in enumerate(client.map("echo", items)):
+            np.testing.assert_array_equal(result["OUT"], A + i)
+
+
+def test_streams(server):
+    """MLServer's have no envelope; KServe's server has none."""
+    with Client(f"grpc://127.0.0.1:{server['grpc']}") as client:
+        stream = client.stream("echo", {"IN": A})
+        if client.server_metadata().name == "mlserver":
+            assert [result["OUT"].tolist() for result in stream] == [A.tolist()] * 3
+        else:
+            with pytest.raises(Unimplemented, match="does not offer this operation"):
+                next(stream)
 
 
 def tensors(module):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import trustme
 
+from tests.support.certificates import encrypted
 from tests.support.peers.echo import check, infer, over_http
 from tests.support.peers.grpc_peers import GrpcServer, answer, greet, raw, read_call
 from tests.support.peers.h2peer import goaway
@@ -454,6 +455,29 @@ def test_the_file_that_is_not_right_is_named(tmp_path, name):
     path.write_text("no certificate")
     with pytest.raises(ssl.SSLError, match=f"{name} '{path}' of TLS is not right: "):
         TLS(**{name: str(path)}).make_context()
+
+
+def test_what_a_client_certificate_lacks(tmp_path, authority):
+    """The error says what is expected; nothing waits at the terminal for a password."""
+    issued = authority.issue_cert("localhost")
+    text, cert, key, other, locked = (tmp_path / f"{n}.pem" for n in range(5))
+    text.write_text("no certificate")
+    cert.write_bytes(issued.cert_chain_pems[0].bytes())
+    key.write_bytes(issued.private_key_pem.bytes())
+    other.write_bytes(authority.issue_cert("localhost").private_key_pem.bytes())
+    locked.write_bytes(encrypted(key.read_bytes(), b"secret"))
+    for given, words in (
+        ({"ca_file": text}, "expected PEM certificates, which begin with -----BEGIN CERT"),
+        ({"cert_file": key}, "expected PEM certificates"),
+        ({"cert_file": cert}, "expected also a PEM key, which begins with -----BEGIN PRIVATE KEY"),
+        ({"cert_file": cert, "key_file": other}, "the key is not the one of this certificate"),
+        ({"cert_file": cert, "key_file": locked}, "is encrypted, and its password is missing"),
+        ({"cert_file": cert, "key_file": locked, "key_password": "x"}, "missing or wrong"),
+    ):
+        settings = {k: v if k == "key_password" else str(v) for k, v in given.items()}
+        with pytest.raises(ssl.SSLError, match=f"of TLS is not right: .*{words}"):
+            TLS(**settings).make_context()
+    TLS(cert_file=str(cert), key_file=str(locked), key_password="secret").make_context()
 
 
 @both_runtimes

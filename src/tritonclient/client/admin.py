@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import messages as m
 from ..call_log import record_end
-from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, Unavailable
+from ..errors import (
+    ConnectionFailed,
+    DeadlineExceeded,
+    InferenceServerException,
+    ServerError,
+    Unavailable,
+)
 from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.settings import check_timeout
 from . import flows
@@ -22,11 +29,13 @@ from .options import (
     carrying_of,
     check_arguments,
     check_call,
+    check_passed_on,
     make_transport_options,
     settle,
 )
-from .recovery import recover, time_left
-from .refusals import explain
+from .recovery import recover, stream_time_left, time_left
+from .refusals import explain, is_of_unknown_model
+from .suggestions import by_keyword
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Unpack
@@ -60,7 +69,7 @@ class AdminClient(BaseClient):
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
-            check_arguments(unknown, AdminClient.ask)
+            check_passed_on(unknown, AdminClient.ask)
         options = make_transport_options(headers, query)
         call = self._transport.prepare(request, options)
         return self._send(call, self._seconds(timeout), carrying=options)
@@ -76,10 +85,9 @@ class AdminClient(BaseClient):
         try:
             return self._carry(call, seconds, started)
         except InferenceServerException as error:
-            end = None if seconds is None else started + seconds
             if carrying is None:
                 carrying = carrying_of(call, arguments)
-            flow = recover(error, call, arguments, self._calls, self._hints, end)
+            flow = recover(error, call, arguments, self._calls, self._hints, seconds, started)
             return self._drive(flow, carrying)  # type: ignore[no-any-return]
 
     def _carry(self, call: Call[T], seconds: float | None, started: float) -> T:
@@ -98,9 +106,15 @@ class AdminClient(BaseClient):
         try:
             return self._drive(flow, options)
         except InferenceServerException as error:
-            left = time_left(error, self._timeout, started)
-            self._drive(explain(error, left, self._hints), options)
+            self._explain(error, time_left(error, self._timeout, started), options)
             raise
+
+    def _explain(
+        self, error: InferenceServerException, seconds: float | None, options: Options
+    ) -> None:
+        """Give an error a hint, in as many seconds."""
+        with suppress(RuntimeError):  # the client was closed meanwhile
+            self._drive(explain(error, seconds, self._hints), options)
 
     def _drive(self, flow: flows.Flow[T], options: Options) -> T:
         def send(request: m.Request[Any], timeout: float | None) -> Any:
@@ -108,6 +122,19 @@ class AdminClient(BaseClient):
             return self._carry(call, timeout, monotonic())
 
         return flows.run(flow, send, sleep)
+
+    def _explainer(
+        self, options: Options, timeout: float | None, response_timeout: float | None, model: str
+    ) -> Callable[[InferenceServerException], None]:
+        """Return a function that gives the errors of a stream, begun now, their hints."""
+        started = monotonic()
+
+        def explain(error: InferenceServerException) -> None:
+            error.model = error.model or model
+            seconds = stream_time_left(timeout, response_timeout, started)
+            self._explain(error, seconds, options)
+
+        return explain
 
     # Health
 
@@ -120,7 +147,7 @@ class AdminClient(BaseClient):
         return self._health(m.IsServerReady(), call)
 
     def is_model_ready(self, model: str, version: str = "", **call: Unpack[CallOptions]) -> bool:
-        """Return True if a model is ready; False also if the server is unreachable."""
+        """Return True if a model is ready; False also if it or the server is not there."""
         return self._health(m.IsModelReady(model, version), call)
 
     def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
@@ -128,12 +155,16 @@ class AdminClient(BaseClient):
             return self.ask(request, **call)
         except (ConnectionFailed, DeadlineExceeded, Unavailable):
             return False
+        except ServerError as error:  # servers other than Triton refuse to say it of no model
+            if not is_of_unknown_model(error):
+                raise
+            return False
 
     def wait_until_ready(
         self,
         model: str = "",
         version: str = "",
-        *,
+        *surplus: Never,
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
@@ -144,6 +175,8 @@ class AdminClient(BaseClient):
         Raises:
             DeadlineExceeded: it was not ready in time; the message tells why.
         """
+        if surplus:
+            raise by_keyword(surplus, AdminClient.wait_until_ready)
         check_arguments(unknown, AdminClient.wait_until_ready)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
@@ -185,7 +218,7 @@ class AdminClient(BaseClient):
     def load_model(
         self,
         model: str,
-        *,
+        *surplus: Never,
         config: str | Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
         **call: Unpack[CallOptions],
@@ -197,6 +230,8 @@ class AdminClient(BaseClient):
             files: contents by path, such as "1/model.onnx", to use instead of the repository's
                 files; they need a `config`.
         """
+        if surplus:
+            raise by_keyword(surplus, AdminClient.load_model)
         self.ask(load_request(model, config, files), **call)
 
     def unload_model(

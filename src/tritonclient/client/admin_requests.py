@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from ..messages import (
 )
 from .request_checks import check_texts, whole_number
 from .suggestions import meant
+from .user_warnings import warn
 
 
 def load_request(
@@ -101,10 +101,9 @@ def _check_settings(settings: Any, known: Iterable[str], example: str) -> None:
     for name in settings:
         hint = "" if name in known else meant(str(name), known)
         if hint:  # servers ignore names that they do not know, and may know others than these
-            warnings.warn(
+            warn(
                 f"settings has {name!r}, which servers ignore{hint}; Triton's settings are "
-                f"{', '.join(known)}",
-                stacklevel=4,
+                f"{', '.join(known)}"
             )
 
 

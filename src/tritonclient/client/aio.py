@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 from .. import messages as m
 from ..transport.call import Call, Options
 from ..transport.endpoint import Security
+from ..transport.errors import client_closed
 from ..transport.settings import Grpcio, KeepAlive, check_timeout
 from . import flows
 from .aio_admin import AsyncAdminClient
@@ -33,6 +34,7 @@ from .options import (
 )
 from .requests import TensorLike
 from .results import InferResult
+from .suggestions import by_keyword
 from .transports import aio_transport
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
     def __init__(
         self,
         url: str,
-        *,
+        *surplus: Never,
         timeout: float | None = 60.0,
         headers: Mapping[str, str | bytes] | None = None,
         tls: Security = None,
@@ -76,15 +78,18 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         binary: bool | None = None,
         **unknown: Never,
     ) -> None:
-        check_arguments(unknown, AsyncClient.__init__)
+        check_arguments(unknown, AsyncClient.__init__, surplus)
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
         self._transport = aio_transport(chosen, tls, max_connections, grpcio)
         self._set_up(chosen, timeout, binary)
+        self._closed = False
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._url}>"
+        return f"<{type(self).__name__} of {self._url}{', closed' if self._closed else ''}>"
 
     async def __aenter__(self) -> Self:
+        if self._closed:
+            raise client_closed(self._url)
         return self
 
     if not TYPE_CHECKING:  # type checkers find this mistake themselves
@@ -100,6 +105,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
 
     async def close(self) -> None:
         """Close all connections of this event loop; later calls fail."""
+        self._closed = True
         await self._transport.close()
 
     # Inference
@@ -109,13 +115,15 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[InferOptions],
     ) -> InferResult:
         """Run a model; see `Client.infer`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncClient.infer)
         arguments = (model, inputs, version, outputs, options)
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return await self._run(*placed)
@@ -129,12 +137,14 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         **options: Unpack[InferOptions],
     ) -> Call[m.InferResponse]:
         """Build an inference request once, to send it many times; see `Client.prepare`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncClient.prepare)
         return self._calls.build_prepared(model, inputs, version, outputs, options)
 
     async def infer_prepared(
@@ -154,7 +164,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: Timeout = CLIENT_DEFAULT,
@@ -164,6 +174,8 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
 
         Arguments are checked before this returns.
         """
+        if surplus:
+            raise by_keyword(surplus, AsyncClient.submit)
         arguments = (model, inputs, version, outputs, options)
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return asyncio.get_running_loop().create_task(self._run(*placed))
@@ -201,7 +213,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         self,
         model: str | Requests,
         inputs: Mapping[str, TensorLike] | None = None,
-        *,
+        *surplus: Any,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: float | None = None,
@@ -213,9 +225,12 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         See `Client.stream`. Requests may also come from an asynchronous iterable; they are taken
         by a task.
         """
+        if surplus:
+            raise by_keyword(surplus, AsyncClient.stream)
         arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
-        return self._open_stream(carrying, timeout, response_timeout, requests)
+        name = model if isinstance(model, str) else ""
+        return self._open_stream(carrying, timeout, response_timeout, requests, name)
 
     def open_stream(
         self,
@@ -235,6 +250,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         timeout: float | None,
         response_timeout: Timeout,
         requests: Requests | None = None,
+        model: str = "",
     ) -> AsyncInferStream:
         from .aio_stream import AsyncInferStream
 
@@ -242,15 +258,16 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         seconds = self._seconds(response_timeout)
         check_timeout(seconds, "response_timeout")
         check_timeout(timeout)
+        explain = self._explainer(options, timeout, seconds, model)
         return AsyncInferStream(
-            lambda: self._transport.open(options, timeout), self._url, seconds, requests
+            lambda: self._transport.open(options, timeout), self._url, seconds, requests, explain
         )
 
     async def model(
         self,
         name: str,
         version: str = "",
-        *,
+        *surplus: Never,
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
@@ -258,7 +275,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         **unknown: Never,
     ) -> AsyncModel:
         """A handle on a model; see `Client.model`."""
-        check_arguments(unknown, AsyncClient.model)
+        check_arguments(unknown, AsyncClient.model, surplus)
         check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
         return AsyncModel(self, await self._run(flow, make_transport_options(headers, query)), cast)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import messages as m
 from ..call_log import record, record_end, recording
-from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, Unavailable
+from ..errors import (
+    ConnectionFailed,
+    DeadlineExceeded,
+    InferenceServerException,
+    ServerError,
+    Unavailable,
+)
 from ..transport.call import NO_OPTIONS, Call, Options
 from ..transport.settings import check_timeout
 from . import flows
@@ -23,11 +30,13 @@ from .options import (
     carrying_of,
     check_arguments,
     check_call,
+    check_passed_on,
     make_transport_options,
     settle,
 )
-from .recovery import recover, time_left
-from .refusals import explain
+from .recovery import recover, stream_time_left, time_left
+from .refusals import explain, is_of_unknown_model
+from .suggestions import by_keyword
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Unpack
@@ -57,7 +66,7 @@ class AsyncAdminClient(BaseClient):
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
-            check_arguments(unknown, AsyncAdminClient.ask)
+            check_passed_on(unknown, AsyncAdminClient.ask)
         options = make_transport_options(headers, query)
         call = self._transport.prepare(request, options)
         return await self._send(call, self._seconds(timeout), carrying=options)
@@ -74,10 +83,9 @@ class AsyncAdminClient(BaseClient):
             response: T = await self._transport.send(call, seconds)
         except InferenceServerException as error:
             settle(error, call, seconds, self._url, started)
-            end = None if seconds is None else started + seconds
             if carrying is None:
                 carrying = carrying_of(call, arguments)
-            flow = recover(error, call, arguments, self._calls, self._hints, end)
+            flow = recover(error, call, arguments, self._calls, self._hints, seconds, started)
             return await self._drive(flow, carrying)
         if (logger := recording()) is not None:
             record(logger, self._url, call.request, "OK", monotonic() - started)
@@ -89,9 +97,15 @@ class AsyncAdminClient(BaseClient):
         try:
             return await self._drive(flow, options)
         except InferenceServerException as error:
-            left = time_left(error, self._timeout, started)
-            await self._drive(explain(error, left, self._hints), options)
+            await self._explain(error, time_left(error, self._timeout, started), options)
             raise
+
+    async def _explain(
+        self, error: InferenceServerException, seconds: float | None, options: Options
+    ) -> None:
+        """Give an error a hint, in as many seconds."""
+        with suppress(RuntimeError):  # the client was closed meanwhile
+            await self._drive(explain(error, seconds, self._hints), options)
 
     async def _drive(self, flow: flows.Flow[T], options: Options) -> T:
         async def send(request: m.Request[Any], timeout: float | None) -> Any:
@@ -107,6 +121,19 @@ class AsyncAdminClient(BaseClient):
 
         return await flows.run_async(flow, send, asyncio.sleep)
 
+    def _explainer(
+        self, options: Options, timeout: float | None, response_timeout: float | None, model: str
+    ) -> Callable[[InferenceServerException], Awaitable[None]]:
+        """Return a function that gives the errors of a stream, begun now, their hints."""
+        started = monotonic()
+
+        async def explain(error: InferenceServerException) -> None:
+            error.model = error.model or model
+            seconds = stream_time_left(timeout, response_timeout, started)
+            await self._explain(error, seconds, options)
+
+        return explain
+
     # Health
 
     async def is_server_live(self, **call: Unpack[CallOptions]) -> bool:
@@ -120,7 +147,7 @@ class AsyncAdminClient(BaseClient):
     async def is_model_ready(
         self, model: str, version: str = "", **call: Unpack[CallOptions]
     ) -> bool:
-        """Return True if a model is ready; False also if the server is unreachable."""
+        """Return True if a model is ready; False also if it or the server is not there."""
         return await self._health(m.IsModelReady(model, version), call)
 
     async def _health(self, request: m.Request[bool], call: CallOptions) -> bool:
@@ -128,18 +155,24 @@ class AsyncAdminClient(BaseClient):
             return await self.ask(request, **call)
         except (ConnectionFailed, DeadlineExceeded, Unavailable):
             return False
+        except ServerError as error:  # servers other than Triton refuse to say it of no model
+            if not is_of_unknown_model(error):
+                raise
+            return False
 
     async def wait_until_ready(
         self,
         model: str = "",
         version: str = "",
-        *,
+        *surplus: Never,
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
         **unknown: Never,
     ) -> None:
         """Wait until the server, or a model, is ready; see `Client.wait_until_ready`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncAdminClient.wait_until_ready)
         check_arguments(unknown, AsyncAdminClient.wait_until_ready)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
@@ -181,12 +214,14 @@ class AsyncAdminClient(BaseClient):
     async def load_model(
         self,
         model: str,
-        *,
+        *surplus: Never,
         config: str | Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
         **call: Unpack[CallOptions],
     ) -> None:
         """Load or reload a model; see `Client.load_model`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncAdminClient.load_model)
         await self.ask(load_request(model, config, files), **call)
 
     async def unload_model(

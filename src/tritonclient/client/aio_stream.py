@@ -8,9 +8,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..call_log import StreamRecord
-from ..errors import InferenceServerException
+from ..errors import Cancelled, InferenceServerException
 from ..transport.call import AsyncGrpcStream
-from .blocking_stream import StreamRequest, message_of, result_of
+from .blocking_stream import StreamRequest, message_of, no_more_requests, result_of
 from .requests import request as make_request
 from .results import InferResult
 
@@ -34,7 +34,8 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         open: Callable[[], Awaitable[AsyncGrpcStream]],
         url: str,
         response_timeout: float | None,
-        requests: Requests | None = None,
+        requests: Requests | None,
+        explain: Callable[[InferenceServerException], Awaitable[None]],
     ) -> None:
         if isinstance(requests, (list, tuple)):
             for request in requests:
@@ -42,6 +43,8 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         self._open = open
         self._url = url
         self._timeout = response_timeout
+        self._explain = explain
+        self._complete = "" if requests is None else "than those that stream() was given"
         self._requests = requests
         self._grpc_stream: AsyncGrpcStream | None = None
         self._opening: asyncio.Lock | None = None
@@ -67,7 +70,7 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         async with self._opening:
             if self._grpc_stream is None:
                 if self._closed:
-                    raise RuntimeError("the stream is closed")
+                    raise Cancelled("the stream was cancelled")
                 self._grpc_stream = await self._open()
                 if self._requests is not None:
                     sending = _send_all(self._grpc_stream, self._requests, self._failures)
@@ -75,14 +78,15 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         return self._grpc_stream
 
     async def __anext__(self) -> InferResult:
-        stream = self._grpc_stream or await self._opened()
         try:
+            stream = self._grpc_stream or await self._opened()
             message = await stream.receive(self._timeout)
         except InferenceServerException as error:
             error.endpoint = self._url
             self._record.end(error)
             if self._failures:
                 raise self._failures.pop() from None
+            await self._explain(error)
             raise
         if message is None:
             self._record.end()
@@ -90,21 +94,28 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         result = result_of(message, self._url, self._record)
         if isinstance(result, InferResult):
             return result
+        await self._explain(result)
         raise result
 
     async def send(self, model: str, inputs: Mapping[str, Any], **options: Any) -> None:
         """Send a request; see `InferStream.send`."""
+        if self._complete:
+            raise no_more_requests(self._complete)
         stream = self._grpc_stream or await self._opened()
         await stream.send(message_of(make_request(model, inputs, **options)))
 
     async def end(self) -> None:
         """Half-close the stream; it ends with the last response."""
+        self._complete = self._complete or "after end()"
+        if self._closed:
+            return
         stream = self._grpc_stream or await self._opened()
         await stream.end()
 
     def cancel(self) -> None:
         """End the stream at once; harmless when it has ended."""
         self._closed = True
+        self._complete = "after cancel(), which the end of its `with` block calls as well"
         if self._sender is not None:
             self._sender.cancel()
         if self._grpc_stream is not None:

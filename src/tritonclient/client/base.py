@@ -41,6 +41,8 @@ class BaseClient:
         if memory is None:
             return None
         check_pool(memory)
+        if not self._calls.binary.sent:
+            options.setdefault("binary", False)
         return memory.inference(self._url, *arguments, self._seconds(timeout))
 
     if not TYPE_CHECKING:  # a type checker would take it that there is any name

@@ -16,7 +16,7 @@ from ..messages import Infer, ServerMetadata
 
 _EXTENSION = "binary_tensor_data"
 #: What servers answer to a body that they can't read.
-_REFUSALS = (Internal, InvalidArgument, Unimplemented)
+REFUSALS = (Internal, InvalidArgument, Unimplemented)
 
 
 class BinaryTensors:
@@ -50,7 +50,7 @@ class BinaryTensors:
         """True if a call with these options may have failed for its form."""
         if not self._free or "binary" in options:
             return False
-        return isinstance(error, _REFUSALS) or error.status() == "415"  # media type
+        return isinstance(error, REFUSALS) or error.status() == "415"  # media type
 
     def learn(self, metadata: ServerMetadata | None) -> None:
         """Take note of what the server says of itself; None when it could not be asked."""

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from .. import messages as m
+from ..errors import InferenceServerException
 from ..transport.call import Call, Options
 from ..transport.endpoint import Security
+from ..transport.errors import client_closed
 from ..transport.settings import Grpcio, KeepAlive, check_limit, check_timeout
 from . import flows
 from .admin import AdminClient
@@ -32,6 +34,7 @@ from .options import (
 )
 from .requests import TensorLike
 from .results import InferResult
+from .suggestions import by_keyword
 from .transports import blocking_transport
 
 if TYPE_CHECKING:
@@ -81,7 +84,7 @@ class Client(AdminClient, MapCalls):
     def __init__(
         self,
         url: str,
-        *,
+        *surplus: Never,
         timeout: float | None = 60.0,
         headers: Mapping[str, str | bytes] | None = None,
         tls: Security = None,
@@ -94,20 +97,20 @@ class Client(AdminClient, MapCalls):
         binary: bool | None = None,
         **unknown: Never,
     ) -> None:
-        check_arguments(unknown, Client.__init__)
+        check_arguments(unknown, Client.__init__, surplus)
         chosen = settings(url, headers, timeout, max_request_size, max_response_size, keep_alive)
         self._transport: Transport = blocking_transport(chosen, tls, max_connections, grpcio)
         self._set_up(chosen, timeout, binary)
         self._carried_by = (chosen, tls, max_connections, grpcio)
         check_limit("workers", workers)
-        self._workers = Workers(workers)
+        self._workers = Workers(workers, url)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._url}{', closed' if self._workers.closed else ''}>"
 
     def __enter__(self) -> Self:
         if self._workers.closed:
-            raise RuntimeError("the client is closed")
+            raise client_closed(self._url)
         return self
 
     if not TYPE_CHECKING:  # type checkers find this mistake themselves
@@ -153,7 +156,7 @@ class Client(AdminClient, MapCalls):
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: Timeout = CLIENT_DEFAULT,
@@ -189,6 +192,8 @@ class Client(AdminClient, MapCalls):
             TypeError, ValueError: an argument is not what it should be; nothing was sent.
             InferenceServerException: see `tritonclient.errors`.
         """
+        if surplus:
+            raise by_keyword(surplus, Client.infer)
         arguments = (model, inputs, version, outputs, options)
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return self._run(*placed)  # type: ignore[no-any-return]
@@ -201,7 +206,7 @@ class Client(AdminClient, MapCalls):
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         **options: Unpack[InferOptions],
@@ -211,6 +216,8 @@ class Client(AdminClient, MapCalls):
         Takes the arguments of `infer`, except `timeout`. Contiguous arrays are referred to, so a
         later send carries what they hold by then; BYTES and BF16 are packed now.
         """
+        if surplus:
+            raise by_keyword(surplus, Client.prepare)
         return self._calls.build_prepared(model, inputs, version, outputs, options)
 
     def infer_prepared(
@@ -230,7 +237,7 @@ class Client(AdminClient, MapCalls):
         self,
         model: str,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: Timeout = CLIENT_DEFAULT,
@@ -242,6 +249,8 @@ class Client(AdminClient, MapCalls):
         takes the request up. Cancelling the future works until then. Closing the client waits for
         all that was submitted.
         """
+        if surplus:
+            raise by_keyword(surplus, Client.submit)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         arguments = (model, inputs, version, outputs, options)
@@ -279,7 +288,7 @@ class Client(AdminClient, MapCalls):
         self,
         model: str | Requests,
         inputs: Mapping[str, TensorLike] | None = None,
-        *,
+        *surplus: Any,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: float | None = None,
@@ -308,9 +317,12 @@ class Client(AdminClient, MapCalls):
                 its `request_id` and without a status, which streams do not tell; the iteration can
                 go on. All else ends the stream.
         """
+        if surplus:
+            raise by_keyword(surplus, Client.stream)
         arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
-        return self._open_stream(carrying, timeout, response_timeout).send_all(requests)
+        name = model if isinstance(model, str) else ""
+        return self._open_stream(carrying, timeout, response_timeout, name).send_all(requests)
 
     def open_stream(
         self,
@@ -328,20 +340,26 @@ class Client(AdminClient, MapCalls):
         return self._open_stream(carrying, timeout, response_timeout)
 
     def _open_stream(
-        self, options: Options, timeout: float | None, response_timeout: Timeout
+        self, options: Options, timeout: float | None, response_timeout: Timeout, model: str = ""
     ) -> InferStream:
         from .blocking_stream import InferStream
 
         check_streams(self._url)
         seconds = self._seconds(response_timeout)
         check_timeout(seconds, "response_timeout")
-        return InferStream(self._transport.open(options, timeout), self._url, seconds)
+        explain = self._explainer(options, timeout, seconds, model)
+        try:
+            opened = self._transport.open(options, timeout)
+        except InferenceServerException as error:
+            explain(error)
+            raise
+        return InferStream(opened, self._url, seconds, explain)
 
     def model(
         self,
         name: str,
         version: str = "",
-        *,
+        *surplus: Never,
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
@@ -354,7 +372,7 @@ class Client(AdminClient, MapCalls):
             cast: convert arrays of other datatypes than the model's where their numbers fit:
                 float64 to float32, for instance, which rounds.
         """
-        check_arguments(unknown, Client.model)
+        check_arguments(unknown, Client.model, surplus)
         check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
         return Model(self, self._run(flow, make_transport_options(headers, query)), cast)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -42,6 +42,17 @@ def message_of(request: StreamRequest) -> tuple[Buffer, ...]:
             "tritonclient.request, or its arguments as a mapping"
         )
     return rpc_infer.encode_request(request)
+
+
+def no_more_requests(why: str) -> RuntimeError:
+    """Return the error for a request that is sent on a stream which takes none.
+
+    Args:
+        why: what has ended its requests.
+    """
+    return RuntimeError(
+        f"the stream takes no more requests {why}; open another with client.open_stream()"
+    )
 
 
 def result_of(
@@ -87,10 +98,18 @@ class InferStream(Iterator[InferResult]):
     One thread may send while another iterates.
     """
 
-    def __init__(self, stream: GrpcStream, url: str, response_timeout: float | None) -> None:
+    def __init__(
+        self,
+        stream: GrpcStream,
+        url: str,
+        response_timeout: float | None,
+        explain: Callable[[InferenceServerException], None],
+    ) -> None:
         self._grpc_stream = stream
         self._url = url
         self._timeout = response_timeout
+        self._explain = explain
+        self._complete = ""  # why no more requests are taken
         self._record = StreamRecord(url)
         self._failures: list[BaseException] = []  # of taking the next request
 
@@ -113,6 +132,7 @@ class InferStream(Iterator[InferResult]):
             self._record.end(error)
             if self._failures:
                 raise self._failures.pop() from None
+            self._explain(error)
             raise
         if message is None:
             self._record.end()
@@ -120,21 +140,30 @@ class InferStream(Iterator[InferResult]):
         result = result_of(message, self._url, self._record)
         if isinstance(result, InferResult):
             return result
+        self._explain(result)
         raise result
 
     def send(self, model: str, inputs: Mapping[str, Any], **options: Any) -> None:
         """Send a request; takes the arguments of `tritonclient.request`.
 
-        Returns when the request is on its way; waits while the server takes no more.
+        Returns when the request is on its way; waits while the server takes no more. When the
+        server has ended the stream, the request is dropped and the iteration tells why.
+
+        Raises:
+            RuntimeError: `end` or `cancel` was called, or `with` has ended.
         """
+        if self._complete:
+            raise no_more_requests(self._complete)
         self._grpc_stream.send(message_of(make_request(model, inputs, **options)))
 
     def end(self) -> None:
         """Half-close the stream: no more requests will come. It ends with the last response."""
+        self._complete = self._complete or "after end()"
         self._grpc_stream.end()
 
     def cancel(self) -> None:
         """End the stream at once, from any thread; harmless when it has ended."""
+        self._complete = "after cancel(), which the end of its `with` block calls as well"
         self._grpc_stream.cancel()
         self._record.end("Cancelled")
 
@@ -146,6 +175,7 @@ class InferStream(Iterator[InferResult]):
         if isinstance(requests, (list, tuple)):
             for request in requests:
                 message_of(request)  # refused before anything is sent
+        self._complete = "than those that stream() was given"
         # It holds what it needs rather than the stream, which may be dropped meanwhile.
         arguments = (self._grpc_stream, requests, self._failures)
         Thread(target=_send_all, args=arguments, name="tritonclient-stream", daemon=True).start()

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..transport.errors import client_closed
+
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -18,13 +20,15 @@ class Workers:
 
     Args:
         count: how many threads there may be; further work waits for one.
+        url: of the server, for the error of a closed client.
 
     Attributes:
         closed: whether no more work is taken.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, url: str) -> None:
         self._count = count
+        self._url = url
         self._executor: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -42,7 +46,7 @@ class Workers:
             self._pid, self._lock, self._executor = os.getpid(), threading.Lock(), None
         with self._lock:
             if self.closed:
-                raise RuntimeError("the client is closed")
+                raise client_closed(self._url)
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._count, "tritonclient")
             return self._executor

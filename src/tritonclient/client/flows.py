@@ -114,12 +114,20 @@ def wait_until_ready(
 
 
 def _why_not_ready(model: str, left: float | None, otherwise: str) -> Flow[str]:
-    """Ask once what the repository says of a model that is not ready."""
+    """Ask once what the server says of a model that is not ready."""
     try:
         index = yield GetRepositoryIndex(), min(5.0, 5.0 if left is None else max(left / 2, 1e-6))
     except InferenceServerException:  # some servers have none
-        return otherwise
-    return of_models(model, index) or otherwise
+        index = None
+    if index is not None:
+        return of_models(model, index) or otherwise
+    try:
+        yield GetModelMetadata(model), min(5.0, 5.0 if left is None else max(left / 2, 1e-6))
+    except NotFound as error:
+        return str(error.message()) or otherwise
+    except InferenceServerException:
+        pass
+    return otherwise
 
 
 def describe_model(

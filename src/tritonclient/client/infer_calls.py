@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from numpy import ndarray
 
-from ..codec.rest_infer import encode_request
+from ..codec.rest_infer import SEND_BINARY, NoJsonForm, encode_request
 from ..datatypes import Buffer, is_wire
 from ..messages import Infer, InferResponse, RequestedOutput
 from ..transport.call import Call, Options
@@ -80,17 +80,23 @@ class InferCalls:
             self._templates.store(key, call, Infer(model, (), version))
         return call
 
-    def request_in_json(self, call: InferCall, arguments: InferArguments | None) -> Infer | None:
+    def request_in_json(self, call: InferCall, arguments: InferArguments | None) -> Infer:
         """Return the request of a call, or of its arguments, with JSON tensors.
 
-        Returns None if JSON can't hold them.
+        Raises:
+            NoJsonForm: JSON can't hold them.
         """
+        request = self._in_json(call, arguments)
         try:
-            request = self._in_json(call, arguments)
             encode_request(request)
-        except ValueError:
-            return None
+        except NoJsonForm as misfit:
+            raise self._only_json(misfit) from None
         return request
+
+    def _only_json(self, misfit: NoJsonForm) -> NoJsonForm:
+        """Return the error for what can't be sent to a server that takes no binary data."""
+        text = str(misfit).removesuffix(SEND_BINARY)
+        return NoJsonForm(f"{text}; the server's port for gRPC may take it: Client('grpc://...')")
 
     def _in_json(self, call: InferCall, arguments: InferArguments | None) -> Infer:
         if arguments is None:
@@ -111,6 +117,9 @@ class InferCalls:
         """Return a call that sends the current contents of the arrays each time."""
         arguments, transport_options = split(options)
         request = make_request(model, inputs, version=version, outputs=outputs, **arguments)
-        if not self.binary.sent and "binary" not in arguments:
-            request = in_json(request)
-        return self._prepare(request, transport_options)
+        if self.binary.sent or "binary" in arguments:
+            return self._prepare(request, transport_options)
+        try:
+            return self._prepare(in_json(request), transport_options)
+        except NoJsonForm as misfit:
+            raise (self._only_json(misfit) if self.binary.lacking else misfit) from None

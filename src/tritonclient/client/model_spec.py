@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..messages import InferTensor, ModelMetadata, RequestedOutput, TensorMetada
 from .misfits import dtype_hint, shape_hint
 from .notebook import html_table
 from .requests import NumberMisfit, Tensor, TensorLike, as_array, change, convert, make_input
-from .strange_values import is_number
+from .strange_values import is_cut, is_number
 from .suggestions import meant
 
 
@@ -116,6 +116,11 @@ class ModelSpec:
         """
         required = [name for name in self.inputs if name not in self.optional]
         names = required if required else list(self.inputs)
+        if not names:
+            raise TypeError(
+                f"the server does not say which inputs model {self.name!r} has; name them as the "
+                "model does: model(NAME=array)"
+            )
         if len(given) != 1 or len(names) != 1:
             named = ", ".join(f"{name}=..." for name in self.inputs)
             raise TypeError(
@@ -152,6 +157,9 @@ class ModelSpec:
             raise self._misfit(expected, f"got {tensor.datatype}")
         if not self._shape_fits(expected, tensor):
             raise self._misfit(expected, f"got {describe(tensor)}{self._hint(expected, tensor)}")
+        if isinstance(value, Tensor) and is_cut(value.array):
+            # A warning was given; whoever sends the objects gives no other.
+            value = replace(value, array=value.array.astype(object))
         return value
 
     def _shape_fits(self, expected: TensorMetadata, tensor: InferTensor) -> bool:

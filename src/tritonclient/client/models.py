@@ -11,13 +11,13 @@ from .model_spec import ModelSpec
 from .options import CLIENT_DEFAULT, InferOptions, MapOptions, Timeout
 from .requests import TensorLike
 from .results import InferResult
-from .suggestions import MODEL_NAMES, no_attribute
+from .suggestions import MODEL_NAMES, by_keyword, no_attribute
 
 if TYPE_CHECKING:
     from asyncio import Task
     from concurrent.futures import Future
 
-    from typing_extensions import Unpack
+    from typing_extensions import Never, Unpack
 
     from .mapping.results import MapResult
     from .mapping.sending import ResultOrError
@@ -54,7 +54,7 @@ class Model:
     def infer(
         self,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[InferOptions],
@@ -64,6 +64,8 @@ class Model:
         Raises:
             ValueError: an input or output is not the model's; nothing was sent.
         """
+        if surplus:
+            raise by_keyword(surplus, Model.infer)
         result: InferResult = self._client.infer(
             self.spec.name,
             self.spec.check(inputs, outputs, self._cast),
@@ -77,12 +79,14 @@ class Model:
     def submit(
         self,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[InferOptions],
     ) -> Future[InferResult]:
         """Run the model on another thread; takes the arguments of `Client.infer`."""
+        if surplus:
+            raise by_keyword(surplus, Model.submit)
         future: Future[InferResult] = self._client.submit(
             self.spec.name,
             self.spec.check(inputs, outputs, self._cast),
@@ -124,7 +128,7 @@ class Model:
     def map(
         self,
         items: Items,
-        *,
+        *surplus: Never,
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         batch_size: int | Literal["max"] = "max",
         concurrency: int | Literal["auto"] = "auto",
@@ -134,6 +138,8 @@ class Model:
         **options: Unpack[MapOptions],
     ) -> Generator[ResultOrError, None, None]:
         """Run the model on every item of an iterable; takes the arguments of `Client.map`."""
+        if surplus:
+            raise by_keyword(surplus, Model.map)
         asked = (self.spec.name, self.spec.version, outputs)
         plan = make_plan(
             asked, batch_size, concurrency, errors, ordered, timeout, options, self._cast
@@ -176,7 +182,7 @@ class AsyncModel:
     async def infer(
         self,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[InferOptions],
@@ -186,6 +192,8 @@ class AsyncModel:
         Raises:
             ValueError: an input or output is not the model's; nothing was sent.
         """
+        if surplus:
+            raise by_keyword(surplus, AsyncModel.infer)
         result: InferResult = await self._client.infer(
             self.spec.name,
             self.spec.check(inputs, outputs, self._cast),
@@ -199,12 +207,14 @@ class AsyncModel:
     def submit(
         self,
         inputs: Mapping[str, TensorLike],
-        *,
+        *surplus: Never,
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: Timeout = CLIENT_DEFAULT,
         **options: Unpack[InferOptions],
     ) -> Task[InferResult]:
         """Run the model in a task; takes the arguments of `AsyncClient.infer`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncModel.submit)
         task: Task[InferResult] = self._client.submit(
             self.spec.name,
             self.spec.check(inputs, outputs, self._cast),
@@ -246,7 +256,7 @@ class AsyncModel:
     def map(
         self,
         items: Items,
-        *,
+        *surplus: Never,
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         batch_size: int | Literal["max"] = "max",
         concurrency: int | Literal["auto"] = "auto",
@@ -256,6 +266,8 @@ class AsyncModel:
         **options: Unpack[MapOptions],
     ) -> AsyncGenerator[ResultOrError, None]:
         """Run the model on every item of an iterable; takes the arguments of `AsyncClient.map`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncModel.map)
         asked = (self.spec.name, self.spec.version, outputs)
         plan = make_plan(
             asked, batch_size, concurrency, errors, ordered, timeout, options, self._cast

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+import sys
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from enum import Enum
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
 
 from ..call_log import record_end
@@ -25,7 +26,8 @@ from ..transport.settings import (
     response_limits,
 )
 from .requests import request as make_request
-from .suggestions import unknown_argument
+from .suggestions import by_keyword, unknown_argument
+from .user_warnings import warn
 
 if TYPE_CHECKING:
     from ..transport.grpc_call import GrpcSettings
@@ -154,12 +156,38 @@ def stream_requests(
     return model
 
 
-def check_arguments(unknown: Mapping[str, Any], function: Callable[..., Any]) -> None:
-    """Raise TypeError for keyword arguments that a function does not have."""
+def check_arguments(
+    unknown: Mapping[str, Any], function: Callable[..., Any], surplus: Sequence[Any] = ()
+) -> None:
+    """Raise TypeError for arguments that a method does not have.
+
+    Args:
+        unknown: given by keyword.
+        surplus: given by position, after those that it takes so.
+    """
+    if surplus:
+        raise by_keyword(surplus, function)
     if unknown:
-        code = function.__code__
-        names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-        raise unknown_argument(next(iter(unknown)), names)
+        raise unknown_argument(next(iter(unknown)), _names(function.__code__))
+
+
+def check_passed_on(unknown: Mapping[str, Any], function: Callable[..., Any]) -> None:
+    """Raise TypeError for keyword arguments that `ask` does not have.
+
+    Mostly a shorthand has passed them on: the error names the arguments of that, which its frame
+    tells.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    code, names = function.__code__, set[str]()
+    while frame and frame.f_globals.get("__name__") == function.__module__:
+        code, names = frame.f_code, set(CallOptions.__optional_keys__)
+        frame = frame.f_back
+    raise unknown_argument(next(iter(unknown)), {*_names(code), *names})
+
+
+def _names(code: CodeType) -> tuple[str, ...]:
+    """Return the names of a method's arguments."""
+    return code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
 
 
 def explains_missing(method: C) -> C:
@@ -174,10 +202,9 @@ def explains_missing(method: C) -> C:
 def check_seconds(timeout: float, name: str = "timeout") -> None:
     """Warn of a timeout that is longer than anybody waits."""
     if isinstance(timeout, (int, float)) and _A_DAY < timeout < math.inf:
-        warnings.warn(
+        warn(
             f"{name} is {timeout:g} s, which is {timeout / _A_DAY:.1f} days; it counts seconds, "
-            "not microseconds; None means no limit",
-            stacklevel=4,
+            "not microseconds; None means no limit"
         )
 
 

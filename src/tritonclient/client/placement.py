@@ -41,6 +41,7 @@ from .requests import TensorLike, make_input
 from .requests import request as make_request
 from .results import InferResult
 from .shared_tensor import OnGpu, SharedOutput, SharedTensor, datatype_named, is_on_gpu, size_of
+from .user_warnings import warn
 
 #: The seconds that are left for a call, None for no limit.
 _Left: TypeAlias = Callable[[], "float | None"]
@@ -183,12 +184,11 @@ class BasePlacement:
 
     def _refuse(self, error: ServerError) -> None:
         self._refused = True
-        warnings.warn(
+        warn(
             f"the server does not take shared memory ({error}), so tensors travel as usual. A "
             "server in a container needs --ipc=host, and --pid=host for CUDA; one that runs as "
             "another user needs a mode such as 0o666.",
             RuntimeWarning,
-            stacklevel=2,
         )
 
     def _place_inputs(
@@ -276,7 +276,10 @@ class BasePlacement:
             # A forked child would share the regions of its parent without knowing what is free.
             self._pid, self._lock, self._segments = os.getpid(), threading.Lock(), []
         if self._closed:
-            raise ValueError("the shared memory is closed")
+            raise ValueError(
+                "the shared memory is closed; make another with client.shared_memory(), or use "
+                "this one before close() and inside of its `with` block"
+            )
         return next(filter(None, (take(segment, size) for segment in self._segments)), None)
 
     def _put(self, value: TensorLike) -> Flow[SharedTensor]:

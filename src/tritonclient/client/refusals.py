@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterable, Mapping
+from time import monotonic
 from typing import Any
 
-from ..errors import (
-    ConnectionFailed,
-    InferenceServerException,
-    PermissionDenied,
-    ProtocolError,
-    ServerError,
-    Unauthenticated,
+from ..errors import InferenceServerException, NotFound, ServerError, Unknown
+from ..messages import (
+    GetModelMetadata,
+    GetRepositoryIndex,
+    GetServerMetadata,
+    ModelIndex,
+    Request,
+    TensorMetadata,
 )
-from ..messages import GetModelMetadata, GetRepositoryIndex, ModelIndex, Request, TensorMetadata
-from .misfits import datatype_hint, shape_hint
+from .cures import MAX_TEXT, NO_OPERATION, hint_of_text
 from .model_spec import list_tensors
 from .suggestions import meant
 
@@ -27,8 +28,6 @@ from .suggestions import meant
 _MAX_SECONDS = 5.0
 _MAX_REMEMBERED = 64
 _MAX_NAMES = 8
-#: How much of an error's text is searched, in characters; a server may send any length.
-_MAX_TEXT = 4096
 
 _UNKNOWN_MODEL = re.compile(
     r"unknown model|model .*(not found|not exist|not find)|no available versions|no such model|"
@@ -36,120 +35,14 @@ _UNKNOWN_MODEL = re.compile(
     r"requested model .* is not available|^Not Found$|^Method Not Allowed$",
     re.IGNORECASE | re.DOTALL,
 )
+_MODEL = re.compile(r"\bmodel:? '([^']+)'")
 _UNKNOWN_TENSOR = re.compile(r"unexpected inference (input|output) '([^']*)'")
 _MISSING_INPUT = re.compile(r"expected \d+ inputs? but got \d+|missing input", re.IGNORECASE)
-#: How a port ends a connection on which it gets another protocol.
-_HUNG_UP = re.compile("without an answer|onnection reset|EOF occurred in violation")
-#: How an error begins that is a page of a web server or proxy.
-_PAGE = re.compile(r"\s*<(!doctype|html|\?xml)\b", re.IGNORECASE)
-#: What web frameworks say of a path that they do not have.
-_NO_ROUTE = ("Not Found", "Method Not Allowed")
+#: What web frameworks say of a path that they do not have; some read "stats" as a model's name.
+_NO_ROUTE = re.compile(r"(Not Found|Method Not Allowed|Model (with name )?stats .*)$", re.DOTALL)
 _NO_ENDPOINT = (
     "no inference server answers at this path; the url is the server's root, without /v2, and "
     "with the prefix of a proxy"
-)
-_WRONG_SHAPE = re.compile(
-    r"unexpected shape for input .*Expected \[([-\d, ]*)\], got \[([-\d, ]*)\]", re.DOTALL
-)
-_WRONG_DATATYPE = re.compile(r"data-type is '(\w+)', but .* expects '(\w+)'")
-
-#: Patterns of errors' texts, compiled when first needed, and what to do about them.
-_CURES = (
-    (
-        ServerError,
-        "decoupled transaction policy",
-        "its responses come on a stream: client.stream(model, inputs), with a grpc:// url",
-    ),
-    (
-        ServerError,
-        r"batch-size must be <= \d+",
-        "the first dimension is the batch, which array[None] adds; client.map(model, rows) sends "
-        "as many rows at a time as the model takes; or raise max_batch_size in the model's "
-        "config.pbtxt",
-    ),
-    (
-        ServerError,
-        "batch size does not match other inputs",
-        "the first dimension of every input is the batch, and must be the same",
-    ),
-    (
-        ServerError,
-        "has no shape but model requires batch dimension",
-        "give an array whose first dimension is the batch, such as [[value]]",
-    ),
-    (
-        ServerError,
-        r"xpected \d+, got 0\b|byte size mismatch.*\b0 ",
-        "an input without elements is refused; send at least one row",
-    ),
-    (
-        ServerError,
-        "must specify a non-zero or non-empty correlation ID",
-        "give each request of a sequence the same sequence_id, the first one sequence_start=True",
-    ),
-    (
-        ServerError,
-        "must specify the START flag",
-        "give the first request sequence_start=True; a sequence that was idle for too long, or was "
-        "sent to another server, has to begin again",
-    ),
-    (
-        ServerError,
-        r"version string|should be an integral value",
-        "a version is a whole number as text, such as '1'; without one the server chooses",
-    ),
-    (
-        ServerError,
-        "[Uu]nable to open shared memory region",
-        "the server finds no such object in its /dev/shm: is it on this machine, and not in "
-        "another container? client.shared_memory() makes and registers one",
-    ),
-    (
-        ServerError,
-        "explicit model load / unload is not allowed",
-        "start the server with --model-control-mode explicit",
-    ),
-    (
-        ServerError,
-        "^redirected to ",
-        "the url of the client is the one that it redirects to, without /v2",
-    ),
-    (
-        ConnectionFailed,
-        "unable to get local issuer|self.signed certificate|unable to get issuer|"
-        "unable to verify the first",
-        "if you trust the server's authority: tls=TLS(ca_file='ca.pem')",
-    ),
-    (
-        ConnectionFailed,
-        "certificate has expired|certificate is not yet valid",
-        "the server needs a new certificate, unless the clock of this machine is wrong",
-    ),
-    (
-        ConnectionFailed,
-        "alert certificate required|alert bad certificate|alert handshake failure",
-        "the server asks for a client's certificate: tls=TLS(cert_file=..., key_file=...)",
-    ),
-    (
-        ConnectionFailed,
-        "ostname mismatch|IP address mismatch|certificate is not valid for",
-        "the name that the certificate is for: tls=TLS(server_name='...')",
-    ),
-    (
-        ConnectionFailed,
-        "Name or service not known|nodename nor servname|name resolution|getaddrinfo",
-        "check the host in the url; does it resolve on this machine?",
-    ),
-    (
-        ConnectionFailed,
-        "No such file or directory",
-        "is the server running, and does it listen on this socket?",
-    ),
-    (
-        ConnectionFailed,
-        "Connection refused|Connect call failed",
-        "is the server running there? Triton's ports are 8000 for HTTP and 8001 for gRPC",
-    ),
 )
 
 Explanation = Generator[tuple[Request[Any], float], Any, None]
@@ -164,100 +57,70 @@ def explain(
         seconds: what the call has left; None for no limit.
         remembered: hints of earlier errors, so that the server is not asked again and again.
     """
-    error.hint = _without_asking(error)
-    if error.hint or not isinstance(error, ServerError) or not error.model:
+    error.hint = hint_of_text(error)
+    if error.hint or not isinstance(error, ServerError):
         return
-    text = str(error.message())[:_MAX_TEXT]
-    key = (error.model, text[:200])
+    text = str(error.message())[:MAX_TEXT]
+    model = error.model or _named_model(text)
+    if not model and not _NO_ROUTE.match(text):
+        return
+    key = (model, text[:200])
     if key in remembered:
         error.hint = remembered[key]
         return
-    question = _question(error, text)
     seconds = _MAX_SECONDS if seconds is None else min(seconds, _MAX_SECONDS)
+    question = _question(model, text)
     if question is None or seconds <= 0:
         return
-    try:
-        response = yield question, seconds
-    except InferenceServerException:
-        response = None  # such servers have no index, or can't be asked now
-    if response is None:
-        error.hint = _NO_ENDPOINT if text in _NO_ROUTE else ""
-    else:
-        tensors = isinstance(question, GetModelMetadata)
-        if tensors:
-            error.hint = _of_tensors(text, response)
-        else:
-            error.hint = of_models(error.model, response) or _of_versions(error.model, response)
+    error.hint = yield from _answer(question, model, text, seconds)
     if len(remembered) >= _MAX_REMEMBERED:
         remembered.clear()
     remembered[key] = error.hint
 
 
-def _without_asking(error: InferenceServerException) -> str:
-    text = str(error.message())[:_MAX_TEXT]
-    for kind, pattern, cure in _CURES:
-        if isinstance(error, kind) and re.search(pattern, text):
-            return cure
-    if isinstance(error, Unauthenticated):
-        return 'credentials are given as headers={"authorization": "Bearer ..."}'
-    if isinstance(error, PermissionDenied):
-        return 'check what headers={"authorization": ...} may do on this server'
-    if isinstance(error, ConnectionFailed):
-        return _of_connection(error, text)
-    if isinstance(error, ProtocolError):
-        return _of_response(error)
-    if isinstance(error, ServerError) and _PAGE.match(str(error.debug_details() or "")):
-        return _of_page(error)
-    if isinstance(error, ServerError) and (found := _WRONG_DATATYPE.search(text)):
-        return datatype_hint(found[1], found[2])
-    if isinstance(error, ServerError) and (found := _WRONG_SHAPE.search(text)):
-        batches = "max_batch_size" in text
-        return shape_hint(_sizes(found[1]), _sizes(found[2]), int(batches))
-    return ""
+def _named_model(text: str) -> str:
+    """Return the model that an error of a stream speaks of; streams do not say it otherwise."""
+    found = _MODEL.search(text)
+    return found[1] if found else ""
 
 
-def _sizes(shape: str) -> list[int]:
-    return [int(size) for size in re.findall(r"-?\d{1,18}", shape)]
+def _answer(
+    question: Request[Any], model: str, text: str, seconds: float
+) -> Generator[tuple[Request[Any], float], Any, str]:
+    """Ask the server, and return what its answer means for a refusal."""
+    end = monotonic() + seconds
+    try:
+        response = yield question, seconds
+    except InferenceServerException:  # it lacks this, or can't be asked now
+        response = None
+    if isinstance(question, GetModelMetadata):
+        return "" if response is None else _of_tensors(text, response)
+    index: Iterable[ModelIndex] | None = None
+    if isinstance(question, GetRepositoryIndex):
+        index = response
+    if index is not None and (hint := of_models(model, index)):
+        return hint
+    if not _NO_ROUTE.match(text):
+        return "" if index is None else _of_versions(model, index)
+    if response is None and isinstance(question, GetRepositoryIndex):
+        try:
+            response = yield GetServerMetadata(), max(end - monotonic(), 1e-6)
+        except InferenceServerException:
+            response = None
+    if response is None:
+        return _NO_ENDPOINT
+    if index is not None:
+        return f"{_of_versions(model, index)}; or {NO_OPERATION}"
+    return f"{NO_OPERATION}; or it has no model {model!r}" if model else NO_OPERATION
 
 
-def _of_connection(error: ConnectionFailed, text: str) -> str:
-    if not _HUNG_UP.search(text):
-        return ""
-    scheme = error.endpoint.partition("://")[0]
-    hint = {
-        "http": "is this a port with TLS? Then the url begins with https://",
-        "https": "is this a port for HTTP with TLS?",
-        "grpc": "is this a port for gRPC? With TLS, its url begins with grpcs://",
-        "grpcs": "is this a port for gRPC with TLS?",
-    }.get(scheme)
-    return f"if it has never answered: {hint}" if hint else ""
-
-
-def _of_page(error: ServerError) -> str:
-    """Return what to do about a page for people in place of an error."""
-    if error.status() in ("502", "503", "504"):
-        return "a proxy answers, and does not reach the server behind it; is the server running?"
-    return "this is a page for people; is this the url of an inference server?"
-
-
-def _of_response(error: InferenceServerException) -> str:
-    """Return how a response begins that is not the protocol's."""
-    body = error.debug_details()
-    if isinstance(body, (bytes, bytearray, memoryview)):
-        body = bytes(body[:200]).decode("utf-8", "replace")
-    if not isinstance(body, str) or not body.strip():
-        return ""
-    begin = " ".join(body[:200].split())[:60]
-    return f"it begins with {begin!r}; is this the url of an inference server?"
-
-
-def _question(error: ServerError, text: str) -> Request[Any] | None:
+def _question(model: str, text: str) -> Request[Any] | None:
     """Return what to ask the server for a hint."""
     if _UNKNOWN_TENSOR.search(text) or _MISSING_INPUT.search(text):
-        return GetModelMetadata(error.model)
-    if _UNKNOWN_MODEL.search(text):
+        return GetModelMetadata(model)
+    if model and _UNKNOWN_MODEL.search(text):
         return GetRepositoryIndex()
-    return None
+    return GetServerMetadata() if _NO_ROUTE.match(text) else None
 
 
 def of_models(model: str, index: Iterable[ModelIndex]) -> str:
@@ -265,7 +128,7 @@ def of_models(model: str, index: Iterable[ModelIndex]) -> str:
     known = {each.name: each for each in index}
     found = known.get(model)
     if found is not None:
-        if found.state == "READY":
+        if _is_ready(found):
             return ""
         why = f": {found.reason}" if found.reason else ""
         state = found.state or "not loaded"
@@ -276,10 +139,21 @@ def of_models(model: str, index: Iterable[ModelIndex]) -> str:
 
 def _of_versions(model: str, index: Iterable[ModelIndex]) -> str:
     """Return which versions of a model there are."""
-    ready = [each.version for each in index if each.name == model and each.state == "READY"]
-    return (
-        f"the server has this model, in version {' and '.join(map(repr, ready[:_MAX_NAMES]))}; "
-        "without a version the server chooses"
+    ready = [each.version for each in index if each.name == model and _is_ready(each)]
+    versions = " and ".join(map(repr, filter(None, ready[:_MAX_NAMES])))
+    if not versions:
+        return "the server has this model, without versions; leave the version out"
+    return f"the server has this model, in version {versions}; without a version the server chooses"
+
+
+def _is_ready(model: ModelIndex) -> bool:
+    return model.state.rpartition(".")[2] == "READY"  # MLServer writes "State.READY" over gRPC
+
+
+def is_of_unknown_model(error: ServerError) -> bool:
+    """True if a server says that it does not know a model."""
+    return isinstance(error, NotFound) or (
+        isinstance(error, Unknown) and bool(_UNKNOWN_MODEL.search(str(error.message())[:MAX_TEXT]))
     )
 
 

@@ -30,10 +30,10 @@ from .strange_values import (
     objects_fault,
     pack_objects,
     refuse_masked,
-    warn_of_cut_zeros,
+    warn_if_cut,
     way_to_array,
 )
-from .suggestions import unknown_argument
+from .suggestions import by_keyword, unknown_argument
 
 #: What can stand for a tensor: an array, or something numpy makes one of.
 TensorLike: TypeAlias = Any
@@ -65,7 +65,7 @@ class Tensor:
 def request(
     model: str,
     inputs: Mapping[str, TensorLike],
-    *,
+    *surplus: NoReturn,
     version: str = "",
     outputs: Sequence[str | RequestedOutput] | None = None,
     id: str = "",
@@ -90,6 +90,8 @@ def request(
     Raises:
         TypeError, ValueError: an argument is not what it should be.
     """
+    if surplus:
+        raise by_keyword(surplus, request)
     if unknown:
         known = ("model", "inputs", *(request.__kwdefaults__ or ()))
         raise unknown_argument(next(iter(unknown)), known)
@@ -147,8 +149,7 @@ def make_input(name: str, value: TensorLike, binary: bool = True) -> InferTensor
             datatype = datatype_for(array.dtype) or ""
             if not datatype:
                 raise no_datatype(array)
-        if array.dtype.kind == "S":
-            warn_of_cut_zeros(name, array)
+        warn_if_cut(name, array)
         if array.dtype == object and datatype == "BYTES":
             given = value.array if isinstance(value, Tensor) else value
             data = pack_objects(given, array)

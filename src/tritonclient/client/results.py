@@ -196,7 +196,7 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         if texts.dtype != object:
             raise self._error(
                 f"output {name!r} is not a classification result: it holds {texts.dtype}; "
-                f"ask for one by outputs=[RequestedOutput({name!r}, classes=3)]"
+                f"{self._way_to_classes(name)}"
             )
         classes: Array = np.empty(texts.shape, object)
         for position, text in np.ndenumerate(texts):
@@ -211,5 +211,10 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         except (AttributeError, ValueError) as error:
             raise self._error(
                 f"output {name!r} is not a classification result: it holds {text!r:.60}; "
-                f"ask for one by outputs=[RequestedOutput({name!r}, classes=3)]"
+                f"{self._way_to_classes(name)}"
             ) from error
+
+    def _way_to_classes(self, name: str) -> str:
+        if any(each.name == name and each.classes for each in self._requested):
+            return "the server ignored classes=..., an extension of Triton's; use np.argsort"
+        return f"ask for one by outputs=[RequestedOutput({name!r}, classes=3)]"

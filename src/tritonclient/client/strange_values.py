@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..datatypes import Array, Buffer, datatype_of, pack
+from .user_warnings import warn
 
 _MADE_OF_OBJECTS = (
     " np.array(values, np.float32) makes numbers of them, np.array(values, str) texts"
@@ -156,20 +156,28 @@ def refuse_masked(array: Array) -> None:
         )
 
 
-def warn_of_cut_zeros(name: str, array: Array) -> None:
-    """Warn when numpy has very likely cut zero bytes off the ends of all elements.
+def is_cut(array: Array) -> bool:
+    """True if numpy has very likely cut zero bytes off the ends of all elements.
 
     Its dtype "S" is as wide as the longest element that it was made of, and can't tell zeros at
     the end from padding. So it was cut where no element fills it.
     """
     width = array.dtype.itemsize
-    longest = max(map(len, array.ravel().tolist()), default=width)
-    if longest < width:
-        warnings.warn(
-            f"input {name!r} has dtype {array.dtype}, but its longest element has {longest} bytes: "
+    return array.dtype.kind == "S" and array.size > 0 and _longest(array) < width
+
+
+def _longest(array: Array) -> int:
+    return max(map(len, array.ravel().tolist()))
+
+
+def warn_if_cut(name: str, array: Array) -> None:
+    """Warn of an array whose elements have very likely lost zero bytes."""
+    if is_cut(array):
+        warn(
+            f"input {name!r} has dtype {array.dtype}, but its longest element has "
+            f"{_longest(array)} bytes: "
             "numpy drops zero bytes at the end of elements. Make the array with dtype=object to "
-            "keep them; .astype(object) says that nothing is missing",
-            stacklevel=2,
+            "keep them; .astype(object) says that nothing is missing"
         )
 
 

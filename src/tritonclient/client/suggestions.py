@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 #: Arguments of the official client, of HTTP libraries and of common habit, and what to use here.
 _ARGUMENTS: Mapping[str, str] = {
@@ -153,6 +155,42 @@ def unknown_argument(name: str, known: Iterable[str]) -> TypeError:
         here = _ARGUMENTS.get(name) or _ARGUMENTS.get(close_name(name, _ARGUMENTS))
         hint = f"; here it is {here}" if here else ""
     return TypeError(f"{name!r} is not an argument{hint}; expected {', '.join(known)}")
+
+
+#: Types of values, and how the annotation of an argument that takes such a value begins.
+_TAKEN: Sequence[tuple[type | tuple[type, ...], tuple[str, ...]]] = (
+    (bool, ()),  # it says nothing
+    (str, ("str",)),
+    ((int, float), ("int", "float", "Timeout")),
+    ((list, tuple), ("Sequence",)),
+    (Mapping, ("Mapping",)),
+)
+_BRACKETS = re.compile(r"\[.*?\]")
+
+
+def by_keyword(surplus: Sequence[Any], function: Callable[..., Any]) -> TypeError:
+    """Return the error for arguments that a function takes by keyword, given by position."""
+    code = function.__code__
+    positional = [name for name in code.co_varnames[: code.co_argcount] if name != "self"]
+    keywords = function.__kwdefaults__ or {}
+    name = function.__name__ if function.__name__ != "__init__" else function.__qualname__[:-9]
+    value = surplus[0]
+    if name.endswith("Client") and type(value) is int:
+        meant = "; a port is part of the url, as in 'http://localhost:8000'"
+    else:
+        close = next((each for each in keywords if _takes(function, each, value)), "")
+        meant = f", {close}={value!r:.60}" if close else ""
+    return TypeError(
+        f"{name}() takes {' and '.join(positional) or 'nothing'} by position, but {value!r:.60} "
+        f"came after that; give it by keyword{meant}; expected {', '.join(keywords)}"
+    )
+
+
+def _takes(function: Callable[..., Any], name: str, value: object) -> bool:
+    """True if the annotation of a function's argument names the type of a value."""
+    annotation = _BRACKETS.sub("", str(function.__annotations__.get(name, "")))
+    begins = next((words for kind, words in _TAKEN if isinstance(value, kind)), ())
+    return any(each.strip() in begins for each in annotation.split("|"))
 
 
 #: Names of the official client's modules, asked of this package itself.

@@ -11,6 +11,7 @@ templates.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -26,6 +27,8 @@ from .checks import check_shape, check_size
 HEAD_LENGTH = "Inference-Header-Content-Length"
 _head_length = HEAD_LENGTH.lower()
 
+#: What the error for a tensor without a JSON form ends with.
+SEND_BINARY = "; send it as binary data"
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 # As Triton does, answers have NaN, Infinity, and bytes that are no UTF-8.
 _response_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
@@ -92,7 +95,7 @@ def _tensor(tensor: InferTensor, is_input: bool = False) -> str:
     if parameters:
         description["parameters"] = parameters
     if tensor.data is not None and not tensor.binary:
-        description["data"] = _json_values(tensor, is_input)
+        description["data"] = json_values(tensor, is_input)
     return (_encoder if is_input else _response_encoder).encode(description)
 
 
@@ -136,25 +139,28 @@ def _describe_output(name: str, classes: int, binary: bool) -> str:
 _plain_output = lru_cache(maxsize=1024)(_describe_output)
 
 
-def _json_values(tensor: InferTensor, is_input: bool) -> list[Any]:
+class NoJsonForm(ValueError):
+    """A tensor holds what JSON has no form for."""
+
+
+def json_values(tensor: InferTensor, is_input: bool = False) -> list[Any]:
     """A tensor's elements as JSON values, flat in row-major order."""
     if tensor.datatype == "BF16":
-        raise ValueError(f"tensor {tensor.name!r}: BF16 has no JSON form; send it as binary data")
+        raise NoJsonForm(f"tensor {tensor.name!r}: BF16 has no JSON form{SEND_BINARY}")
     assert tensor.data is not None
     array = unpack(tensor.data, tensor.datatype, (element_count(tensor.shape),))
     values: list[Any] = array.tolist()
     if tensor.datatype != "BYTES":
         if is_input and array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(
-                f"tensor {tensor.name!r}: NaN and infinities have no JSON form; "
-                "send it as binary data"
+            raise NoJsonForm(
+                f"tensor {tensor.name!r}: NaN and infinities have no JSON form{SEND_BINARY}"
             )
         return values
     try:
         return [item.decode(errors="strict" if is_input else "surrogateescape") for item in values]
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"tensor {tensor.name!r}: {error.object!r:.60} is not UTF-8; send it as binary data"
+        raise NoJsonForm(
+            f"tensor {tensor.name!r}: {error.object!r:.60} is not UTF-8{SEND_BINARY}"
         ) from error
 
 
@@ -199,7 +205,7 @@ def decode_response(headers: Mapping[str, str], body: Buffer) -> InferResponse:
     """
     head_bytes, view, position = _split(headers, body)
     head = _response_head(head_bytes) if len(head_bytes) <= 2048 else _parse_response(head_bytes)
-    tensors = read_tensors(head.tensors, view, position)
+    tensors = read_tensors(head.tensors, view, position, _pack_received)
     name, version, id, parameters = head.members.values()
     # A copy, since the head is remembered.
     given = dict(parameters) if parameters else NO_PARAMETERS
@@ -226,11 +232,20 @@ def pack_values(name: str, datatype: str, shape: tuple[int, ...], values: list[A
     return pack(array, datatype)
 
 
+def _pack_received(name: str, datatype: str, shape: tuple[int, ...], values: list[Any]) -> Buffer:
+    """Pack the JSON values of a response, where null is a NaN: servers in Python write it so."""
+    if datatype in ("FP16", "FP32", "FP64"):
+        values = _flat(values)
+        if None in values:
+            values = [math.nan if value is None else value for value in values]
+    return pack_values(name, datatype, shape, values)
+
+
 def read_tensors(
     heads: tuple[Described, ...],
     view: memoryview,
     position: int,
-    pack_values: Callable[..., Buffer] = pack_values,
+    pack_values: Callable[..., Buffer],
 ) -> tuple[InferTensor, ...]:
     tensors = []
     for name, datatype, shape, parameters, size, values in heads:

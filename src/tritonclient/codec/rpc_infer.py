@@ -33,6 +33,7 @@ from .response_template import MAX_SIZE, store_template, templates
 
 #: Fields of ModelInferRequest, ModelInferResponse and ModelStreamInferResponse.
 _RAW_INPUT, _RAW_OUTPUT, _RESPONSE = 7, 6, 2
+_OUTPUT = 5
 _ID = 3
 _DOUBLE = struct.Struct("<d")
 
@@ -247,6 +248,9 @@ def decode_response(message: Buffer) -> InferResponse:
 def decode_stream_response(message: Buffer) -> InferStreamResponse:
     """The response of a stream; its tensors are those of `decode_response`.
 
+    MLServer sends responses as they are, without the message that says what is a response and what
+    an error. The outputs in them tell.
+
     Raises:
         ValueError: the message is not a response of a stream.
     """
@@ -261,6 +265,8 @@ def decode_stream_response(message: Buffer) -> InferStreamResponse:
             error = str(payload, "utf-8")
         elif kind == wire.DELIMITED and number == 2:
             responses.append(payload)
+        elif kind == wire.DELIMITED and number == _OUTPUT:
+            return InferStreamResponse("", decode_response(view))
     if not responses:
         return InferStreamResponse(error)
     return InferStreamResponse(error, decode_response(wire.merged(responses)))

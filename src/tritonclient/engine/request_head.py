@@ -21,7 +21,7 @@ _LARGEST = 1024
 _REMEMBERED = 64
 #: Beginnings of a field's representation (RFC 7541, section 6), with the bits of the number in it.
 _INDEXED, _INDEXED_BITS = 0x80, 7
-_ADDED, _ADDED_MASK = 0x40, 0xC0
+_ADDED, _ADDED_MASK, _ADDED_BITS = 0x40, 0xC0, 6
 _RESIZED, _RESIZED_MASK = 0x20, 0xE0
 _LITERAL_BITS = 4
 _TEXT_BITS = 7
@@ -102,7 +102,7 @@ class RequestHeads:
         hpack = require_hpack()
         try:
             fields = self._decoder.decode(block, raw=True)
-            changed = _changes_table(block)
+            changed = _changes_table(block, self._decoder.header_table_size)
         # IndexError and ValueError: what older releases of hpack let through for truncated blocks
         # and endless numbers.
         except (hpack.HPACKError, IndexError, ValueError) as error:
@@ -115,17 +115,23 @@ class RequestHeads:
         return head
 
 
-def _changes_table(block: bytes) -> bool:
-    """Return True if a valid block changes the dynamic table."""
+def _changes_table(block: bytes, size: int) -> bool:
+    """Return True if a valid block changes the dynamic table.
+
+    Args:
+        size: of the table; if it is 0, what is added to it is dropped at once.
+    """
     position = 0
     while position < len(block):
         first = block[position]
         if first & _INDEXED:
             position = _after_number(block, position, _INDEXED_BITS)[1]
             continue
-        if first & _ADDED_MASK == _ADDED or first & _RESIZED_MASK == _RESIZED:
+        added = first & _ADDED_MASK == _ADDED
+        if (added and size) or first & _RESIZED_MASK == _RESIZED:
             return True
-        index, position = _after_number(block, position, _LITERAL_BITS)
+        bits = _ADDED_BITS if added else _LITERAL_BITS
+        index, position = _after_number(block, position, bits)
         for _ in range(1 if index else 2):  # a value, and a name that is not in the table
             length, position = _after_number(block, position, _TEXT_BITS)
             position += length

@@ -35,7 +35,10 @@ class ServedStream(MessageStream):
     begun = False
     responded = False
     on_room: Callable[[], None] | None = None
-    _progress: object = None
+    # Bytes of DATA frames that have begun; what had come of them at the last check; and at the
+    # first check of the part that must come.
+    _announced = _came = _base = 0
+    _intervals = 0
 
     def __init__(
         self,
@@ -73,10 +76,38 @@ class ServedStream(MessageStream):
         """True if more may be given to be sent, or the call is over."""
         return self.out_size < ROOM or self.result is not None
 
-    def came_on(self) -> bool:
-        """Return True if more of the request has come since the last call of this."""
-        before, self._progress = self._progress, (self.window, self._received, len(self._prefix))
-        return before != self._progress
+    def window_used(self, size: int) -> None:
+        """Count what the client sent against its window."""
+        self._announced += size
+        super().window_used(size)
+
+    def check_progress(self, interval: float, rate: float) -> str:
+        """Return why the request comes too slowly, "" if it does not.
+
+        A part that must come has one interval to begin, and then the rate to keep.
+
+        Args:
+            interval: seconds since the last call of this.
+            rate: least bytes per second.
+        """
+        came, last = self._announced - self.coming, self._came
+        self._came = came
+        if not self.awaits_more:
+            self._intervals = 0
+            return ""
+        self._intervals += 1
+        if self._intervals == 1:
+            self._base = came
+            return ""
+        if came == last:
+            return f"nothing of the request came for {interval:g} s; send it again"
+        size, seconds = came - self._base, interval * (self._intervals - 1)
+        if size >= rate * (seconds - interval):
+            return ""
+        return (
+            f"the request came too slowly: {size} bytes in {seconds:g} s; send it again, with "
+            f"{rate:g} bytes per second or more"
+        )
 
 
 @cache

@@ -95,7 +95,7 @@ class InferenceServerClient(AdminClient):
             connect_timeout=connection_timeout,
             silence_timeout=network_timeout,
         )
-        self._workers = Workers(min(concurrency, max_greenlets or concurrency))
+        self._workers = Workers(min(concurrency, max_greenlets or concurrency), url)
         # Where pytriton and its like look to see which limits a client was given.
         limits = SimpleNamespace(
             connection_timeout=connection_timeout, network_timeout=network_timeout

@@ -10,12 +10,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
-from ..client.suggestions import unknown_argument
+from ..client.suggestions import by_keyword, unknown_argument
 from ..messages import Request
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
-from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
+from .frontends.limits import (
+    MAX_INPUT_SIZE,
+    MAX_REQUESTS,
+    MIN_RECEIVE_RATE,
+    RECEIVE_TIMEOUT,
+    Limits,
+)
 from .loop import ServerLoop
 from .repository.given import GivenModel, GivenModels
 from .repository.versions import ModelStatus
@@ -63,6 +69,8 @@ class Server:
         max_requests: requests, of HTTP and of gRPC each, that are executed or wait for it; further
             ones are refused.
         receive_timeout: seconds in which some of a half-sent request must come.
+        min_receive_rate: bytes per second with which a request must come on average, after the
+            seconds of `receive_timeout`.
         forwarded_headers: a regular expression; inference requests over HTTP have each header in
             whose name it is found as a parameter. "" to forward none. `grpc` has the same option.
         certfile: certificate (PEM); with `keyfile`, serve https and grpcs.
@@ -81,7 +89,7 @@ class Server:
     def __init__(
         self,
         model_repository: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
-        *,
+        *surplus: NoReturn,
         models: Mapping[str, GivenModel] | None = None,
         host: str = "127.0.0.1",
         http_port: int | None = 0,
@@ -97,6 +105,7 @@ class Server:
         max_input_size: int = MAX_INPUT_SIZE,
         max_requests: int = MAX_REQUESTS,
         receive_timeout: float = RECEIVE_TIMEOUT,
+        min_receive_rate: float = MIN_RECEIVE_RATE,
         forwarded_headers: str = "",
         certfile: str | os.PathLike[str] | None = None,
         keyfile: str | os.PathLike[str] | None = None,
@@ -107,6 +116,8 @@ class Server:
         load_threads: int = LOAD_THREADS,
         **unknown: NoReturn,
     ) -> None:
+        if surplus:
+            raise by_keyword(surplus, Server.__init__)
         if unknown:
             raise unknown_argument(
                 next(iter(unknown)), ["model_repository", *(Server.__init__.__kwdefaults__ or ())]
@@ -156,7 +167,7 @@ class Server:
             "python": os.fspath(python),
             "load_threads": load_threads,
         }
-        self._limits = HttpLimits(max_input_size, max_requests, receive_timeout)
+        self._limits = Limits(max_input_size, max_requests, receive_timeout, min_receive_rate)
         self._forwarding = HeaderForwarding(forwarded_headers)
         self._certificate = (certfile, keyfile)
         self._grpc_options = (grpc or GrpcOptions()).completed(host, certfile, keyfile)
@@ -220,15 +231,7 @@ class Server:
         if grpc_port is not None:
             from .frontends.grpc.listener import GrpcListener
 
-            limits = self._limits
-            self._grpc = GrpcListener(
-                grpc_port,
-                self._grpc_options,
-                timeout,
-                limits.max_requests,
-                limits.receive_timeout,
-                loop,
-            )
+            self._grpc = GrpcListener(grpc_port, self._grpc_options, timeout, self._limits, loop)
         self._core = self._make_core(loop)
         for listener in self._listeners():
             listener.start(self._core)

@@ -69,7 +69,10 @@ class CudaRegion:
     def _open(self) -> _Memory:
         memory = self._memory
         if memory is None:
-            raise ValueError("the CUDA shared memory region is closed")
+            raise ValueError(
+                "the CUDA shared memory region is closed; read and write its tensors before, or "
+                "copy what is needed later"
+            )
         return memory
 
     def raw_handle(self) -> bytes:

@@ -56,7 +56,10 @@ class SystemRegion:
         """
         memory = self._memory
         if memory is None:
-            raise ValueError(f"the shared memory region {self.key!r} is closed")
+            raise ValueError(
+                f"the shared memory region {self.key!r} is closed; read and write its tensors "
+                "before, or copy what is needed later"
+            )
         check_bounds(self.byte_size, offset, byte_size)
         end = None if byte_size is None else offset + byte_size
         return memory[offset:end].data

@@ -15,7 +15,7 @@ from ..codec import rest
 from ..errors import DeadlineExceeded, InferenceServerException
 from ..messages import Request
 from ..transport.call import NO_OPTIONS, Options
-from ..transport.errors import locate
+from ..transport.errors import client_closed, locate
 
 T = TypeVar("T")
 #: Answers any request, as `Server.handle` does.
@@ -40,12 +40,15 @@ class _LocalTransport:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
+        self._closed = False
 
     def prepare(self, request: Request[Any], options: Options = NO_OPTIONS) -> _Call:
         rest.encode_request(request)  # raises what can't be sent
         return _Call(request)
 
     def send(self, call: _Call, timeout: float | None = None) -> Any:
+        if self._closed:
+            raise client_closed(IN_PROCESS)
         begin = time.monotonic()
         try:
             answer = self._exchange(call.request)
@@ -67,7 +70,8 @@ class _LocalTransport:
         return rest.decode_response(request, response._replace(headers=headers, body=(body,)))
 
     def close(self) -> None:
-        """There are no connections."""
+        """Let later calls fail; there are no connections."""
+        self._closed = True
 
     abort = close
 
@@ -77,7 +81,8 @@ class _AsyncLocalTransport(_LocalTransport):
         return await asyncio.to_thread(super().send, call, timeout)
 
     async def close(self) -> None:  # type: ignore[override]
-        """There are no connections."""
+        """Let later calls fail; there are no connections."""
+        self._closed = True
 
     abort = close  # type: ignore[assignment]
 

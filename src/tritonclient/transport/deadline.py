@@ -6,6 +6,7 @@ A deadline is a time of the runtime's monotonic clock as a float; infinity is no
 from __future__ import annotations
 
 import math
+import re
 
 from ..errors import DeadlineExceeded
 
@@ -18,6 +19,8 @@ RECEIVING = "while receiving the answer"
 DECOMPRESSING = "while decompressing the answer"
 
 _PASSED = "the deadline passed "
+#: The same with the seconds that one of several requests of a call had.
+_NAMED = re.compile(r"the deadline of \S+ s passed ")
 #: How gRPC implementations say that a call's deadline has passed.
 _GENERIC = ("deadline exceeded", "")
 
@@ -39,6 +42,8 @@ def name_seconds(error: DeadlineExceeded, seconds: float | None) -> None:
         return
     if text.startswith(_PASSED):
         phase = text.removeprefix(_PASSED)
+    elif found := _NAMED.match(text):
+        phase = text[found.end() :]
     elif text.lower() in _GENERIC:  # the server, or grpcio, reported it first
         phase = WAITING
     else:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from socket import AF_INET6, inet_pton
 from typing import TYPE_CHECKING, TypeAlias
@@ -275,20 +273,11 @@ class TLS:
             return self.context
         import ssl  # takes longer to import than a client without TLS
 
-        @contextmanager
-        def named(files: str) -> Iterator[None]:
-            try:
-                yield
-            except ssl.SSLError as error:
-                error.strerror = f"{files} of TLS is not right: {error.strerror}"
-                raise
+        from .. import pem_files
 
-        for name in ("ca_file", "cert_file", "key_file"):
-            path = getattr(self, name)
-            # ssl's own error does not say which file is missing.
-            if path is not None and not os.path.isfile(path):
-                raise FileNotFoundError(f"{name} {path!r} of TLS is not a file")
-        with named(f"ca_file {self.ca_file!r}"):
+        given = {name: getattr(self, name) for name in ("ca_file", "cert_file", "key_file")}
+        pem_files.check_files(given, " of TLS")
+        with pem_files.naming(f"ca_file {self.ca_file!r} of TLS", self.ca_file):
             context = ssl.create_default_context(cafile=self.ca_file)
         if alpn:
             context.set_alpn_protocols([alpn])
@@ -299,8 +288,9 @@ class TLS:
             files = f"cert_file {self.cert_file!r}"
             if self.key_file is not None:
                 files += f" with key_file {self.key_file!r}"
-            with named(files):
-                context.load_cert_chain(self.cert_file, self.key_file, self.key_password)
+            pem_files.load_chain(
+                context, f"{files} of TLS", self.cert_file, self.key_file, self.key_password
+            )
         return context
 
 

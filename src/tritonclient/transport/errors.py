@@ -40,6 +40,14 @@ def unreachable(error: Exception) -> ConnectionFailed:
     return failed
 
 
+def client_closed(url: str) -> RuntimeError:
+    """Return the error for a call of a client that its program has closed."""
+    return RuntimeError(
+        f"the client is closed and sends nothing to {url}; make a new one, or call it before "
+        "close() and inside of its `with` block"
+    )
+
+
 def locate(error: InferenceServerException, url: str, request: Request[Any]) -> None:
     """Set the attributes of an error that name its server, model and request."""
     error.endpoint = url

@@ -179,9 +179,12 @@ class HttpCall(Generic[T]):
         """True if an error's response is that of a v2 server, so that the connection is usable.
 
         A refusal is a JSON object or empty. A page of HTML comes from something in between, and
-        a response that can't be read from who knows what.
+        a response that can't be read from who knows what. After an exception of its application,
+        uvicorn, on which many servers are built, answers 500 and closes without saying so.
         """
-        return isinstance(error, ServerError) and error.debug_details()[:1] in ("", "{")
+        if not isinstance(error, ServerError) or error.status() == "500":
+            return False
+        return error.debug_details()[:1] in ("", "{")
 
 
 def _check_headers(headers: Mapping[str, str | bytes]) -> None:

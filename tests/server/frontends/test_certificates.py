@@ -10,13 +10,15 @@ import pytest
 import trustme
 
 from tests.server.conftest import MODELS
+from tests.support.certificates import encrypted
 from tritonclient.server import GrpcOptions, Server
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("certificates")
-    paths = {name: folder / f"{name}.pem" for name in ("cert", "key", "other", "text", "missing")}
+    names = ("cert", "key", "other", "text", "missing", "encrypted")
+    paths = {name: folder / f"{name}.pem" for name in names}
     authority = trustme.CA()
     for key, cert in (("key", "cert"), ("other", None)):
         issued = authority.issue_cert("localhost")
@@ -24,6 +26,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         if cert:
             issued.cert_chain_pems[0].write_to_path(paths[cert])
     paths["text"].write_text("no certificate")
+    paths["encrypted"].write_bytes(encrypted(paths["key"].read_bytes(), b"secret"))
     return paths
 
 
@@ -33,12 +36,22 @@ WRONG: list[tuple[dict[str, str], type[OSError], str]] = [
     (
         {"certfile": "text", "keyfile": "key"},
         ssl.SSLError,
-        r"text\.pem' with keyfile '.*is not right",
+        r"text\.pem' with keyfile '.*is not right: .*begin with -----BEGIN CERTIFICATE-----",
     ),
     (
         {"certfile": "cert", "keyfile": "other"},
         ssl.SSLError,
-        r"other\.pem' is not right: .*MISMATCH",
+        r"other\.pem' is not right: .*MISMATCH.*the key is not the one of this certificate",
+    ),
+    (
+        {"certfile": "cert", "keyfile": "text"},
+        ssl.SSLError,
+        r"text\.pem' is not right: .*a PEM key, which begins with -----BEGIN PRIVATE KEY-----",
+    ),
+    (
+        {"certfile": "cert", "keyfile": "encrypted"},
+        ssl.SSLError,
+        r"encrypted\.pem' is not right: .*the key is encrypted, and its password is missing",
     ),
 ]
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
+from ...transport.errors import client_closed
 from ..model_spec import ModelSpec
 from .batches import Batch, Batcher
 from .concurrency import Concurrency
@@ -121,11 +122,11 @@ class Sending:
     def send(self, entry: Entry, batch: Batch) -> None:
         """Send a batch in the background."""
         if self._closed:
-            raise RuntimeError("the client is closed")
+            raise client_closed(self._client._url)
         try:
             self._loop.call_soon_threadsafe(self._start, entry, batch)
         except RuntimeError:  # its loop ended meanwhile
-            raise RuntimeError("the client is closed") from None
+            raise client_closed(self._client._url) from None
 
     def settle(self, window: Window, *, wait: bool) -> None:
         """Note in the window what became of batches.
@@ -137,7 +138,7 @@ class Sending:
             while True:
                 settled = self._settled.get(wait)
                 if settled is None:
-                    raise RuntimeError("the client is closed")
+                    raise client_closed(self._client._url)
                 window.settle(*settled)
                 wait = False
         except queue.Empty:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from weakref import WeakSet
 
 from ...messages import RequestedOutput
+from ...transport.errors import client_closed
 from ..flows import Flow, describe_model
 from ..model_spec import ModelSpec
 from ..options import CLIENT_DEFAULT, Timeout, make_transport_options
+from ..suggestions import by_keyword
 from .plan import Item, Items, Plan, check_items, fit_plan, make_plan
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Never, Unpack
 
     from ...transport.call import Options
     from ..executor import Workers
@@ -30,6 +32,7 @@ class MapCalls:
     _run: Any
     _twin: Any
     _workers: Workers
+    _url: str
 
     @overload
     def map(
@@ -67,7 +70,7 @@ class MapCalls:
         self,
         model: str,
         items: Items,
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | RequestedOutput] | None = None,
         batch_size: int | Literal["max"] = "max",
@@ -111,6 +114,8 @@ class MapCalls:
             InferenceServerException: by the iteration, after the results of all items before; its
                 `index` tells the item.
         """
+        if surplus:
+            raise by_keyword(surplus, MapCalls.map)
         plan = make_plan(
             (model, version, outputs), batch_size, concurrency, errors, ordered, timeout, options
         )
@@ -137,7 +142,7 @@ class MapCalls:
         from .blocking import Sending
 
         if self._workers.closed:
-            raise RuntimeError("the client is closed")
+            raise client_closed(self._url)
         sending = Sending(self._twin(), plan)
         self._open_maps().add(sending)
         return sending
@@ -193,7 +198,7 @@ class AsyncMapCalls:
         self,
         model: str,
         items: Items,
-        *,
+        *surplus: Never,
         version: str = "",
         outputs: Sequence[str | RequestedOutput] | None = None,
         batch_size: int | Literal["max"] = "max",
@@ -207,6 +212,8 @@ class AsyncMapCalls:
 
         Items are read by a task of its own.
         """
+        if surplus:
+            raise by_keyword(surplus, AsyncMapCalls.map)
         plan = make_plan(
             (model, version, outputs), batch_size, concurrency, errors, ordered, timeout, options
         )

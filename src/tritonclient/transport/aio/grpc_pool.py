@@ -16,6 +16,7 @@ from functools import partial
 from ...errors import Cancelled
 from ..call import AsyncGrpcStream
 from ..deadline import CONNECTING, all_busy, late, seconds_left
+from ..errors import client_closed
 from .connecting import Connector
 from .grpc_connection import PATIENCE, GrpcConnection
 from .pool import BasePool
@@ -61,7 +62,7 @@ class GrpcPool(BasePool[GrpcConnection]):
                     self.wake()
                 return connection
             if self._closed:
-                raise RuntimeError("the client is closed")
+                raise client_closed(self._connect.url)
             if self._connecting is not None:
                 await self._wait_for_another(self._connecting, deadline)
             elif (until := self._patience_ends(wanted)) > loop.time():

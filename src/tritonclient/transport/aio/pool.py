@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from ..call import log_debug
 from ..deadline import all_busy
+from ..errors import client_closed
 from .connecting import Connector
 from .connection import BaseConnection, Connection
 
@@ -159,7 +160,7 @@ class Pool(BasePool[Connection]):
             if connection is not None:
                 return connection
             if self._closed:
-                raise RuntimeError("the client is closed")
+                raise client_closed(self._connect.url)
             if len(self._all) + len(self._opening) < self._max_connections:
                 return await self.open(deadline)
             if self._discard_forgotten():

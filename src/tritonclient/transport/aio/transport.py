@@ -21,7 +21,7 @@ from ...errors import (
 from ...messages import Request
 from ..call import NO_OPTIONS, Call, Options, log_debug
 from ..endpoint import TLS
-from ..errors import locate
+from ..errors import client_closed, locate
 from ..retry import counts, may_resend
 from ..settings import Settings, check_limit, check_timeout, make_context
 from .connecting import Connector
@@ -72,7 +72,7 @@ class Transport:
 
     def _pool(self, loop: AbstractEventLoop) -> Any:
         if self._closed:
-            raise RuntimeError("the client is closed")
+            raise client_closed(self._url)
         pool = self._pools.get(loop)
         if pool is None:
             pool = self._pools[loop] = self._make_pool(loop)

@@ -13,6 +13,7 @@ from time import monotonic
 from ..call import log_debug
 from ..deadline import all_busy
 from ..endpoint import TLS
+from ..errors import client_closed
 from ..settings import Settings, check_limit, check_timeout, make_context
 from .connecting import connect
 from .connection import Connection, Place
@@ -85,7 +86,7 @@ class Pool:
             if connection is not None:
                 return connection
             if self._closed:
-                raise RuntimeError("the client is closed")
+                raise client_closed(self._settings.endpoint.url)
             place = self._free_place()
             if place is not None:
                 try:
@@ -172,7 +173,7 @@ class Pool:
             self._all.add(connection)
         if self._closed:
             connection.close()
-            raise RuntimeError("the client is closed")
+            raise client_closed(self._settings.endpoint.url)
         log_debug("%s: connected", self._settings.endpoint.url)
         return connection
 

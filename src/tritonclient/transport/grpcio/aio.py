@@ -14,7 +14,7 @@ from ...messages import Request
 from ..call import NO_OPTIONS, Call, Options
 from ..deadline import no_response
 from ..endpoint import TLS
-from ..errors import locate
+from ..errors import client_closed, locate
 from ..grpc_call import GrpcCall, GrpcSettings, check_options
 from ..settings import Grpcio, check_timeout
 from .channel import (
@@ -52,7 +52,7 @@ class AsyncGrpcioTransport:
 
     def _open_channel(self) -> Any:
         if self._closed:
-            raise RuntimeError("the client is closed")
+            raise client_closed(self._url)
         loop = asyncio.get_running_loop()
         channel = self._channels.get(loop)
         if channel is None:

@@ -14,7 +14,7 @@ from ...messages import Request
 from ..call import NO_OPTIONS, Call, Options
 from ..deadline import no_response
 from ..endpoint import TLS
-from ..errors import locate
+from ..errors import client_closed, locate
 from ..grpc_call import GrpcCall, GrpcSettings, check_options
 from ..settings import Grpcio, check_timeout
 from .channel import (
@@ -56,7 +56,7 @@ class GrpcioTransport:
     def _open_channel(self) -> Any:
         with self._lock:
             if self._closed:
-                raise RuntimeError("the client is closed")
+                raise client_closed(self._url)
             if self._channel is None or self._pid != os.getpid():
                 self._pid = os.getpid()
                 self._channel = self._make(grpc)

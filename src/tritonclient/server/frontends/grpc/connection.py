@@ -14,6 +14,7 @@ from ....engine.http2_server import Http2Server
 from ....engine.served_stream import ServedStream
 from ....errors import Cancelled, ConnectionFailed, ProtocolError
 from ....transport.call import gather
+from ..limits import Limits
 from .call import Call
 from .settings import ConnectionSettings
 
@@ -32,7 +33,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
     Args:
         accept: gets each call when its headers have come.
         settings: of all connections.
-        receive_timeout: seconds in which some of a half-sent request must come.
+        limits: bounds of requests.
         opened: called when the connection is established.
         closed: called when it has ended.
 
@@ -44,7 +45,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self,
         accept: Callable[[Call], None],
         settings: ConnectionSettings,
-        receive_timeout: float,
+        limits: Limits,
         opened: Callable[[GrpcConnection], None],
         closed: Callable[[GrpcConnection], None],
     ) -> None:
@@ -57,7 +58,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         )
         self._accept = accept
         self._settings = settings
-        self._receive_timeout = receive_timeout
+        self._limits = limits
         self._opened = opened
         self._closed = closed
         self._loop = asyncio.get_running_loop()
@@ -97,7 +98,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
     def _close(self) -> None:
         """Close the connection when what was written is sent, or after a time."""
         self._transport.close()
-        self._after(self._receive_timeout, self.abort)
+        self._after(self._limits.receive_timeout, self.abort)
 
     # What the listener does
 
@@ -126,7 +127,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         settings = self._settings
         self._after(settings.keepalive_time, self._check_keepalive)
         self._after(settings.max_age, self._grow_old)
-        self._after(self._receive_timeout, self._check_progress)
+        self._after(self._limits.receive_timeout, self._check_progress)
         self._opened(self)
         self._flush()
 
@@ -226,19 +227,18 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self._after(self._settings.max_age_grace, self.abort)
 
     def _check_progress(self) -> None:
-        """End calls of which the request has begun and not come on since the last check.
+        """End calls of which the request has begun and comes too slowly.
 
         What is half-sent and no part of a call, such as the preface, ends the connection.
         """
-        seconds = f"{self._receive_timeout:g} s"
+        timeout, rate = self._limits.receive_timeout, self._limits.min_receive_rate
         if self.engine.half_read and self._received == self._received_before:
-            _log.debug("%s sent nothing for %s", self.peer, seconds)
+            _log.debug("%s sent nothing for %g s", self.peer, timeout)
             self.abort()
             return
         self._received_before = self._received
         for stream in list(self.engine.streams.values()):
-            if stream.awaits_more and not stream.came_on():
-                text = f"nothing of the request came for {seconds}; send it again"
-                self.engine.abort(stream, _DEADLINE_EXCEEDED, text)
+            if reason := stream.check_progress(timeout, rate):
+                self.engine.abort(stream, _DEADLINE_EXCEEDED, reason)
         self._flush()
-        self._after(self._receive_timeout, self._check_progress)
+        self._after(timeout, self._check_progress)

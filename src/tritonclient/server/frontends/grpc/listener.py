@@ -11,6 +11,7 @@ from ...extras import optional_import
 from ...loop import ServerLoop
 from ..certificates import load_certificate
 from ..forwarding import HeaderForwarding
+from ..limits import Limits
 from ..sockets import listen
 from .compression import Coder
 from .connection import GrpcConnection
@@ -38,8 +39,7 @@ class GrpcListener:
         port: port to listen on; 0 for a free port.
         options: completed options.
         exit_timeout: seconds that running calls have to end.
-        max_requests: calls that may run; a stream is one. Further ones are refused.
-        receive_timeout: seconds in which some of a half-sent request must come.
+        limits: bounds of requests; a stream is one.
         loop: serves the connections.
 
     Raises:
@@ -51,14 +51,12 @@ class GrpcListener:
         port: int,
         options: GrpcOptions,
         exit_timeout: int,
-        max_requests: int,
-        receive_timeout: float,
+        limits: Limits,
         loop: ServerLoop,
     ) -> None:
         self._options = options
         self._exit_timeout = exit_timeout
-        self._max_requests = max_requests
-        self._receive_timeout = receive_timeout
+        self._limits = limits
         self._settings = settings_from(options.channel_arguments)
         self._forwarding = HeaderForwarding(options.forwarded_headers)
         self._context = load_certificate(options.certfile, options.keyfile, options.client_ca_file)
@@ -97,9 +95,9 @@ class GrpcListener:
 
     async def _serve(self, server: InferenceServer) -> None:
         coder = Coder(self._options.compression_level)
-        self._service = GrpcService(server, self._forwarding, coder, self._max_requests)
+        self._service = GrpcService(server, self._forwarding, coder, self._limits.max_requests)
         self._all_closed = asyncio.Event()
-        handshake = min(self._receive_timeout, _HANDSHAKE)
+        handshake = min(self._limits.receive_timeout, _HANDSHAKE)
         self._server = await asyncio.get_running_loop().create_server(
             self._connect,
             sock=self._socket,
@@ -113,7 +111,7 @@ class GrpcListener:
         return GrpcConnection(
             self._service.accept,
             self._settings,
-            self._receive_timeout,
+            self._limits,
             self._connected,
             self._disconnected,
         )
