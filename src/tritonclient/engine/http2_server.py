@@ -281,7 +281,7 @@ class Http2Server(Receiving[ServedStream]):
             self._trailers_received(stream_id, head, ends)
             return
         self._last_id = stream_id
-        if refusal := self._refusal(head):
+        if refusal := self._refusal(head, ends):
             self._refuse(stream_id, *refusal, ends)
             return
         self._idle_frames = 0
@@ -292,11 +292,11 @@ class Http2Server(Receiving[ServedStream]):
         if ends and stream.notify is not None:
             stream.notify()
 
-    def _refusal(self, head: RequestHead) -> tuple[bytes, int] | None:
+    def _refusal(self, head: RequestHead, ends: bool) -> tuple[bytes, int] | None:
         """Return the header block and error code that refuse a request, None if it is taken."""
         if self.going_away or len(self.streams) >= self._max_calls:
             return b"", REFUSED_STREAM
-        if head.fault or head.missing:
+        if head.fault or head.missing or (ends and head.content_length):
             return b"", PROTOCOL_ERROR
         if head.method != "POST":
             return _METHOD_NOT_ALLOWED, NO_ERROR
@@ -320,14 +320,17 @@ class Http2Server(Receiving[ServedStream]):
         """Read a second header block of a request, which gRPC has no use for."""
         self._idle()
         stream = self.streams.get(stream_id)
-        if stream is None:
-            return
-        if stream.half_closed or not ends:
-            self._refuse_rest(stream, ProtocolError("the request has headers behind its messages"))
-        elif head.fault or len(head.missing) < len(REQUIRED):
-            self._refuse_rest(stream, ProtocolError("the request has invalid trailers"))
+        if stream is None and self._left_over:
+            return  # of a call that we ended
+        if stream is None or stream.half_closed:
+            raise self._broken(f"sends headers on stream {stream_id}, which is over", STREAM_CLOSED)
+        if not ends or head.fault or len(head.missing) < len(REQUIRED):
+            self._reset_malformed(stream, "the request has headers inside it, or invalid trailers")
         else:
             self._ended(stream)
+
+    def _reset_malformed(self, stream: ServedStream, text: str) -> None:
+        self.cancel(stream, ProtocolError(text), PROTOCOL_ERROR)
 
     def _begin_data(self, length: int, flags: int, stream_id: int) -> None:
         stream = self.streams.get(stream_id)
@@ -339,6 +342,9 @@ class Http2Server(Receiving[ServedStream]):
     def _ended(self, stream: ServedStream) -> None:
         if stream.half_sent:
             self._refuse_rest(stream, ProtocolError("the request ends inside a message"))
+            return
+        if stream.head.content_length not in (None, stream.size):
+            self._reset_malformed(stream, "the request has not the length that it announced")
             return
         stream.half_closed = True
         if stream.notify is not None:
