@@ -15,17 +15,27 @@ class ListeningSocket(socket.socket):
     An event loop tells nobody of a connection whose TLS handshake is not over.
     """
 
-    __slots__ = ("_accepted",)
+    __slots__ = ("_accepted", "_stopped")
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        self._stopped = False
         self._accepted: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection."""
+        """Accept a connection; none after `stop_accepting`, as if nobody connected."""
+        if self._stopped:
+            raise BlockingIOError
         connection, address = super().accept()
         self._accepted.add(connection)
         return connection, address
+
+    def stop_accepting(self) -> None:
+        """Let accepted connections reach the event loop before its server closes.
+
+        One that comes later is dropped by asyncio without being closed.
+        """
+        self._stopped = True
 
     def shut_down_accepted(self) -> None:
         """Shut down the connections that are still open, which ends them on their event loop."""

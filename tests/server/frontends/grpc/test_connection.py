@@ -482,6 +482,7 @@ def test_shutdown_in_each_phase(exit_timeout: int) -> None:
         for client in clients:
             client.close()
         server.stop()
+    gc.collect()  # which warns of what was not closed
 
 
 def test_shutdown_lets_calls_end(held: Held) -> None:

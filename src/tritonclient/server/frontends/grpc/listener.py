@@ -131,6 +131,8 @@ class GrpcListener:
         assert service is not None
         assert server is not None
         assert all_closed is not None
+        self._socket.stop_accepting()
+        await asyncio.sleep(0)
         server.close()
         service.begin_shutdown()
         for connection in [*self._connections]:
