@@ -17,10 +17,11 @@ from fuzzing import Choices
 from tritonclient.codec.rpc_infer import data_offset
 from tritonclient.engine.header_block import MAX_BLOCK_SIZE, encode
 from tritonclient.engine.http2 import Http2
-from tritonclient.engine.http2_responses import RECEIVE_SIZE
+from tritonclient.engine.http2_receiving import RECEIVE_SIZE
 from tritonclient.engine.http2_sending import MAX_PENDING_CONTROL
+from tritonclient.engine.message_stream import WINDOW, frame_message
 from tritonclient.engine.rpc_outcome import Outcome
-from tritonclient.engine.rpc_stream import WINDOW, RpcStream, frame_message
+from tritonclient.engine.rpc_stream import RpcStream
 from tritonclient.errors import InferenceServerException, ProtocolError
 
 _MAX_MESSAGE = 1 << 18

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 PACKAGES = {
     "grpc": ("hpack", "protobuf"),
     "grpcio": ("grpcio", "hpack", "protobuf"),
-    "server": ("grpcio", "httptools", "onnxruntime", "protobuf", "uvicorn"),
+    "server": ("hpack", "httptools", "onnxruntime", "protobuf", "uvicorn"),
     "images": ("pillow",),
     "cli": ("rich", "shtab"),
     "perf": ("hpack", "protobuf", "rich"),

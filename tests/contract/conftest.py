@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import generate_requests
 from tests.support.canary import HEADERS, no_secrets
 from tests.support.unchanged import Unchanged
 from tritonclient import AsyncClient, AsyncModel, AsyncSharedMemory, Client, Grpcio
@@ -100,3 +101,10 @@ def client(request: pytest.FixtureRequest, url: str, carrier: str, loop: Any) ->
         awaited = Blocked(AsyncClient(url, timeout=30, headers=HEADERS, grpcio=grpcio), loop)
         yield Unchanged(awaited)
         awaited.close()
+
+
+@pytest.fixture(scope="module")
+def generate_models(server: Any) -> Iterator[None]:
+    """The models that tests of the generate extension ask."""
+    with generate_requests.loaded(server):
+        yield

@@ -41,8 +41,8 @@ from tritonclient.engine.coding import compress
 from tritonclient.engine.header_block import encode
 from tritonclient.engine.http2 import Http2
 from tritonclient.engine.http2_frames import frame_call
+from tritonclient.engine.message_stream import WINDOW, frame_message
 from tritonclient.engine.rpc_outcome import Outcome
-from tritonclient.engine.rpc_stream import WINDOW, frame_message
 from tritonclient.errors import (
     Cancelled,
     ConnectionFailed,

@@ -47,10 +47,10 @@ from tests.support.peers.h2peer import (
 )
 from tritonclient.engine.header_block import MAX_BLOCK_SIZE
 from tritonclient.engine.http2 import Http2
-from tritonclient.engine.http2_responses import RECEIVE_SIZE
+from tritonclient.engine.http2_receiving import RECEIVE_SIZE
 from tritonclient.engine.http2_sending import MAX_IDLE_FRAMES, MAX_PENDING_CONTROL
+from tritonclient.engine.message_stream import WINDOW, frame_message
 from tritonclient.engine.rpc_outcome import Outcome
-from tritonclient.engine.rpc_stream import WINDOW, frame_message
 from tritonclient.errors import (
     Cancelled,
     ConnectionFailed,

@@ -37,8 +37,8 @@ from tests.support.peers.h2peer import (
 )
 from tritonclient.engine.coding import compress
 from tritonclient.engine.http2 import Http2
+from tritonclient.engine.message_stream import WINDOW, frame_message
 from tritonclient.engine.rpc_outcome import Outcome
-from tritonclient.engine.rpc_stream import WINDOW, frame_message
 from tritonclient.errors import ProtocolError, ResourceExhausted
 
 REQUEST = b"\x83\x86"

@@ -278,6 +278,7 @@ CACHES = {
             "codec.records:_reader",
             "codec.routes:patterns",
             "engine.header_block:require_hpack",
+            "engine.served_stream:first_block",
             "grpc.aio._errors:_kind",
             "http.aio._errors:_both",
         ],

@@ -15,7 +15,7 @@ import pytest
 from tests.support.peers.h2peer import HELLO, data, feed, frame, head, message, sent
 from tritonclient.engine.http1 import Http1
 from tritonclient.engine.http2 import Http2
-from tritonclient.engine.rpc_stream import frame_message
+from tritonclient.engine.message_stream import frame_message
 from tritonclient.errors import ProtocolError
 from tritonclient.transport.aio.pool import BasePool
 

@@ -404,11 +404,11 @@ def test_grpc_alone_with_certificates_on_both_sides(
 
 
 @pytest.mark.parametrize("flags", [(), ("--allow-grpc",), ("--allow-http=false",)])
-def test_without_grpcio(repository: RepositoryMaker, flags: tuple[str, ...]) -> None:
+def test_without_hpack(repository: RepositoryMaker, flags: tuple[str, ...]) -> None:
     """HTTP is served with a note, unless gRPC was asked for."""
     repository.python("a")
     code = (
-        "import sys; sys.modules['grpc'] = None; from tritonclient.cli import main; "
+        "import sys; sys.modules['hpack'] = None; from tritonclient.cli import main; "
         "sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "serve", f"--model-repository={repository.directory}"]
@@ -420,12 +420,12 @@ def test_without_grpcio(repository: RepositoryMaker, flags: tuple[str, ...]) -> 
         process.send_signal(signal.SIGTERM)
         errors = process.communicate(timeout=20)[1]
     if not flags:
-        assert "note: gRPC is not served, since grpcio is missing" in errors
+        assert "note: gRPC is not served, since hpack is missing" in errors
         assert started.startswith("Started HTTPService at ")
         assert process.returncode == 0
     else:
         assert not started
-        assert "pip install grpcio httptools onnxruntime protobuf uvicorn" in errors
+        assert "pip install hpack httptools onnxruntime protobuf uvicorn" in errors
         assert process.returncode == 1
 
 

@@ -37,7 +37,13 @@ def test_the_page_has_the_table() -> None:
 def test_the_parser_knows_every_flag(parser: argparse.ArgumentParser) -> None:
     known = {name for action in parser._actions for name in action.option_strings}
     own = {"-h", "--help", "--demo", "--watch", "--http-certificate", "--http-key"}
-    own |= {"--max-requests", "--receive-timeout-secs", "--in-process", "--python"}
+    own |= {
+        "--max-requests",
+        "--receive-timeout-secs",
+        "--min-receive-rate",
+        "--in-process",
+        "--python",
+    }
     assert known - own == set(serve_flags.FLAGS)
 
 

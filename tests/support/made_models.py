@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.waiting import eventually
 
-#: The name of each such model.
+#: The name of such a model, unless a test gives another.
 NAME = "made_by_a_test"
 _GOOD = """
 class TritonPythonModel:
@@ -29,16 +29,18 @@ def ask(server: Any, path: str, body: dict[str, Any]) -> tuple[int, dict[str, An
         connection.close()
 
 
-def load(server: Any, config: dict[str, Any], code: str) -> tuple[int, dict[str, Any]]:
+def load(
+    server: Any, config: dict[str, Any], code: str, name: str = NAME
+) -> tuple[int, dict[str, Any]]:
     """Load a model that has this configuration and this `model.py`."""
     file = base64.b64encode(code.encode()).decode()
     parameters = {"config": json.dumps(config), "file:1/model.py": file}
-    return ask(server, f"repository/models/{NAME}/load", {"parameters": parameters})
+    return ask(server, f"repository/models/{name}/load", {"parameters": parameters})
 
 
-def unload(server: Any) -> None:
+def unload(server: Any, name: str = NAME) -> None:
     """Unload the model."""
-    ask(server, f"repository/models/{NAME}/unload", {})
+    ask(server, f"repository/models/{name}/unload", {})
 
 
 def forget_failures(server: Any) -> None:

@@ -151,6 +151,14 @@ def _add_http(parser: argparse.ArgumentParser) -> None:
         help="refuse a half-sent request of which nothing comes for so long (default: %(default)s)",
     )
     http.add_argument(
+        "--min-receive-rate",
+        type=positive,
+        default=240,
+        metavar="BYTES",
+        help="refuse a request that comes with fewer bytes per second, after the time above "
+        "(default: %(default)s)",
+    )
+    http.add_argument(
         "--http-header-forward-pattern",
         type=pattern,
         metavar="REGEX",
@@ -269,6 +277,7 @@ def _server(arguments: argparse.Namespace) -> Server:
         max_input_size=arguments.http_max_input_size,
         max_requests=arguments.max_requests,
         receive_timeout=arguments.receive_timeout_secs,
+        min_receive_rate=arguments.min_receive_rate,
         forwarded_headers=arguments.http_header_forward_pattern or "",
         certfile=arguments.http_certificate,
         keyfile=arguments.http_key,

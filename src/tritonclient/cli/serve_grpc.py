@@ -13,7 +13,7 @@ from .arguments import LOCAL, pattern, port, switch, unsigned
 if TYPE_CHECKING:
     from ..server.frontends.grpc.options import GrpcOptions
 
-#: Numbers for gRPC's core: flag, the core's name, its default and what it means.
+#: Numbers: flag, the name in gRPC's core, its default and what it means.
 _NUMBERS = (
     (
         *("--grpc-keepalive-time", "grpc.keepalive_time_ms", "7200000"),
@@ -50,7 +50,7 @@ _NUMBERS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     grpc = parser.add_argument_group("gRPC")
-    switch(grpc, "--allow-grpc", None, "serve gRPC (default: true, if grpcio is installed)")
+    switch(grpc, "--allow-grpc", None, "serve gRPC (default: true, if hpack is installed)")
     grpc.add_argument(
         "--grpc-address",
         default=LOCAL,
@@ -102,10 +102,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def is_installed() -> bool:
     """True if gRPC can be served; otherwise print a note with the reason."""
-    if importlib.util.find_spec("grpc") is not None:
+    if importlib.util.find_spec("hpack") is not None:
         return True
     command = install_command("server")
-    print(f"note: gRPC is not served, since grpcio is missing: {command}", file=sys.stderr)
+    print(f"note: gRPC is not served, since hpack is missing: {command}", file=sys.stderr)
     return False
 
 

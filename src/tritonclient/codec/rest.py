@@ -18,6 +18,7 @@ from .. import messages as m
 from ..caches import small_cache
 from ..datatypes import Buffer
 from . import rest_infer, rest_json, rest_request
+from .generate import Generate
 from .records import load
 from .routes import ROUTES, Route, fill, patterns
 
@@ -196,11 +197,16 @@ def _routes(path: str) -> tuple[tuple[Route, dict[str, str]], ...]:
 
 
 def model_of(request: HttpRequest) -> tuple[str, str] | None:
-    """Return the model and version in the path of an inference; None for other requests."""
+    """Return the model and version of an inference, by its path; None for other requests."""
     for route, fields in _routes(request.path):
-        if route.request is m.Infer:
+        if route.request in (m.Infer, Generate) and route.method == request.method:
             return fields["model"], fields.get("version", "")
     return None
+
+
+def takes_encodings(request: HttpRequest) -> bool:
+    """Return True if the body may be compressed: in Triton, that of the generate extension not."""
+    return all(route.request is not Generate for route, _ in _routes(request.path))
 
 
 #: Requests that Triton takes without a body.
@@ -215,10 +221,13 @@ def _decode(route: Route, fields: dict[str, str], request: HttpRequest) -> m.Req
         if route.arguments is None:
             return route.request(**fields)
         data = b"".join(request.body)
-        data.decode()  # only tensors may hold what is no UTF-8
+        any_text = route.request is Generate  # its strings may be tensors
+        if not any_text:
+            data.decode()
         value = rest_json.loads(data) if data or route.request not in _EMPTY_BODIES else {}
-        # As in Triton, what is no object has no members.
-        return route.request(**fields, **route.arguments(value if isinstance(value, dict) else {}))
+        if not any_text and not isinstance(value, dict):
+            value = {}  # as in Triton, what is no object has no members
+        return route.request(**fields, **route.arguments(value))
     # Triton answers 500 to what it can't parse, and so that is what its users know.
     except json.JSONDecodeError as error:
         text = f"failed to parse the request JSON buffer: {error.msg}. at {error.pos}"

@@ -95,7 +95,7 @@ def _tensor(tensor: InferTensor, is_input: bool = False) -> str:
     if parameters:
         description["parameters"] = parameters
     if tensor.data is not None and not tensor.binary:
-        description["data"] = _json_values(tensor, is_input)
+        description["data"] = json_values(tensor, is_input)
     return (_encoder if is_input else _response_encoder).encode(description)
 
 
@@ -143,7 +143,7 @@ class NoJsonForm(ValueError):
     """A tensor holds what JSON has no form for."""
 
 
-def _json_values(tensor: InferTensor, is_input: bool) -> list[Any]:
+def json_values(tensor: InferTensor, is_input: bool = False) -> list[Any]:
     """A tensor's elements as JSON values, flat in row-major order."""
     if tensor.datatype == "BF16":
         raise NoJsonForm(f"tensor {tensor.name!r}: BF16 has no JSON form{SEND_BINARY}")

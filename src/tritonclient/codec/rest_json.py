@@ -39,10 +39,23 @@ def loads(text: bytes | bytearray) -> Any:
     return value
 
 
+class Repeating(dict[str, Any]):
+    """An object in which several members have one name; as in Triton, the first of them counts.
+
+    Attributes:
+        names: the names of all members.
+    """
+
+    names: list[str]
+
+
 def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object in which, as in Triton, the first of several members of one name counts."""
     value = dict(pairs)
-    return value if len(value) == len(pairs) else dict(reversed(pairs))
+    if len(value) == len(pairs):
+        return value
+    repeating = Repeating(reversed(pairs))
+    repeating.names = [name for name, _ in pairs]
+    return repeating
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_first_of_each)

@@ -79,10 +79,16 @@ def check_input(value: Any) -> None:
     _check(value, "data", "array")
     if value["datatype"] not in DATATYPES:
         raise InvalidArgument(f"invalid datatype for input {value['name']}", "400")
-    if "data" in value and value["datatype"] in ("FP16", "BF16"):
+    if "data" in value:
+        check_json_datatype(value["name"], value["datatype"])
+
+
+def check_json_datatype(name: str, datatype: str) -> None:
+    """Raise InvalidArgument if an input of this datatype has no JSON form."""
+    if datatype in ("FP16", "BF16"):
         raise InvalidArgument(
-            f"receiving {value['datatype']} data via JSON is not supported. Please use the binary "
-            f"data format for input {value['name']}",
+            f"receiving {datatype} data via JSON is not supported. Please use the binary data "
+            f"format for input {name}",
             "400",
         )
 

@@ -67,10 +67,10 @@ def _decode_request(fields: dict[str, str], headers: Mapping[str, str], body: Bu
     head = _request_head(text) if length <= _LARGEST_KNOWN else None
     if head is None:
         inputs, value = _parse_inputs(text)
-        tensors = read_tensors(inputs, view, length, _pack)
+        tensors = read_tensors(inputs, view, length, pack_input)
         head = _Head(inputs, *_parse_rest(value))
     else:
-        tensors = read_tensors(head.inputs, view, length, _pack)
+        tensors = read_tensors(head.inputs, view, length, pack_input)
     return Infer(
         model=fields["model"],
         version=fields.get("version", ""),
@@ -137,7 +137,7 @@ def _signed(tensor: Described) -> Described:
     return tensor._replace(shape=tuple(size - ((size >> 63) << 64) for size in tensor.shape))
 
 
-def _pack(name: str, datatype: str, shape: tuple[int, ...], values: list[Any]) -> Buffer:
+def pack_input(name: str, datatype: str, shape: tuple[int, ...], values: list[Any]) -> Buffer:
     """Return the JSON data of an input as wire bytes.
 
     Raises:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from .. import errors
 from .. import messages as m
+from . import generate
 from .checks import check_name
 from .records import dump, load
 
@@ -227,6 +228,21 @@ ROUTES = (
     Route(m.UnregisterCudaSharedMemory, "POST", _CUDA + "[/region/{name}]/unregister"),
     Route(m.Infer, "POST", _MODEL + "/infer"),
 )
+#: Requests that servers take and clients do not send.
+SERVER_ROUTES = (
+    Route(
+        generate.Generate,
+        "POST",
+        _MODEL + "/generate",
+        arguments=lambda value: generate.arguments(value, stream=False),
+    ),
+    Route(
+        generate.Generate,
+        "POST",
+        _MODEL + "/generate_stream",
+        arguments=lambda value: generate.arguments(value, stream=True),
+    ),
+)
 
 
 # Paths
@@ -263,4 +279,4 @@ def _pattern(template: str) -> re.Pattern[str]:
 @cache  # only servers need them
 def patterns() -> list[tuple[re.Pattern[str], Route]]:
     """Return the pattern of each route's paths."""
-    return [(_pattern(route.path), route) for route in ROUTES]
+    return [(_pattern(route.path), route) for route in (*ROUTES, *SERVER_ROUTES)]

@@ -21,6 +21,7 @@ from .procedures import RPCS
 from .records import load
 from .rpc_status import code_of as code_of
 from .rpc_status import error_of
+from .rpc_status import status_of as status_of
 
 T = TypeVar("T")
 

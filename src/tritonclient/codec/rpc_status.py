@@ -45,6 +45,11 @@ def code_of(error: errors.InferenceServerException) -> int:
     return _CODE_OF.get(type(error), _UNKNOWN)
 
 
+def status_of(error: errors.InferenceServerException) -> str:
+    """Return the name of an error's status."""
+    return _CODES[code_of(error) - 1][0]
+
+
 def refused(text: str) -> errors.InferenceServerException:
     """The error of a request that asks for what can't be."""
     return error_of(3, text)

@@ -63,27 +63,31 @@ class Compressed:
     Attributes:
         size: bytes before decompression.
         done: whether the content is there, or an error was raised.
+        coding: its content coding.
+        limit: largest content, in bytes.
+        exceeded: whether the error is that the content is larger.
     """
 
     __slots__ = (
         "_body",
-        "_coding",
         "_content",
         "_error",
-        "_limit",
         "_position",
         "_stream",
         "_window_bits",
+        "coding",
         "done",
+        "exceeded",
+        "limit",
         "size",
     )
 
     def __init__(self, body: Buffer, coding: str, limit: int) -> None:
         self.size = len(body)
-        self.done = False
+        self.done = self.exceeded = False
         self._body = body
-        self._coding = coding
-        self._limit = limit
+        self.coding = coding
+        self.limit = limit
         self._window_bits = _WINDOW_BITS.get(coding)
         self._error: ProtocolError | None = None
         self._begin()
@@ -127,12 +131,12 @@ class Compressed:
 
     def _step(self) -> bool:
         if self._window_bits is None:
-            raise ProtocolError(f"the answer has an unknown content coding {self._coding!r:.40}")
+            raise ProtocolError(f"the answer has an unknown content coding {self.coding!r:.40}")
         try:
             return self._inflate(self._window_bits)
         except zlib.error as error:
             if self._window_bits != _WINDOW_BITS["deflate"]:
-                raise ProtocolError(f"the answer is not valid {self._coding}: {error}") from error
+                raise ProtocolError(f"the answer is not valid {self.coding}: {error}") from error
             self._window_bits = _BARE
             self._begin()
             return False
@@ -146,7 +150,7 @@ class Compressed:
                 stream = self._stream = zlib.decompressobj(window_bits)
             pending = view[self._position : self._position + _SLICE]
             # One byte more than the limit tells that it is exceeded.
-            room = self._limit + 1 - len(self._content)
+            room = self.limit + 1 - len(self._content)
             piece = stream.decompress(pending, min(_PIECE, room))
             # After the end of a member zlib may repeat in one what it has put into the other.
             left = len(stream.unused_data if stream.eof else stream.unconsumed_tail)
@@ -156,9 +160,10 @@ class Compressed:
                 raise zlib.error("the data is truncated")
             self._position += used
             self._content += piece
-            if len(self._content) > self._limit:
+            if len(self._content) > self.limit:
+                self.exceeded = True
                 raise ProtocolError(
-                    f"the decompressed answer exceeds {self._limit} bytes; a larger "
+                    f"the decompressed answer exceeds {self.limit} bytes; a larger "
                     "max_response_size lets it pass"
                 )
             if stream.eof:

@@ -27,13 +27,14 @@ NO_TABLE = b"\x20"
 #: over names that are not when it refuses a stream.
 _ADDED = 0x40
 _CACHED_SIZE = 1024
-#: Names of the static table that requests use (RFC 7541, appendix A).
-_INDEX = {":authority": 1, ":path": 4, "content-type": 31, "user-agent": 58}
+#: Names of the static table that calls use (RFC 7541, appendix A).
+_INDEX = {":authority": 1, ":path": 4, ":status": 8, "content-type": 31, "user-agent": 58}
 #: Whole fields of the static table.
 _INDEXED = {
     (":method", "POST"): b"\x83",
     (":scheme", "http"): b"\x86",
     (":scheme", "https"): b"\x87",
+    (":status", "200"): b"\x88",
 }
 _NAME = re.compile(r":?[0-9a-z_.\-]+\Z")
 #: Spaces at its ends are no part of a value, and peers refuse them (RFC 9113, section 8.2.1).

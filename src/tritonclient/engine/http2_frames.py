@@ -6,36 +6,36 @@ Source: RFC 9113, sections 4, 6, 7 and 11.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..datatypes import Buffer
 from ..errors import ProtocolError
 from .header_block import MAX_BLOCK_SIZE
-from .rpc_stream import WINDOW
+from .message_stream import WINDOW
 
 FRAME = struct.Struct(">LBL")  # length and type, flags, stream
 SETTING = struct.Struct(">HL")
 
 # Types of frames, and their flags. Others are passed over.
-DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
 PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 5, 6, 7, 8, 9
 END_STREAM, ACK, END_HEADERS, PADDED, HAS_PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 # Settings.
 HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS = 1, 2, 3
 INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 4, 5, 6
 # Error codes.
-NO_ERROR, CANCEL = 0, 8
+NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR = 0, 1, 3, 5, 6
+REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, ENHANCE_YOUR_CALM = 7, 8, 9, 11
 
 LARGEST_WINDOW = 2**31 - 1
 #: What either side's windows hold before any setting or update.
 DEFAULT_WINDOW = 65535
 #: What every peer takes in a frame.
 DEFAULT_FRAME = 16384
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_OUR_SETTINGS = {
-    HEADER_TABLE_SIZE: 0,
-    ENABLE_PUSH: 0,
+#: What a client sends before its first frame.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_BOTH_SETTINGS = {
     INITIAL_WINDOW_SIZE: WINDOW,
     MAX_FRAME_SIZE: 2**24 - 1,
     MAX_HEADER_LIST_SIZE: MAX_BLOCK_SIZE,
@@ -52,24 +52,40 @@ def pack_window_update(stream: int, increment: int) -> bytes:
     return pack_frame(WINDOW_UPDATE, 0, stream, increment.to_bytes(4, "big"))
 
 
-def _opening() -> bytes:
-    settings = b"".join([SETTING.pack(name, value) for name, value in _OUR_SETTINGS.items()])
+def _opening(own: Mapping[int, int]) -> bytes:
+    values = {**own, **_BOTH_SETTINGS}
+    settings = b"".join([SETTING.pack(name, value) for name, value in values.items()])
     window = pack_window_update(0, LARGEST_WINDOW - DEFAULT_WINDOW)
-    return _PREFACE + pack_frame(SETTINGS, 0, 0, settings) + window
+    return pack_frame(SETTINGS, 0, 0, settings) + window
 
 
 #: What a client sends first: preface, settings, and all of the connection's window.
-OPENING = _opening()
+OPENING = PREFACE + _opening({HEADER_TABLE_SIZE: 0, ENABLE_PUSH: 0})
 
 
-def cut_block(stream: int, block: bytes, largest: int) -> list[bytes]:
-    """Return a header block as frames of at most `largest` bytes."""
+def server_opening(max_streams: int) -> bytes:
+    """Return what a server sends first.
+
+    Args:
+        max_streams: calls that a client may have in work at a time.
+    """
+    return _opening({MAX_CONCURRENT_STREAMS: max_streams})
+
+
+def cut_block(stream: int, block: bytes, largest: int, *, end: bool = False) -> list[bytes]:
+    """Return a header block as frames of at most `largest` bytes.
+
+    Args:
+        end: that nothing follows on the stream.
+    """
     frames = []
     for begin in range(0, len(block), largest):
-        end = begin + largest
-        flags = END_HEADERS if end >= len(block) else 0
+        after = begin + largest
+        flags = END_HEADERS if after >= len(block) else 0
+        if not begin and end:
+            flags |= END_STREAM
         frames.append(
-            pack_frame(CONTINUATION if begin else HEADERS, flags, stream, block[begin:end])
+            pack_frame(CONTINUATION if begin else HEADERS, flags, stream, block[begin:after])
         )
     return frames
 

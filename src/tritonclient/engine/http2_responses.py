@@ -1,6 +1,7 @@
 """Small responses of HTTP/2 parsed as a whole: headers, one message and trailers in one piece.
 
-`FastResponses` lies between `http2_sending.Sending` and `http2.Http2`, which reads frame by frame.
+`FastResponses` lies between `http2_receiving.Receiving`, which reads frame by frame, and
+`http2.Http2`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,11 @@ from .http2_frames import (
     LARGEST_WINDOW,
     WINDOW_UPDATE,
 )
-from .http2_sending import Sending
+from .http2_receiving import Receiving
+from .message_stream import PREFIX, PREFIX_SIZE
 from .rpc_outcome import Outcome, plain_outcome
-from .rpc_stream import PREFIX, PREFIX_SIZE
+from .rpc_stream import RpcStream
 
-#: Bytes received at once outside of large messages.
-RECEIVE_SIZE = 32 * 1024
 #: Bytes of the header blocks of a response that is parsed as a whole.
 _LARGEST_BLOCKS = 2048
 _RESPONSE_ENDS = END_HEADERS | END_STREAM
@@ -51,21 +51,12 @@ class _ResponseTemplate(NamedTuple):
     outcome: Outcome
 
 
-class FastResponses(Sending):
-    """The receive buffer of a connection, and the parsing of whole responses in it."""
+class FastResponses(Receiving[RpcStream]):
+    """The parsing of whole responses in the receive buffer."""
 
-    __slots__ = ("_buffer", "_consumed", "_end", "_header_block", "_start", "_template", "_view")
+    __slots__ = ()
 
-    def __init__(self, max_message: int, max_content: int) -> None:
-        super().__init__(max_message, max_content)
-        # What is received and not yet read: buffer[start:end].
-        self._buffer = bytearray(RECEIVE_SIZE)
-        self._view = memoryview(self._buffer)
-        self._start = self._end = 0
-        self._template: _ResponseTemplate | None = None
-        self._consumed = 0  # of the connection's own window
-        # The header block under way, while CONTINUATION frames are due.
-        self._header_block: bytearray | None = None
+    _template: _ResponseTemplate | None
 
     def _match_template(self, template: _ResponseTemplate) -> bool:
         """Read a response that differs from the last one in its message only; False if none is."""
@@ -153,9 +144,3 @@ class FastResponses(Sending):
         if stream.notify is not None:
             stream.ended()
         return True
-
-    def _use_window(self, length: int) -> None:
-        self._consumed += length
-        if self._consumed >= LARGEST_WINDOW // 2:
-            self._grant(0, self._consumed)
-            self._consumed = 0

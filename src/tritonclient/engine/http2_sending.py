@@ -1,80 +1,97 @@
 """Outgoing half of an HTTP/2 connection: streams, flow control, control frames.
 
-`Sending` is the base of `http2.Http2`: it knows the calls in work, and begins, feeds and ends them.
+`Sending` is the base of both sides, `http2.Http2` (client) and `http2_server.Http2Server`: it knows
+the calls in work, and feeds and ends them.
 """
 
 from __future__ import annotations
 
-import struct
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from ..datatypes import Buffer
-from ..errors import (
-    ConnectionFailed,
-    InferenceServerException,
-    ProtocolError,
-    StreamRefused,
-    StreamUnprocessed,
-)
-from .header_block import NO_TABLE
+from ..errors import InferenceServerException, ProtocolError
 from .http2_frames import (
     ACK,
     CANCEL,
     DATA,
     DEFAULT_FRAME,
     DEFAULT_WINDOW,
-    END_HEADERS,
     END_STREAM,
+    FLOW_CONTROL_ERROR,
     FRAME,
-    HEADERS,
+    FRAME_SIZE_ERROR,
     INITIAL_WINDOW_SIZE,
     LARGEST_WINDOW,
     MAX_CONCURRENT_STREAMS,
     MAX_FRAME_SIZE,
-    OPENING,
     PING,
+    PROTOCOL_ERROR,
     RST_STREAM,
     SETTING,
     SETTINGS,
-    CallFrames,
     cut_block,
     pack_frame,
     pack_window_update,
 )
+from .message_stream import MessageStream
 from .rpc_outcome import Outcome, reset_error
-from .rpc_stream import DataOffset, RpcStream
+
+S = TypeVar("S", bound=MessageStream)
 
 #: Frames without any progress (PING, SETTINGS, empty DATA ...) that are put up with in a row.
 MAX_IDLE_FRAMES = 10_000
 #: Bytes of replies to such frames that may wait for a peer that does not read.
 MAX_PENDING_CONTROL = 64 * 1024
-_LAST_STREAM = 2**31 - 1
 
 
-class Sending:
-    """Outgoing half of an HTTP/2 connection; see `Http2` for the attributes."""
+class Sending(ABC, Generic[S]):
+    """Outgoing half of an HTTP/2 connection.
+
+    Args:
+        max_message: largest message accepted, in bytes; more than a flow control window can hold,
+            2 GiB, never is.
+        max_content: largest content of a compressed message, in bytes.
+        opening: what this side sends first.
+
+    Attributes:
+        response: the call that ended last, for drivers that make one call at a time.
+        streams: the calls in work, by stream id.
+        max_streams: how many calls the peer allows at a time; 0 until it has told its settings.
+        ping_pending: whether a ping of ours is unanswered.
+        pings: pings that were sent since a call last sent anything.
+        unverified: whether the response to a liveness probe has not come yet.
+        unacknowledged: frames of settings of ours that the peer has not acknowledged yet.
+        goaway_message: why the peer takes no more calls, if it said so.
+        reusable: whether the connection can carry another call.
+    """
+
+    #: What errors call the peer, and what it sends.
+    _peer = "the server"
+    _whole = "the answer"
 
     __slots__ = (
-        "_control", "_control_size", "_failure", "_idle_frames", "_left_over", "_max_content",
-        "_max_frame", "_max_message", "_next_id", "_sending", "_stream_window", "_window",
-        "goaway_message", "max_streams", "ping_pending", "pings", "response", "reusable",
-        "streams", "unacknowledged", "unverified",
+        "_blocked", "_control", "_control_size", "_error_code", "_failure", "_idle_frames",
+        "_left_over", "_max_content", "_max_frame", "_max_message", "_most_granted", "_sending",
+        "_stream_window", "_window", "goaway_message", "max_streams", "ping_pending", "pings",
+        "response", "reusable", "streams", "unacknowledged", "unverified",
     )  # fmt: skip
 
-    def __init__(self, max_message: int, max_content: int) -> None:
+    def __init__(self, max_message: int, max_content: int, opening: bytes) -> None:
         self._max_content = max_content
         self._max_message = min(max_message, LARGEST_WINDOW)
-        self.streams: dict[int, RpcStream] = {}
-        self.response: RpcStream | None = None
+        self.streams: dict[int, S] = {}
+        self.response: S | None = None
         self.ping_pending = False
         self.pings = 0
         self.unverified = False
         self.reusable = True
-        self._next_id = 1
         self._failure: InferenceServerException | None = None
+        self._error_code = PROTOCOL_ERROR  # what the peer is told of it
         self.goaway_message = ""
         self._idle_frames = 0
-        self.unacknowledged = 1  # SETTINGS frames of ours, OPENING's being the first
+        self.unacknowledged = 1  # SETTINGS frames of ours, the opening's being the first
         self._left_over = 0  # what the peer may still send on calls that we ended
         # What the peer allows.
         self.max_streams: float = 0
@@ -82,11 +99,22 @@ class Sending:
         self._window = DEFAULT_WINDOW
         self._stream_window = DEFAULT_WINDOW
         # What is to be sent.
-        self._control: list[Buffer] = [OPENING]
+        self._control: list[Buffer] = [opening]
         self._control_size = 0  # of replies to the peer's frames
-        self._sending: dict[int, RpcStream] = {}
+        self._sending: dict[int, S] = {}
+        self._blocked: dict[int, S] = {}  # what their own windows do not let be sent
+        self._most_granted = 0  # of all streams, at least
+
+    @abstractmethod
+    def _known(self, stream_id: int) -> S | None:
+        """Return the stream of this id, or None when it is over; ProtocolError if it never was."""
 
     # What drivers ask
+
+    @property
+    def failed(self) -> bool:
+        """True if the connection is of no further use."""
+        return self._failure is not None
 
     @property
     def pending(self) -> bool:
@@ -98,103 +126,15 @@ class Sending:
 
     # Calls
 
-    def start(
-        self,
-        block: bytes,
-        payload: Sequence[Buffer] = (),
-        *,
-        end: bool = True,
-        single: bool = True,
-        data_offset: DataOffset | None = None,
-    ) -> RpcStream:
-        """Begin a call.
-
-        Args:
-            block: its header block.
-            payload: messages with their prefixes (see `rpc_stream.frame_message`).
-            end: that no more messages will be sent.
-            single: that one message is the whole response.
-            data_offset: tells where in a large message the memory should be aligned.
-
-        Raises:
-            StreamRefused: the connection takes no more calls.
-        """
-        if not self.reusable:
-            raise self._failure or StreamRefused(f"the server is going away: {self.goaway_message}")
-        stream_id = self._next_id
-        self._next_id += 2
-        if self._next_id >= _LAST_STREAM:
-            self.reusable = False
-        stream = RpcStream(
-            stream_id,
-            self._stream_window,
-            self._max_message,
-            self._max_content,
-            self._grant,
-            data_offset,
-            single,
-        )
-        self.streams[stream_id] = stream
-        self.response = None
-        self._idle_frames = self.pings = 0
-        if stream_id == 1:
-            # Whatever size of the table the server allows, now or later, ours is not larger.
-            block = NO_TABLE + block
-        length, size = len(block), sum(map(len, payload))
-        limit = min(self._window, self._stream_window, self._max_frame)
-        if end and size <= limit and length <= self._max_frame:
-            # Small enough to go as it is, without waiting for its turn.
-            head = FRAME.pack(length << 8 | HEADERS, END_HEADERS, stream_id)
-            data = FRAME.pack(size << 8 | DATA, END_STREAM, stream_id)
-            self._control.append(b"".join((head, block, data, *payload)))
-            self._window -= size
-            stream.send_window -= size
-            stream.sent_end = True
-        else:
-            self._control += cut_block(stream_id, block, self._max_frame)
-            self.send(stream, payload, end=end)
-        return stream
-
-    def start_framed(self, call: CallFrames) -> RpcStream:
-        """Begin a call of which one message is the whole response; half the work of `start`.
-
-        Raises:
-            StreamRefused: the connection takes no more calls.
-        """
-        block, payload, size, largest, before, between, after = call
-        stream_id = self._next_id
-        fits = size <= self._window and size <= self._stream_window and largest <= DEFAULT_FRAME
-        # The first call and the last one are special.
-        if not fits or stream_id == 1 or stream_id >= _LAST_STREAM - 2 or not self.reusable:
-            return self.start(block, payload)
-        self._next_id = stream_id + 2
-        stream = RpcStream(
-            stream_id,
-            self._stream_window - size,
-            self._max_message,
-            self._max_content,
-            self._grant,
-            None,
-            True,
-        )
-        stream.sent_end = True
-        self.streams[stream_id] = stream
-        self.response = None
-        self._idle_frames = self.pings = 0
-        self._window -= size
-        id = stream_id.to_bytes(4, "big")
-        self._control.append(b"".join((before, id, between, id, after)))
-        return stream
-
-    def send(self, stream: RpcStream, payload: Sequence[Buffer], *, end: bool = False) -> None:
+    def send(self, stream: S, payload: Sequence[Buffer], *, end: bool = False) -> None:
         """Send more messages on a call; harmless when it is over."""
         if stream.result is None:
             stream.push(payload, end=end)
-            if stream.out_size or end:
+            if (stream.out_size or end) and stream.id not in self._blocked:
                 self._sending[stream.id] = stream
 
     def cancel(
-        self, stream: RpcStream, result: InferenceServerException | Outcome, code: int = CANCEL
+        self, stream: S, result: InferenceServerException | Outcome, code: int = CANCEL
     ) -> None:
         """End a call from our side; harmless when it is over."""
         if self.streams.get(stream.id) is stream:
@@ -202,28 +142,11 @@ class Sending:
             self._reset(stream.id, code)
             self._end_stream(stream, result)
 
-    def cancel_all(self) -> bool:
-        """Cancel all calls and send a liveness probe; True if the connection can be used again."""
-        for stream in list(self.streams.values()):
-            self.cancel(stream, Outcome(1, "the call was cancelled", None, {}, {}))
-            self.send_liveness_probe()
-        return self.reusable
-
     def ping(self) -> None:
         """Send a ping, which the peer has to answer."""
         self.ping_pending = True
         self.pings += 1
         self._control.append(pack_frame(PING, 0, 0, b"\0\0\0\0\0\0\0\1"))
-
-    def send_liveness_probe(self) -> None:
-        """Send empty SETTINGS, which the peer must acknowledge if it still answers.
-
-        Servers count pings against a client, but not SETTINGS.
-        """
-        if not self.unverified:
-            self.unverified = True
-            self.unacknowledged += 1
-            self._control.append(pack_frame(SETTINGS, 0, 0))
 
     def fail(self, error: InferenceServerException) -> None:
         """End all calls: the connection is of no further use."""
@@ -233,24 +156,20 @@ class Sending:
         for stream in list(self.streams.values()):
             self._end_stream(stream, error)
 
-    def mark_unusable(self) -> None:
-        """Allow no further call on the connection; those in progress fail."""
-        self.fail(ConnectionFailed("the connection was given up"))
+    def _broken(self, text: str, code: int = PROTOCOL_ERROR) -> ProtocolError:
+        """Return the error for what the peer may not do, whose code it is then told."""
+        self._error_code = code
+        return ProtocolError(f"{self._peer} {text}")
 
-    def _end_stream(self, stream: RpcStream, result: Outcome | InferenceServerException) -> None:
+    def _end_stream(self, stream: S, result: Outcome | InferenceServerException) -> None:
         stream.finish(result)
         self._forget(stream)
 
-    def _forget(self, stream: RpcStream) -> None:
+    def _forget(self, stream: S) -> None:
         self.streams.pop(stream.id, None)
         self._sending.pop(stream.id, None)
+        self._blocked.pop(stream.id, None)
         self.response = stream
-
-    def _known(self, stream_id: int) -> RpcStream | None:
-        """The stream of this id, or None when it is over."""
-        if not stream_id & 1 or stream_id >= self._next_id:
-            raise ProtocolError(f"the server speaks of stream {stream_id}, which there is not")
-        return self.streams.get(stream_id)
 
     # Sending
 
@@ -262,35 +181,46 @@ class Sending:
                 limit -= self._cut_frames(stream, limit, out)
         return out
 
-    def _cut_frames(self, stream: RpcStream, limit: int, out: list[Buffer]) -> int:
+    def _cut_frames(self, stream: S, limit: int, out: list[Buffer]) -> int:
         """Add frames of a call; how much of its messages they hold."""
         begin = limit
         while True:
             left = stream.out_size
-            size = min(left, limit, self._max_frame, self._window, stream.send_window)
+            room = self._stream_window + stream.granted
+            size = min(left, limit, self._max_frame, self._window, room)
             if size < left and size <= 0:
                 # Behind the others, which come first next time.
                 del self._sending[stream.id]
-                self._sending[stream.id] = stream
+                waiting = self._sending if room > 0 else self._blocked
+                waiting[stream.id] = stream
                 return begin - limit
             stream.sent_end = stream.out_ends and size == left
-            flags = END_STREAM if stream.sent_end else 0
-            out.append(FRAME.pack(size << 8 | DATA, flags, stream.id))
-            out += stream.cut(size)
-            stream.send_window -= size
+            trailers = stream.trailers if stream.sent_end else b""
+            if size or not trailers:
+                flags = END_STREAM if stream.sent_end and not trailers else 0
+                out.append(FRAME.pack(size << 8 | DATA, flags, stream.id))
+                out += stream.cut(size)
+            if trailers:
+                out += cut_block(stream.id, trailers, self._max_frame, end=True)
+            stream.granted -= size
             self._window -= size
             limit -= size
             if size:
                 self._idle_frames = self.pings = 0
             if size == left:
                 del self._sending[stream.id]
+                if stream.sent_end:
+                    self._all_sent(stream)
                 return begin - limit
+
+    def _all_sent(self, stream: S) -> None:
+        """Note that the last frame of a stream is sent."""
 
     def _reply(self, frame: bytes) -> None:
         """Send a frame that answers one of the peer's."""
         self._control_size += len(frame)
         if self._control_size > MAX_PENDING_CONTROL:
-            raise ProtocolError("the server sends without reading what it is answered")
+            raise self._broken("sends without reading what it is answered")
         self._control.append(frame)
 
     def _grant(self, stream_id: int, increment: int) -> None:
@@ -305,11 +235,11 @@ class Sending:
     def _idle(self) -> None:
         self._idle_frames += 1
         if self._idle_frames > MAX_IDLE_FRAMES:
-            raise ProtocolError(f"the server sent {MAX_IDLE_FRAMES} frames that say nothing")
+            raise self._broken(f"sent {MAX_IDLE_FRAMES} frames that say nothing")
 
     def _window_received(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
-            raise ProtocolError("the server sent a WINDOW_UPDATE frame of a wrong size")
+            raise self._broken("sent a WINDOW_UPDATE frame of a wrong size", FRAME_SIZE_ERROR)
         increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
         self._idle()
         if stream_id == 0:
@@ -319,14 +249,18 @@ class Sending:
             stream = self._known(stream_id)
             if stream is None:
                 return
-            stream.send_window += increment
-            window = stream.send_window
+            stream.granted += increment
+            self._most_granted = max(self._most_granted, stream.granted)
+            window = self._stream_window + stream.granted
+            if window >= 0 and self._blocked.pop(stream_id, None) is not None:
+                self._sending[stream_id] = stream
         if not increment or window > LARGEST_WINDOW:
-            raise ProtocolError(f"the server opens a window by {increment} bytes")
+            code = FLOW_CONTROL_ERROR if increment else PROTOCOL_ERROR
+            raise self._broken(f"opens a window by {increment} bytes", code)
 
     def _ping_received(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 8 or stream_id:
-            raise ProtocolError("the server sent an invalid PING frame")
+            raise self._broken("sent an invalid PING frame", _code_for(stream_id))
         if flags & ACK and self.ping_pending:
             self.ping_pending = False
             return
@@ -336,7 +270,7 @@ class Sending:
 
     def _settings_received(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) % 6 or stream_id or (flags & ACK and payload):
-            raise ProtocolError("the server sent an invalid SETTINGS frame")
+            raise self._broken("sent an invalid SETTINGS frame", _code_for(stream_id))
         self._idle()
         if flags & ACK:
             # Each acknowledges one frame, in their order.
@@ -345,7 +279,7 @@ class Sending:
             return
         values: dict[int, int] = {}
         for name, value in SETTING.iter_unpack(payload):
-            _check_setting(name, value)
+            self._check_setting(name, value)
             values[name] = value
         # Only the last value of each counts: the windows of all calls have to follow.
         self._stream_window_received(values.get(INITIAL_WINDOW_SIZE, self._stream_window))
@@ -354,40 +288,45 @@ class Sending:
         self._reply(pack_frame(SETTINGS, ACK, 0))
 
     def _stream_window_received(self, value: int) -> None:
-        change, self._stream_window = value - self._stream_window, value
-        if not change:
-            return
-        for stream in self.streams.values():
-            stream.send_window += change
-            if stream.send_window > LARGEST_WINDOW:
-                raise ProtocolError("the server opens a window too far")
+        # The streams are looked at only if there is something to be seen, since the peer may have
+        # many and change its mind all the time.
+        if value + self._most_granted > LARGEST_WINDOW:
+            self._most_granted = max((each.granted for each in self.streams.values()), default=0)
+            if value + self._most_granted > LARGEST_WINDOW:
+                raise self._broken("opens a window too far", FLOW_CONTROL_ERROR)
+        if value > self._stream_window and self._blocked:
+            self._sending |= self._blocked
+            self._blocked = {}
+        self._stream_window = value
 
     def _reset_received(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
-            raise ProtocolError("the server sent a RST_STREAM frame of a wrong size")
+            raise self._broken("sent a RST_STREAM frame of a wrong size", FRAME_SIZE_ERROR)
         stream = self._known(stream_id)
         if stream is None:
             self._idle()
         else:
             self._end_stream(stream, reset_error(int.from_bytes(payload, "big")))
 
-    def _goaway_received(self, stream_id: int, payload: bytes) -> None:
+    def _goaway_received(self, stream_id: int, payload: bytes) -> int:
+        """Read a GOAWAY frame; return the last stream that the peer takes."""
         if len(payload) < 8 or stream_id:
-            raise ProtocolError("the server sent an invalid GOAWAY frame")
+            raise self._broken("sent an invalid GOAWAY frame", _code_for(stream_id))
         self._idle()
-        last, code = struct.unpack_from(">LL", payload)
-        last &= 0x7FFFFFFF
+        last = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
+        code = int.from_bytes(payload[4:8], "big")
         text = payload[8:200].decode("utf-8", "replace")
         self.goaway_message = text or f"error code {code}"
         self.reusable = False
-        for stream in list(self.streams.values()):
-            if stream.id > last:
-                kind = StreamUnprocessed if last else StreamRefused
-                self._end_stream(stream, kind(f"the server is going away: {self.goaway_message}"))
+        return last
+
+    def _check_setting(self, name: int, value: int) -> None:
+        if name == INITIAL_WINDOW_SIZE and value > LARGEST_WINDOW:
+            raise self._broken(f"sets an initial window of {value} bytes", FLOW_CONTROL_ERROR)
+        if name == MAX_FRAME_SIZE and not 16384 <= value < 2**24:
+            raise self._broken(f"sets a frame size of {value} bytes")
 
 
-def _check_setting(name: int, value: int) -> None:
-    if name == INITIAL_WINDOW_SIZE and value > LARGEST_WINDOW:
-        raise ProtocolError(f"the server sets an initial window of {value} bytes")
-    if name == MAX_FRAME_SIZE and not 16384 <= value < 2**24:
-        raise ProtocolError(f"the server sets a frame size of {value} bytes")
+def _code_for(stream_id: int) -> int:
+    """Return the error code for a frame of the connection that is invalid on this stream."""
+    return PROTOCOL_ERROR if stream_id else FRAME_SIZE_ERROR

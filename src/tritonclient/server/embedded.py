@@ -15,7 +15,13 @@ from ..messages import Request
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
-from .frontends.http.limits import MAX_INPUT_SIZE, MAX_REQUESTS, RECEIVE_TIMEOUT, HttpLimits
+from .frontends.limits import (
+    MAX_INPUT_SIZE,
+    MAX_REQUESTS,
+    MIN_RECEIVE_RATE,
+    RECEIVE_TIMEOUT,
+    Limits,
+)
 from .loop import ServerLoop
 from .repository.given import GivenModel, GivenModels
 from .repository.versions import ModelStatus
@@ -45,7 +51,7 @@ class Server:
         host: address to listen on.
         http_port: port of HTTP; 0 for a free port, None for no HTTP.
         grpc_port: port of gRPC; 0 for a free port, None for no gRPC. "auto" is a free port, or
-            None if grpcio is missing or this process was forked from one that serves gRPC.
+            None if hpack is missing.
         model_control_mode: "none" to load all models at the start, "explicit" to load
             `load_models` and what clients request, "poll" to load all models and follow the
             directories.
@@ -62,7 +68,9 @@ class Server:
         max_input_size: largest HTTP request body in bytes.
         max_requests: requests, of HTTP and of gRPC each, that are executed or wait for it; further
             ones are refused.
-        receive_timeout: seconds in which some of a half-sent HTTP request must come.
+        receive_timeout: seconds in which some of a half-sent request must come.
+        min_receive_rate: bytes per second with which a request must come on average, after the
+            seconds of `receive_timeout`.
         forwarded_headers: a regular expression; inference requests over HTTP have each header in
             whose name it is found as a parameter. "" to forward none. `grpc` has the same option.
         certfile: certificate (PEM); with `keyfile`, serve https and grpcs.
@@ -97,6 +105,7 @@ class Server:
         max_input_size: int = MAX_INPUT_SIZE,
         max_requests: int = MAX_REQUESTS,
         receive_timeout: float = RECEIVE_TIMEOUT,
+        min_receive_rate: float = MIN_RECEIVE_RATE,
         forwarded_headers: str = "",
         certfile: str | os.PathLike[str] | None = None,
         keyfile: str | os.PathLike[str] | None = None,
@@ -158,7 +167,7 @@ class Server:
             "python": os.fspath(python),
             "load_threads": load_threads,
         }
-        self._limits = HttpLimits(max_input_size, max_requests, receive_timeout)
+        self._limits = Limits(max_input_size, max_requests, receive_timeout, min_receive_rate)
         self._forwarding = HeaderForwarding(forwarded_headers)
         self._certificate = (certfile, keyfile)
         self._grpc_options = (grpc or GrpcOptions()).completed(host, certfile, keyfile)
@@ -204,10 +213,10 @@ class Server:
         timeout = self._exit_timeout
         loop = self._loop = ServerLoop()
         if http_port is not None:
-            from .frontends.certificates import check_certificate
+            from .frontends.certificates import load_certificate
             from .frontends.http.listener import HttpListener
 
-            check_certificate(*self._certificate)
+            load_certificate(*self._certificate)
             self._http = HttpListener(
                 self._host,
                 http_port,
@@ -218,13 +227,11 @@ class Server:
                 loop,
             )
         if grpc_port == "auto":
-            grpc_port = 0 if _can_serve_grpc() else None
+            grpc_port = 0 if importlib.util.find_spec("hpack") else None
         if grpc_port is not None:
             from .frontends.grpc.listener import GrpcListener
 
-            self._grpc = GrpcListener(
-                grpc_port, self._grpc_options, timeout, self._limits.max_requests, loop
-            )
+            self._grpc = GrpcListener(grpc_port, self._grpc_options, timeout, self._limits, loop)
         self._core = self._make_core(loop)
         for listener in self._listeners():
             listener.start(self._core)
@@ -248,8 +255,8 @@ class Server:
         """Finish running requests, stop listening and finalize the models; idempotent.
 
         This waits for a model that ignores a cancellation, because a thread cannot be ended. In a
-        forked child this only closes the socket of HTTP: threads and models belong to the parent,
-        where the server continues. The socket of gRPC stays open until the child ends.
+        forked child this only closes the sockets: threads and models belong to the parent, where
+        the server continues.
         """
         listeners = self._listeners()
         core, self._core = self._core, None
@@ -333,19 +340,6 @@ class Server:
         if self._core is None:
             raise RuntimeError("the server is not running")
         raise RuntimeError(f"the server does not serve {protocol}")
-
-
-def _can_serve_grpc() -> bool:
-    if importlib.util.find_spec("grpc") is None:
-        return False
-    from .frontends.grpc import listener as grpc_listener
-
-    try:
-        grpc_listener.check_usable()
-    except RuntimeError as error:
-        _log.warning("only HTTP is served: %s", error)
-        return False
-    return True
 
 
 def _paths(model_repository: Any) -> list[Path]:

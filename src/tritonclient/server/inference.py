@@ -9,12 +9,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
+from ..codec import generate
+from ..codec.generate import PlainInfer
 from ..codec.parameter_checks import check_parameters
 from ..errors import InferenceServerException
 from ..messages import Infer, InferResponse, Parameter
 from ..operations import NO_PARAMETERS
 from .jobs.errors import DecoupledModel, ModelClosed, as_server_error
 from .jobs.job import Job, JobOptions
+from .jobs.model_info import ModelInfo
 from .jobs.reader import ResponseReader
 from .jobs.response import CancelFlag, Response, ResponseSink
 from .jobs.tensor import Tensor
@@ -27,7 +30,22 @@ StreamItem: TypeAlias = "InferResponse | InferenceServerException"
 
 #: The request parameter that asks a stream for a last response, even if it is empty.
 EMPTY_FINAL = "triton_enable_empty_final_response"
-_FINAL = "triton_final_response"
+#: The parameter of each response of a stream that is True for the last.
+FINAL = "triton_final_response"
+
+
+def plain_inference(model: ModelInfo, request: generate.Generate) -> PlainInfer:
+    """Return the inference that a request of the generate extension asks for.
+
+    Raises:
+        InvalidArgument, Internal: a member does not fit the model.
+    """
+    batch = (-1,) if model.batches else ()
+    declared = {
+        each.name: generate.Declared(each.datatype, batch + each.shape)
+        for each in model.inputs.values()
+    }
+    return generate.infer_request(request, declared)
 
 
 def submit(
@@ -89,12 +107,13 @@ class Inference:
 
     def _make_job(self, parameters: Mapping[str, Parameter]) -> Job:
         model, request = self._model, self._request
-        parameters = check_parameters(parameters)
+        custom = parameters if isinstance(request, PlainInfer) else NO_PARAMETERS
+        known = NO_PARAMETERS if custom else check_parameters(parameters)
         self._requested = outputs.requested(model, request)
         begin = time.monotonic_ns()
         tensors, batch_size = inputs.decode_all(model, request, self._regions)
         decoding = time.monotonic_ns() - begin
-        options = JobOptions(request.id, tuple(self._requested), parameters, self._cancelled)
+        options = JobOptions(request.id, tuple(self._requested), known, self._cancelled, custom)
         return Job(model, tensors, options, batch_size, self._sink, decoding)
 
     @property
@@ -198,6 +217,7 @@ class Responses(Iterator[StreamItem]):
     Attributes:
         decoupled: True if the model may send any number of responses at any time.
         ended: True if the last response was read.
+        refused: True if the request did not come to its model; the only response says why.
     """
 
     def __init__(
@@ -208,12 +228,14 @@ class Responses(Iterator[StreamItem]):
         cancelled: CancelFlag,
     ) -> None:
         parameters = dict(request.parameters)
-        self._empty_final = bool(parameters.pop(EMPTY_FINAL, False))
+        plain = isinstance(request, PlainInfer)
+        self._empty_final = not plain and bool(parameters.pop(EMPTY_FINAL, False))
         self._request = request
         self._responses: Iterator[Response]
         self._inference: Inference | None = None
         self.decoupled = False
         self.ended = False
+        self.refused = False
 
         def start(sink: ResponseSink) -> Job:
             inference = Inference(request, regions, cancelled, sink)
@@ -226,6 +248,7 @@ class Responses(Iterator[StreamItem]):
             self._responses = ResponseReader(start, cancelled)
         except Exception as error:
             self._responses = iter([Response(error=as_server_error(error), final=True)])
+            self.refused = True
 
     def __next__(self) -> StreamItem:
         for response in self._responses:
@@ -244,13 +267,13 @@ class Responses(Iterator[StreamItem]):
             return response.error
         if response.outputs is not None:
             try:
-                return self._inference.encode(response, {_FINAL: response.final})
+                return self._inference.encode(response, {FINAL: response.final})
             except Exception as error:
                 return as_server_error(error)
         if not self._empty_final:
             return None
         request = self._request
-        return InferResponse(request.model, request.version, request.id, {_FINAL: True})
+        return InferResponse(request.model, request.version, request.id, {FINAL: True})
 
     def close(self) -> None:
         """Stop reading and cancel the request."""

@@ -21,8 +21,6 @@ T = TypeVar("T")
 
 #: Largest request or response, in bytes, that is worked on by the loop; others go to threads.
 SMALL = 1 << 14
-#: Rounds of the loop without a look for events, while callbacks wait.
-_MOST_PASSED = 4
 #: Seconds of a wait that is short.
 _SHORT = 150e-6
 #: Seconds that tasks which libraries left have to end at the close.
@@ -32,20 +30,14 @@ _SETTLING = 1.0
 class _Selector(selectors.DefaultSelector):
     """A selector that suits small requests.
 
-    While callbacks wait, it looks for events only every few rounds: a look lets another thread take
-    the interpreter, and grpcio makes a dozen rounds for a call. And it does not sleep at once if
-    the last wait was short: to wake up takes longer than most of what a small request waits for.
+    It does not sleep at once if the last wait was short: to wake up takes longer than most of what
+    a small request waits for.
     """
 
-    _passed = 0
     _was_short = False
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return the events; none without a look if callbacks wait, which is the timeout 0."""
-        if timeout == 0 and self._passed < _MOST_PASSED:
-            self._passed += 1
-            return []
-        self._passed = 0
+        """Return the events, as soon as there are any."""
         if timeout == 0:
             return super().select(0)
         begin = time.perf_counter()

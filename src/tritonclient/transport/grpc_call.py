@@ -19,8 +19,9 @@ from ..engine.coding import MAX_CONTENT, Compressed
 from ..engine.header_block import encode, encode_binary, require_hpack
 from ..engine.header_faults import shown_name, wrong_type
 from ..engine.http2 import Http2
+from ..engine.message_stream import PREFIX_SIZE, frame_message
 from ..engine.rpc_outcome import Outcome
-from ..engine.rpc_stream import PREFIX_SIZE, RpcStream, frame_message
+from ..engine.rpc_stream import RpcStream
 from ..errors import InferenceServerException, ProtocolError, ServerError
 from ..messages import Request
 from .call import NO_OPTIONS, Options

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from ..datatypes import Buffer
 from ..engine.http2 import Http2
+from ..engine.message_stream import frame_message
 from ..engine.rpc_outcome import Outcome
-from ..engine.rpc_stream import RpcStream, frame_message
+from ..engine.rpc_stream import RpcStream
 from ..errors import InferenceServerException
 from .call import Options, log_debug
 from .grpc_call import GrpcSettings, check_options, stream_data_offset, timeout_block

@@ -82,7 +82,7 @@ def test_every_note_is_there() -> None:
         ),
         (
             "sequence_batching { state { } }",
-            "implicit state is not kept",
+            "a state of model 'it' must specify 'input_name'",
         ),
     ],
 )

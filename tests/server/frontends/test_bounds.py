@@ -16,8 +16,8 @@ from tests.support.peers import h2peer
 from tests.support.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.errors import InvalidArgument, ResourceExhausted, Unavailable
-from tritonclient.server import FunctionModel, GrpcOptions, Server
-from tritonclient.server.frontends.http.limits import HttpLimits
+from tritonclient.server import FunctionModel, Server
+from tritonclient.server.frontends.limits import Limits
 from tritonclient.server.tensors import bounds
 
 HEAD = b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
@@ -58,23 +58,41 @@ def test_a_connection_without_a_request_stays(impatient: Server) -> None:
             assert idle.recv(1 << 16).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_half_sent_message_over_grpc_ends_with_its_connection() -> None:
-    """It has no bound of its own: grpcio does not show it to the server."""
-    ages = {"grpc.max_connection_age_ms": 300, "grpc.max_connection_age_grace_ms": 300}
-    path = "/inference.GRPCInferenceService/ModelInfer"
-    fields = ((":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x"))
-    call = h2peer.block(*fields, ("content-type", "application/grpc"), ("te", "trailers"))
+GRPC_HEAD = (
+    *((":method", "POST"), (":scheme", "http"), (":authority", "x")),
+    *((":path", "/inference.GRPCInferenceService/ModelInfer"), ("te", "trailers")),
+    ("content-type", "application/grpc"),
+)
+
+
+@pytest.mark.parametrize("sent", [0, 3, 5, 50], ids=lambda size: f"{size} bytes")
+def test_a_half_sent_message_over_grpc_is_refused_after_a_time(sent: int) -> None:
+    """The connection stays, with its other calls."""
+    models = {"echo": lambda X: {"Y": X}}
     with (
-        Server(
-            models={"echo": lambda X: {"Y": X}}, grpc=GrpcOptions(channel_arguments=ages)
-        ) as server,
+        Server(models=models, receive_timeout=0.3) as server,
         socket.create_connection(("127.0.0.1", server.grpc_port), timeout=30) as connection,
     ):
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2peer.HELLO)
-        connection.sendall(h2peer.head(fields=call))
-        half = h2peer.message(bytes(100))[:50]
-        connection.sendall(h2peer.frame(h2peer.DATA, 0, 1, half))
-        assert received(connection)  # until it is closed
+        connection.sendall(h2peer.head(fields=h2peer.block(*GRPC_HEAD)))
+        if sent:
+            connection.sendall(h2peer.frame(h2peer.DATA, 0, 1, h2peer.message(bytes(100))[:sent]))
+        answer = b""
+        while b"send it again" not in answer:
+            part = connection.recv(1 << 16)
+            assert part, "the connection was closed"
+            answer += part
+        assert b"nothing of the request came for 0.3 s; send it again" in answer
+        # A call of the server's state, on the same connection.
+        ready = (":path", "/inference.GRPCInferenceService/ServerReady")
+        head = [ready if each[0] == ":path" else each for each in GRPC_HEAD]
+        connection.sendall(h2peer.head(3, fields=h2peer.block(*head)))
+        connection.sendall(h2peer.frame(h2peer.DATA, h2peer.END_STREAM, 3, h2peer.message(b"")))
+        answer = b""
+        while b"\x08\x01" not in answer:  # ready
+            part = connection.recv(1 << 16)
+            assert part, "the connection was closed"
+            answer += part
 
 
 class Holding:
@@ -144,8 +162,10 @@ def test_what_triton_takes_is_let_through() -> None:
     bounds.check(m.Infer("a", (fp32("n" * 65_536, [1]),) * 5000, outputs=outputs))
 
 
-@pytest.mark.parametrize("name", ["max_input_size", "max_requests", "receive_timeout"])
+@pytest.mark.parametrize(
+    "name", ["max_input_size", "max_requests", "receive_timeout", "min_receive_rate"]
+)
 @pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
 def test_bounds_are_above_0(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} is .*, expected a number above 0"):
-        HttpLimits(**{name: value})  # type: ignore[arg-type]
+        Limits(**{name: value})  # type: ignore[arg-type]

@@ -207,8 +207,3 @@ def test_what_belongs_to_no_sequence_is_refused(
         ask(server, id, start=start)
     assert caught.value.message() == text
     server.close()
-
-
-def test_implicit_state_is_refused(repository: RepositoryMaker) -> None:
-    with pytest.raises(ServerError, match="implicit state"):
-        serve(repository, 'state [ { input_name: "a" output_name: "b" } ]')

@@ -14,8 +14,8 @@ from ...datatypes import Buffer
 from ...engine.http1 import Http1, Response
 from ...engine.http1_head import encode_head
 from ...engine.http2_frames import CallFrames, frame_call
+from ...engine.message_stream import frame_message
 from ...engine.rpc_outcome import Outcome
-from ...engine.rpc_stream import frame_message
 from ...errors import (
     ConnectionFailed,
     ConnectionRefused,

@@ -61,10 +61,12 @@ class OnnxBackend(Backend):
         skip = 1 if config.max_batch_size > 0 else 0
         if config.input:
             _check_count(config, len(inputs))
-        _fill(config.input, inputs, skip)
-        _fill(config.output, outputs, skip)
-        for tensors, found in ((config.input, inputs), (config.output, outputs)):
-            _check(config, tensors, {tensor.name: tensor for tensor in found})
+        added = _added(config)
+        _fill(config.input, [each for each in inputs if each.name not in added], skip)
+        _fill(config.output, [each for each in outputs if each.name not in added], skip)
+        for given in (config, _states(config)):
+            for tensors, found in ((given.input, inputs), (given.output, outputs)):
+                _check(given, tensors, {tensor.name: tensor for tensor in found})
 
     def instances(self, source: ModelSource, config: dict[str, Any]) -> list[InstanceFactory]:
         """Return as many factories as all instance groups count."""
@@ -136,10 +138,28 @@ def _dims(tensor: Any, skip: int) -> list[int]:
     return [size if isinstance(size, int) else -1 for size in tensor.shape[skip:]]
 
 
+def _added(config: Any) -> set[str]:
+    """Return the names of tensors that a configuration has elsewhere: of sequences."""
+    sequences = config.sequence_batching
+    names = {each.name for each in sequences.control_input}
+    names |= {each.input_name for each in sequences.state}
+    return names | {each.output_name for each in sequences.state}
+
+
+def _states(config: Any) -> Any:
+    """Return a configuration with the implicit state as its inputs and outputs."""
+    states = type(config)(name=config.name, max_batch_size=config.max_batch_size)
+    for each in config.sequence_batching.state:
+        states.input.add(name=each.input_name, data_type=each.data_type, dims=each.dims)
+        states.output.add(name=each.output_name, data_type=each.data_type, dims=each.dims)
+    return states
+
+
 def _check_count(config: Any, provided: int) -> None:
     """Raise ValueError if a configuration does not have all inputs of the model."""
-    # The inputs for the controls of sequences are not among those of the configuration.
-    count = len(config.input) + len(config.sequence_batching.control_input)
+    # The inputs for controls and state of sequences are not among those of the configuration.
+    sequences = config.sequence_batching
+    count = len(config.input) + len(sequences.control_input) + len(sequences.state)
     if count != provided:
         raise ValueError(
             f"unable to load model '{config.name}', configuration expects {count} inputs, model "
@@ -210,6 +230,7 @@ class _OnnxInstance(LocalInstance):
 
     def _execute(self, jobs: Sequence[Job], watch: Stopwatch) -> Sequence[Result]:
         wanted = {name for job in jobs for name in job.options.outputs}
+        wanted.update(name for job in jobs if job.state for name in job.state.outputs)
         names = [name for name in self._output_names if name in wanted]
         feeds = concatenate([{each.name: _feed(each) for each in job.inputs} for job in jobs])
         watch.lap()
@@ -219,7 +240,11 @@ class _OnnxInstance(LocalInstance):
             raise Internal(f"onnx runtime error: {error}") from error
         watch.lap()
         tensors = [_output(name, array) for name, array in zip(names, arrays, strict=True)]
-        return split(tensors, [job.batch_size for job in jobs])
+        results = split(tensors, [job.batch_size for job in jobs])
+        for job, outputs in zip(jobs, results, strict=True):
+            if job.state is not None:
+                job.state.keep(outputs)
+        return results
 
     def close(self) -> None:
         self._session = None

@@ -109,7 +109,23 @@ FIELDS: dict[str, Field] = {
     "ModelSequenceBatching.Control.fp32_false_true": _YES,
     "ModelSequenceBatching.Control.bool_false_true": _YES,
     "ModelSequenceBatching.Control.data_type": _YES,
-    "ModelSequenceBatching.state": Field("refused", "implicit state is not kept"),
+    "ModelSequenceBatching.state": Field(
+        "honoured", "models in Python cannot change it, as in Triton"
+    ),
+    "ModelSequenceBatching.State.input_name": _YES,
+    "ModelSequenceBatching.State.output_name": _YES,
+    "ModelSequenceBatching.State.data_type": _YES,
+    "ModelSequenceBatching.State.dims": _YES,
+    "ModelSequenceBatching.State.initial_state": Field("honoured", "zeros if there is none"),
+    "ModelSequenceBatching.InitialState.data_type": _YES,
+    "ModelSequenceBatching.InitialState.dims": _YES,
+    "ModelSequenceBatching.InitialState.zero_data": _YES,
+    "ModelSequenceBatching.InitialState.data_file": Field(
+        "honoured", "a file in the model's folder `initial_state`"
+    ),
+    "ModelSequenceBatching.InitialState.name": _YES,
+    "ModelSequenceBatching.State.use_same_buffer_for_input_output": _SPEED,
+    "ModelSequenceBatching.State.use_growable_memory": _SPEED,
     "ModelSequenceBatching.iterative_sequence": _YES,
     "ModelConfig.ensemble_scheduling": _YES,
     "ModelEnsembling.step": _YES,

@@ -6,8 +6,11 @@ import os
 import socket
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Return a socket that is bound but does not listen yet.
+
+    Args:
+        shared: that other sockets for which this is True may have the same port.
 
     Raises:
         OSError: the address is in use, or does not belong to this host; the message names it.
@@ -19,6 +22,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         if os.name == "posix":  # on Windows it would let two servers share a port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind((host, port))
     except OSError as error:
         listening.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from ...messages import Infer
@@ -20,6 +21,33 @@ from ..inference import Outcome
 def is_light(request: Infer) -> bool:
     """Return True if a small request can be started on an event loop: its tensors are in it."""
     return all(each.data is not None for each in request.inputs)
+
+
+def begin(
+    server: InferenceServer,
+    request: Infer,
+    cancelled: threading.Event,
+    settle: Callable[[Outcome], None],
+) -> None:
+    """Queue a request to its model, on an event loop.
+
+    Args:
+        cancelled: set by the caller to cancel the request.
+        settle: called with the outcome on the event loop, also before this returns.
+
+    Raises:
+        ServerError: the request is refused.
+    """
+    loop, thread = asyncio.get_running_loop(), threading.get_ident()
+
+    def deliver(outcome: Outcome) -> None:
+        if threading.get_ident() == thread:
+            settle(outcome)
+            return
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, outcome)
+
+    server.begin(request, cancelled, deliver)
 
 
 def start(
@@ -33,19 +61,11 @@ def start(
     Raises:
         ServerError: the request is refused.
     """
-    loop, thread = asyncio.get_running_loop(), threading.get_ident()
-    future: asyncio.Future[Outcome] = loop.create_future()
+    future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def settle(outcome: Outcome) -> None:
         if not future.done():
             future.set_result(outcome)
 
-    def deliver(outcome: Outcome) -> None:
-        if threading.get_ident() == thread:
-            settle(outcome)
-            return
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, outcome)
-
-    server.begin(request, cancelled, deliver)
+    begin(server, request, cancelled, settle)
     return future

@@ -16,6 +16,7 @@ from ...messages import Parameter
 from ...operations import NO_PARAMETERS
 from .model_info import ModelInfo
 from .response import CancelFlag, Response, ResponseSink
+from .sequence_state import SequenceState
 from .tensor import Tensor
 
 _SECOND_RESPONSE = "expected a single response, got 2"
@@ -27,13 +28,16 @@ class JobOptions:
 
     Attributes:
         outputs: names of the requested outputs.
+        parameters: those that schedulers and the model read.
         cancelled: set when the client no longer waits for a response.
+        custom: parameters that only the model reads, whatever their names are.
     """
 
     id: str = ""
     outputs: tuple[str, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     cancelled: CancelFlag = field(default_factory=threading.Event)
+    custom: Mapping[str, Parameter] = field(default_factory=dict)
 
 
 class Job:
@@ -46,11 +50,13 @@ class Job:
         decoding: nanoseconds spent on checking and decoding the inputs.
         queued: time of creation, in nanoseconds of the monotonic clock.
         refusal: the error to respond with instead of executing; None to execute.
+        state: what its sequence keeps for the next request; None if that is nothing.
         on_settled: called once when no more responses come; set by whatever takes the job.
     """
 
     __slots__ = (
         *("model", "inputs", "options", "batch_size", "decoding", "queued", "refusal"),
+        "state",
         *("on_settled", "_sink", "_lock", "_ended", "_abandoned", "_settled"),
         *("_executed", "_held"),
     )
@@ -71,6 +77,7 @@ class Job:
         self.decoding = decoding
         self.queued = time.monotonic_ns()
         self.refusal: InferenceServerException | None = None
+        self.state: SequenceState | None = None
         self.on_settled: Callable[[], None] | None = None
         self._sink = sink
         self._lock = threading.Lock()

@@ -21,6 +21,7 @@ from ..scheduling.dynamic import DynamicBatcher
 from ..scheduling.ensemble import EnsembleScheduler
 from ..scheduling.response_cache import CachingScheduler, ResponseCache
 from ..scheduling.sequence import SequenceBatcher
+from ..scheduling.sequence_states import SequenceStates
 from ..telemetry.statistics import Statistics
 from .model import Model
 
@@ -69,13 +70,26 @@ def _load_with(backend: Backend, source: ModelSource, cache: ResponseCache | Non
     labels = _labels(source)
     factories = backend.instances(source, values)
     scheduler: Scheduler = (
-        SequenceBatcher(source.name, values, len(factories))
+        _sequence_batcher(source, values, len(factories))
         if "sequence_batching" in values
         else DynamicBatcher(values)
     )
     statistics = Statistics()
     scheduler = _cached(source, scheduler, cache, statistics)
     return Model(source, values, labels, statistics, scheduler, factories)
+
+
+def _sequence_batcher(
+    source: ModelSource, values: dict[str, Any], instances: int
+) -> SequenceBatcher:
+    states = SequenceStates(values, source.directory)
+    if states and source.config.backend == "python":
+        _log.warning(
+            "model '%s' has implicit state, which models in Python cannot change, as in Triton: "
+            "each request gets the initial state; keep the state in the model instead",
+            source.name,
+        )
+    return SequenceBatcher(source.name, values, instances, states)
 
 
 def _cached(

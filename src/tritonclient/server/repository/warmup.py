@@ -13,12 +13,14 @@ import numpy as np
 from ... import datatypes
 from ...datatypes import Array
 from ...errors import InvalidArgument, ServerError
+from ..config import tensor_data
 from ..config.specification import DATATYPES
 from ..jobs.job import Job, JobOptions
 from ..jobs.model_info import ModelInfo
 from ..jobs.response import Response
 from ..jobs.tensor import Tensor
 from ..scheduling.sequence_controls import SequenceControls
+from ..scheduling.sequence_states import SequenceStates
 from ..tensors import inputs
 
 #: Makes the requests of one instance.
@@ -103,6 +105,7 @@ class _Sample:
             self._inputs, _ = inputs.accept_all(model, tensors, "")
             if "sequence_batching" in config:
                 controls = SequenceControls(config)
+                self._inputs += SequenceStates(config, directory).begin().inputs()
                 self._inputs += controls.tensors(1, start=True, end=True, ready=True)
         except InvalidArgument as error:
             raise ServerError(f"Invalid argument: {error.message()}", "400") from error
@@ -135,47 +138,21 @@ def _data(
 ) -> Array:
     kind = "UINT16" if datatype == "BF16" else datatype
     if "input_data_file" in given:
-        return _from_file(given["input_data_file"], kind, shape, files)
+        return tensor_data.read(given["input_data_file"], kind, shape, files, f"{_REFUSED}warmup")
     if "zero_data" not in given and "random_data" not in given:
         _refuse(f"{_REFUSED}warmup setting expects input '{name}' to have input_data_type set")
-    count = datatypes.element_count(tuple(shape))
-    random = "random_data" in given
+    if "random_data" not in given:
+        return tensor_data.zeros(kind, shape)
     if kind == "BYTES":
+        count = datatypes.element_count(tuple(shape))
         texts: Array = np.empty(count, object)
-        texts[:] = [np.random.bytes(8).hex().encode() if random else b"" for _ in range(count)]
+        texts[:] = [np.random.bytes(8).hex().encode() for _ in range(count)]
         return texts.reshape(shape)
     dtype = np.dtype(datatypes.NUMPY[kind])
-    if not random:
-        return np.zeros(shape, dtype)
     if dtype.kind == "f":
         return np.random.random(shape).astype(dtype)
     high = 2 if kind == "BOOL" else 256
     return np.random.randint(0, min(high, 1 << (8 * dtype.itemsize - 1)), shape).astype(dtype)
-
-
-def _from_file(file: str, kind: str, shape: Sequence[int], files: Path) -> Array:
-    # A configuration may come from a client, who must not learn of other files.
-    if Path(file).is_absolute() or ".." in Path(file).parts:
-        _refuse(f"{_REFUSED}warmup file '{file}' is not in the model's folder 'warmup'")
-    path = files / file
-    try:
-        if path.exists() and not path.is_file():
-            _refuse(f"{_REFUSED}warmup file '{file}' is not a regular file")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ServerError(
-            f"Internal: failed to open text file for read {path}: {error.strerror}", "400"
-        ) from error
-    size = datatypes.byte_size(kind, datatypes.element_count(tuple(shape)))
-    if size is not None and len(data) < size:
-        _refuse(
-            f"{_REFUSED}warmup setting expects {size} bytes, but the data provided from {file} "
-            f"only has {len(data)} bytes"
-        )
-    try:
-        return datatypes.unpack(data[:size], kind, tuple(shape))
-    except ValueError as error:
-        _refuse(f"{_REFUSED}warmup data of {file}: {error}")
 
 
 def _refuse(text: str) -> NoReturn:

@@ -1,6 +1,8 @@
 """`ResponseCache` and `CachingScheduler`: responses kept for models with `response_cache`.
 
 As in Triton, a hit gets its response without an execution, and only successful responses are kept.
+A request with the same inputs is a hit if the earlier one asked for the same outputs, or for all.
+In Triton 2.51 any is a hit, and gets the outputs of the earlier request instead of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import itertools
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ... import datatypes
 from ..jobs.job import Job
@@ -93,8 +96,10 @@ class CachingScheduler:
     def put(self, job: Job) -> None:
         """Respond to a job from the cache, or pass it on; see `Scheduler`."""
         begin = time.monotonic_ns()
-        key = _key(job, self._load)
+        key, key_of_all = _keys(job, self._load)
         outputs = self._cache.get(key)
+        if outputs is None and key_of_all != key:
+            outputs = self._cache.get(key_of_all)  # the job selects those that it wants
         taken = time.monotonic_ns() - begin
         if outputs is not None:
             self._statistics.cache_hit(job.decoding + taken, taken)
@@ -127,13 +132,19 @@ class CachingScheduler:
         self._scheduler.close()
 
 
-def _key(job: Job, load: int) -> bytes:
-    """Return a key of the loaded model version, the requested outputs and the inputs."""
+def _keys(job: Job, load: int) -> tuple[bytes, bytes]:
+    """Return keys of the loaded model version and the inputs: with the outputs, and with all."""
     digest = hashlib.sha256()
-    head = (load, job.model.name, job.model.version, sorted(job.options.outputs))
-    digest.update(repr(head).encode())
+    digest.update(repr((load, job.model.name, job.model.version)).encode())
     for each in sorted(job.inputs, key=lambda tensor: tensor.name):
         data = datatypes.pack(each.array, each.datatype)
         digest.update(repr((each.name, each.datatype, each.shape, len(data))).encode())
         digest.update(data)
-    return digest.digest()
+    return _with(digest, job.options.outputs), _with(digest, job.model.outputs)
+
+
+def _with(digest: Any, outputs: Iterable[str]) -> bytes:
+    """Return the key of what a digest holds and these outputs."""
+    whole = digest.copy()
+    whole.update(repr(sorted(outputs)).encode())
+    return whole.digest()  # type: ignore[no-any-return]

@@ -20,9 +20,11 @@ from typing import Any, NoReturn
 from ...errors import InvalidArgument
 from ..jobs.errors import ModelClosed
 from ..jobs.job import Job, PaddingJob
+from ..jobs.sequence_state import SequenceState
 from .base import not_iterative
 from .policies import NEVER, BatchingRule
 from .sequence_controls import SequenceControls, SequenceId
+from .sequence_states import SequenceStates
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class _Sequence:
     """A sequence that has a slot, or waits for one.
 
     Attributes:
+        state: what it keeps between requests.
         jobs: its waiting requests.
         ended: True if the last of them ends the sequence.
         executing: True while an instance executes one of its requests.
@@ -39,6 +42,7 @@ class _Sequence:
     """
 
     id: SequenceId
+    state: SequenceState
     jobs: deque[Job] = field(default_factory=deque)
     ended: bool = False
     executing: bool = False
@@ -51,18 +55,17 @@ class SequenceBatcher:
     Args:
         config: the model configuration in its JSON form.
         instances: number of instances of the model.
-
-    Raises:
-        ValueError: the configuration needs a feature that this server lacks.
+        states: the model's implicit state.
     """
 
     ahead = False
 
-    def __init__(self, name: str, config: Mapping[str, Any], instances: int) -> None:
+    def __init__(
+        self, name: str, config: Mapping[str, Any], instances: int, states: SequenceStates
+    ) -> None:
         settings = config["sequence_batching"]
-        if settings["state"]:
-            raise ValueError(f"model '{name}' has implicit state, which this server does not keep")
         self._name = name
+        self._states = states
         self._controls = SequenceControls(config)
         self._iterative: bool = settings.get("iterative_sequence", False)
         self._numbers = itertools.count(1)
@@ -120,7 +123,9 @@ class SequenceBatcher:
         id: Any = job.options.parameters["sequence_id"]
         _describe(job, id, start=False)
         controls = self._controls.tensors(id, start=False, end=False, ready=True)
-        job.inputs = [*job.inputs[: len(job.inputs) - len(controls)], *controls]
+        added = len(controls) + (len(self._states) if job.state else 0)
+        job.inputs = [*job.inputs[: len(job.inputs) - added], *controls]
+        job.state = None
         job.queued = time.monotonic_ns()
         with self._changed:
             # Its sequence keeps the slot: the batch is not finished yet.
@@ -143,7 +148,7 @@ class SequenceBatcher:
                 f"for sequence {id} ",
             )
         if sequence is None:
-            sequence = self._sequences[id] = _Sequence(id)
+            sequence = self._sequences[id] = _Sequence(id, self._states.begin())
             self._backlog.append(sequence)
         elif start and not sequence.ended:
             _log.warning("sequence %s of model '%s' begins anew without an end", id, self._name)
@@ -216,6 +221,8 @@ class SequenceBatcher:
         with self._changed:
             self._finish_batch(instance)
             self._free_idle_slots()
+            if self._states:
+                self._add_states(slots)
             now = time.monotonic()
             heads = [each.jobs[0] if each and each.jobs else None for each in slots]
             jobs = [job for job in heads if job is not None and job.refused()]
@@ -227,6 +234,19 @@ class SequenceBatcher:
                 self._begin(slots, jobs)
                 return jobs, until
             return [], min(until, self._next_expiry())
+
+    def _add_states(self, slots: list[_Sequence | None]) -> None:
+        """Give the state of each sequence to its first waiting request."""
+        for sequence in slots:
+            if sequence is None or not sequence.jobs or sequence.executing:
+                continue
+            job, state = sequence.jobs[0], sequence.state
+            if job.state is None:
+                if job.options.parameters.get("sequence_start", False):
+                    state.reset()
+                job.state = state
+                cut = len(job.inputs) - len(self._controls)
+                job.inputs = [*job.inputs[:cut], *state.inputs(), *job.inputs[cut:]]
 
     def _begin(self, slots: list[_Sequence | None], jobs: list[Job]) -> None:
         for sequence in slots:

@@ -58,6 +58,9 @@ class SequenceControls:
             for control in each["control"]
         ]
 
+    def __len__(self) -> int:
+        return len(self._controls)
+
     def tensors(self, id: SequenceId, **flags: bool) -> list[Tensor]:
         """Return the control inputs of one request.
 

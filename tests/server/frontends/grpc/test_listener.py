@@ -12,13 +12,16 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import numpy as np
 import pytest
 from scripts.record_vectors.rpc_inference import simple
 from scripts.record_vectors.rpc_recorder import encode
 
 from tests.server.conftest import MODELS, RepositoryMaker
 from tests.server.frontends.grpc.support import (
+    LIMITLESS,
     asking,
+    fp32,
     refused,
 )
 from tritonclient.codec import rpc
@@ -64,7 +67,7 @@ def test_host_that_is_none(repository: RepositoryMaker) -> None:
 
 
 def test_several_at_once_on_several_event_loops() -> None:
-    """The servers' and the clients' loops share one thread of grpcio."""
+    """The clients' loops share one thread of grpcio."""
     failures: list[BaseException] = []
 
     async def ask(server: Server) -> None:
@@ -141,6 +144,21 @@ def test_arguments_of_the_channel(repository: RepositoryMaker) -> None:
         ({"grpc": {"certfile": "x"}}, ValueError, "certfile and keyfile belong together"),
         ({"grpc": {"secure": True}}, ValueError, "needs certfile and keyfile"),
         ({"grpc": {"client_ca_file": "x"}}, ValueError, "needs certfile and keyfile"),
+        (
+            {"grpc": {"channel_arguments": {"grpc.keepalive_time": 1}}},
+            ValueError,
+            "'grpc.keepalive_time', .* did you mean 'grpc.keepalive_time_ms'",
+        ),
+        (
+            {"grpc": {"channel_arguments": {"grpc.keepalive_time_ms": "1"}}},
+            TypeError,
+            "'grpc.keepalive_time_ms'. is of type str, expected a whole number",
+        ),
+        (
+            {"grpc": {"channel_arguments": {"grpc.max_connection_age_ms": -1}}},
+            ValueError,
+            "is -1, expected a number from 0 on",
+        ),
     ],
 )
 def test_arguments_that_make_no_sense(
@@ -152,34 +170,43 @@ def test_arguments_that_make_no_sense(
         Server(MODELS, **options)
 
 
-def test_without_grpcio() -> None:
+def test_without_hpack() -> None:
     code = (
-        "import sys; sys.modules['grpc'] = None\n"
+        "import sys; sys.modules['hpack'] = None\n"
         "from tritonclient.server import Server\n"
         f"with Server({str(MODELS)!r}) as server: print(server)\n"
         f"Server({str(MODELS)!r}, grpc_port=0).start()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert re.fullmatch(r"<Server at http://127\.0\.0\.1:\d+, running>\n", done.stdout)
-    assert "the embedded server needs grpcio" in done.stderr
-    assert "pip install grpcio httptools onnxruntime protobuf uvicorn" in done.stderr
+    assert "the embedded server needs hpack" in done.stderr
+    assert "pip install hpack httptools onnxruntime protobuf uvicorn" in done.stderr
 
 
-def test_grpcio_is_imported_when_it_is_needed() -> None:
+def test_what_is_needed_is_imported_when_it_is_needed() -> None:
     code = (
         "import sys\n"
         "from tritonclient.server import Server\n"
-        f"with Server({str(MODELS)!r}, grpc_port=None): print('grpc' in sys.modules)\n"
+        f"with Server({str(MODELS)!r}, grpc_port=None): print('hpack' in sys.modules)\n"
+        f"with Server({str(MODELS)!r}): print('hpack' in sys.modules, 'grpc' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout == "False\n"
+    assert done.stdout == "False\nTrue False\n"
 
 
-def test_decompressed_requests_have_a_limit() -> None:
-    """grpcio holds it against messages after decompression as well."""
-    from tritonclient.server.frontends.grpc.listener import _arguments
-
-    name = "grpc.max_receive_message_length"
-    assert dict(_arguments(GrpcOptions()))[name] == 2**31 - 1
-    options = GrpcOptions(channel_arguments={name: 1 << 20})
-    assert dict(_arguments(options))[name] == 1 << 20
+@pytest.mark.parametrize("coding", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
+def test_messages_have_a_limit(repository: RepositoryMaker, coding: grpc.Compression) -> None:
+    """It holds before and after decompression."""
+    repository.python("a")
+    options = GrpcOptions(channel_arguments={"grpc.max_receive_message_length": 1 << 20})
+    with (
+        Server(repository.directory, grpc=options) as server,
+        grpc.insecure_channel(server.grpc_address, LIMITLESS, coding) as channel,
+    ):
+        ask = asking(channel)
+        assert ask("ModelInfer", **fp32("a", np.zeros(1 << 17)))
+        with pytest.raises(grpc.RpcError) as caught:
+            ask("ModelInfer", **fp32("a", np.zeros(1 << 18)))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "larger than max" in str(caught.value.details())
+        assert ask("ModelInfer", **fp32("a", np.zeros(1 << 17)))

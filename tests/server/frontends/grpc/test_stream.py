@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -190,17 +189,11 @@ def test_many_requests_at_once(either: grpc.Channel) -> None:
     assert stream(either) == []
 
 
-def test_nothing_is_sent_before_the_stream_is_open(
-    channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await_send = grpc_stream.await_send
-
-    async def sent_late(operation: Awaitable[None]) -> None:
-        await asyncio.sleep(0.2)  # responses are there by then
-        await await_send(operation)
-
-    monkeypatch.setattr(grpc_stream, "await_send", sent_late)
-    assert len(stream(channel, *[simple()] * 3)) == 3
+def test_a_stream_is_open_before_its_first_request(channel: grpc.Channel) -> None:
+    with Open(channel) as opened:
+        assert opened.call.initial_metadata() is not None  # waits for the headers
+        opened.send(simple(id="1"))
+        assert id_of(opened.receive()) == "1"
 
 
 def test_requests_are_executed_at_the_same_time(repository: RepositoryMaker) -> None:

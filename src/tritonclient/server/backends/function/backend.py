@@ -234,7 +234,7 @@ def _call(model: FunctionModel, given: Mapping[str, Array], job: Job | None = No
     }
     ordered = [writable.pop(name) for name in model.by_position if name in writable]
     extra = {
-        "parameters": dict(job.options.parameters) if job else {},
+        "parameters": {**job.options.parameters, **job.options.custom} if job else {},
         "request_id": job.options.id if job else "",
     }
     asked = {name: extra[name] for name in model.asks_for}

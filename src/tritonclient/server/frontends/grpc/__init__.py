@@ -1,1 +1,1 @@
-"""The gRPC frontend: grpcio handlers, streams, health and the thread that serves them."""
+"""The gRPC frontend: listener, connections, calls and their handlers."""

@@ -8,16 +8,16 @@ Source: gRPC documentation, "GRPC Health Checking Protocol".
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from functools import partial
 
 from .... import messages as m
 from ....codec import messages_pb
+from ....errors import InferenceServerException, Internal, Unavailable
 from ...core import InferenceServer
-from ...extras import optional_import
-
-with optional_import("grpcio"):
-    import grpc
+from .call import Call
+from .compression import decompressed
 
 SERVICE = "grpc.health.v1.Health"
 #: Seconds between checks of a watched status.
@@ -31,32 +31,39 @@ class Health:
         self._server = server
         self._closing = asyncio.Event()
 
-    def handlers(self) -> dict[str, Any]:
+    def handlers(self) -> dict[str, Callable[[Call], None]]:
         """Return the handlers of the service's methods, by path."""
-        return {
-            f"/{SERVICE}/Check": grpc.unary_unary_rpc_method_handler(self._check),
-            f"/{SERVICE}/Watch": grpc.unary_stream_rpc_method_handler(self._watch),
-        }
+        return {f"/{SERVICE}/Check": self._check, f"/{SERVICE}/Watch": self._watch}
 
     def close(self) -> None:
         """End all watches."""
         self._closing.set()
 
-    async def _check(self, message: bytes, context: Any) -> bytes:
-        await _parse(message, context)
-        return self._status()
+    def _check(self, call: Call) -> None:
+        call.expect_message(partial(self._answer, call))
 
-    async def _watch(self, message: bytes, context: Any) -> None:
-        await _parse(message, context)
+    def _answer(self, call: Call) -> None:
+        if _is_valid(call):
+            call.respond((self._status(),))
+
+    def _watch(self, call: Call) -> None:
+        call.expect_message(partial(self._begin_watch, call))
+
+    def _begin_watch(self, call: Call) -> None:
+        if not _is_valid(call):
+            return
+        call.serve(self._serve_watch)
+
+    async def _serve_watch(self, call: Call) -> None:
         sent = None
         while not self._closing.is_set():
             status = self._status()
             if status != sent:
-                await context.write(status)
+                await call.write((status,))
                 sent = status
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), _WATCH_INTERVAL)
-        await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+        call.end(Unavailable("the server is shutting down"))
 
     def _status(self) -> bytes:
         response = messages_pb.message(f"{SERVICE.rpartition('.')[0]}.HealthCheckResponse")
@@ -67,11 +74,17 @@ class Health:
         return status
 
 
-async def _parse(message: bytes, context: Any) -> None:
-    """Abort the call if the message is not a health check request."""
+def _is_valid(call: Call) -> bool:
+    """Return True if the request is a health check request; otherwise end the call."""
     from google.protobuf.message import DecodeError
 
     try:
+        message = bytes(decompressed(call.take()))
         messages_pb.message("grpc.health.v1.HealthCheckRequest").FromString(message)
     except DecodeError:
-        await context.abort(grpc.StatusCode.INTERNAL, "Unable to parse request")
+        call.abort(Internal("Unable to parse request"))
+    except InferenceServerException as error:
+        call.abort(error)
+    else:
+        return True
+    return False

@@ -1,54 +1,33 @@
-"""The gRPC listener: grpcio's asyncio server on the event loop of the server."""
+"""The gRPC listener: accepts connections on the event loop of the server."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from concurrent.futures import Future
-from pathlib import Path
-from typing import Any, TypeVar
 
 from ...core import InferenceServer
 from ...extras import optional_import
 from ...loop import ServerLoop
-from ..certificates import check_certificate
+from ..certificates import load_certificate
 from ..forwarding import HeaderForwarding
+from ..limits import Limits
 from ..sockets import listen
-from .options import COMPRESSION_LEVELS, GrpcOptions
+from .compression import Coder
+from .connection import GrpcConnection
+from .options import GrpcOptions
 from .service import GrpcService
+from .settings import settings_from
 
-with optional_import("grpcio"):
-    import grpc
-    import grpc.aio
-
-T = TypeVar("T")
-
-#: Listeners with an open socket.
-_listeners: set[GrpcListener] = set()
-#: True if this process was forked while there were any: grpcio does not survive a fork.
-_inherited = False
+with optional_import("hpack"):
+    import hpack  # noqa: F401  # which the engine needs
 
 _log = logging.getLogger("tritonclient.server.grpc")
 
 #: Seconds for sending the status of cancelled calls.
 _CANCEL_GRACE = 0.5
-
-
-def check_usable() -> None:
-    """Raise RuntimeError in a process forked from one that serves gRPC."""
-    if _inherited:
-        raise RuntimeError("gRPC can't be served in a process forked from one that serves it")
-
-
-def _after_fork() -> None:
-    global _inherited
-    _inherited = _inherited or bool(_listeners)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+#: Connections that may wait to be accepted.
+_BACKLOG = 2048
 
 
 class GrpcListener:
@@ -58,12 +37,11 @@ class GrpcListener:
         port: port to listen on; 0 for a free port.
         options: completed options.
         exit_timeout: seconds that running calls have to end.
-        max_requests: calls that may run; a stream is one. Further ones are refused.
+        limits: bounds of requests; a stream is one.
         loop: serves the connections.
 
     Raises:
         OSError: the address is not available, or a certificate cannot be read.
-        RuntimeError: this process was forked from one that serves gRPC.
     """
 
     def __init__(
@@ -71,29 +49,25 @@ class GrpcListener:
         port: int,
         options: GrpcOptions,
         exit_timeout: int,
-        max_requests: int,
+        limits: Limits,
         loop: ServerLoop,
     ) -> None:
-        check_usable()
-        self._max_requests = max_requests
-        host = options.host or "0.0.0.0"
+        self._options = options
         self._exit_timeout = exit_timeout
+        self._limits = limits
+        self._settings = settings_from(options.channel_arguments)
         self._forwarding = HeaderForwarding(options.forwarded_headers)
-        self._credentials = _credentials(options)
-        if port and not options.reuse_port:
-            # grpcio's error gives less detail and also appears on stderr.
-            listen(host, port).close()
-        self._server: Any = None
+        self._context = load_certificate(options.certfile, options.keyfile, options.client_ca_file)
+        if self._context is not None:
+            self._context.set_alpn_protocols(["h2"])
+        self._socket = listen(options.host or "0.0.0.0", port, shared=options.reuse_port)
+        self.port: int = self._socket.getsockname()[1]
+        self._server: asyncio.Server | None = None
         self._service: GrpcService | None = None
+        self._connections: set[GrpcConnection] = set()
+        self._all_closed: asyncio.Event | None = None
         self._stopping: Future[None] | None = None
         self._loop = loop
-        _listeners.add(self)
-        loop.call(loop.events.set_exception_handler, _handle_exception)
-        try:
-            self.port = loop.run(self._bind(host, port, _arguments(options)))
-        except BaseException:
-            self._end()
-            raise
 
     def start(self, server: InferenceServer) -> None:
         """Start serving."""
@@ -101,93 +75,81 @@ class GrpcListener:
 
     def begin_shutdown(self) -> None:
         """Begin a graceful shutdown, without waiting for it."""
-        if self._stopping is None:
+        if self._stopping is None and self._server is not None:
             self._stopping = self._loop.submit(self._stop())
 
     def stop(self) -> None:
         """Finish running calls and close all connections."""
         self.begin_shutdown()
-        assert self._stopping is not None
-        try:
+        if self._stopping is not None:
             self._stopping.result()
-        finally:
-            self._end()
+        self._socket.close()
 
     def abandon(self) -> None:
-        """Do nothing: grpcio cannot be used in a forked child."""
-
-    def _end(self) -> None:
-        _listeners.discard(self)
-        self._server = None  # grpcio ends its thread with its last server
+        """Close the socket; for a forked child, which has no serving thread."""
+        self._socket.close()
 
     # On its event loop
 
-    async def _bind(self, host: str, port: int, arguments: list[tuple[str, int | str]]) -> int:
-        self._server = grpc.aio.server(
-            options=arguments, maximum_concurrent_rpcs=self._max_requests
-        )
-        try:
-            address = f"[{host}]" if ":" in host else socket.gethostbyname(host)
-            if self._credentials is None:
-                return int(self._server.add_insecure_port(f"{address}:{port}"))
-            return int(self._server.add_secure_port(f"{address}:{port}", self._credentials))
-        except (OSError, RuntimeError) as error:
-            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            raise OSError(f"can't listen at {where}: {error}") from error
-
     async def _serve(self, server: InferenceServer) -> None:
-        service = GrpcService(server, self._forwarding)
-        self._server.add_generic_rpc_handlers((service,))
-        await self._server.start()
-        self._service = service
+        coder = Coder(self._options.compression_level)
+        self._service = GrpcService(server, self._forwarding, coder, self._limits.max_requests)
+        self._all_closed = asyncio.Event()
+        self._server = await asyncio.get_running_loop().create_server(
+            self._connect, sock=self._socket, ssl=self._context, backlog=_BACKLOG
+        )
+
+    def _connect(self) -> GrpcConnection:
+        assert self._service is not None
+        return GrpcConnection(
+            self._service.accept,
+            self._settings,
+            self._limits,
+            self._connected,
+            self._disconnected,
+        )
+
+    def _connected(self, connection: GrpcConnection) -> None:
+        self._connections.add(connection)
+        if self._stopping is not None:
+            connection.begin_shutdown()
+
+    def _disconnected(self, connection: GrpcConnection) -> None:
+        self._connections.discard(connection)
+        if not self._connections and self._all_closed is not None:
+            self._all_closed.set()
 
     async def _stop(self) -> None:
-        service = self._service
-        if service is None:
-            await self._server.start()  # otherwise grpcio keeps the port
-            await self._server.stop(None)
-            return
+        service, server, all_closed = self._service, self._server, self._all_closed
+        assert service is not None
+        assert server is not None
+        assert all_closed is not None
+        server.close()
         service.begin_shutdown()
-        stopping = asyncio.ensure_future(self._server.stop(self._exit_timeout + _CANCEL_GRACE))
-        await asyncio.wait([stopping], timeout=self._exit_timeout)
-        if not stopping.done() and (count := service.cancel()):
+        for connection in [*self._connections]:
+            connection.begin_shutdown()
+        if not await self._closed_within(self._exit_timeout) and (count := service.cancel()):
             _log.warning(
                 "cancelled %d call(s) that took longer than the exit timeout of %d s",
                 count,
                 self._exit_timeout,
             )
-        await stopping
+        # Connections whose clients do not read stay.
+        if not await self._closed_within(_CANCEL_GRACE):
+            for connection in [*self._connections]:
+                connection.abort()
+            await self._closed_within(_CANCEL_GRACE)
         # Threads that still execute need the loop to notice the cancellation.
         await asyncio.to_thread(service.close)
 
-
-def _arguments(options: GrpcOptions) -> list[tuple[str, int | str]]:
-    """Return the channel arguments of grpcio's server."""
-    return [
-        # Triton's limit. It holds after decompression as well, where a small message can be huge.
-        ("grpc.max_receive_message_length", 2**31 - 1),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", int(options.reuse_port)),
-        ("grpc.default_compression_level", COMPRESSION_LEVELS.index(options.compression_level)),
-        *options.channel_arguments.items(),
-    ]
-
-
-def _credentials(options: GrpcOptions) -> grpc.ServerCredentials | None:
-    if options.certfile is None or options.keyfile is None:
-        return None
-    # grpcio does not report a bad certificate.
-    check_certificate(options.certfile, options.keyfile, options.client_ca_file)
-    authorities = None
-    if options.client_ca_file is not None:
-        authorities = Path(options.client_ca_file).read_bytes()
-    pair = Path(options.keyfile).read_bytes(), Path(options.certfile).read_bytes()
-    return grpc.ssl_server_credentials(
-        [pair], root_certificates=authorities, require_client_auth=authorities is not None
-    )
-
-
-def _handle_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    # Before 1.80, grpcio wakes all event loops for data that only one of them can read.
-    if not isinstance(context.get("exception"), BlockingIOError):
-        loop.default_exception_handler(context)
+    async def _closed_within(self, seconds: float) -> bool:
+        """Return True when all connections are closed, False if they are not in time."""
+        assert self._all_closed is not None
+        self._all_closed.clear()
+        if not self._connections:
+            return True
+        try:
+            await asyncio.wait_for(self._all_closed.wait(), seconds)
+        except asyncio.TimeoutError:
+            return False
+        return True

@@ -1,4 +1,4 @@
-"""`GrpcOptions`: options of the gRPC frontend. Does not import grpcio."""
+"""`GrpcOptions`: options of the gRPC frontend. Imports none of what the frontend needs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ..forwarding import HeaderForwarding
+from .settings import settings_from
 
 Path: TypeAlias = "str | os.PathLike[str]"
 
-#: Compression levels; the index is grpcio's number.
+#: Compression levels of the gRPC core.
 COMPRESSION_LEVELS = ("none", "low", "medium", "high")
 
 
@@ -30,8 +31,8 @@ class GrpcOptions:
         reuse_port: True to let other servers listen on the same port and share its connections.
         forwarded_headers: a regular expression; calls of inference have each header (metadata) in
             whose name it is found as a parameter. "" to forward none.
-        channel_arguments: further arguments of the gRPC core by name, such as
-            {"grpc.keepalive_time_ms": 60_000}.
+        channel_arguments: further settings by the names of the gRPC core, such as
+            {"grpc.keepalive_time_ms": 60_000}; docs/serving.md lists them.
     """
 
     host: str | None = None
@@ -51,6 +52,7 @@ class GrpcOptions:
                 f"{', '.join(COMPRESSION_LEVELS)}"
             )
         HeaderForwarding(self.forwarded_headers)
+        settings_from(self.channel_arguments)
         if (self.certfile is None) != (self.keyfile is None):
             raise ValueError("certfile and keyfile belong together")
 

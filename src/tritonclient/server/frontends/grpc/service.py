@@ -1,4 +1,4 @@
-"""The handlers between grpcio's asyncio server and `InferenceServer`.
+"""The handlers between connections of gRPC and `InferenceServer`.
 
 Requests are decoded, handled and encoded on a thread pool, so a slow model delays no other request.
 What costs less than a change of threads is done on the event loop: methods that only read some
@@ -9,31 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from ....codec import procedures, rpc, rpc_request
-from ....errors import InferenceServerException, InvalidArgument, Unavailable, Unimplemented
+from ....datatypes import Buffer
+from ....engine.coding import Compressed
+from ....errors import (
+    Cancelled,
+    InferenceServerException,
+    InvalidArgument,
+    ResourceExhausted,
+    Unavailable,
+    Unimplemented,
+)
 from ....messages import Infer
 from ...core import InferenceServer
-from ...extras import optional_import
-from ...inference import EMPTY_FINAL
+from ...inference import EMPTY_FINAL, Outcome
 from ...jobs.errors import DecoupledModel
 from ...loop import SMALL
 from ..forwarding import HeaderForwarding
 from ..refusals import refusal
-from ..starting import is_light, start
+from ..starting import begin, is_light
+from .call import Call
+from .compression import Coder, decompressed
 from .health import Health
-from .stream import StreamCall, await_send, peer_address
-
-with optional_import("grpcio"):
-    import grpc
+from .stream import StreamCall
 
 _log = logging.getLogger("tritonclient.server.grpc")
 
@@ -46,48 +52,66 @@ _QUICK = {
     *("ServerLive", "ServerReady", "ServerMetadata", "ModelMetadata", "ModelConfig"),
     *("ModelStatistics", "SystemSharedMemoryStatus", "CudaSharedMemoryStatus"),
 }
-#: Longest status message in bytes, so that the trailers fit the limits of clients.
-_DETAILS = 4000
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_INFER = "ModelInfer"
+_STREAM_INFER = "ModelStreamInfer"
 
-# Messages are bytes, so the types of grpcio's handlers do not help.
-Context: TypeAlias = Any
-Headers: TypeAlias = "Iterable[tuple[str, str | bytes]]"
-T = TypeVar("T")
+#: Returns the message of a response, in parts, and its coding.
+Work: TypeAlias = "Callable[[], tuple[Sequence[Buffer], str | None]]"
 
 
-class GrpcService(grpc.GenericRpcHandler):
+class GrpcService:
     """The handlers of all methods. Everything except `close` runs on the event loop.
 
     Args:
         forwarding: the headers that become parameters of inference requests.
+        coder: compresses responses.
+        max_requests: calls that may run; a stream is one. Further ones are refused.
     """
 
-    def __init__(self, server: InferenceServer, forwarding: HeaderForwarding) -> None:
+    def __init__(
+        self,
+        server: InferenceServer,
+        forwarding: HeaderForwarding,
+        coder: Coder,
+        max_requests: int,
+    ) -> None:
         self._server = server
         self._forwarding = forwarding
+        self._coder = coder
+        self._max_requests = max_requests
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="tritonclient-request")
         self._stream_threads = ThreadPoolExecutor(
             _STREAM_THREADS, thread_name_prefix="tritonclient-stream"
         )
-        self._calls: set[asyncio.Task[Any]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._calls: set[Call] = set()
         self._streams: set[StreamCall] = set()
+        self._working = 0  # requests that threads or models have, also of calls that are over
         self._closing = False
         self._health = Health(server)
         self._handlers = self._make_handlers()
 
-    def _make_handlers(self) -> dict[str, Any]:
-        handlers: dict[str, Any] = {
-            f"/{rpc.SERVICE}/{method}": grpc.unary_unary_rpc_method_handler(self._unary(method))
+    def _make_handlers(self) -> dict[str, Callable[[Call], None]]:
+        handlers: dict[str, Callable[[Call], None]] = {
+            f"/{rpc.SERVICE}/{method}": partial(self._unary, method)
             for method in dict.fromkeys(row.method for row in procedures.RPCS)
         }
-        path = f"/{rpc.SERVICE}/ModelStreamInfer"
-        handlers[path] = grpc.stream_stream_rpc_method_handler(self._stream)
+        handlers[f"/{rpc.SERVICE}/{_STREAM_INFER}"] = self._stream
         return handlers | self._health.handlers()
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """Return the handler of a method, or None."""
-        return self._handlers.get(handler_call_details.method)
+    def accept(self, call: Call) -> None:
+        """Handle a call, whose headers have come."""
+        handler = self._handlers.get(call.path)
+        if handler is None:
+            call.end(Unimplemented("Method not found!"))
+            return
+        if max(len(self._calls), self._working) >= self._max_requests:
+            # The words of grpcio's servers.
+            call.end(ResourceExhausted("Concurrent RPC limit exceeded!"))
+            return
+        self._calls.add(call)
+        call.on_end = partial(self._calls.discard, call)
+        handler(call)
 
     # Shutdown
 
@@ -102,7 +126,7 @@ class GrpcService(grpc.GenericRpcHandler):
         """Cancel all running calls and return their number."""
         calls = [*self._calls]
         for call in calls:
-            call.cancel()
+            call.abort(_shutting_down())
         return len(calls)
 
     def close(self) -> None:
@@ -110,122 +134,159 @@ class GrpcService(grpc.GenericRpcHandler):
         self._threads.shutdown(wait=True)
         self._stream_threads.shutdown(wait=True)
 
-    # Calls
+    # Unary calls
 
-    def _unary(self, method: str) -> Callable[[bytes, Context], Awaitable[bytes]]:
-        quick, infers = method in _QUICK, method == "ModelInfer"
+    def _unary(self, method: str, call: Call) -> None:
+        call.expect_message(partial(self._begin, method, call, time.perf_counter()))
 
-        async def call(message: bytes, context: Context) -> bytes:
-            begin = time.perf_counter()
-            cancelled = threading.Event()
-            headers = context.invocation_metadata() or () if self._forwarding else ()
-            small = infers and len(message) <= SMALL and not self._server.may_block
-            peer = "" if small else peer_address(context)
-            work = partial(self._respond, method, message, cancelled, headers, peer)
-            try:
-                if small:
-                    response = await self._infer(method, message, cancelled, headers)
-                elif quick:
-                    response = work()
-                else:
-                    del message  # only `work` refers to it, as long as necessary
-                    response = await self._finished(self._in_thread(work), cancelled)
-            except InferenceServerException as error:
-                await _abort(context, method, error, begin)
-            _log_call(method, "OK", begin)
-            return response
+    def _begin(self, method: str, call: Call, began: float) -> None:
+        """Handle the request of a unary call, which has all come."""
+        message = call.take()
+        work = partial(self._respond_to, method, message, call)
+        if isinstance(message, Compressed) or len(message) > SMALL:
+            pass
+        elif method == _INFER and not self._server.may_block:
+            self._guarded(call, method, began, partial(self._infer, call, message, began))
+            return
+        elif method in _QUICK:
+            self._guarded(call, method, began, lambda: self._reply(call, method, began, *work()))
+            return
+        del message  # only `work` refers to it, as long as necessary
+        self._in_thread(call, method, began, work)
 
-        return call
-
-    async def _infer(
-        self, method: str, message: bytes, cancelled: threading.Event, headers: Headers
-    ) -> bytes:
-        """Return the response to a small inference, without a thread that waits for it."""
-        request = self._decoded(method, message, headers)
+    def _infer(self, call: Call, message: Buffer, began: float) -> None:
+        """Start a small inference, without a thread that waits for its response."""
+        request = self._decoded(_INFER, message, call)
         if not is_light(request):
-            work = partial(self._handled, method, request, cancelled, "")
-            return await self._finished(self._in_thread(work), cancelled)
-        with _grpc_words(method):
-            pending = start(self._server, request, cancelled)
-        outcome = await self._finished(pending, cancelled)
-        encode = partial(_encoded, request, outcome.encode)
-        return encode() if outcome.size <= SMALL else await self._in_thread(encode)
-
-    def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    async def _finished(self, response: asyncio.Future[T], cancelled: threading.Event) -> T:
-        """Return the result of a future; raise Unavailable if the server is closed first."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._calls.add(task)
+            work = partial(self._handled, _INFER, request, call)
+            self._in_thread(call, _INFER, began, work)
+            return
+        done = partial(self._inferred, call, request, began)
+        self._working += 1
         try:
-            return await response
-        except asyncio.CancelledError:
-            # A queued request is dropped; a running one is cancelled, but not waited for.
-            cancelled.set()
-            if self._closing:
-                raise _shutting_down() from None
+            with _grpc_words(_INFER):
+                begin(self._server, request, call.cancelled, done)
+        except BaseException:
+            self._working -= 1
             raise
-        finally:
-            self._calls.discard(task)
 
-    def _respond(
-        self, method: str, message: bytes, cancelled: threading.Event, headers: Headers, peer: str
-    ) -> bytes:
-        return self._handled(method, self._decoded(method, message, headers), cancelled, peer)
+    def _inferred(self, call: Call, request: Infer, began: float, outcome: Outcome) -> None:
+        self._working -= 1
+        if call.over:
+            return
+        work = partial(self._encoded, request, call, outcome.encode)
+        if outcome.size <= SMALL:
+            self._guarded(call, _INFER, began, lambda: self._reply(call, _INFER, began, *work()))
+        else:
+            self._in_thread(call, _INFER, began, work)
 
-    def _decoded(self, method: str, message: bytes, headers: Headers) -> Any:
+    def _in_thread(self, call: Call, method: str, began: float, work: Work) -> None:
+        """Respond with what `work` returns on a thread."""
+
+        def done(future: Future[Any]) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(finish)
+
+        def finish() -> None:
+            self._working -= 1
+            self._guarded(call, method, began, reply)
+
+        def reply() -> None:
+            self._reply(call, method, began, *future.result())
+
+        future = self._threads.submit(work)
+        self._working += 1
+        future.add_done_callback(done)
+
+    def _guarded(self, call: Call, method: str, began: float, work: Callable[[], None]) -> None:
+        """Do a part of the work for a call; an error ends the call."""
+        try:
+            work()
+            return
+        except InferenceServerException as error:
+            refused = error
+        except Exception:
+            call.failed()
+            return
+        _log_call(method, refused, began)
+        call.abort(refused)
+
+    def _reply(
+        self,
+        call: Call,
+        method: str,
+        began: float,
+        message: Sequence[Buffer],
+        coding: str | None,
+    ) -> None:
+        call.respond(message, coding)
+        _log_call(method, None, began)
+
+    def _respond_to(
+        self, method: str, message: Buffer | Compressed, call: Call
+    ) -> tuple[Sequence[Buffer], str | None]:
+        if call.cancelled.is_set():
+            raise Cancelled("the call is over")
+        request = self._decoded(method, decompressed(message), call)
+        return self._handled(method, request, call)
+
+    def _decoded(self, method: str, message: Buffer, call: Call) -> Any:
         try:
             request = rpc.decode_request(method, message)
         except InferenceServerException as error:
-            model = rpc_request.model_of(message) if method == "ModelInfer" else None
+            model = rpc_request.model_of(message) if method == _INFER else None
             raise refusal(self._server, error, model) from error
         if isinstance(request, Infer):
-            request = self._forwarding.apply(request, headers)
+            request = self._forwarding.apply(request, call.headers)
             if EMPTY_FINAL in request.parameters:
                 # As in Triton, a unary call may have this parameter, which only concerns streams.
                 others = {k: v for k, v in request.parameters.items() if k != EMPTY_FINAL}
                 request = replace(request, parameters=others)
         return request
 
-    def _handled(self, method: str, request: Any, cancelled: threading.Event, peer: str) -> bytes:
+    def _handled(
+        self, method: str, request: Any, call: Call
+    ) -> tuple[Sequence[Buffer], str | None]:
         def handle() -> Any:
             with _grpc_words(method):
-                return self._server.handle(request, cancelled, peer)
+                return self._server.handle(request, call.cancelled, call.peer)
 
-        return _encoded(request, handle)
+        return self._encoded(request, call, handle)
 
-    async def _stream(self, requests: Any, context: Context) -> None:
-        begin = time.perf_counter()
-        task = asyncio.current_task()
-        assert task is not None
-        stream = StreamCall(self._server, self._stream_threads, requests, context, self._forwarding)
-        self._calls.add(task)
+    def _encoded(
+        self, request: Any, call: Call, result: Callable[[], Any]
+    ) -> tuple[Sequence[Buffer], str | None]:
+        """Return the message of a result and its coding; raise the error that `result` raises."""
+        value = result()
+        try:
+            message = rpc.encode_response(request, value)
+        except ValueError as error:
+            raise InvalidArgument(str(error)) from error
+        return self._coder.compressed(message, call.accepted)
+
+    # Streams
+
+    def _stream(self, call: Call) -> None:
+        call.serve(self._serve)
+
+    async def _serve(self, call: Call) -> None:
+        began = time.perf_counter()
+        stream = StreamCall(self._server, self._stream_threads, call, self._forwarding, self._coder)
         self._streams.add(stream)
         if self._closing:
             stream.begin_shutdown(_shutting_down())
+        refused: InferenceServerException | None = None
         try:
             await stream.serve()
         except asyncio.CancelledError:
-            if not self._closing:
-                raise
-            await _abort(context, "ModelStreamInfer", _shutting_down(), begin)
+            refused = Cancelled("the call is over")
+            raise
         except InferenceServerException as error:
-            await _abort(context, "ModelStreamInfer", error, begin)
+            refused = error
         finally:
-            self._calls.discard(task)
             self._streams.discard(stream)
-        _log_call("ModelStreamInfer", "OK", begin)
-
-
-def _encoded(request: Any, result: Callable[[], Any]) -> bytes:
-    """Return the message of a result; raise the error that `result` raises."""
-    value = result()
-    try:
-        return b"".join(rpc.encode_response(request, value))
-    except ValueError as error:
-        raise InvalidArgument(str(error)) from error
+            _log_call(_STREAM_INFER, refused, began)
+        call.end(refused)
 
 
 @contextmanager
@@ -241,27 +302,7 @@ def _shutting_down() -> Unavailable:
     return Unavailable("the server is shutting down")
 
 
-async def _abort(
-    context: Context, method: str, error: InferenceServerException, begin: float
-) -> NoReturn:
-    """End a call with the status of an error."""
-    code = _CODES[rpc.code_of(error)]
-    _log_call(method, code.name, begin)
-    await await_send(context.abort(code, _shorten(error.message() or "")))
-    raise AssertionError("abort returned")
-
-
-def _shorten(text: str) -> str:
-    """Return a status message, cut to the size that clients accept."""
-    size = 0
-    for index, character in enumerate(text):
-        # Other characters are percent-encoded, three characters a byte.
-        size += 1 if " " <= character <= "~" else 3 * len(character.encode(errors="replace"))
-        if size > _DETAILS:
-            return text[:index] + "..."
-    return text
-
-
-def _log_call(method: str, status: str, begin: float) -> None:
+def _log_call(method: str, error: InferenceServerException | None, began: float) -> None:
     if _log.isEnabledFor(logging.DEBUG):
-        _log.debug("%s %s %.1f ms", method, status, 1000 * (time.perf_counter() - begin))
+        status = "OK" if error is None else rpc.status_of(error)
+        _log.debug("%s %s %.1f ms", method, status, 1000 * (time.perf_counter() - began))

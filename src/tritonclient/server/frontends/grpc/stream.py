@@ -14,24 +14,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError, Executor
-from typing import Any
-from urllib.parse import unquote
+from typing import TypeAlias
 
 from ....codec import rpc_infer, rpc_refusals, rpc_request
+from ....datatypes import Buffer
+from ....engine.coding import Compressed
 from ....errors import InferenceServerException, Internal, InvalidArgument
 from ....messages import InferResponse, InferStreamResponse
 from ....operations import NO_PARAMETERS
 from ...core import InferenceServer
-from ...extras import optional_import
 from ...inference import Responses, StreamItem
 from ...jobs.errors import UNEXPECTED
 from ..forwarding import HeaderForwarding
 from ..refusals import refusal
-
-with optional_import("grpcio"):
-    import grpc.aio
+from .call import Call
+from .compression import Coder, decompressed
 
 _log = logging.getLogger("tritonclient.server.grpc")
 
@@ -39,31 +38,12 @@ _log = logging.getLogger("tritonclient.server.grpc")
 _REQUESTS = 256
 #: Bytes of running requests and of responses that wait for their turn; one alone may be larger.
 _BYTES = 1 << 26
-#: Seconds until grpcio cancels the call of a disconnected client, at most.
-_DISCONNECT_DELAY = 1
 #: Call metadata with which the first error ends the stream and becomes its status.
 _ERRORS_END_STREAM = ("triton_grpc_error", "true")
 
 
-async def await_send(operation: Awaitable[None]) -> None:
-    """Await an operation that sends to the client.
-
-    If the client is disconnected, the operation fails, and grpcio cancels the call a moment later.
-    Wait for that, because grpcio would log the error of the operation.
-    """
-    try:
-        await operation
-    except grpc.aio.AbortError:
-        raise
-    except grpc.aio.BaseError:
-        await asyncio.sleep(_DISCONNECT_DELAY)
-        raise
-
-
-def peer_address(context: Any) -> str:
-    """Return the address of the client, such as "127.0.0.1:4711"."""
-    kind, _, address = str(context.peer()).partition(":")
-    return unquote(address) if kind in ("ipv4", "ipv6") else ""
+#: The parts of a message, and its coding; None if it is not compressed.
+Message: TypeAlias = "tuple[Sequence[Buffer], str | None]"
 
 
 class _PendingRequest:
@@ -92,30 +72,26 @@ class StreamCall:
 
     Args:
         threads: wait for responses.
-        messages: grpcio's iterator of request messages.
-        context: grpcio's context, which sends response messages.
         forwarding: the headers that become parameters of each request.
+        coder: compresses responses.
     """
 
     def __init__(
         self,
         server: InferenceServer,
         threads: Executor,
-        messages: Any,
-        context: Any,
+        call: Call,
         forwarding: HeaderForwarding,
+        coder: Coder,
     ) -> None:
-        self._forwarding = forwarding
-        self._headers = tuple(context.invocation_metadata() or ())
-        self._peer = peer_address(context)
         self._server = server
         self._threads = threads
-        self._messages = messages
-        self._context = context
-        self._errors_end_stream = _ERRORS_END_STREAM in map(tuple, self._headers)
+        self._call = call
+        self._forwarding = forwarding
+        self._coder = coder
+        self._errors_end_stream = _ERRORS_END_STREAM in call.headers
         self._loop = asyncio.get_running_loop()
         self._writing = asyncio.Lock()
-        self._open = asyncio.Event()
         self._requests: dict[asyncio.Future[None], _PendingRequest] = {}
         self._waiting: dict[asyncio.Task[None], int] = {}
         self._reading = asyncio.ensure_future(self._read())
@@ -130,10 +106,7 @@ class StreamCall:
             InferenceServerException: the status that the call must end with.
         """
         try:
-            # Sent first and alone: grpcio can neither end a call nor send a response while the
-            # initial metadata is being sent.
-            await await_send(self._context.send_initial_metadata(()))
-            self._open.set()
+            self._call.begin_response(self._coder.coding(self._call.accepted))
             await asyncio.wait([self._reading])
             if not self._reading.cancelled():
                 self._reading.result()
@@ -168,9 +141,9 @@ class StreamCall:
     # On the event loop
 
     async def _read(self) -> None:
-        await self._open.wait()
-        async for message in self._messages:
-            request = _PendingRequest(len(message))
+        while (message := await self._call.receive()) is not None:
+            size = message.size if isinstance(message, Compressed) else len(message)
+            request = _PendingRequest(size)
             while (self._requests or self._waiting) and not self._has_room(request):
                 await self._any_done()
             work = self._loop.run_in_executor(self._threads, self._work, message, request)
@@ -201,7 +174,7 @@ class StreamCall:
             _log.error("a request of a stream failed in an unforeseen way", exc_info=error)
             self._fail(Internal(UNEXPECTED))
 
-    async def _send_in_turn(self, request: _PendingRequest, message: bytes) -> bool:
+    async def _send_in_turn(self, request: _PendingRequest, message: Message) -> bool:
         """Send a response, or keep it until its turn; return False if the stream has ended."""
         if request.turn is None or request.turn.is_set():
             await self._write(message)
@@ -209,12 +182,12 @@ class StreamCall:
             # It is the only response to its request, so no thread has to wait with it.
             request.waits = True
             task = asyncio.ensure_future(self._write_later(request, request.turn, message))
-            self._waiting[task] = len(message)
+            self._waiting[task] = sum(map(len, message[0]))
             task.add_done_callback(self._waiting.pop)
         return not self._ended
 
     async def _write_later(
-        self, request: _PendingRequest, turn: asyncio.Event, message: bytes
+        self, request: _PendingRequest, turn: asyncio.Event, message: Message
     ) -> None:
         try:
             await turn.wait()
@@ -222,35 +195,42 @@ class StreamCall:
         finally:
             request.responded.set()
 
-    async def _write(self, message: bytes) -> None:
+    async def _write(self, message: Message) -> None:
         async with self._writing:
             if self._ended:
                 return
-            try:
-                await self._context.write(message)
-            except grpc.aio.BaseError as error:
-                _log.debug("a response could not be sent: %r", error)
+            await self._call.write(*message)
+            if self._call.over:
                 self._end()  # the client disconnected
 
     # On a thread for each request
 
-    def _work(self, message: bytes, request: _PendingRequest) -> None:
+    def _work(self, message: Buffer | Compressed, request: _PendingRequest) -> None:
         id, responses = self._begin(message, request)
         for response in responses:
             if isinstance(response, InferenceServerException) and self._errors_end_stream:
                 self._loop.call_soon_threadsafe(self._fail, response)
                 return
             final = isinstance(responses, Responses) and responses.ended
-            if not self._send(request, _encode(response, id, final)):
+            encoded = self._coder.compressed(_encode(response, id, final), self._call.accepted)
+            if not self._send(request, encoded):
                 return
 
-    def _begin(self, message: bytes, request: _PendingRequest) -> tuple[str, Iterable[StreamItem]]:
+    def _begin(
+        self, message: Buffer | Compressed, request: _PendingRequest
+    ) -> tuple[str, Iterable[StreamItem]]:
         """Queue a request to its model; return the request id and the responses."""
         decoupled = False
         try:
+            message = decompressed(message)
+        except InferenceServerException as error:
+            self._loop.call_soon_threadsafe(self._fail, error)
+            self._loop.call_soon_threadsafe(self._take, request, decoupled)
+            return "", ()
+        try:
             infer = rpc_request.decode_request(message)
-            infer = self._forwarding.apply(infer, self._headers)
-            responses = self._server.stream(infer, request.cancelled, self._peer)
+            infer = self._forwarding.apply(infer, self._call.headers)
+            responses = self._server.stream(infer, request.cancelled, self._call.peer)
             decoupled = responses.decoupled
             return infer.id, responses
         except ValueError as error:
@@ -263,7 +243,7 @@ class StreamCall:
         finally:
             self._loop.call_soon_threadsafe(self._take, request, decoupled)
 
-    def _send(self, request: _PendingRequest, message: bytes) -> bool:
+    def _send(self, request: _PendingRequest, message: Message) -> bool:
         """Wait until a response is sent or waits for its turn; return False to stop."""
         if request.cancelled.is_set():
             return False
@@ -274,8 +254,8 @@ class StreamCall:
             return False
 
 
-def _encode(response: StreamItem, id: str, final: bool) -> bytes:
-    """Return the message of a response.
+def _encode(response: StreamItem, id: str, final: bool) -> Sequence[Buffer]:
+    """Return the message of a response, in parts.
 
     Args:
         id: the id of the request.
@@ -284,11 +264,11 @@ def _encode(response: StreamItem, id: str, final: bool) -> bytes:
     try:
         if not isinstance(response, InferenceServerException):
             whole = InferStreamResponse(response=response)
-            return b"".join(rpc_infer.encode_stream_response(whole))
+            return tuple(rpc_infer.encode_stream_response(whole))
     except ValueError as error:
         response = InvalidArgument(str(error))
     # As in Triton, only errors of models have parameters, not those of refused requests.
     parameters = {"triton_final_response": final} if response.model else NO_PARAMETERS
     rest = InferResponse(response.model, id=id, parameters=parameters)
     failed = InferStreamResponse(response.message() or "", rest)
-    return b"".join(rpc_infer.encode_stream_response(failed))
+    return tuple(rpc_infer.encode_stream_response(failed))

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from .... import messages as m
 from ....codec import rest
+from ....codec.generate import Generate
 from ....datatypes import Buffer
 from ....errors import (
     InferenceServerException,
@@ -33,10 +34,11 @@ from ...core import InferenceServer
 from ...jobs.errors import DecoupledModel
 from ...loop import SMALL
 from ..forwarding import HeaderForwarding
+from ..limits import MAX_INPUT_SIZE, MAX_REQUESTS
 from ..refusals import refusal
 from ..starting import is_light, start
-from . import compression
-from .limits import MAX_INPUT_SIZE, MAX_REQUESTS
+from . import compression, generate
+from .generate import EventStream
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -97,11 +99,11 @@ class HttpApplication:
             return
         begin = time.perf_counter()
         try:
-            response = await self._response(scope, receive)
+            response = await self._response(scope, receive, send)
         except asyncio.CancelledError:  # by the listener, which logs it
             response = rest.encode_error(Unavailable("the server is shutting down", "503"))
         try:
-            if response is not None:
+            if isinstance(response, rest.HttpResponse):
                 await _respond(response, send)
         except asyncio.CancelledError:
             # The client does not read. The server would log a response that ends early as an error.
@@ -113,8 +115,10 @@ class HttpApplication:
             path = scope["raw_path"].decode("latin-1")
             _log.debug("%s %s %s %.1f ms", scope["method"], path, status, taken)
 
-    async def _response(self, scope: Scope, receive: Receive) -> rest.HttpResponse | None:
-        """Return the response, or None if the client disconnected."""
+    async def _response(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> rest.HttpResponse | EventStream | None:
+        """Return the response, or None if the client disconnected; a stream has been sent."""
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         if self._in_work >= self._max_requests and scope["method"] != "GET":
             # Refused before the body is read, which would take memory.
@@ -122,13 +126,16 @@ class HttpApplication:
             return rest.encode_error(Unavailable(text, "503"))
         self._in_work += 1
         try:
-            return await self._receive_and_respond(scope, receive, headers)
+            response = await self._receive_and_respond(scope, receive, headers)
+            if isinstance(response, EventStream):
+                await response.send(send, receive, self._in_thread)
+            return response
         finally:
             self._in_work -= 1
 
     async def _receive_and_respond(
         self, scope: Scope, receive: Receive, headers: dict[str, str]
-    ) -> rest.HttpResponse | None:
+    ) -> rest.HttpResponse | EventStream | None:
         try:
             body = await _read_body(headers, receive, self._max_input_size)
         except _Disconnected:
@@ -219,9 +226,11 @@ class HttpApplication:
         cancelled: threading.Event,
         forwarded: Sequence[tuple[str, bytes]],
         peer: str,
-    ) -> rest.HttpResponse:
+    ) -> rest.HttpResponse | EventStream:
         try:
             request = self._decoded(self._decompressed(http), forwarded)
+            if isinstance(request, Generate):
+                return generate.respond(self._server, request, cancelled, peer)
         except InferenceServerException as error:
             return rest.encode_error(error)
         return self._handled(request, http, cancelled, peer)
@@ -266,6 +275,9 @@ class HttpApplication:
         encoding = http.headers.get("content-encoding", "identity")
         if encoding == "identity":
             return http
+        if not rest.takes_encodings(http):
+            unsupported = InvalidArgument(compression.UNSUPPORTED, "400")
+            raise refusal(self._server, unsupported, rest.model_of(http))
         body = compression.decompress(http.body[0], encoding, self._max_input_size)
         return rest.HttpRequest(http.method, http.path, http.headers, (body,))
 

@@ -8,6 +8,8 @@ from ....datatypes import Buffer
 from ....errors import InvalidArgument, ResourceExhausted, Unimplemented
 
 CODINGS = ("gzip", "deflate")
+#: The error where no content may be compressed.
+UNSUPPORTED = "Unsupported content-encoding, only 'identity' is supported."
 _GZIP, _ZLIB, _EITHER = 31, 15, 47  # wbits of zlib, which also select the container
 #: Higher levels take several times as long and save a few percent.
 _LEVEL = 1

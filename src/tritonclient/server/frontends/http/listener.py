@@ -16,10 +16,11 @@ from ...core import InferenceServer
 from ...extras import optional_import
 from ...loop import ServerLoop
 from ..forwarding import HeaderForwarding
+from ..limits import MIN_RECEIVE_RATE, RECEIVE_TIMEOUT, Limits
 from ..sockets import listen
 from .application import NAMES_AS_SENT, HttpApplication
 from .joined_writes import JoinedWrites
-from .limits import RECEIVE_TIMEOUT, HttpLimits
+from .progress import Progress
 
 with optional_import("uvicorn and httptools"):
     import httptools  # noqa: F401  # uvicorn imports it later, with a worse error
@@ -61,7 +62,7 @@ class HttpListener:
         host: str,
         port: int,
         certificate: tuple[Path | None, Path | None],
-        limits: HttpLimits,
+        limits: Limits,
         exit_timeout: int,
         forwarding: HeaderForwarding,
         loop: ServerLoop,
@@ -120,6 +121,7 @@ class HttpListener:
 
         class Protocol(kind):  # type: ignore[misc, valid-type]
             receive_timeout = self._limits.receive_timeout
+            min_receive_rate = self._limits.min_receive_rate
 
         return Protocol
 
@@ -158,20 +160,22 @@ class _Protocol(HttpToolsProtocol):
     """
 
     receive_timeout = RECEIVE_TIMEOUT
+    min_receive_rate = MIN_RECEIVE_RATE
 
     _head_open = False
     _head_received = 0
     _head_size = 0
     _incomplete = False
-    _received = 0.0
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._progress = Progress(self.receive_timeout, self.min_receive_rate)
         super().connection_made(cast(asyncio.Transport, JoinedWrites(transport, self.loop)))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._incomplete = True
+        self._progress.begin(self.loop.time())
         if self._timer is None:
             self._timer = self.loop.call_later(self.receive_timeout, self._check_progress)
         self._head_open = True
@@ -203,19 +207,17 @@ class _Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _check_progress(self) -> None:
-        """Refuse a request of which nothing came for too long; one timer serves a connection."""
+        """Refuse a request that comes too slowly; one timer serves a connection."""
         self._timer = None
         if not self._incomplete or self.transport.is_closing():
             return
-        rest = self.receive_timeout - (self.loop.time() - self._received)
-        if rest > 0 or self.flow.read_paused:  # by this side, which has too much to do
-            delay = rest if rest > 0 else self.receive_timeout
+        now = self.loop.time()
+        left = self._progress.left(now)
+        if left > 0 or self.flow.read_paused:  # by this side, which has too much to do
+            delay = left if left > 0 else self.receive_timeout
             self._timer = self.loop.call_later(delay, self._check_progress)
             return
-        self._refuse(
-            "408 Request Timeout",
-            f"nothing of the request came for {self.receive_timeout:g} s; send it again",
-        )
+        self._refuse("408 Request Timeout", self._progress.reason(now))
 
     def _refuse(self, status: str, text: str) -> None:
         body = json.dumps({"error": text}).encode()
@@ -227,13 +229,12 @@ class _Protocol(HttpToolsProtocol):
         self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        self._received = self.loop.time()
-        if not self._head_open:
-            super().data_received(data)
-            return
-        self._head_received += len(data)
+        in_head = self._head_open
+        if in_head:
+            self._head_received += len(data)
         super().data_received(data)
-        if self._head_open and self._head_received > _MAX_HEAD:
+        self._progress.received(len(data), self.loop.time())
+        if in_head and self._head_open and self._head_received > _MAX_HEAD:
             self._head_size = self._head_received
             self.send_400_response("")
 

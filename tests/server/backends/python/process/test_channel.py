@@ -73,6 +73,33 @@ def test_the_server_never_waits_for_a_process_that_does_not_read(pair: Pair) -> 
     eventually(lambda: threading.active_count() <= threads)
 
 
+@pytest.mark.parametrize("size", [None, 10, INLINE * 2])
+def test_held_messages_come_before_what_is_sent_after_them(pair: Pair, size: int | None) -> None:
+    """None: `flush` sends them. The last of these sizes goes through shared memory."""
+    for number in range(3):
+        pair.server.send({"number": number}, hold=True)
+    assert pair.model.fill()
+    assert not pair.model.has_message()
+    if size is None:
+        pair.server.flush()
+    else:
+        body = Body()
+        body.add(b"x" * size)
+        pair.server.send({"number": 3}, body)
+    for number in range(3 if size is None else 4):
+        message = pair.model.receive()
+        assert message is not None
+        assert message.values == {"number": number}
+    assert bytes(message.body[: size or 0]) == b"x" * (size or 0)
+
+
+def test_flushing_to_a_closed_end_ends_receiving(pair: Pair) -> None:
+    pair.server.send({}, hold=True)
+    pair.model.close()
+    pair.server.flush()
+    assert pair.server.receive() is None
+
+
 def test_the_end_of_the_other_side_ends_receiving(pair: Pair) -> None:
     pair.model.close()
     assert pair.server.receive() is None

@@ -191,8 +191,8 @@ class InferenceRequest:
 
     def parameters(self) -> str:
         """Return the request's custom parameters as JSON text."""
-        known = self._options.parameters
-        return _compact.encode({k: v for k, v in known.items() if k not in _STANDARD})
+        known = {k: v for k, v in self._options.parameters.items() if k not in _STANDARD}
+        return _compact.encode({**known, **self._options.custom})
 
     def trace(self) -> InferenceTrace:
         return self._trace
@@ -243,7 +243,8 @@ class InferenceRequest:
             parameters["sequence_end"] = True
         if self._timeout:
             parameters["timeout"] = self._timeout
-        options = JobOptions(self._options.id, self._options.outputs, parameters)
+        known = self._options
+        options = JobOptions(known.id, known.outputs, parameters, custom=known.custom)
         return ModelCall(self.host, *self._model, snapshots(self._inputs), options)
 
 

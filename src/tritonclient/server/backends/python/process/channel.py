@@ -99,6 +99,7 @@ class Channel:
         self._socket = sock
         self._flags = 0 if waits else _NO_WAIT
         self._sending = threading.Lock()
+        self._held: list[bytes] = []
         self._unsent: deque[_Unsent] = deque()
         self._received = bytearray()
         self._descriptors: deque[int] = deque()
@@ -107,8 +108,13 @@ class Channel:
 
     # Sending
 
-    def send(self, values: Mapping[str, Any], body: Body | None = None) -> None:
+    def send(
+        self, values: Mapping[str, Any], body: Body | None = None, *, hold: bool = False
+    ) -> None:
         """Send a message.
+
+        Args:
+            hold: True to keep a small message until `flush`, or until one is sent at once.
 
         Raises:
             OSError: the other end is closed.
@@ -129,13 +135,29 @@ class Channel:
         head = _HEAD.pack(len(text), size, place, fd >= 0)
         if size <= INLINE or place:
             # One buffer of a small message costs less than several.
-            self._put(_Unsent([memoryview(b"".join((head, *buffers)))], fd))
+            whole = b"".join((head, *buffers))
+            if hold and fd < 0:
+                with self._sending:
+                    self._held.append(whole)
+            else:
+                self._put(_Unsent([memoryview(whole)], fd))
         else:
             views = [memoryview(each).cast("B") for each in (head, *buffers) if len(each)]
             self._put(_Unsent(views, fd))
 
+    def flush(self) -> None:
+        """Send what is held; if that is impossible, whoever receives notices it."""
+        try:
+            self._put(_Unsent([], -1))
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
     def _put(self, message: _Unsent) -> None:
         with self._sending:
+            if self._held:
+                held, self._held = self._held, []
+                message = _Unsent([memoryview(b"".join(held)), *message.buffers], message.fd)
             first = not self._unsent
             rest = self._write(message, self._flags) if first else message
             if rest is None:

@@ -59,6 +59,7 @@ class Dispatcher:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._ended = False
+        self._flushes = False  # in this turn of the loop
         self._wrong = ""
         self._last = threading.Event()
         self._jobs: dict[int, tuple[Job, Strand | None]] = {}
@@ -96,16 +97,27 @@ class Dispatcher:
         with self._lock:
             if self._ended:
                 return False
+            busy = bool(self._batches)
             self._batches[batch] = execution, numbers
             self._jobs.update(entries)
+        # A process that has work does not need the next batch at once: those of one turn of the
+        # loop are sent together, as each wakes the process.
+        hold = busy and self._loop.is_current()
         try:
-            self._channel.send({"kind": "execute", "batch": batch, "jobs": values}, body)
+            self._channel.send({"kind": "execute", "batch": batch, "jobs": values}, body, hold=hold)
         except ConnectionError:
             pass  # whoever receives notices that the process has ended
         except (OSError, MemoryError):
             if self._withdraw(batch, numbers):
                 raise
+        if hold and not self._flushes:
+            self._flushes = True
+            self._loop.events.call_soon(self._flush)
         return True
+
+    def _flush(self) -> None:
+        self._flushes = False
+        self._channel.flush()
 
     def _withdraw(self, batch: int, numbers: Sequence[int]) -> bool:
         """Forget a batch that was not sent; return False if the process has ended meanwhile."""

@@ -91,11 +91,17 @@ def option_values(options: JobOptions) -> dict[str, Any]:
         values["id"] = options.id
     if options.parameters:
         values["parameters"] = dict(options.parameters)
+    if options.custom:
+        values["custom"] = dict(options.custom)
     return values
 
 
 def options(values: Mapping[str, Any]) -> JobOptions:
     """Return the options that values stand for, with a cancel flag that is never set."""
     return JobOptions(
-        values.get("id", ""), tuple(values["outputs"]), values.get("parameters", {}), _NEVER
+        values.get("id", ""),
+        tuple(values["outputs"]),
+        values.get("parameters", NO_PARAMETERS),
+        _NEVER,
+        values.get("custom", NO_PARAMETERS),
     )
