@@ -56,11 +56,17 @@ def check(datatype: str) -> None:
     if not isinstance(datatype, str):
         raise TypeError(f"datatype is {datatype!r:.60}, expected str, such as 'FP32'")
     if datatype not in DATATYPES:
-        meant = meant_datatype(datatype)
+        meant = meant_datatype(datatype) or _close_datatype(datatype)
         hint = f"; did you mean {meant!r}?" if meant else ""
         raise ValueError(
             f"datatype {datatype!r:.60} is not one of {', '.join(sorted(DATATYPES))}{hint}"
         )
+
+
+def _close_datatype(name: str) -> str:
+    from difflib import get_close_matches  # only errors need it
+
+    return next(iter(get_close_matches(name.upper()[:100], DATATYPES, 1)), "")
 
 
 def meant_datatype(datatype: object) -> str:

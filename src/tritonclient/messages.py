@@ -15,7 +15,7 @@ from dataclasses import field
 from typing import Any, NamedTuple, TypeAlias
 
 from .datatypes import Buffer
-from .operations import NO_PARAMETERS, names_arguments, operation
+from .operations import NO_PARAMETERS, has_attributes, names_arguments, operation
 from .operations import Parameter as Parameter
 from .operations import Request as Request
 
@@ -43,6 +43,7 @@ class IsModelReady(Request[bool]):
 # Metadata and configuration
 
 
+@has_attributes
 class ServerMetadata(NamedTuple):
     """Name, version and extensions of the server.
 
@@ -60,6 +61,7 @@ class GetServerMetadata(Request[ServerMetadata]):
     """Name, version and extensions of the server."""
 
 
+@has_attributes
 class TensorMetadata(NamedTuple):
     """A model's input or output; a dimension of -1 takes any size."""
 
@@ -68,6 +70,7 @@ class TensorMetadata(NamedTuple):
     shape: tuple[int, ...] = ()
 
 
+@has_attributes
 class ModelMetadata(NamedTuple):
     """A model's tensors; for a batching model each shape begins with the batch dimension."""
 
@@ -97,6 +100,7 @@ class GetModelConfig(Request[dict[str, Any]]):
 # Statistics
 
 
+@has_attributes
 class StatisticDuration(NamedTuple):
     """How often something happened and the nanoseconds it took altogether."""
 
@@ -104,6 +108,7 @@ class StatisticDuration(NamedTuple):
     ns: int = 0
 
 
+@has_attributes
 class InferStatistics(NamedTuple):
     """Cumulative durations of the stages of inference."""
 
@@ -117,6 +122,7 @@ class InferStatistics(NamedTuple):
     cache_miss: StatisticDuration = StatisticDuration()
 
 
+@has_attributes
 class InferBatchStatistics(NamedTuple):
     """Statistics of executions with one batch size."""
 
@@ -126,6 +132,7 @@ class InferBatchStatistics(NamedTuple):
     compute_output: StatisticDuration = StatisticDuration()
 
 
+@has_attributes
 class InferResponseStatistics(NamedTuple):
     """Statistics of the n-th response of a decoupled model."""
 
@@ -137,6 +144,7 @@ class InferResponseStatistics(NamedTuple):
     cancel: StatisticDuration = StatisticDuration()
 
 
+@has_attributes
 class MemoryUsage(NamedTuple):
     """Bytes of memory of one kind on one device that a model holds."""
 
@@ -145,6 +153,7 @@ class MemoryUsage(NamedTuple):
     byte_size: int = 0
 
 
+@has_attributes
 class ModelStatistics(NamedTuple):
     """Statistics of one version of a model since it was loaded.
 
@@ -176,6 +185,7 @@ class GetStatistics(Request[tuple[ModelStatistics, ...]]):
 # Model repository
 
 
+@has_attributes
 class ModelIndex(NamedTuple):
     """One version of a model in the repository.
 
@@ -257,6 +267,7 @@ class UpdateLogSettings(Request[dict[str, Any]]):
 # Shared memory
 
 
+@has_attributes
 class SystemSharedMemoryRegion(NamedTuple):
     """A registered region: `byte_size` bytes at `offset` of the POSIX object `key`."""
 
@@ -290,6 +301,7 @@ class UnregisterSystemSharedMemory(Request[None]):
     name: str = ""
 
 
+@has_attributes
 class CudaSharedMemoryRegion(NamedTuple):
     """A registered region of device memory."""
 

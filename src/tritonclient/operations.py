@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, dataclass, field, fields, make_dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ NO_PARAMETERS: Mapping[str, Parameter] = {}
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Request[Any]")
-N = TypeVar("N", bound="tuple[Any, ...]")
+N = TypeVar("N")
 
 
 class Request(Generic[T]):
@@ -85,6 +86,24 @@ class Request(Generic[T]):
             raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
+def has_attributes(kind: type[N]) -> type[N]:
+    """Make a named tuple say how its items are got, if they are asked for by name."""
+    take = kind.__getitem__  # type: ignore[index]
+    fields: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]
+
+    @wraps(take)
+    def checked(self: N, key: Any) -> Any:
+        if isinstance(key, str):
+            here = f", [{key!r}] is .{key}" if key in fields else ""
+            raise TypeError(
+                f"{kind.__name__} is not a dictionary{here}; its attributes are {', '.join(fields)}"
+            )
+        return take(self, key)
+
+    setattr(kind, "__getitem__", checked)  # noqa: B010 - a type checker knows tuples
+    return kind
+
+
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
 def operation(kind: type[R]) -> type[R]:
     """Make a subclass of `Request` a frozen dataclass with slots."""
@@ -92,14 +111,24 @@ def operation(kind: type[R]) -> type[R]:
 
 
 def names_arguments(kind: type[N]) -> type[N]:
-    """Make the constructor of a named tuple say which arguments there are, if one is wrong."""
-    make, names = kind.__new__, ", ".join(kind._fields)  # type: ignore[attr-defined]
+    """Make the constructor of a named tuple or dataclass say which arguments there are.
 
-    def new(cls: type[N], *values: Any, **named: Any) -> Any:
+    It does so if one is missing, or is not there.
+    """
+    fields = getattr(kind, "_fields", None)
+    place = "__init__" if fields is None else "__new__"
+    make = getattr(kind, place)
+    names = ", ".join(kind.__dataclass_fields__ if fields is None else fields)  # type: ignore[attr-defined]
+    faults = tuple(f"{name}() " for name in (make.__qualname__, make.__name__))
+
+    @wraps(make)
+    def checked(first: Any, *values: Any, **named: Any) -> Any:
         try:
-            return make(cls, *values, **named)
+            return make(first, *values, **named)
         except TypeError as error:
+            if not str(error).startswith(faults):  # of what checks the arguments
+                raise
             raise TypeError(f"{error}; {kind.__name__} takes {names}") from None
 
-    kind.__new__ = new  # type: ignore[assignment]
+    setattr(kind, place, checked)
     return kind

@@ -30,7 +30,9 @@ from .options import (
     check_arguments,
     check_call,
     check_passed_on,
+    explains_missing,
     make_transport_options,
+    no_request,
     settle,
 )
 from .recovery import recover, stream_time_left, time_left
@@ -70,6 +72,8 @@ class AdminClient(BaseClient):
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
             check_passed_on(unknown, AdminClient.ask)
+        if not isinstance(request, m.Request):
+            raise no_request(request)
         options = make_transport_options(headers, query)
         call = self._transport.prepare(request, options)
         return self._send(call, self._seconds(timeout), carrying=options)
@@ -259,6 +263,7 @@ class AdminClient(BaseClient):
         """The server's log settings."""
         return self.ask(m.GetLogSettings(), **call)
 
+    @explains_missing
     def update_log_settings(
         self, settings: Mapping[str, m.LogValue], **call: Unpack[CallOptions]
     ) -> dict[str, Any]:

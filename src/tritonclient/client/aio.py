@@ -63,6 +63,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
     The other arguments are those of `Client`.
     """
 
+    @explains_missing
     def __init__(
         self,
         url: str,
@@ -178,10 +179,10 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
             raise by_keyword(surplus, AsyncClient.submit)
         arguments = (model, inputs, version, outputs, options)
         if options and (placed := self._placed(arguments, timeout)) is not None:
-            return asyncio.get_running_loop().create_task(self._run(*placed))
+            return _running_loop().create_task(self._run(*placed))
         call = self._calls.build(*arguments)
         seconds = self._seconds(timeout)
-        loop = asyncio.get_running_loop()
+        loop = _running_loop()
         return loop.create_task(self._infer(call, seconds, arguments))
 
     @overload
@@ -289,3 +290,12 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         from .shared_memory import AsyncSharedMemory  # which few need
 
         return AsyncSharedMemory(self._run, self._url, self._timeout, byte_size, device, mode)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"{error}: AsyncClient.submit makes a task of it; call it in a coroutine, or use Client"
+        ) from None

@@ -31,7 +31,9 @@ from .options import (
     check_arguments,
     check_call,
     check_passed_on,
+    explains_missing,
     make_transport_options,
+    no_request,
     settle,
 )
 from .recovery import recover, stream_time_left, time_left
@@ -67,6 +69,8 @@ class AsyncAdminClient(BaseClient):
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
             check_passed_on(unknown, AsyncAdminClient.ask)
+        if not isinstance(request, m.Request):
+            raise no_request(request)
         options = make_transport_options(headers, query)
         call = self._transport.prepare(request, options)
         return await self._send(call, self._seconds(timeout), carrying=options)
@@ -249,6 +253,7 @@ class AsyncAdminClient(BaseClient):
         """The server's log settings."""
         return await self.ask(m.GetLogSettings(), **call)
 
+    @explains_missing
     async def update_log_settings(
         self, settings: Mapping[str, m.LogValue], **call: Unpack[CallOptions]
     ) -> dict[str, Any]:

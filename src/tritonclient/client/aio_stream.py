@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from ..call_log import StreamRecord
 from ..errors import Cancelled, InferenceServerException
@@ -13,6 +13,7 @@ from ..transport.call import AsyncGrpcStream
 from .blocking_stream import StreamRequest, message_of, no_more_requests, result_of
 from .requests import request as make_request
 from .results import InferResult
+from .suggestions import not_picklable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -58,6 +59,17 @@ class AsyncInferStream(AsyncIterator[InferResult]):
 
     async def __aexit__(self, *exc_info: object) -> None:
         self.cancel()
+
+    if not TYPE_CHECKING:  # type checkers find this mistake themselves
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("this stream is on asyncio: use `async with`, or Client")
+
+        def __exit__(self, *exc_info: object) -> None:
+            """Do nothing: there is no such context."""
+
+    def __reduce__(self) -> Any:
+        raise not_picklable(self, "it is a call", "pass its results, or open one in each process")
 
     def __del__(self) -> None:
         if getattr(self, "_grpc_stream", None) is not None:

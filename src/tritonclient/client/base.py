@@ -10,7 +10,7 @@ from .binary_tensors import BinaryTensors
 from .flows import Flow
 from .infer_calls import InferArguments, InferCalls
 from .options import CLIENT_DEFAULT, Timeout, check_pool, check_seconds
-from .suggestions import CLIENT_NAMES, no_attribute
+from .suggestions import CLIENT_NAMES, no_attribute, not_picklable
 
 
 class BaseClient:
@@ -51,7 +51,4 @@ class BaseClient:
             raise no_attribute(self, name, CLIENT_NAMES)
 
     def __reduce__(self) -> Any:
-        raise TypeError(
-            f"a {type(self).__name__} can't be pickled or copied, as it holds connections; "
-            "make one in each process"
-        )
+        raise not_picklable(self, "it holds connections", "make one in each process")

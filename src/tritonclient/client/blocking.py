@@ -81,6 +81,7 @@ class Client(AdminClient, MapCalls):
             binary, and JSON once the server has refused one and lacks the extension for it.
     """
 
+    @explains_missing
     def __init__(
         self,
         url: str,

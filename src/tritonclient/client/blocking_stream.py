@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from ..call_log import StreamRecord
 from ..codec import rpc_infer
@@ -14,6 +14,7 @@ from ..messages import Infer, InferResponse
 from ..transport.call import GrpcStream
 from .requests import request as make_request
 from .results import InferResult
+from .suggestions import not_picklable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -118,6 +119,17 @@ class InferStream(Iterator[InferResult]):
 
     def __exit__(self, *exc_info: object) -> None:
         self.cancel()
+
+    if not TYPE_CHECKING:  # type checkers find this mistake themselves
+
+        async def __aenter__(self) -> NoReturn:
+            raise TypeError("this stream is blocking: use `with`, or AsyncClient")
+
+        async def __aexit__(self, *exc_info: object) -> None:
+            """Do nothing: there is no such context."""
+
+    def __reduce__(self) -> Any:
+        raise not_picklable(self, "it is a call", "pass its results, or open one in each process")
 
     def __del__(self) -> None:
         stream = getattr(self, "_grpc_stream", None)

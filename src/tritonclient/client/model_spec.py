@@ -13,7 +13,16 @@ from ..errors import ProtocolError
 from ..messages import InferTensor, ModelMetadata, RequestedOutput, TensorMetadata
 from .misfits import dtype_hint, shape_hint
 from .notebook import html_table
-from .requests import NumberMisfit, Tensor, TensorLike, as_array, change, convert, make_input
+from .requests import (
+    NumberMisfit,
+    Tensor,
+    TensorLike,
+    as_array,
+    change,
+    convert,
+    make_input,
+    request,
+)
 from .strange_values import is_cut, is_number
 from .suggestions import meant
 
@@ -80,7 +89,8 @@ class ModelSpec:
             if name not in self.inputs:
                 raise ValueError(
                     f"model {self.name!r} has no input {name!r}; "
-                    f"its inputs are {list_tensors(self.inputs)}{meant(str(name), self.inputs)}"
+                    f"its inputs are {list_tensors(self.inputs)}"
+                    f"{meant(str(name), self.inputs) or _way_to_option(name)}"
                 )
         for name in self.inputs:
             if name not in inputs and name not in self.optional:
@@ -121,16 +131,16 @@ class ModelSpec:
                 f"the server does not say which inputs model {self.name!r} has; name them as the "
                 "model does: model(NAME=array)"
             )
+        if isinstance(given[0], Mapping):
+            raise TypeError(
+                "a mapping of names to arrays is given without a name; "
+                "use model.infer(inputs), or model(**inputs)"
+            )
         if len(given) != 1 or len(names) != 1:
             named = ", ".join(f"{name}=..." for name in self.inputs)
             raise TypeError(
                 f"model {self.name!r} got {len(given)} inputs without names; "
                 f"its inputs are {list_tensors(self.inputs)}; name them: model({named})"
-            )
-        if isinstance(given[0], Mapping):
-            raise TypeError(
-                "a mapping of names to arrays is given without a name; "
-                "use model.infer(inputs), or model(**inputs)"
             )
         return {names[0]: given[0]}
 
@@ -210,6 +220,13 @@ def describe(tensor: TensorMetadata | InferTensor) -> str:
 
 def list_tensors(tensors: Mapping[str, TensorMetadata]) -> str:
     return ", ".join(f"{name} {describe(tensor)}" for name, tensor in tensors.items()) or "none"
+
+
+def _way_to_option(name: object) -> str:
+    """Return what to do about an option of `infer` that is given among the inputs."""
+    if name in ("timeout", "headers", "query", "shared_memory", *(request.__kwdefaults__ or ())):
+        return f"; options are given to model.infer({{name: array}}, {name}=...)"
+    return ""
 
 
 def _describe_value(value: Any) -> str:

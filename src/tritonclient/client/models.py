@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from .. import messages as m
 from .mapping.plan import Item, Items, make_plan
 from .model_spec import ModelSpec
-from .options import CLIENT_DEFAULT, InferOptions, MapOptions, Timeout
+from .options import CLIENT_DEFAULT, InferOptions, MapOptions, Timeout, explains_missing
 from .requests import TensorLike
 from .results import InferResult
 from .suggestions import MODEL_NAMES, by_keyword, no_attribute
@@ -51,6 +51,7 @@ class Model:
             inputs = {**self.spec.only_input(only), **inputs}
         return self.infer(inputs)
 
+    @explains_missing
     def infer(
         self,
         inputs: Mapping[str, TensorLike],
@@ -76,6 +77,7 @@ class Model:
         )
         return result
 
+    @explains_missing
     def submit(
         self,
         inputs: Mapping[str, TensorLike],
@@ -179,6 +181,7 @@ class AsyncModel:
             inputs = {**self.spec.only_input(only), **inputs}
         return await self.infer(inputs)
 
+    @explains_missing
     async def infer(
         self,
         inputs: Mapping[str, TensorLike],
@@ -204,6 +207,7 @@ class AsyncModel:
         )
         return result
 
+    @explains_missing
     def submit(
         self,
         inputs: Mapping[str, TensorLike],

@@ -123,7 +123,8 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     """The options of a request, and those of its transport."""
     for name in options:
         if name not in _KNOWN:
-            raise unknown_argument(name, {"version", "outputs", "timeout", *_KNOWN})
+            known = {"version", "outputs", "timeout", *_KNOWN}
+            raise unknown_argument(name, known, options[name])
     arguments = dict(options)
     if arguments.pop("shared_memory", None) is not None:
         raise ValueError("shared_memory is for infer and submit; other requests take SharedTensors")
@@ -147,7 +148,7 @@ def stream_requests(
         if inputs is None:
             raise TypeError("inputs is missing, expected a mapping of names to arrays")
         return (make_request(model, inputs, version=version, outputs=outputs, **arguments),)
-    if isinstance(model, Infer) or not isinstance(model, (Iterable, AsyncIterable)):
+    if isinstance(model, (Infer, Mapping)) or not isinstance(model, (Iterable, AsyncIterable)):
         raise TypeError(
             f"model is {type(model).__name__}, expected a model's name or an iterable of requests"
         )
@@ -191,11 +192,11 @@ def _names(code: CodeType) -> tuple[str, ...]:
 
 
 def explains_missing(method: C) -> C:
-    """Let a method find out itself that its first two arguments are missing.
+    """Let a method find out itself that arguments are missing which it takes by position.
 
     Python's own error would come first, and not speak of the name that they were given instead.
     """
-    method.__defaults__ = (None, None)
+    method.__defaults__ = (None,) * (method.__code__.co_argcount - 1)
     return method
 
 
@@ -230,6 +231,14 @@ def check_call(call: Any, protocol: str) -> None:
             f"the call was prepared by a client for {made}, and this one is for {protocol}; "
             "prepare it by the client that sends it"
         )
+
+
+def no_request(request: object) -> TypeError:
+    """Return the error for what is no request of `tritonclient.messages`."""
+    return TypeError(
+        f"request is {request!r:.60}, expected one of tritonclient.messages, such as "
+        "GetModelMetadata('model'); infer runs a model"
+    )
 
 
 def check_model_name(name: Any) -> None:
@@ -322,6 +331,8 @@ def check_streams(url: str) -> None:
 
 #: The paths that the protocol adds to a server's URL.
 _WITHIN_PROTOCOL = re.compile(r"/v2(/(?:models|health|repository)\b.*)?$")
+#: Those of the protocol before it, with TensorFlow's verbs.
+_V1 = re.compile(r"/v1(/models\b.*)?$")
 
 
 def settings(
@@ -356,6 +367,11 @@ def settings(
 
 
 def _check_root(url: str, path: str) -> None:
+    if first := _V1.search(path):
+        raise ValueError(
+            f"url {url!r} is one of the v1 protocol, and this client speaks v2; use "
+            f"{url[: url.rindex(first[0])]!r}, if the server has both"
+        )
     within = _WITHIN_PROTOCOL.search(path)
     if within is None:
         return

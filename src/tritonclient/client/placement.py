@@ -41,6 +41,7 @@ from .requests import TensorLike, make_input
 from .requests import request as make_request
 from .results import InferResult
 from .shared_tensor import OnGpu, SharedOutput, SharedTensor, datatype_named, is_on_gpu, size_of
+from .suggestions import not_picklable
 from .user_warnings import warn
 
 #: The seconds that are left for a call, None for no limit.
@@ -101,6 +102,11 @@ class BasePlacement:
             size = size_of(datatype_named(datatype), tuple(size))
         check_limit("size", size)
         return SharedOutput(name, byte_size=size)
+
+    def __reduce__(self) -> Any:
+        raise not_picklable(
+            self, "it is memory of this process and its server", "make one in each process"
+        )
 
     def __del__(self) -> None:
         if self._segments and self._pid == os.getpid():

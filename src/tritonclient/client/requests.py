@@ -25,6 +25,7 @@ from .request_checks import (
 )
 from .strange_values import (
     excerpt,
+    json_request,
     no_datatype,
     no_inputs,
     objects_fault,
@@ -102,6 +103,9 @@ def request(
         raise ValueError("model is '', expected the name of a model")
     if not isinstance(inputs, Mapping):
         raise no_inputs(inputs)
+    given = inputs.get("inputs")
+    if isinstance(given, list) and (error := json_request(given)):
+        raise error
     if not isinstance(binary, bool):
         raise TypeError(f"binary is {binary!r:.60}, expected True or False")
     given = request_parameters(

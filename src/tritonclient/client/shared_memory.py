@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy.typing as npt
 
@@ -70,6 +70,14 @@ class SharedMemory(BasePlacement):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    if not TYPE_CHECKING:  # type checkers find this mistake themselves
+
+        async def __aenter__(self) -> NoReturn:
+            raise TypeError("this shared memory is of a blocking client: use `with`")
+
+        async def __aexit__(self, *exc_info: object) -> None:
+            """Do nothing: there is no such context."""
+
 
 class AsyncSharedMemory(BasePlacement):
     """Memory that an `AsyncClient` shares with its server; see `SharedMemory`."""
@@ -107,3 +115,11 @@ class AsyncSharedMemory(BasePlacement):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+    if not TYPE_CHECKING:  # type checkers find this mistake themselves
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("this shared memory is of an AsyncClient: use `async with`")
+
+        def __exit__(self, *exc_info: object) -> None:
+            """Do nothing: there is no such context."""

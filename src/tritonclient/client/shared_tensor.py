@@ -13,6 +13,7 @@ from ..messages import InferTensor, RequestedOutput
 from ..shm.blocks import Block
 from ..shm.dlpack import CUDA, CUDA_MANAGED, SharedMemoryTensor, borrow, device_of
 from .requests import TensorLike, convert
+from .suggestions import not_picklable
 
 
 class SharedTensor:
@@ -82,6 +83,9 @@ class SharedTensor:
         if self._block is None:
             raise BufferError("a tensor without elements lies nowhere")
         return self._block.tensor(self.datatype, self.shape)
+
+    def __reduce__(self) -> Any:
+        raise not_picklable(self, "it lies in shared memory", "read() gives an array")
 
     def __repr__(self) -> str:
         return f"<SharedTensor {self.datatype} {list(self.shape)}>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,12 @@ def way_to_array(value: Any) -> str:
         return "; leave the input out if the model does without it"
     if isinstance(value, type):
         return "; it is a class, and an array would be an object of it"
+    if callable(getattr(value, "as_numpy", None)):
+        return "; give what its method as_numpy() returns"
     if callable(getattr(value, "set_data_from_numpy", None)):
         return "; it is for the classic clients; here the array itself is given"
+    if is_json_tensor(value):
+        return f"; {way_from_json(value)}"
     if isinstance(value, Mapping):
         return "; give one of its values, or each as an input of its own"
     if isinstance(value, Iterable):
@@ -181,10 +185,42 @@ def warn_if_cut(name: str, array: Array) -> None:
         )
 
 
+def is_json_tensor(value: object) -> bool:
+    """True for a tensor as the protocol's JSON has it."""
+    return isinstance(value, Mapping) and "data" in value and "datatype" in value
+
+
+def json_request(tensors: Sequence[Any]) -> TypeError | None:
+    """Return the error for the inputs of a request in the protocol's JSON, if they are such."""
+    if not tensors or not all(map(is_json_tensor, tensors)):
+        return None
+    names = ", ".join(f"{each.get('name', 'INPUT')!r}: array" for each in tensors[:4])
+    return TypeError(
+        "inputs holds tensors in the JSON of the protocol, expected a mapping of names to arrays: "
+        f"{{{names}}}; {way_from_json(tensors[0])}"
+    )
+
+
+def way_from_json(tensor: Mapping[str, Any]) -> str:
+    """Return how a tensor in JSON becomes one that a client takes."""
+    return (
+        f"Tensor(data, {tensor['datatype']!r}) makes one of the data, if they are nested as the "
+        "shape says"
+    )
+
+
 def no_inputs(inputs: Any) -> TypeError:
     """Return the error for inputs that are not given by their names."""
     name, hint = "INPUT", ""
+    if isinstance(inputs, (list, tuple)) and (error := json_request(inputs)):
+        return error
+    if isinstance(inputs, str) and inputs.lstrip()[:1] == "{":
+        hint = "; the client makes the JSON itself"
     for each in inputs if isinstance(inputs, (list, tuple)) else ():
+        if callable(getattr(each, "as_numpy", None)):
+            name = str(getattr(each, "name", name))
+            hint = f"; as_numpy() of {type(each).__name__} gives the array"
+            break
         if callable(getattr(each, "set_data_from_numpy", None)):
             name, hint = each.name(), f"; {type(each).__name__} is for the classic clients"
             break

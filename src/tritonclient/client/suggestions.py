@@ -40,6 +40,7 @@ _ARGUMENTS: Mapping[str, str] = {
         "url, of a proxy that forwards to the server; CONNECT is not supported",
     ),
     "base_url": "url, the first argument",
+    "protocol": "the beginning of the url, http:// or grpc://",
     "endpoint": "url, the first argument",
     "dtype": "tritonclient.Tensor(array, 'FP32') as the input",
     "data": "inputs, a mapping of names to arrays",
@@ -105,6 +106,7 @@ CLIENT_NAMES: Mapping[str, str] = {
     "get": "ask",
     "post": "ask",
     "aclose": "close",
+    **dict.fromkeys(("url", "timeout", "headers"), "an argument of the client"),
 }
 
 #: Methods of the official client's InferResult, and what to use here.
@@ -117,6 +119,10 @@ RESULT_NAMES: Mapping[str, str] = {
     "is_final_response": "result.final",
     "as_classification": "result.classes(name)",
     "numpy": "result[name]",
+    **dict.fromkeys(
+        ("to_dict", "dict", "json", "model_dump", "to_rest", "to_json"),
+        "dict(result), whose arrays have tolist()",
+    ),
 }
 
 #: What people ask of a handle on a model.
@@ -138,7 +144,9 @@ def close_name(name: str, names: Iterable[str]) -> str:
 
     by_lower = {each.lower(): each for each in names}
     close = get_close_matches(name.lower()[:100], by_lower, 1)
-    return by_lower[close[0]] if close else ""
+    if not close and len(name) > 3:  # or the only one that it is a part of
+        close = [each for each in by_lower if name.lower() in each]
+    return by_lower[close[0]] if len(close) == 1 else ""
 
 
 def meant(name: str, names: Iterable[str]) -> str:
@@ -147,10 +155,16 @@ def meant(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {close!r}?" if close else ""
 
 
-def unknown_argument(name: str, known: Iterable[str]) -> TypeError:
-    """Return the error for a keyword argument that there is not."""
+def unknown_argument(name: str, known: Iterable[str], value: object = None) -> TypeError:
+    """Return the error for a keyword argument that there is not.
+
+    Args:
+        value: that it was given, if it may be an input.
+    """
     known = sorted(known)
     hint = meant(name, known)
+    if not hint and (hasattr(value, "__array__") or isinstance(value, (list, tuple))):
+        hint = f"; inputs are given as a mapping: {{{name!r}: array}}"
     if name in _ARGUMENTS or not hint:
         here = _ARGUMENTS.get(name) or _ARGUMENTS.get(close_name(name, _ARGUMENTS))
         hint = f"; here it is {here}" if here else ""
@@ -195,6 +209,21 @@ def _takes(function: Callable[..., Any], name: str, value: object) -> bool:
 
 #: Names of the official client's modules, asked of this package itself.
 _CLASSIC = ("InferInput", "InferRequestedOutput", "InferenceServerClient", "InferResult")
+#: Modules that are imported on their own.
+_MODULES = ("bulk", "errors", "grpc", "http", "messages", "perf", "server", "testing", "utils")
+#: Names that people look for in this package, and where these things are.
+_ELSEWHERE: Mapping[str, str] = {
+    "Server": "tritonclient.server.Server",
+    "FunctionModel": "tritonclient.server.FunctionModel",
+    "InferRequest": "tritonclient.request",
+    **dict.fromkeys(
+        ("InferenceRESTClient", "InferenceClient", "ModelClient", "connect", "infer"),
+        "tritonclient.Client, or AsyncClient",
+    ),
+    "InferenceGRPCClient": "tritonclient.Client, with a grpc:// url",
+    "RESTConfig": "the arguments of tritonclient.Client",
+    "predict": "tritonclient.Client(url).infer",
+}
 
 
 def no_name(name: str, names: Iterable[str]) -> str:
@@ -205,7 +234,18 @@ def no_name(name: str, names: Iterable[str]) -> str:
             f"; it is in tritonclient.http and tritonclient.grpc; of tritonclient.Client it is "
             f"{new.get(name, 'Client')}"
         )
+    if name in _MODULES:
+        return f"; import tritonclient.{name}"
+    if name in _ELSEWHERE:
+        return f"; here it is {_ELSEWHERE[name]}"
     return meant(name, names) if name[:1].isupper() else ""  # modules are asked for so, too
+
+
+def not_picklable(owner: object, why: str, instead: str) -> TypeError:
+    """Return the error for an object that can't be pickled or copied."""
+    kind = type(owner).__name__
+    article = "an" if kind[0] in "AEIOU" else "a"
+    return TypeError(f"{article} {kind} can't be pickled or copied, as {why}; {instead}")
 
 
 def no_attribute(owner: object, name: str, renamed: Mapping[str, str]) -> AttributeError:

@@ -10,6 +10,8 @@ from socket import AF_INET6, inet_pton
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, unquote
 
+from ..operations import names_arguments
+
 if TYPE_CHECKING:
     import ssl
 
@@ -211,6 +213,7 @@ def _beginning(scheme: str) -> str:
     return f"{scheme}:" if scheme.endswith("unix") else f"{scheme}://"
 
 
+@names_arguments
 @dataclass(frozen=True, slots=True)
 class TLS:
     """Settings of TLS. By default the server's certificate and name are verified.

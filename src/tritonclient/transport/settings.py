@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..engine.coding import MAX_CONTENT
 from ..messages import Request
+from ..operations import names_arguments
 from .call import Call, Options
 from .endpoint import TLS, Endpoint
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@names_arguments
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
     """Settings of HTTP/2 pings, which detect an unresponsive gRPC server.
@@ -51,6 +53,7 @@ class KeepAlive:
             raise ValueError(f"max_pings is {self.max_pings}, expected at least 0")
 
 
+@names_arguments
 @dataclass(frozen=True, slots=True)
 class Grpcio:
     """Ask for gRPC through grpcio's own channels rather than this package's engine.
