@@ -46,6 +46,11 @@ from tests.support.waiting import eventually
 from tritonclient.server import FunctionModel, GrpcOptions, Server
 from tritonclient.server.frontends.grpc.health import Health
 
+#: Python 3.10 says this of each TLS handshake that fails, though the socket is closed.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed transport <asyncio.sslproto:ResourceWarning"
+)
+
 DEADLINE, INTERNAL, UNAVAILABLE = 4, 13, 14
 SPEC = {"IN": ("FP32", [-1])}
 OUT = {"OUT": ("FP32", [-1])}
