@@ -22,6 +22,7 @@ TARGETS = (
     "http1",
     "http2_bytes",
     "http2_frames",
+    "http2_requests",
     "rest_answers",
     "rest_requests",
     "rpc_answers",

@@ -228,6 +228,14 @@ def test_other_bodies_are_refused(server: Any, body: Any, status: int, text: str
     assert error(server, "typed", body) == (status, text)
 
 
+def test_integers_of_more_than_64_bits(server: Any) -> None:
+    for given in (1 << 63, -1 - (1 << 63), 1 << 64):
+        body = {"INT32": 1, "other": given}
+        assert described(server, "typed", body)["parameters"]["other"] == pytest.approx(given)
+    status, answer = generate(server, "typed", {"other": 10**400})
+    assert (status, list(answer)) == (500, ["error"])
+
+
 def test_an_input_with_the_name_of_the_parameters(server: Any) -> None:
     text = "Keyword 'parameters' for nested schema also given as input tensor name"
     for value in ("x", {"id": "x"}):

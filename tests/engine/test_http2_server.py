@@ -400,7 +400,7 @@ def test_handlers_that_answer_at_once():
     def answer(call):
         end.engine.end(call.stream, 12, "no such method")
 
-    end = ServerEnd(on_call=answer)
+    end = ServerEnd(on_call=answer, max_streams=200)
     end.feed(b"".join(request(stream=stream) for stream in range(1, 400, 2)))
     assert len(end.calls) == 200
     assert [each[0] for each in end.sent()] == 200 * [HEADERS, RST_STREAM]
@@ -507,6 +507,26 @@ def test_a_client_that_does_not_read():
         for _ in range(MAX_PENDING_CONTROL):
             end.feed(frame(PING, 0, 0, bytes(8)))
     assert sum(map(len, end.engine._control)) < MAX_PENDING_CONTROL + 1000
+
+
+@pytest.mark.parametrize("how", ["end", "abort", "respond"])
+def test_answers_that_are_not_read(how):
+    """A call whose end the client has not read is running, for the bound on their number."""
+
+    def answer(call):
+        arguments = ([b"answer"],) if how == "respond" else (5, "no such model")
+        getattr(end.engine, how)(call.stream, *arguments)
+
+    end = ServerEnd(on_call=answer, max_streams=10)
+    end.feed(b"".join(request(stream=stream) for stream in range(1, 200, 2)))
+    assert len(end.calls) == 10
+    assert [each[3] for each in end.sent() if each[0] == RST_STREAM][-90:] == 90 * [b"\0\0\0\7"]
+    end.feed(request(stream=201))
+    assert 201 in end.calls
+    with pytest.raises(ProtocolError, match="frames that say nothing"):
+        for stream in range(203, 20_000, 2):
+            end.feed(request(stream=stream))
+    assert sum(map(len, end.engine._control)) < MAX_PENDING_CONTROL + 10_000
 
 
 def test_refusals_that_are_not_read():

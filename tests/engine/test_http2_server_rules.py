@@ -86,6 +86,13 @@ BROKEN = {
     "the beginning of an even stream": (head(2, flags=0), PROTOCOL),
     "data on an even stream": (data(b"x", 2), PROTOCOL),
     "a window of an even stream": (window_update(1, 2), PROTOCOL),
+    "headers on a half-closed stream": (request() + head(), STREAM_CLOSED),
+    "trailers on a half-closed stream": (
+        request() + frame(HEADERS, END_HEADERS | END_STREAM, 1, block(("x", "y"))),
+        STREAM_CLOSED,
+    ),
+    "headers on a closed stream": (head() + reset(8) + head(), STREAM_CLOSED),
+    "a stream below the last one": (head(5) + head(3), STREAM_CLOSED),
     "a reset of an even stream": (reset(8, 2), PROTOCOL),
     "headers of the connection": (head(0), PROTOCOL),
     # 6.1: DATA
@@ -346,15 +353,55 @@ def test_trailers_of_a_request():
     trailer = frame(HEADERS, END_HEADERS | END_STREAM, 1, block(("x", "y")))
     end.feed(head() + data(message(b"m")) + trailer)
     assert end.events() == [b"m", "end"]
-    end.feed(head(3) + frame(HEADERS, END_HEADERS, 3, block(("x", "y"))))
-    (refused,) = end.events(3)
-    assert refused.code == 13
-    end.feed(head(5) + frame(HEADERS, END_HEADERS | END_STREAM, 5, block((":path", "/"))))
-    (refused,) = end.events(5)
-    assert refused.code == 13
-    end.feed(request(stream=7) + frame(HEADERS, END_HEADERS | END_STREAM, 7, block(("x", "y"))))
-    assert end.events(7)[:2] == [b"question", "end"]
-    assert end.events(7)[2].code == 13
+    end.sent()
+    malformed = (
+        (END_HEADERS, ("x", "y")),
+        (END_HEADERS | END_STREAM, (":path", "/")),
+        (END_HEADERS | END_STREAM, ("X", "y")),
+        (END_HEADERS | END_STREAM, ("connection", "close")),
+    )
+    for stream, (flags, field) in enumerate(malformed):
+        id = 2 * stream + 3
+        end.feed(head(id) + frame(HEADERS, flags, id, block(field)))
+        assert isinstance(end.events(id)[-1], ProtocolError)
+        assert end.sent() == [(RST_STREAM, 0, id, PROTOCOL.to_bytes(4, "big"))]
+        end.feed(head(id))  # which the client may have sent before it read this
+
+
+@pytest.mark.parametrize(
+    ("length", "sizes", "valid"),
+    [
+        ("13", [13], True),
+        ("13", [5, 8], True),
+        ("13", [5, 8, 0], True),
+        ("12", [13], False),
+        ("14", [13], False),
+        ("0", [], True),
+        ("1", [], False),
+        ("13", [], False),
+        ("-1", [13], False),
+        ("+13", [13], False),
+        ("13, 13", [13], False),
+        ("", [13], False),
+        ("9" * 30, [13], False),
+    ],
+)
+def test_content_length(length, sizes, valid):
+    """It is not needed, but when it is there it must be right."""
+    wire = message(b"question")
+    end = ServerEnd()
+    end.feed(head(1, ("content-length", length), flags=END_HEADERS | (0 if sizes else END_STREAM)))
+    for number, size in enumerate(sizes, 1):
+        piece, wire = wire[:size], wire[size:]
+        padded = b"\x03" + piece + bytes(3)
+        end.feed(data(padded, flags=PADDED | (END_STREAM if number == len(sizes) else 0)))
+    resets = [each for each in end.sent() if each[0] == RST_STREAM]
+    if valid:
+        assert not resets
+        assert end.events() == [b"question", "end"][not sizes :]
+    else:
+        assert resets == [(RST_STREAM, 0, 1, PROTOCOL.to_bytes(4, "big"))]
+        assert not end.engine.streams
 
 
 def test_too_many_calls():

@@ -149,9 +149,14 @@ def _parameter(name: str, value: Any) -> Parameter:
         )
     if isinstance(value, str):
         return _text(name, value)
-    if type(value) is int and value not in _INTEGERS:
+    if type(value) is not int or value in _INTEGERS:
+        return value  # type: ignore[no-any-return]
+    try:
         return float(value)
-    return value  # type: ignore[no-any-return]
+    except OverflowError as error:
+        raise Internal(
+            f"Unable to parse the request: parameter '{name:.80}' is too big for a double", "500"
+        ) from error
 
 
 def _text(name: str, value: str) -> str:

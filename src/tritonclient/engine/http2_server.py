@@ -26,6 +26,7 @@ from .http2_frames import (
     FRAME,
     GOAWAY,
     HEADERS,
+    LARGEST_WINDOW,
     NO_ERROR,
     PREFACE,
     PROTOCOL_ERROR,
@@ -68,7 +69,7 @@ class Http2Server(Receiving[ServedStream]):
 
     __slots__ = (
         "_heads", "_last_id", "_max_calls", "_on_call", "_on_ping", "_preface_due",
-        "_table_is_off", "going_away", "quiet",
+        "_table_is_off", "_unsent", "going_away", "quiet",
     )  # fmt: skip
 
     _peer = "the client"
@@ -90,6 +91,7 @@ class Http2Server(Receiving[ServedStream]):
         self._last_id = 0
         self._preface_due = True
         self._table_is_off = False
+        self._unsent = 0  # calls whose end waits to be sent: they run in the view of the client
         self.going_away = False
         self.quiet = True
 
@@ -126,6 +128,7 @@ class Http2Server(Receiving[ServedStream]):
         prefix = PREFIX.pack(0, size - PREFIX_SIZE)
         self._control.append(b"".join((*frame, prefix, *message, _LAST, id, _TRAILERS)))
         self._window -= size
+        self._unsent += 1
         self._idle_frames = self.pings = 0
         self.quiet = False
         self._all_sent(stream)
@@ -184,6 +187,7 @@ class Http2Server(Receiving[ServedStream]):
             # Whatever size of the table the client allows, now or later, ours is not larger.
             self._table_is_off, block = True, NO_TABLE + block
         self._control += cut_block(stream.id, block, self._max_frame, end=end)
+        self._unsent += end
         self.quiet = False
 
     def _all_sent(self, stream: ServedStream) -> None:
@@ -206,6 +210,11 @@ class Http2Server(Receiving[ServedStream]):
         self.streams.pop(stream.id, None)
         self._sending.pop(stream.id, None)
         self._blocked.pop(stream.id, None)
+
+    def data_to_send(self, limit: int = LARGEST_WINDOW) -> list[Buffer]:
+        """Return what is to be sent now, with about `limit` bytes of messages at most."""
+        self._unsent = 0
+        return super().data_to_send(limit)
 
     def go_away(self, code: int = NO_ERROR, text: str = "") -> None:
         """Take no more calls, and tell the client why."""
@@ -281,7 +290,7 @@ class Http2Server(Receiving[ServedStream]):
             self._trailers_received(stream_id, head, ends)
             return
         self._last_id = stream_id
-        if refusal := self._refusal(head):
+        if refusal := self._refusal(head, ends):
             self._refuse(stream_id, *refusal, ends)
             return
         self._idle_frames = 0
@@ -292,11 +301,11 @@ class Http2Server(Receiving[ServedStream]):
         if ends and stream.notify is not None:
             stream.notify()
 
-    def _refusal(self, head: RequestHead) -> tuple[bytes, int] | None:
+    def _refusal(self, head: RequestHead, ends: bool) -> tuple[bytes, int] | None:
         """Return the header block and error code that refuse a request, None if it is taken."""
-        if self.going_away or len(self.streams) >= self._max_calls:
+        if self.going_away or len(self.streams) + self._unsent >= self._max_calls:
             return b"", REFUSED_STREAM
-        if head.fault or head.missing:
+        if head.fault or head.missing or (ends and head.content_length):
             return b"", PROTOCOL_ERROR
         if head.method != "POST":
             return _METHOD_NOT_ALLOWED, NO_ERROR
@@ -320,14 +329,17 @@ class Http2Server(Receiving[ServedStream]):
         """Read a second header block of a request, which gRPC has no use for."""
         self._idle()
         stream = self.streams.get(stream_id)
-        if stream is None:
-            return
-        if stream.half_closed or not ends:
-            self._refuse_rest(stream, ProtocolError("the request has headers behind its messages"))
-        elif head.fault or len(head.missing) < len(REQUIRED):
-            self._refuse_rest(stream, ProtocolError("the request has invalid trailers"))
+        if stream is None and self._left_over:
+            return  # of a call that we ended
+        if stream is None or stream.half_closed:
+            raise self._broken(f"sends headers on stream {stream_id}, which is over", STREAM_CLOSED)
+        if not ends or head.fault or len(head.missing) < len(REQUIRED):
+            self._reset_malformed(stream, "the request has headers inside it, or invalid trailers")
         else:
             self._ended(stream)
+
+    def _reset_malformed(self, stream: ServedStream, text: str) -> None:
+        self.cancel(stream, ProtocolError(text), PROTOCOL_ERROR)
 
     def _begin_data(self, length: int, flags: int, stream_id: int) -> None:
         stream = self.streams.get(stream_id)
@@ -339,6 +351,9 @@ class Http2Server(Receiving[ServedStream]):
     def _ended(self, stream: ServedStream) -> None:
         if stream.half_sent:
             self._refuse_rest(stream, ProtocolError("the request ends inside a message"))
+            return
+        if stream.head.content_length not in (None, stream.size):
+            self._reset_malformed(stream, "the request has not the length that it announced")
             return
         stream.half_closed = True
         if stream.notify is not None:

@@ -27,6 +27,7 @@ _LITERAL_BITS = 4
 _TEXT_BITS = 7
 
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])\Z")
+_LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _NAME = re.compile(rb":?[!-9;-@\[-~]+\Z")
 _VALUE = re.compile(rb"[^\0\r\n]*\Z")
@@ -53,6 +54,7 @@ class RequestHead(NamedTuple):
         coding: how compressed messages of the request are compressed.
         accepted: codings that the client can read.
         fault: what is wrong with the headers, "" for nothing.
+        content_length: bytes of DATA that the request announces, None for nothing.
         missing: those of `REQUIRED` that are not there; all of them in trailers.
     """
 
@@ -65,6 +67,7 @@ class RequestHead(NamedTuple):
     accepted: tuple[str, ...]
     fault: str = ""
     missing: tuple[str, ...] = ()
+    content_length: int | None = None
 
     def metadata(self) -> Iterator[tuple[str, str | bytes]]:
         """Yield the headers that the caller gave; bytes for names with "-bin".
@@ -178,6 +181,9 @@ def _read(fields: Iterable[tuple[bytes, bytes]]) -> RequestHead:
         regular = True
     if known.get(b"te", b"trailers") != b"trailers":
         fault = fault or "the request has another te than trailers"
+    length = known.get(b"content-length")
+    if length is not None and not _LENGTH.match(length):
+        fault = fault or "the request has an invalid content-length"
     timeout, valid = _timeout(known.get(b"grpc-timeout"))
     if not valid:
         fault = fault or "the request has an invalid grpc-timeout"
@@ -192,6 +198,7 @@ def _read(fields: Iterable[tuple[bytes, bytes]]) -> RequestHead:
         tuple(each.strip() for each in accepted if each.strip()),
         fault,
         tuple(name for name in REQUIRED if not known.get(name.encode())),
+        None if length is None or fault else int(length),
     )
 
 

@@ -25,6 +25,7 @@ class ServedStream(MessageStream):
         half_closed: whether the client has sent all of the request.
         begun: whether the response's headers are sent.
         responded: whether the whole response is sent.
+        size: bytes of messages that came, and of the rest of the frame under way.
         on_room: called once when less than `ROOM` bytes wait to be sent.
     """
 
@@ -34,10 +35,10 @@ class ServedStream(MessageStream):
     half_closed = False
     begun = False
     responded = False
+    size = 0
     on_room: Callable[[], None] | None = None
-    # Bytes of DATA frames that have begun; what had come of them at the last check; and at the
-    # first check of the part that must come.
-    _announced = _came = _base = 0
+    # What had come at the last check, and at the first check of the part that must come.
+    _came = _base = 0
     _intervals = 0
 
     def __init__(
@@ -78,7 +79,7 @@ class ServedStream(MessageStream):
 
     def window_used(self, size: int) -> None:
         """Count what the client sent against its window."""
-        self._announced += size
+        self.size += self.coming
         super().window_used(size)
 
     def check_progress(self, interval: float, rate: float) -> str:
@@ -90,7 +91,7 @@ class ServedStream(MessageStream):
             interval: seconds since the last call of this.
             rate: least bytes per second.
         """
-        came, last = self._announced - self.coming, self._came
+        came, last = self.size - self.coming, self._came
         self._came = came
         if not self.awaits_more:
             self._intervals = 0

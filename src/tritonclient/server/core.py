@@ -231,7 +231,11 @@ class InferenceServer:
     # Inference
 
     def stream(
-        self, request: m.Infer, cancelled: CancelFlag | None = None, peer: str = ""
+        self,
+        request: m.Infer,
+        cancelled: CancelFlag | None = None,
+        peer: str = "",
+        arrived: Callable[[], None] = lambda: None,
     ) -> Responses:
         """Start a request and return its responses; a model that is not decoupled sends one.
 
@@ -244,13 +248,10 @@ class InferenceServer:
         Args:
             cancelled: set by the caller to cancel the request and end the responses.
             peer: the client's address; of use to subclasses only.
+            arrived: called after each response became available, on any thread.
         """
-        return Responses(
-            partial(self._find, request),
-            request,
-            self._regions,
-            cancelled or threading.Event(),
-        )
+        find, cancelled = partial(self._find, request), cancelled or threading.Event()
+        return Responses(find, request, self._regions, cancelled, arrived)
 
     #: True if `begin` may block its caller.
     may_block = False

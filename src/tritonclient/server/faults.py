@@ -140,7 +140,11 @@ class FaultyInferenceServer(InferenceServer):
         return super().handle(request, cancelled, peer)
 
     def stream(
-        self, request: m.Infer, cancelled: CancelFlag | None = None, peer: str = ""
+        self,
+        request: m.Infer,
+        cancelled: CancelFlag | None = None,
+        peer: str = "",
+        arrived: Callable[[], None] = lambda: None,
     ) -> Responses:
         """Start a request and return its responses, unless a fault concerns it."""
         try:
@@ -149,7 +153,7 @@ class FaultyInferenceServer(InferenceServer):
             return Responses(
                 _raising(error), request, self._regions, cancelled or threading.Event()
             )
-        return super().stream(request, cancelled, peer)
+        return super().stream(request, cancelled, peer, arrived)
 
     def _meet(self, request: m.Request[Any], cancelled: CancelFlag | None, peer: str) -> None:
         """Record a request and do to it what was asked for.

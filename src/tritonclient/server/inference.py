@@ -226,6 +226,7 @@ class Responses(Iterator[StreamItem]):
         request: Infer,
         regions: Regions,
         cancelled: CancelFlag,
+        arrived: Callable[[], None] = lambda: None,
     ) -> None:
         parameters = dict(request.parameters)
         plain = isinstance(request, PlainInfer)
@@ -245,7 +246,7 @@ class Responses(Iterator[StreamItem]):
             return job
 
         try:
-            self._responses = ResponseReader(start, cancelled)
+            self._responses = ResponseReader(start, cancelled, arrived)
         except Exception as error:
             self._responses = iter([Response(error=as_server_error(error), final=True)])
             self.refused = True
@@ -274,6 +275,11 @@ class Responses(Iterator[StreamItem]):
             return None
         request = self._request
         return InferResponse(request.model, request.version, request.id, {FINAL: True})
+
+    @property
+    def waits(self) -> bool:
+        """True if reading the next response would block; `arrived` is called when that changes."""
+        return isinstance(self._responses, ResponseReader) and self._responses.waits
 
     def close(self) -> None:
         """Stop reading and cancel the request."""

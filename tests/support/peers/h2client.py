@@ -63,6 +63,11 @@ def without(*names: str, **values: str) -> bytes:
     return block(*[each for each in fields if each[0] not in names])
 
 
+def size_of(message: Any) -> int:
+    """The bytes that a message takes which waits to be taken."""
+    return len(message if isinstance(message, bytes | memoryview) else message.data)
+
+
 class Served:
     """A call as the server has it; each message is taken when it comes.
 

@@ -4,9 +4,47 @@ from __future__ import annotations
 
 import os
 import socket
+import weakref
+from contextlib import suppress
+from typing import Any
 
 
-def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+class ListeningSocket(socket.socket):
+    """A socket that knows the connections it accepted.
+
+    An event loop tells nobody of a connection whose TLS handshake is not over.
+    """
+
+    __slots__ = ("_accepted", "_stopped")
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._stopped = False
+        self._accepted: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; none after `stop_accepting`, as if nobody connected."""
+        if self._stopped:
+            raise BlockingIOError
+        connection, address = super().accept()
+        self._accepted.add(connection)
+        return connection, address
+
+    def stop_accepting(self) -> None:
+        """Let accepted connections reach the event loop before its server closes.
+
+        One that comes later is dropped by asyncio without being closed.
+        """
+        self._stopped = True
+
+    def shut_down_accepted(self) -> None:
+        """Shut down the connections that are still open, which ends them on their event loop."""
+        for connection in [*self._accepted]:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def listen(host: str, port: int, *, shared: bool = False) -> ListeningSocket:
     """Return a socket that is bound but does not listen yet.
 
     Args:
@@ -18,7 +56,7 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only on sockets with protocol IPPROTO_TCP. Without it, the body of a
     # response would wait 40 ms for the acknowledgement of its headers.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening = ListeningSocket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # on Windows it would let two servers share a port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -18,8 +18,9 @@ _POLL_INTERVAL = 0.05
 class _ResponseQueue:
     """A bounded queue of responses that a cancel flag ends."""
 
-    def __init__(self, cancelled: CancelFlag) -> None:
+    def __init__(self, cancelled: CancelFlag, arrived: Callable[[], None]) -> None:
         self._cancelled = cancelled
+        self._arrived = arrived
         self._waiting: deque[Response] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -31,6 +32,7 @@ class _ResponseQueue:
                 self._changed.wait(_POLL_INTERVAL)
             self._waiting.append(response)
             self._changed.notify_all()
+        self._arrived()
 
     def get(self) -> Response | None:
         """Return the next response; block until there is one. None if cancelled or closed."""
@@ -41,6 +43,10 @@ class _ResponseQueue:
                 self._changed.wait(_POLL_INTERVAL)
             self._changed.notify_all()
             return self._waiting.popleft()
+
+    def is_empty(self) -> bool:
+        """Return True if `get` would block."""
+        return not self._waiting and not self._is_over()
 
     def _is_over(self) -> bool:
         return self._closed or self._cancelled.is_set()
@@ -60,11 +66,17 @@ class ResponseReader(Iterator[Response]):
     Args:
         begin: creates the job, which must send its responses to the given sink.
         cancelled: the job's cancel flag; once it is set, iteration ends.
+        arrived: called after each response became available, on any thread.
     """
 
-    def __init__(self, begin: Callable[[ResponseSink], Job], cancelled: CancelFlag) -> None:
+    def __init__(
+        self,
+        begin: Callable[[ResponseSink], Job],
+        cancelled: CancelFlag,
+        arrived: Callable[[], None] = lambda: None,
+    ) -> None:
         self._ended = True  # if `begin` raises, there is nothing to close
-        self._responses = _ResponseQueue(cancelled)
+        self._responses = _ResponseQueue(cancelled, arrived)
         self._job = begin(self._responses.put)
         self._ended = False
 
@@ -77,6 +89,11 @@ class ResponseReader(Iterator[Response]):
             raise StopIteration
         self._ended = response.final
         return response
+
+    @property
+    def waits(self) -> bool:
+        """True if the next response is not there yet, so that reading it would block."""
+        return not self._ended and self._responses.is_empty()
 
     def close(self) -> None:
         """Stop reading and cancel the job."""

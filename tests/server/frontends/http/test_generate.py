@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.waiting import eventually
 from tritonclient.server import Server
+from tritonclient.server.frontends.http import application
 
 Serve = Callable[..., Server]
 
@@ -24,6 +25,8 @@ class Endless:
     def __init__(self) -> None:
         self.running = 0
         self.sent = 0
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
 
     def function(self, SIZE: Any) -> Iterator[dict[str, Any]]:
         self.running += 1
@@ -31,6 +34,7 @@ class Endless:
             while True:
                 self.sent += 1
                 yield {"NUMBERS": np.full(int(SIZE[0]), self.sent)}
+                self.may_go_on.wait(60)
         finally:
             self.running -= 1
 
@@ -55,6 +59,7 @@ def serve(model: Endless) -> Iterator[Serve]:
         return server
 
     yield make
+    model.may_go_on.set()
     for server in started:
         server.stop()
 
@@ -117,6 +122,18 @@ def test_a_stream_counts_as_a_request_until_its_end(serve: Serve) -> None:
         response.readline()
         assert once(server)[0] == 503
     eventually(lambda: once(server)[0] == 200)
+
+
+def test_no_thread_waits_for_a_model(
+    serve: Serve, model: Endless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "_THREADS", 1)
+    server = serve()
+    model.may_go_on.clear()
+    with stream(server) as response:
+        assert response.readline().startswith(b"data: {")
+        assert once(server)[0] == 200
+        model.may_go_on.set()
 
 
 def test_headers_are_not_forwarded_to_the_model(serve: Serve) -> None:

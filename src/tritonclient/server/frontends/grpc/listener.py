@@ -26,6 +26,8 @@ _log = logging.getLogger("tritonclient.server.grpc")
 
 #: Seconds for sending the status of cancelled calls.
 _CANCEL_GRACE = 0.5
+#: Most seconds for the handshake of TLS.
+_HANDSHAKE = 60.0
 #: Connections that may wait to be accepted.
 _BACKLOG = 2048
 
@@ -95,8 +97,13 @@ class GrpcListener:
         coder = Coder(self._options.compression_level)
         self._service = GrpcService(server, self._forwarding, coder, self._limits.max_requests)
         self._all_closed = asyncio.Event()
+        handshake = min(self._limits.receive_timeout, _HANDSHAKE)
         self._server = await asyncio.get_running_loop().create_server(
-            self._connect, sock=self._socket, ssl=self._context, backlog=_BACKLOG
+            self._connect,
+            sock=self._socket,
+            ssl=self._context,
+            ssl_handshake_timeout=None if self._context is None else handshake,
+            backlog=_BACKLOG,
         )
 
     def _connect(self) -> GrpcConnection:
@@ -124,6 +131,8 @@ class GrpcListener:
         assert service is not None
         assert server is not None
         assert all_closed is not None
+        self._socket.stop_accepting()
+        await asyncio.sleep(0)
         server.close()
         service.begin_shutdown()
         for connection in [*self._connections]:
@@ -139,6 +148,7 @@ class GrpcListener:
             for connection in [*self._connections]:
                 connection.abort()
             await self._closed_within(_CANCEL_GRACE)
+        self._socket.shut_down_accepted()
         # Threads that still execute need the loop to notice the cancellation.
         await asyncio.to_thread(service.close)
 

@@ -37,8 +37,8 @@ from ..forwarding import HeaderForwarding
 from ..limits import MAX_INPUT_SIZE, MAX_REQUESTS
 from ..refusals import refusal
 from ..starting import is_light, start
-from . import compression, generate
-from .generate import EventStream
+from . import compression
+from .generate import EventStream, Generation
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -148,13 +148,19 @@ class HttpApplication:
         sent = scope.get("extensions", {}).get(NAMES_AS_SENT, {}).get("names", ())
         values = (value for _, value in scope["headers"])
         forwarded = list(zip(sent, values, strict=False)) if self._forwarding else []
-        work = partial(self._respond_to, request, cancelled, forwarded, _peer(scope))
-        # No GET takes long, unless it has a body to decompress, or asks a model.
-        if request.method == "GET" and not len(body) and not _ASKS_MODEL.search(path):
-            return work()
+        loop = asyncio.get_running_loop()
+        work = partial(self._respond_to, request, cancelled, forwarded, _peer(scope), loop)
         if self._is_small_inference(request):
             return await self._infer(request, forwarded, receive, cancelled)
-        return await self._until_disconnected(self._in_thread(work), receive, cancelled)
+        # No GET takes long, unless it has a body to decompress, or asks a model.
+        if request.method == "GET" and not len(body) and not _ASKS_MODEL.search(path):
+            response: rest.HttpResponse | Generation | None = work()
+        else:
+            response = await self._until_disconnected(self._in_thread(work), receive, cancelled)
+        if not isinstance(response, Generation):
+            return response
+        responding = asyncio.ensure_future(response.respond(self._in_thread))
+        return await self._until_disconnected(responding, receive, cancelled)
 
     def _is_small_inference(self, http: rest.HttpRequest) -> bool:
         return (
@@ -226,11 +232,12 @@ class HttpApplication:
         cancelled: threading.Event,
         forwarded: Sequence[tuple[str, bytes]],
         peer: str,
-    ) -> rest.HttpResponse | EventStream:
+        loop: asyncio.AbstractEventLoop,
+    ) -> rest.HttpResponse | Generation:
         try:
             request = self._decoded(self._decompressed(http), forwarded)
             if isinstance(request, Generate):
-                return generate.respond(self._server, request, cancelled, peer)
+                return Generation(self._server, request, cancelled, peer, loop)
         except InferenceServerException as error:
             return rest.encode_error(error)
         return self._handled(request, http, cancelled, peer)

@@ -5,51 +5,107 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeAlias
 
 from ....codec import generate, rest
 from ....codec.generate import Generate
-from ....errors import InferenceServerException, InvalidArgument, Unavailable
+from ....errors import InferenceServerException, Unavailable
 from ...core import InferenceServer
-from ...inference import FINAL, Responses, StreamItem, plain_inference
+from ...inference import FINAL, StreamItem, plain_inference
+from ...jobs.errors import as_server_error
 
 _NOT_ONE = (
-    "generate expects model to produce exactly 1 response, use generate stream for model that "
-    "generates various number of responses"
+    b'{"error":"generate expects model to produce exactly 1 response, use generate stream for '
+    b'model that generates various number of responses"}'
 )
 _JSON = {"Content-Type": "application/json"}
 _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+#: Calls a function on a thread.
+InThread: TypeAlias = Callable[[Callable[[], "StreamItem | None"]], Awaitable["StreamItem | None"]]
 #: Triton's status for an error of a model, whatever its kind.
 _FAILED = 400
 
 
-def respond(
-    server: InferenceServer, request: Generate, cancelled: threading.Event, peer: str
-) -> rest.HttpResponse | EventStream:
-    """Return the response, or the stream of events whose first is there.
+class Generation:
+    """A request in execution, and the responses to it for a coroutine.
+
+    No thread waits for the model: there may be more requests than threads.
 
     Args:
         cancelled: set to cancel the request.
         peer: the client's address.
+        loop: the event loop of the coroutine; this itself is made on a thread.
 
     Raises:
         ServerError: the request is refused.
     """
-    info = server.model_info(request.model, request.version)
-    # As in Triton, headers are not forwarded.
-    responses = server.stream(plain_inference(info, request), cancelled, peer)
-    first = next(responses, None)
-    if responses.refused and isinstance(first, InferenceServerException):
-        raise first
-    if request.stream:
-        return EventStream(first, responses, cancelled)
-    if first is None or next(responses, None) is not None:
-        responses.close()
-        body = rest.encode_error(InvalidArgument(_NOT_ONE)).body
-    else:
-        body = (_text(first),)
-    # As in Triton, the first response decides about the status, also when there are others.
-    return rest.HttpResponse(_status(first), _JSON, body)
+
+    def __init__(
+        self,
+        server: InferenceServer,
+        request: Generate,
+        cancelled: threading.Event,
+        peer: str,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        info = server.model_info(request.model, request.version)
+        # As in Triton, headers are not forwarded.
+        try:
+            infer = plain_inference(info, request)
+        except InferenceServerException:
+            raise
+        except Exception as error:
+            raise as_server_error(error) from error
+        self._stream = request.stream
+        self._loop = loop
+        self._arrived = asyncio.Event()
+        self.cancelled = cancelled
+        self._responses = server.stream(infer, cancelled, peer, self._notify)
+
+    def _notify(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._arrived.set)
+
+    def cancel(self) -> None:
+        """Cancel the request, on the event loop; `next` returns at once."""
+        self.cancelled.set()
+        self._arrived.set()
+
+    def close(self) -> None:
+        """Cancel the request, unless it has ended, and stop reading."""
+        self._responses.close()
+
+    async def respond(self, in_thread: InThread) -> rest.HttpResponse | EventStream:
+        """Return the response, or the stream of events whose first is there.
+
+        Args:
+            in_thread: calls a function on a thread.
+        """
+        try:
+            first = await self.next(in_thread)
+            if self._responses.refused and isinstance(first, InferenceServerException):
+                return rest.encode_error(first)
+            if self._stream:
+                return EventStream(first, self)
+            more = first is None or await self.next(in_thread) is not None
+        except BaseException:
+            self.close()
+            raise
+        self.close()
+        text = _NOT_ONE if first is None or more else _text(first)
+        # As in Triton, the first response decides about the status, also when there are others.
+        return rest.HttpResponse(_status(first), _JSON, (text,))
+
+    async def next(self, in_thread: InThread) -> StreamItem | None:
+        """Return the next response; None if there is none, or the request is cancelled."""
+        while self._responses.waits:
+            self._arrived.clear()
+            if self._responses.waits:
+                await self._arrived.wait()
+        if self.cancelled.is_set():
+            return None
+        return await in_thread(lambda: next(self._responses, None))
 
 
 def _status(first: StreamItem | None) -> int:
@@ -69,53 +125,39 @@ class EventStream:
 
     Args:
         first: the first response, which decides about the status; None if there is none.
-        responses: those that follow it.
-        cancelled: the request's cancel flag.
+        generation: gives those that follow it.
 
     Attributes:
         status: of the HTTP response.
     """
 
-    def __init__(
-        self, first: StreamItem | None, responses: Responses, cancelled: threading.Event
-    ) -> None:
+    def __init__(self, first: StreamItem | None, generation: Generation) -> None:
         self.status = _status(first)
         self._first = first
-        self._responses = responses
-        self._cancelled = cancelled
+        self._generation = generation
 
     async def send(
         self,
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        in_thread: Callable[[Callable[[], bytes | None]], Awaitable[bytes | None]],
+        in_thread: InThread,
     ) -> None:
-        """Send the events as an ASGI response; cancel the request when the client disconnects.
-
-        Args:
-            in_thread: calls a function that waits, on a thread.
-        """
-        await send({"type": "http.response.start", "status": self.status, "headers": [_EVENTS]})
+        """Send the events as an ASGI response; cancel the request when the client disconnects."""
+        generation = self._generation
         leaving = asyncio.ensure_future(receive())  # after the body, it can only be a disconnect
-        leaving.add_done_callback(self._left)
+        leaving.add_done_callback(lambda task: None if task.cancelled() else generation.cancel())
+        last = b""
         try:
-            event = None if self._first is None else generate.event(_text(self._first))
-            while event is not None and not self._cancelled.is_set():
+            await send({"type": "http.response.start", "status": self.status, "headers": [_EVENTS]})
+            item = self._first
+            while item is not None:
+                event = generate.event(_text(item))
                 await send({"type": "http.response.body", "body": event, "more_body": True})
-                event = await in_thread(self._next)
-            last = b""
+                item = await generation.next(in_thread)
         except asyncio.CancelledError:  # by the listener
-            self._cancelled.set()
+            generation.cancel()
             last = generate.event(_text(Unavailable("the server is shutting down")))
         finally:
             leaving.cancel()
-            self._responses.close()
+            generation.close()
         await send({"type": "http.response.body", "body": last, "more_body": False})
-
-    def _left(self, leaving: asyncio.Future[Any]) -> None:
-        if not leaving.cancelled():
-            self._cancelled.set()
-
-    def _next(self) -> bytes | None:
-        item = next(self._responses, None)
-        return None if item is None else generate.event(_text(item))

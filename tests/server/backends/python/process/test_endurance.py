@@ -57,11 +57,10 @@ def resident() -> int:
 
 
 @pytest.fixture
-def client(repository: RepositoryMaker) -> Iterator[Client]:
+def server(repository: RepositoryMaker) -> Iterator[Server]:
     repository.python("m", code("os._exit(1)"))
     with Server(repository.directory, model_control_mode="explicit", load_models=["m"]) as server:
-        with Client(server.http_url, timeout=60) as client:
-            yield client
+        yield server
 
 
 def ask(client: Client, value: float) -> None:
@@ -83,26 +82,56 @@ def request(client: Client) -> None:
     ask(client, 2)
 
 
+def connect(client: Client) -> None:
+    with Client(client._url, timeout=60) as another:
+        ask(another, 2)
+
+
+def stream(client: Client) -> None:
+    with client.open_stream() as opened:
+        opened.send("m", {"IN": np.array([2], np.float32)})
+        assert next(opened)["OUT"][0] == 2
+
+
+def leave(client: Client) -> None:
+    """Cancel a stream with a response on its way."""
+    with client.open_stream() as opened:
+        opened.send("m", {"IN": np.array([2], np.float32)})
+        opened.cancel()
+
+
 @pytest.mark.parametrize(
-    ("deed", "count"),
+    ("protocol", "deed", "count"),
     [
-        (crash, 5),
-        (reload, 10),
-        (request, 500),
-        pytest.param(crash, 200, marks=pytest.mark.long),
-        pytest.param(reload, 1000, marks=pytest.mark.long),
-        pytest.param(request, 100_000, marks=pytest.mark.long),
+        ("http", crash, 5),
+        ("http", reload, 10),
+        ("http", request, 500),
+        ("grpc", request, 500),
+        ("grpc", connect, 100),
+        ("grpc", stream, 100),
+        ("grpc", leave, 100),
+        pytest.param("http", crash, 200, marks=pytest.mark.long),
+        pytest.param("http", reload, 1000, marks=pytest.mark.long),
+        pytest.param("http", request, 100_000, marks=pytest.mark.long),
+        pytest.param("grpc", request, 100_000, marks=pytest.mark.long),
+        pytest.param("grpc", connect, 5000, marks=pytest.mark.long),
+        pytest.param("grpc", stream, 10_000, marks=pytest.mark.long),
+        pytest.param("grpc", leave, 10_000, marks=pytest.mark.long),
     ],
 )
-def test_nothing_grows(client: Client, deed: Callable[[Client], None], count: int) -> None:
-    for _ in range(max(5, count // 50)):
-        deed(client)
-    ask(client, 2)
-    before, memory = used(), resident()
-    for _ in range(count):
-        deed(client)
-    ask(client, 2)
-    eventually(lambda: fits(used(), before))
-    growth = resident() - memory
-    logging.getLogger(__name__).info("%s, memory %d + %d bytes", before, memory, growth)
-    assert growth < ALLOWED
+def test_nothing_grows(
+    server: Server, protocol: str, deed: Callable[[Client], None], count: int
+) -> None:
+    url = server.http_url if protocol == "http" else server.grpc_url
+    with Client(url, timeout=60) as client:
+        for _ in range(max(5, count // 50)):
+            deed(client)
+        ask(client, 2)
+        before, memory = used(), resident()
+        for _ in range(count):
+            deed(client)
+        ask(client, 2)
+        eventually(lambda: fits(used(), before))
+        growth = resident() - memory
+        logging.getLogger(__name__).info("%s, memory %d + %d bytes", before, memory, growth)
+        assert growth < ALLOWED
