@@ -20,7 +20,7 @@ from tritonclient.codec import procedures, routes
 LAYERS = [
     {"errors", "extras", "caches", "call_log", "pem_files"},
     {"datatypes"},
-    {"messages", "operations"},
+    {"messages", "model_statistics", "operations"},
     {"shm"},
     {"codec", "engine"},
     {"transport"},
