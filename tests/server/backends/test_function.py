@@ -115,6 +115,12 @@ def test_errors_name_the_cause(call: Callable[..., Any]) -> None:
     leaves = FunctionModel(lambda X: sys.exit(3), outputs={"Y": "FP32"})
     with pytest.raises(tc.ServerError, match="SystemExit: 3"):
         call(leaves, X=ONES)
+
+    def interrupts(X: Floats) -> dict[str, Any]:
+        raise KeyboardInterrupt("here")
+
+    with pytest.raises(tc.ServerError, match="KeyboardInterrupt: here"):
+        call(FunctionModel(interrupts, outputs={"Y": "FP32"}), X=ONES)
     wrong = FunctionModel(lambda X: {"Z": X}, outputs={"Y": "FP32"})
     with pytest.raises(tc.ServerError, match="'Z', which is not one of 'Y'"):
         call(wrong, X=ONES)

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from .function.model import FunctionModel
 
 
+#: What the code of a model may raise; as in Triton, it cannot end the server. It never runs on the
+#: main thread, so KeyboardInterrupt is the model's own.
+RAISED = (Exception, SystemExit, KeyboardInterrupt)
+
+
 class Instance(Protocol):
     """One instance of a model: a `LocalInstance` or a `RemoteInstance`."""
 

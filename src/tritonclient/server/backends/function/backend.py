@@ -21,16 +21,13 @@ from ...config.specification import Specification, specifications
 from ...jobs.job import Job
 from ...jobs.tensor import Tensor
 from ...telemetry.statistics import Stopwatch
-from ..base import Backend, InstanceFactory, LocalInstance, ModelSource
+from ..base import RAISED, Backend, InstanceFactory, LocalInstance, ModelSource
 from ..batches import concatenate, split
 from ..execution import Result
 from .model import FunctionModel, described
 from .tensor_types import TensorType
 
 _log = logging.getLogger(__name__)
-
-#: What a function may raise; `sys.exit` in it must not end a thread of the server.
-RAISED = (Exception, SystemExit)
 
 
 class FunctionBackend(Backend):

@@ -16,9 +16,9 @@ from ...jobs.host import Host
 from ...jobs.job import Job
 from ...jobs.response import Response
 from ...telemetry.statistics import Stopwatch
-from ..base import LocalInstance
+from ..base import RAISED, LocalInstance
 from ..execution import RESCHEDULED, Result
-from .loader import RAISED, LoadedModel, describe_error, model_errors
+from .loader import LoadedModel, describe_error, model_errors
 from .pb_utils import module as pb_utils
 from .pb_utils.request import InferenceRequest
 from .pb_utils.response import parameters_of, result

@@ -12,11 +12,9 @@ from typing import Any
 
 from .... import errors
 from ...jobs.host import Host
+from ..base import RAISED
 from .packages import ModelPackage
 from .pb_utils import module as pb_utils
-
-#: What the code of a model may raise; as in Triton, it cannot end the server.
-RAISED = (Exception, SystemExit)
 
 
 class LoadedModel:

@@ -17,7 +17,7 @@ from ...extras import optional_import
 from ...loop import ServerLoop
 from ..forwarding import HeaderForwarding
 from ..limits import MIN_RECEIVE_RATE, RECEIVE_TIMEOUT, Limits
-from ..sockets import listen
+from ..sockets import ListeningSocket, listen
 from .application import NAMES_AS_SENT, HttpApplication
 from .joined_writes import JoinedWrites
 from .progress import Progress
@@ -291,6 +291,10 @@ class _UvicornServer(uvicorn.Server):
         await self._shutdown_begun.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        listening = [each for each in sockets or () if isinstance(each, ListeningSocket)]
+        for each in listening:
+            each.stop_accepting()
+        await asyncio.sleep(0)
         ending = asyncio.ensure_future(super().shutdown(sockets=sockets))
         await asyncio.wait([ending], timeout=self._exit_timeout + _UVICORN_POLL)
         if not ending.done():
@@ -301,6 +305,8 @@ class _UvicornServer(uvicorn.Server):
             if transport is not None:
                 transport.abort()
         await ending
+        for each in listening:
+            each.shut_down_accepted()
 
     async def _cancel_requests(self) -> None:
         # uvicorn would log each cancelled request with a traceback.
