@@ -43,6 +43,7 @@ from .message_stream import PREFIX, PREFIX_SIZE
 from .request_head import REQUIRED, RequestHead, RequestHeads
 from .rpc_outcome import Outcome
 from .served_stream import ServedStream, first_block, last_block
+from .spare_memory import SpareMemory
 
 #: Outcome of a call whose response is sent.
 _DONE = Outcome(0, "", None, {}, {})
@@ -59,6 +60,7 @@ class Http2Server(Receiving[ServedStream]):
     Args:
         on_call: gets each call when its headers have come.
         on_ping: called for each ping of the client.
+        spare: the memory of large messages.
         max_message: largest message accepted, in bytes.
         max_streams: calls that the client may have in work at a time.
 
@@ -69,7 +71,7 @@ class Http2Server(Receiving[ServedStream]):
 
     __slots__ = (
         "_heads", "_last_id", "_max_calls", "_on_call", "_on_ping", "_preface_due",
-        "_table_is_off", "_unsent", "going_away", "quiet",
+        "_spare", "_table_is_off", "_unsent", "going_away", "quiet",
     )  # fmt: skip
 
     _peer = "the client"
@@ -79,6 +81,7 @@ class Http2Server(Receiving[ServedStream]):
         self,
         on_call: Callable[[ServedStream], None],
         on_ping: Callable[[], None],
+        spare: SpareMemory,
         *,
         max_message: int,
         max_streams: int,
@@ -86,6 +89,7 @@ class Http2Server(Receiving[ServedStream]):
         super().__init__(max_message, max_message, server_opening(max_streams))
         self._on_call = on_call
         self._on_ping = on_ping
+        self._spare = spare
         self._max_calls = max_streams
         self._heads = RequestHeads()
         self._last_id = 0
@@ -294,7 +298,7 @@ class Http2Server(Receiving[ServedStream]):
             self._refuse(stream_id, *refusal, ends)
             return
         self._idle_frames = 0
-        stream = ServedStream(stream_id, head, self._max_message, self._grant)
+        stream = ServedStream(stream_id, head, self._max_message, self._grant, self._spare)
         stream.half_closed = ends
         self.streams[stream_id] = stream
         self._on_call(stream)

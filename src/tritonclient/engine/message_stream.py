@@ -245,9 +245,12 @@ class MessageStream:
             skip = -self._data_offset(data[:length]) % _ALIGNMENT
         try:
             # Uninitialised, where a bytearray would first be filled with zeros.
-            return np.empty(skip + length, np.uint8).data[skip:]
+            return self._memory(skip + length)[skip:]
         except MemoryError as error:
             raise ProtocolError(f"no memory for a message of {length} bytes") from error
+
+    def _memory(self, size: int) -> memoryview:
+        return np.empty(size, np.uint8).data
 
     def _complete(self) -> None:
         message = self._message

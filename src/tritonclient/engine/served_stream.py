@@ -9,6 +9,7 @@ from urllib.parse import quote
 from .header_block import encode
 from .message_stream import MessageStream
 from .request_head import RequestHead
+from .spare_memory import SpareMemory
 
 #: Bytes that may wait to be sent before those who send should wait.
 ROOM = 256 * 1024
@@ -47,10 +48,15 @@ class ServedStream(MessageStream):
         head: RequestHead,
         max_message: int,
         grant: Callable[[int, int], None],
+        spare: SpareMemory,
     ) -> None:
         # A message is decompressed to at most the size that one may have without compression.
         super().__init__(id, max_message, max_message, grant, None, False)
         self.head = head
+        self._spare = spare
+
+    def _memory(self, size: int) -> memoryview:
+        return self._spare.take(size)
 
     @property
     def coding(self) -> str:

@@ -75,23 +75,26 @@ class Inference:
 
     Args:
         cancelled: set by the caller to cancel the request.
-        sink: called with each response, on any thread.
     """
 
-    def __init__(
-        self, request: Infer, regions: Regions, cancelled: CancelFlag, sink: ResponseSink
-    ) -> None:
+    def __init__(self, request: Infer, regions: Regions, cancelled: CancelFlag) -> None:
         self._request = request
         self._regions = regions
         self._cancelled = cancelled
-        self._sink = sink
 
-    def start(self, find: Callable[[], Model], parameters: Mapping[str, Parameter]) -> Job:
+    def start(
+        self,
+        find: Callable[[], Model],
+        parameters: Mapping[str, Parameter],
+        sink: ResponseSink,
+    ) -> Job:
         """Queue the request to its model and return its job.
 
         Args:
             find: returns the model; called again if that was unloaded at the same time.
             parameters: those of the request that concern the model.
+            sink: called with each response, on any thread. It may refer to this object, which
+                therefore does not keep it: a circle would hold the tensors for a long time.
 
         Raises:
             ServerError: there is no such model, or the request does not fit it.
@@ -100,12 +103,12 @@ class Inference:
         while True:
             model = find()
             self._model = model.info
-            job = self._make_job(parameters)
+            job = self._make_job(parameters, sink)
             with suppress(ModelClosed):
                 model.put(job)
                 return job
 
-    def _make_job(self, parameters: Mapping[str, Parameter]) -> Job:
+    def _make_job(self, parameters: Mapping[str, Parameter], sink: ResponseSink) -> Job:
         model, request = self._model, self._request
         custom = parameters if isinstance(request, PlainInfer) else NO_PARAMETERS
         known = NO_PARAMETERS if custom else check_parameters(parameters)
@@ -114,7 +117,7 @@ class Inference:
         tensors, batch_size = inputs.decode_all(model, request, self._regions)
         decoding = time.monotonic_ns() - begin
         options = JobOptions(request.id, tuple(self._requested), known, self._cancelled, custom)
-        return Job(model, tensors, options, batch_size, self._sink, decoding)
+        return Job(model, tensors, options, batch_size, sink, decoding)
 
     @property
     def decoupled(self) -> bool:
@@ -190,8 +193,8 @@ def begin(
     def sink(response: Response) -> None:
         deliver(Outcome(inference, response))
 
-    inference = Inference(request, regions, cancelled, sink)
-    inference.start(find_coupled, request.parameters)
+    inference = Inference(request, regions, cancelled)
+    inference.start(find_coupled, request.parameters, sink)
 
 
 def infer(
@@ -239,8 +242,8 @@ class Responses(Iterator[StreamItem]):
         self.refused = False
 
         def start(sink: ResponseSink) -> Job:
-            inference = Inference(request, regions, cancelled, sink)
-            job = inference.start(find, parameters)
+            inference = Inference(request, regions, cancelled)
+            job = inference.start(find, parameters, sink)
             self._inference = inference
             self.decoupled = inference.decoupled
             return job

@@ -12,6 +12,7 @@ from tests.support.peers import h2peer as h2
 from tritonclient.engine.http2_frames import PREFACE
 from tritonclient.engine.http2_server import Http2Server
 from tritonclient.engine.served_stream import ServedStream
+from tritonclient.engine.spare_memory import SpareMemory
 from tritonclient.errors import ProtocolError
 
 #: What a client sends first.
@@ -117,7 +118,11 @@ class ServerEnd:
         self._take = take
         self._on_call = on_call
         self.engine = Http2Server(
-            self._called, self._pinged, max_message=max_message, max_streams=max_streams
+            self._called,
+            self._pinged,
+            SpareMemory(),
+            max_message=max_message,
+            max_streams=max_streams,
         )
         if greeted:
             self.feed(OPENING)

@@ -12,6 +12,7 @@ from typing import cast
 from ....engine.http2_frames import ENHANCE_YOUR_CALM
 from ....engine.http2_server import Http2Server
 from ....engine.served_stream import ServedStream
+from ....engine.spare_memory import SpareMemory
 from ....errors import Cancelled, ConnectionFailed, ProtocolError
 from ....transport.call import gather
 from ..limits import Limits
@@ -34,6 +35,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         accept: gets each call when its headers have come.
         settings: of all connections.
         limits: bounds of requests.
+        spare: the memory of large messages.
         opened: called when the connection is established.
         closed: called when it has ended.
 
@@ -46,6 +48,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         accept: Callable[[Call], None],
         settings: ConnectionSettings,
         limits: Limits,
+        spare: SpareMemory,
         opened: Callable[[GrpcConnection], None],
         closed: Callable[[GrpcConnection], None],
     ) -> None:
@@ -53,6 +56,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self.engine = Http2Server(
             self._accept_call,
             self._ping_received,
+            spare,
             max_message=settings.max_message,
             max_streams=settings.max_streams,
         )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from concurrent.futures import Future
 
+from ....engine.spare_memory import SpareMemory
 from ...core import InferenceServer
 from ...extras import optional_import
 from ...loop import ServerLoop
@@ -67,6 +68,7 @@ class GrpcListener:
         self._server: asyncio.Server | None = None
         self._service: GrpcService | None = None
         self._connections: set[GrpcConnection] = set()
+        self._spare = SpareMemory()
         self._all_closed: asyncio.Event | None = None
         self._stopping: Future[None] | None = None
         self._loop = loop
@@ -112,6 +114,7 @@ class GrpcListener:
             self._service.accept,
             self._settings,
             self._limits,
+            self._spare,
             self._connected,
             self._disconnected,
         )

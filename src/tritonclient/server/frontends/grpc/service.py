@@ -185,18 +185,21 @@ class GrpcService:
 
         def done(future: Future[Any]) -> None:
             with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(finish)
+                self._loop.call_soon_threadsafe(finish, future)
 
-        def finish() -> None:
+        # The future keeps its callbacks, so they must not refer to it: nobody would free the
+        # tensors of the response.
+        def finish(future: Future[Any]) -> None:
             self._working -= 1
+            reply = partial(self._reply_with, future, call, method, began)
             self._guarded(call, method, began, reply)
-
-        def reply() -> None:
-            self._reply(call, method, began, *future.result())
 
         future = self._threads.submit(work)
         self._working += 1
         future.add_done_callback(done)
+
+    def _reply_with(self, future: Future[Any], call: Call, method: str, began: float) -> None:
+        self._reply(call, method, began, *future.result())
 
     def _guarded(self, call: Call, method: str, began: float, work: Callable[[], None]) -> None:
         """Do a part of the work for a call; an error ends the call."""
