@@ -39,7 +39,9 @@ def test_blocks_are_read_with_the_table_of_their_time(steps):
     seen = [[]]
     for kind, *arguments in steps:
         if kind == "resize":
-            encoder.header_table_size = arguments[0]
+            # Of two equal sizes, one after the other, hpack's encoder sends neither.
+            if encoder.header_table_size != arguments[0]:
+                encoder.header_table_size = arguments[0]
             continue
         metadata, huffman, secret = [], True, 4
         if kind == "repeat":
