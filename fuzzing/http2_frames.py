@@ -5,7 +5,7 @@ An input is a script of frames and of what a driver does between them, or in the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.support.peers import h2peer as h2
 
@@ -26,7 +26,7 @@ def check(data: bytes) -> None:
         if kind < len(ACTIONS):
             steps.append((ACTIONS[kind], choices.number()))
             continue
-        frame = _frame(choices)
+        frame = make_frame(choices, _STREAMS, _PIECES)
         where = choices.number()
         last = steps[-1]
         if kind == len(ACTIONS):  # in the middle of the frame
@@ -39,18 +39,20 @@ def check(data: bytes) -> None:
     compare(steps, size)
 
 
-def _frame(choices: Choices) -> bytes:
+def make_frame(choices: Choices, streams: Sequence[int], pieces: Sequence[bytes]) -> bytes:
+    """Return a frame on one of the streams, whose payload has some of the pieces in it."""
     kind, flags = choices.below(11), choices.number()
-    stream = _STREAMS[choices.below(len(_STREAMS))]
+    stream = streams[choices.below(len(streams))]
     payload = b""
-    while (piece := choices.below(9)) and len(payload) < 1 << 17:
-        if piece < len(_PIECES):
-            payload += _PIECES[piece]
-        elif piece == 5:
+    while (piece := choices.below(len(pieces) + 4)) and len(payload) < 1 << 17:
+        other = piece - len(pieces)
+        if other < 0:
+            payload += pieces[piece]
+        elif other == 0:
             payload += choices.take(choices.number())
-        elif piece == 6:
+        elif other == 1:
             payload += h2.message(choices.take(choices.number()), choices.below(3))
-        elif piece == 7:
+        elif other == 2:
             payload += b"\1" * choices.number(2)  # wherever a message begins here, it is too large
         else:
             payload += b"\0" + choices.number(3).to_bytes(4, "big")  # what begins a message

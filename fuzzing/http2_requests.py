@@ -17,6 +17,7 @@ from tests.support.peers import h2client
 from tests.support.peers import h2peer as h2
 
 from fuzzing import Choices
+from fuzzing.http2_frames import make_frame
 from tritonclient.engine.coding import compress
 from tritonclient.engine.header_block import MAX_BLOCK_SIZE
 from tritonclient.engine.http2_receiving import RECEIVE_SIZE
@@ -54,7 +55,10 @@ def check(data: bytes) -> None:
         if kind < len(ACTIONS):
             steps.append((ACTIONS[kind], choices.number()))
             continue
-        wire = choices.take(choices.number()) if kind == len(ACTIONS) else _frame(choices)
+        if kind == len(ACTIONS):
+            wire = choices.take(choices.number())
+        else:
+            wire = make_frame(choices, _STREAMS, _PIECES)
         where = choices.number()
         last = steps[-1] if steps else None
         if kind == len(ACTIONS) + 1:  # in the middle of the frame
@@ -65,24 +69,6 @@ def check(data: bytes) -> None:
         else:
             steps.append(wire)
     compare(steps, size)
-
-
-def _frame(choices: Choices) -> bytes:
-    kind, flags = choices.below(11), choices.number()
-    stream = _STREAMS[choices.below(len(_STREAMS))]
-    payload = b""
-    while (piece := choices.below(13)) and len(payload) < 1 << 17:
-        if piece < len(_PIECES):
-            payload += _PIECES[piece]
-        elif piece == 9:
-            payload += choices.take(choices.number())
-        elif piece == 10:
-            payload += h2.message(choices.take(choices.number()), choices.below(3))
-        elif piece == 11:
-            payload += b"\1" * choices.number(2)  # wherever a message begins here, it is too large
-        else:
-            payload += b"\0" + choices.number(3).to_bytes(4, "big")  # what begins a message
-    return h2.frame(kind, flags, stream, payload)
 
 
 def compare(steps: list[Step], size: int) -> None:
