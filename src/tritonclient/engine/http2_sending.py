@@ -58,7 +58,7 @@ class Sending(ABC, Generic[S]):
     Attributes:
         response: the call that ended last, for drivers that make one call at a time.
         streams: the calls in work, by stream id.
-        max_streams: how many calls the peer allows at a time; 0 until it has told its settings.
+        max_streams: how many calls the peer allows at a time; 0 until its SETTINGS came.
         ping_pending: whether a ping of ours is unanswered.
         pings: pings that were sent since a call last sent anything.
         unverified: whether the response to a liveness probe has not come yet.
@@ -88,7 +88,7 @@ class Sending(ABC, Generic[S]):
         self.unverified = False
         self.reusable = True
         self._failure: InferenceServerException | None = None
-        self._error_code = PROTOCOL_ERROR  # what the peer is told of it
+        self._error_code = PROTOCOL_ERROR  # of the GOAWAY frame that follows a failure
         self.goaway_message = ""
         self._idle_frames = 0
         self.unacknowledged = 1  # SETTINGS frames of ours, the opening's being the first
@@ -157,7 +157,7 @@ class Sending(ABC, Generic[S]):
             self._end_stream(stream, error)
 
     def _broken(self, text: str, code: int = PROTOCOL_ERROR) -> ProtocolError:
-        """Return the error for what the peer may not do, whose code it is then told."""
+        """Return the error for what the peer may not do; GOAWAY will have this code."""
         self._error_code = code
         return ProtocolError(f"{self._peer} {text}")
 

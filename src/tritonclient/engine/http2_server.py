@@ -65,7 +65,7 @@ class Http2Server(Receiving[ServedStream]):
         max_streams: calls that the client may have in work at a time.
 
     Attributes:
-        going_away: whether the client was told that no more calls are taken.
+        going_away: whether GOAWAY was sent: no more calls are taken.
         quiet: whether nothing of a response was sent since the client's last ping.
     """
 
@@ -187,12 +187,18 @@ class Http2Server(Receiving[ServedStream]):
         self._reset(stream.id, NO_ERROR)
 
     def _send_block(self, stream: ServedStream, block: bytes, *, end: bool = False) -> None:
-        if not self._table_is_off:
-            # Whatever size of the table the client allows, now or later, ours is not larger.
-            self._table_is_off, block = True, NO_TABLE + block
+        block = self._without_table(block)
         self._control += cut_block(stream.id, block, self._max_frame, end=end)
         self._unsent += end
         self.quiet = False
+
+    def _without_table(self, block: bytes) -> bytes:
+        """Return a header block; the first one switches our dynamic table off."""
+        if self._table_is_off:
+            return block
+        # Whatever size of the table the client allows, now or later, ours is not larger.
+        self._table_is_off = True
+        return NO_TABLE + block
 
     def _all_sent(self, stream: ServedStream) -> None:
         stream.responded = True
@@ -232,8 +238,8 @@ class Http2Server(Receiving[ServedStream]):
         """Read `count` bytes that were received into the buffer; drop them after an error.
 
         Raises:
-            ProtocolError: they are not HTTP/2, or more than the bounds allow. The client is told,
-                and all calls are over.
+            ProtocolError: they are not HTTP/2, or more than the bounds allow. GOAWAY is to be
+                sent, and all calls are over.
         """
         if self._failure is not None:
             self._start = self._end = 0
@@ -320,8 +326,7 @@ class Http2Server(Receiving[ServedStream]):
     def _refuse(self, stream_id: int, block: bytes, code: int, ends: bool) -> None:
         self._idle()
         if block:
-            if not self._table_is_off:
-                self._table_is_off, block = True, NO_TABLE + block
+            block = self._without_table(block)
             self._reply(pack_frame(HEADERS, END_HEADERS | END_STREAM, stream_id, block))
         if not ends:
             # It may have sent as much before it reads this.

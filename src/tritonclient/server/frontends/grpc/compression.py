@@ -11,7 +11,7 @@ from .options import COMPRESSION_LEVELS
 
 
 class Coder:
-    """Compresses responses, and decompresses requests.
+    """Compresses responses.
 
     Args:
         level: one of `COMPRESSION_LEVELS`.

@@ -50,9 +50,8 @@ class Health:
         call.expect_message(partial(self._begin_watch, call))
 
     def _begin_watch(self, call: Call) -> None:
-        if not _is_valid(call):
-            return
-        call.serve(self._serve_watch)
+        if _is_valid(call):
+            call.serve(self._serve_watch)
 
     async def _serve_watch(self, call: Call) -> None:
         sent = None

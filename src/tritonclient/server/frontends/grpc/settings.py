@@ -89,7 +89,7 @@ def _check(name: str, value: int | str) -> None:
         close = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
         raise ValueError(f"channel_arguments has {name!r}, which this server does not know{hint}")
-    if isinstance(value, float) or not isinstance(value, int):
+    if not isinstance(value, int):
         kind = type(value).__name__
         raise TypeError(f"channel_arguments[{name!r}] is of type {kind}, expected a whole number")
     if value < (-1 if name in _MAY_BE_UNLIMITED else 0):
