@@ -13,11 +13,8 @@ from pyarrow import parquet
 from ..datatypes import Array
 from ..images import ImageError, require_pillow
 from .faults import BadInput
-from .reading import ARRAY, PATH, ROWS, Reader, scan
+from .reading import ARRAY, BUFFER, PATH, ROWS, Reader, scan
 from .text import TextReader
-
-#: Bytes of each column of a Parquet file that are read at a time.
-_BUFFER = 64 << 10
 
 
 class ParquetReader(Reader):
@@ -57,7 +54,7 @@ class ParquetReader(Reader):
         try:
             # Buffers that are read in advance are kept until the file is closed, and without a
             # size of the buffer a row group is held whole, which may have a million rows.
-            with parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER) as file:
+            with parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=BUFFER) as file:
                 sums = accumulate(self._sizes, initial=0)
                 groups = [i for i, begin in enumerate(sums) if skip <= begin < self._rows]
                 for batch in file.iter_batches(size, groups, columns=list(columns)):
@@ -91,7 +88,7 @@ class ArrowReader(Reader):
         skip: int = 0,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
-        yield from scan(self._dataset, self.path, columns, size)
+        yield from scan(self._dataset, repr(self.path), columns, size)
 
 
 class ArrayReader(Reader):

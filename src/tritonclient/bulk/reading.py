@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
+from pyarrow import dataset as arrow_dataset
 
 from .faults import BadInput
 
 #: Rows per record batch that is read.
 ROWS = 8192
+#: Bytes of each column of a Parquet file that are read at a time.
+BUFFER = 64 << 10
 #: The name of the column of a .npy file.
 ARRAY = "array"
 #: The name of the column of images: their paths.
@@ -47,11 +50,25 @@ class Reader(Protocol):
         ...
 
 
-def scan(dataset: Any, path: str, columns: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
-    """The rows of a file; little is read ahead, for large files must not fill the memory."""
+def scan(dataset: Any, name: str, columns: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a dataset of Arrow, whose name an error shows.
+
+    Nothing is read while these rows are worked on: Arrow's threads would go on until they hold a
+    whole file, whatever `batch_readahead` says. Only a file of CSV is held all the same.
+    """
+    options = None
+    if isinstance(getattr(dataset, "format", None), arrow_dataset.ParquetFileFormat):
+        options = arrow_dataset.ParquetFragmentScanOptions(
+            pre_buffer=False, use_buffered_stream=True, buffer_size=BUFFER
+        )
     try:
         yield from dataset.to_batches(
-            columns=list(columns), batch_size=size, batch_readahead=4, fragment_readahead=1
+            columns=list(columns),
+            batch_size=size,
+            batch_readahead=1,
+            fragment_readahead=1,
+            fragment_scan_options=options,
+            use_threads=False,
         )
     except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{path!r} can't be read: {error}") from error
+        raise BadInput(f"{name} can't be read: {error}") from error

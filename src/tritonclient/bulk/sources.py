@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
+from pyarrow import dataset as arrow_dataset
 
 from .ahead import ahead
 from .faults import BadInput
 from .files import find_files
 from .formats import READERS
-from .reading import ROWS, Reader
+from .reading import ROWS, Reader, scan
 from .text import count_lines
 
 #: Types of columns by name, as a plan wants them read from text.
@@ -188,8 +189,11 @@ def source_of(data: Any) -> Source:
         return TableSource(data.schema, [data], data.num_rows)
     if isinstance(data, pa.RecordBatchReader):
         return TableSource(data.schema, data, None)
+    if isinstance(data, arrow_dataset.Dataset):
+        batches = scan(data, "the dataset", data.schema.names, ROWS)
+        return TableSource(data.schema, batches, None)
     if hasattr(data, "to_batches") and isinstance(getattr(data, "schema", None), pa.Schema):
-        return TableSource(data.schema, data.to_batches(), None)  # a dataset
+        return TableSource(data.schema, data.to_batches(), None)  # another dataset
     if hasattr(data, "to_records") and hasattr(data, "columns"):
         return source_of(pa.Table.from_pandas(data, preserve_index=False))
     if isinstance(data, (list, tuple)) and data and isinstance(data[0], (str, os.PathLike)):

@@ -31,7 +31,7 @@ class TextReader(Reader):
         self.path = path
         self._form = form
         try:
-            self.schema = arrow_dataset.dataset(path, format=_FORMATS[form]({})).schema
+            self.schema = _SCHEMAS[form](path)
         except pa.ArrowException as error:  # rows of the first block are at fault
             self.schema = _guess(path, form)
             if not self.schema.names and not _is_blank(path):
@@ -69,8 +69,7 @@ class TextReader(Reader):
         )
         done = 0
         try:
-            dataset = arrow_dataset.dataset(self.path, format=_FORMATS[self._form](wanted))
-            for batch in scan(dataset.replace_schema(schema), self.path, columns, size):
+            for batch in _BATCHES[self._form](self.path, schema, wanted, size):
                 done += batch.num_rows
                 yield batch
         except (BadInput, pa.ArrowException):
@@ -135,26 +134,50 @@ def _fit(row: Mapping[str, Any], schema: pa.Schema) -> tuple[dict[str, Any], str
     return values, fault
 
 
-def _csv_format(types: Mapping[str, pa.DataType]) -> Any:
+def _csv_schema(path: str) -> pa.Schema:
+    with arrow_csv.open_csv(path) as reader:
+        return reader.schema
+
+
+def _csv_batches(
+    path: str, schema: pa.Schema, wanted: Mapping[str, pa.DataType], size: int
+) -> Iterator[pa.RecordBatch]:
     # "" and "nan" in a column of text are what they are; in a column of numbers they are told
     # apart when the text is converted.
-    convert = arrow_csv.ConvertOptions(column_types=dict(types), strings_can_be_null=False)
-    return arrow_dataset.CsvFileFormat(convert_options=convert)
+    convert = arrow_csv.ConvertOptions(
+        column_types={field.name: field.type for field in schema},
+        include_columns=schema.names,
+        strings_can_be_null=False,
+    )
+    # Not as a dataset, which reads all of the file while the first rows are worked on.
+    with arrow_csv.open_csv(path, convert_options=convert) as reader:
+        for block in reader:
+            for row in range(0, block.num_rows, size):
+                yield block.slice(row, size)
 
 
-def _json_format(types: Mapping[str, pa.DataType]) -> Any:
-    schema = pa.schema(list(types.items())) if types else None
-    options = arrow_json.ParseOptions(explicit_schema=schema)
-    return arrow_dataset.JsonFileFormat(parse_options=options)
+def _json_schema(path: str) -> pa.Schema:
+    return arrow_dataset.dataset(path, format="json").schema
+
+
+def _json_batches(
+    path: str, schema: pa.Schema, wanted: Mapping[str, pa.DataType], size: int
+) -> Iterator[pa.RecordBatch]:
+    explicit = pa.schema(list(wanted.items())) if wanted else None
+    options = arrow_json.ParseOptions(explicit_schema=explicit)
+    form = arrow_dataset.JsonFileFormat(parse_options=options)
+    dataset = arrow_dataset.dataset(path, format=form)
+    yield from scan(dataset.replace_schema(schema), repr(path), schema.names, size)
 
 
 TEXT = ("csv", "jsonl")
 #: The most characters of a value of CSV.
 _LONGEST = 1 << 30
-_FORMATS: dict[str, Callable[[Mapping[str, pa.DataType]], Any]] = {
-    "csv": _csv_format,
-    "jsonl": _json_format,
-}
+_SCHEMAS: dict[str, Callable[[str], pa.Schema]] = {"csv": _csv_schema, "jsonl": _json_schema}
+_BATCHES: dict[
+    str,
+    Callable[[str, pa.Schema, Mapping[str, pa.DataType], int], Iterator[pa.RecordBatch]],
+] = {"csv": _csv_batches, "jsonl": _json_batches}
 
 
 def _open(path: str) -> IO[str]:
