@@ -151,9 +151,14 @@ class KeptServer(AbstractContextManager["KeptServer"]):
         self._running.close()
 
     @property
+    def pid(self) -> int:
+        """The id of its process now."""
+        return self._current.pid
+
+    @property
     def is_running(self) -> bool:
         """True while its process has not ended."""
-        return is_running(self._current.pid)
+        return is_running(self.pid)
 
     def restart_if_ended(self) -> None:
         """Start it again if its process has ended."""
