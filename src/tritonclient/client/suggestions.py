@@ -180,19 +180,23 @@ _TAKEN: Sequence[tuple[type | tuple[type, ...], tuple[str, ...]]] = (
     (Mapping, ("Mapping",)),
 )
 _BRACKETS = re.compile(r"\[.*?\]")
+#: The annotation of further keyword arguments.
+_UNPACKED = re.compile(r"Unpack\[(\w+)\]")
 
 
 def by_keyword(surplus: Sequence[Any], function: Callable[..., Any]) -> TypeError:
     """Return the error for arguments that a function takes by keyword, given by position."""
     code = function.__code__
     positional = [name for name in code.co_varnames[: code.co_argcount] if name != "self"]
-    keywords = function.__kwdefaults__ or {}
-    name = function.__name__ if function.__name__ != "__init__" else function.__qualname__[:-9]
-    value = surplus[0]
+    keywords = keywords_of(function)
+    name, value = spoken_name(function), surplus[0]
+    if not keywords:
+        taken = f"only {' and '.join(positional)}" if positional else "no arguments"
+        return TypeError(f"{name}() takes {taken}, but {value!r:.60} came as well; leave it out")
     if name.endswith("Client") and type(value) is int:
         meant = "; a port is part of the url, as in 'http://localhost:8000'"
     else:
-        close = next((each for each in keywords if _takes(function, each, value)), "")
+        close = next((each for each in keywords if _takes(keywords[each], value)), "")
         meant = f", {close}={value!r:.60}" if close else ""
     return TypeError(
         f"{name}() takes {' and '.join(positional) or 'nothing'} by position, but {value!r:.60} "
@@ -200,9 +204,27 @@ def by_keyword(surplus: Sequence[Any], function: Callable[..., Any]) -> TypeErro
     )
 
 
-def _takes(function: Callable[..., Any], name: str, value: object) -> bool:
-    """True if the annotation of a function's argument names the type of a value."""
-    annotation = _BRACKETS.sub("", str(function.__annotations__.get(name, "")))
+def spoken_name(function: Callable[..., Any]) -> str:
+    """Return the name by which a function is called: that of its class for `__init__`."""
+    return function.__name__ if function.__name__ != "__init__" else function.__qualname__[:-9]
+
+
+def keywords_of(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the arguments that a function takes by keyword only, and their annotations."""
+    code = function.__code__
+    end = code.co_argcount + code.co_kwonlyargcount
+    annotations = function.__annotations__
+    named = {name: annotations.get(name, "") for name in code.co_varnames[code.co_argcount : end]}
+    for annotation in annotations.values():
+        if unpacked := _UNPACKED.match(str(annotation)):
+            options = function.__globals__[unpacked[1]].__annotations__
+            named |= {name: each.__forward_arg__ for name, each in options.items()}
+    return named
+
+
+def _takes(annotation: str, value: object) -> bool:
+    """True if an argument's annotation names the type of a value."""
+    annotation = _BRACKETS.sub("", annotation)
     begins = next((words for kind, words in _TAKEN if isinstance(value, kind)), ())
     return any(each.strip() in begins for each in annotation.split("|"))
 

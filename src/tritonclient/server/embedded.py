@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
+from ..client.signatures import explains_arguments
 from ..client.suggestions import by_keyword, unknown_argument
 from ..messages import Request
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
@@ -38,6 +39,7 @@ _log = logging.getLogger(__name__)
 EXIT_TIMEOUT = 5
 
 
+@explains_arguments
 class Server:
     """Serves a model repository between `start()` and `stop()`, or in a `with` block.
 

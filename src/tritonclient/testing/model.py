@@ -14,6 +14,7 @@ from ..client.options import InferOptions
 from ..client.requests import TensorLike
 from ..client.requests import request as make_request
 from ..client.results import InferResult
+from ..client.signatures import explains_arguments, explains_call
 from ..errors import InferenceServerException
 from ..server.core import InferenceServer
 from ..server.repository.given import GivenModels
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+@explains_arguments
 class LocalModel:
     """A model of this process: `model(IN=array)["OUT"]`.
 
@@ -110,6 +112,7 @@ class LocalModel:
         return f"<LocalModel {self.spec}>"
 
 
+@explains_call
 def load_model(
     path: str | os.PathLike[str], *, version: str = "", with_models: Iterable[str] = ()
 ) -> LocalModel:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from ..client.requests import TensorLike, make_input
 from ..client.results import InferResult
+from ..client.signatures import explains_call
 from ..messages import InferResponse, InferTensor, Parameter
 
 
+@explains_call
 def infer_result(
     outputs: Mapping[str, TensorLike],
     *,

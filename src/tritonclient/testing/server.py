@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from ..client.signatures import explains_arguments
 from ..client.suggestions import meant
 from ..errors import ConnectionFailed, InferenceServerException, ProtocolError
 from ..messages import GetRepositoryIndex, Infer, Request
@@ -21,6 +22,7 @@ from .local import LocalAsyncClient, LocalClient
 HOST = "127.0.0.1"
 
 
+@explains_arguments
 class FaultServer(Server):
     """A `tritonclient.server.Server` for tests: it fails on request, and says what it was asked.
 
