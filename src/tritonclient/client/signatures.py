@@ -9,7 +9,6 @@ from functools import wraps
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-from .options import CallOptions
 from .suggestions import by_keyword, keywords_of, spoken_name, unknown_argument
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -119,6 +118,8 @@ def check_passed_on(unknown: Mapping[str, Any], function: Callable[..., Any]) ->
     Mostly a shorthand has passed them on: the error names the arguments of that, which its frame
     tells.
     """
+    from .options import CallOptions  # not needed by servers, which use this module as well
+
     frame: FrameType | None = sys._getframe(2)
     code, names = inspect.unwrap(function).__code__, set[str]()
     while frame and frame.f_globals.get("__name__") in (function.__module__, __name__):

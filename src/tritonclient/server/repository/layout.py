@@ -57,6 +57,8 @@ def check_repository(directory: Path) -> None:
 def empty(directories: Iterable[Path]) -> str:
     """Return the message about repositories without any model."""
     named = ", ".join(f"'{each}'" for each in directories)
+    if not named:
+        return 'there is nothing to serve: models is empty, expected {"name": file or function}'
     return f"there are no models in {named}; {EXPECTED}"
 
 
