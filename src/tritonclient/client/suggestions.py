@@ -71,6 +71,38 @@ _ARGUMENTS: Mapping[str, str] = {
     "address": "url of a client, host of a Server",
 }
 
+#: What people ask of an embedded server.
+SERVER_NAMES: Mapping[str, str] = {
+    "url": "http_url or grpc_url",
+    "address": "http_address or grpc_address",
+    "port": "http_port or grpc_port",
+    "ports": "http_port and grpc_port",
+    **dict.fromkeys(("client", "infer", "get_client"), "tritonclient.Client(server.http_url)"),
+    **dict.fromkeys(("close", "shutdown", "terminate", "kill", "join", "wait"), "stop"),
+    **dict.fromkeys(("run", "serve", "serve_forever", "launch"), "start"),
+    **dict.fromkeys(("is_running", "is_ready", "ready"), "models, with the status of each"),
+    **dict.fromkeys(("load_model", "load"), "load_model of a client"),
+    **dict.fromkeys(("unload_model", "unload"), "unload_model of a client"),
+    **dict.fromkeys(
+        ("calls", "received", "call_args"), "inferences, or requests, of a FaultServer"
+    ),
+    **dict.fromkeys(("refuse", "refuse_next"), "refusing, in a `with` block"),
+    **dict.fromkeys(("error_next", "raise_next"), "fail_next"),
+    **dict.fromkeys(("timeout_next", "hang_next", "slow_next"), "delay_next"),
+    **dict.fromkeys(("close_next", "disconnect_next"), "drop_next or reset_next"),
+    "reset": "clear",
+}
+
+#: What people ask of a recorded request.
+RECEIVED_NAMES: Mapping[str, str] = {
+    "model_name": "model",
+    "model_version": "version",
+    "request_id": "id",
+    "headers": "parameters, if the server has forwarded_headers",
+    "input": "inputs[name]",
+    "as_numpy": "inputs[name]",
+}
+
 #: Methods of the official clients, and what to use here.
 CLIENT_NAMES: Mapping[str, str] = {
     "get_server_metadata": "server_metadata",
@@ -163,11 +195,14 @@ def unknown_argument(name: str, known: Iterable[str], value: object = None) -> T
     """
     known = sorted(known)
     hint = meant(name, known)
+    tensors = "outputs" if "outputs" in known and "timeout" not in known else "inputs"
     if not hint and (hasattr(value, "__array__") or isinstance(value, (list, tuple))):
-        hint = f"; inputs are given as a mapping: {{{name!r}: array}}"
+        hint = f"; {tensors} are given as a mapping: {{{name!r}: array}}"
     if name in _ARGUMENTS or not hint:
-        here = _ARGUMENTS.get(name) or _ARGUMENTS.get(close_name(name, _ARGUMENTS))
-        hint = f"; here it is {here}" if here else ""
+        here = _ARGUMENTS.get(name) or _ARGUMENTS.get(close_name(name, _ARGUMENTS)) or ""
+        argument = _ARGUMENT.match(here)
+        if here and (argument is None or argument[1] in known or "timeout" in known):
+            hint = f"; here it is {here}"
     return TypeError(f"{name!r} is not an argument{hint}; expected {', '.join(known)}")
 
 
@@ -179,6 +214,8 @@ _TAKEN: Sequence[tuple[type | tuple[type, ...], tuple[str, ...]]] = (
     ((list, tuple), ("Sequence",)),
     (Mapping, ("Mapping",)),
 )
+#: How a hint begins that names an argument; `timeout` is one of clients and of their methods.
+_ARGUMENT = re.compile(r"(\w+)(?=[,;=]|$)")
 _BRACKETS = re.compile(r"\[.*?\]")
 #: The annotation of further keyword arguments.
 _UNPACKED = re.compile(r"Unpack\[(\w+)\]")
