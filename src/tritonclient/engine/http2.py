@@ -116,14 +116,7 @@ class Http2(FastResponses):
         self._next_id += 2
         if self._next_id >= _LAST_STREAM:
             self.reusable = False
-        stream = RpcStream(
-            stream_id,
-            self._max_message,
-            self._max_content,
-            self._grant,
-            data_offset,
-            single,
-        )
+        stream = RpcStream(stream_id, self, data_offset, single)
         self.streams[stream_id] = stream
         self.response = None
         self._idle_frames = self.pings = 0
@@ -158,14 +151,7 @@ class Http2(FastResponses):
         ):
             return self.start(block, payload, data_offset=data_offset)
         self._next_id = stream_id + 2
-        stream = RpcStream(
-            stream_id,
-            self._max_message,
-            self._max_content,
-            self._grant,
-            data_offset,
-            True,
-        )
+        stream = RpcStream(stream_id, self, data_offset, True)
         stream.sent_end = True
         stream.granted = -size
         self.streams[stream_id] = stream

@@ -116,7 +116,7 @@ class FastResponses(Receiving[RpcStream]):
         compressed, message_size = PREFIX.unpack_from(buffer, data + 9)
         if stop > end or compressed or message_size != size - PREFIX_SIZE:
             return False
-        if length + stop - last > _LARGEST_BLOCKS or message_size > self._max_message:
+        if length + stop - last > _LARGEST_BLOCKS or message_size > self.max_message:
             return False
         outcome = plain_outcome(bytes(buffer[block:data]), bytes(buffer[last + 9 : stop]))
         if outcome is None:
