@@ -13,14 +13,16 @@ from ..transport.call import AsyncGrpcStream
 from .blocking_stream import StreamRequest, message_of, no_more_requests, result_of
 from .requests import request as make_request
 from .results import InferResult
-from .suggestions import not_picklable
+from .signatures import explains_arguments, explains_missing
+from .suggestions import by_keyword, not_picklable
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Never, Self
 
 Requests: TypeAlias = "Iterable[StreamRequest] | AsyncIterable[StreamRequest]"
 
 
+@explains_arguments
 class AsyncInferStream(AsyncIterator[InferResult]):
     """The responses of a stream as they are received; see `InferStream`.
 
@@ -109,8 +111,13 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         await self._explain(result)
         raise result
 
-    async def send(self, model: str, inputs: Mapping[str, Any], **options: Any) -> None:
+    @explains_missing
+    async def send(
+        self, model: str, inputs: Mapping[str, Any], *surplus: Never, **options: Any
+    ) -> None:
         """Send a request; see `InferStream.send`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncInferStream.send)
         if self._complete:
             raise no_more_requests(self._complete)
         stream = self._grpc_stream or await self._opened()

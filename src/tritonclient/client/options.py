@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-import sys
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping
 from enum import Enum
-from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict
 
 from ..call_log import record_end
 from ..errors import DeadlineExceeded, InferenceServerException
@@ -26,7 +24,7 @@ from ..transport.settings import (
     response_limits,
 )
 from .requests import request as make_request
-from .suggestions import by_keyword, unknown_argument
+from .suggestions import unknown_argument
 from .user_warnings import warn
 
 if TYPE_CHECKING:
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
     from .flows import Flow
     from .results import InferResult
 
-
-C = TypeVar("C", bound="Callable[..., Any]")
 
 _A_DAY = 86400.0
 
@@ -155,49 +151,6 @@ def stream_requests(
     if inputs is not None or version or outputs is not None or arguments:
         raise TypeError("inputs and options of requests are given with the requests themselves")
     return model
-
-
-def check_arguments(
-    unknown: Mapping[str, Any], function: Callable[..., Any], surplus: Sequence[Any] = ()
-) -> None:
-    """Raise TypeError for arguments that a method does not have.
-
-    Args:
-        unknown: given by keyword.
-        surplus: given by position, after those that it takes so.
-    """
-    if surplus:
-        raise by_keyword(surplus, function)
-    if unknown:
-        raise unknown_argument(next(iter(unknown)), _names(function.__code__))
-
-
-def check_passed_on(unknown: Mapping[str, Any], function: Callable[..., Any]) -> None:
-    """Raise TypeError for keyword arguments that `ask` does not have.
-
-    Mostly a shorthand has passed them on: the error names the arguments of that, which its frame
-    tells.
-    """
-    frame: FrameType | None = sys._getframe(2)
-    code, names = function.__code__, set[str]()
-    while frame and frame.f_globals.get("__name__") == function.__module__:
-        code, names = frame.f_code, set(CallOptions.__optional_keys__)
-        frame = frame.f_back
-    raise unknown_argument(next(iter(unknown)), {*_names(code), *names})
-
-
-def _names(code: CodeType) -> tuple[str, ...]:
-    """Return the names of a method's arguments."""
-    return code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-
-
-def explains_missing(method: C) -> C:
-    """Let a method find out itself that arguments are missing which it takes by position.
-
-    Python's own error would come first, and not speak of the name that they were given instead.
-    """
-    method.__defaults__ = (None,) * (method.__code__.co_argcount - 1)
-    return method
 
 
 def check_seconds(timeout: float, name: str = "timeout") -> None:

@@ -41,6 +41,7 @@ from .requests import TensorLike, make_input
 from .requests import request as make_request
 from .results import InferResult
 from .shared_tensor import OnGpu, SharedOutput, SharedTensor, datatype_named, is_on_gpu, size_of
+from .signatures import explains_arguments
 from .suggestions import not_picklable
 from .user_warnings import warn
 
@@ -61,6 +62,7 @@ class RegistrationRefused(Exception):
         self.error = error
 
 
+@explains_arguments
 class BasePlacement:
     """Base of `SharedMemory` and `AsyncSharedMemory`: all but the sending of requests."""
 

@@ -13,9 +13,11 @@ from ..messages import InferTensor, RequestedOutput
 from ..shm.blocks import Block
 from ..shm.dlpack import CUDA, CUDA_MANAGED, SharedMemoryTensor, borrow, device_of
 from .requests import TensorLike, convert
+from .signatures import explains_arguments
 from .suggestions import not_picklable
 
 
+@explains_arguments
 class SharedTensor:
     """A tensor in shared memory, made by `put` and `empty` of a `SharedMemory`.
 

@@ -10,7 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
-from ..client.suggestions import by_keyword, unknown_argument
+from ..client.signatures import explains_arguments
+from ..client.suggestions import (
+    SERVER_NAMES,
+    by_keyword,
+    no_attribute,
+    not_picklable,
+    unknown_argument,
+)
 from ..messages import Request
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
@@ -38,6 +45,7 @@ _log = logging.getLogger(__name__)
 EXIT_TIMEOUT = 5
 
 
+@explains_arguments
 class Server:
     """Serves a model repository between `start()` and `stop()`, or in a `with` block.
 
@@ -124,8 +132,8 @@ class Server:
             )
         if isinstance(load_models, str):
             raise TypeError(f"load_models is {load_models!r}, expected a list of names")
-        _check_port("http_port", http_port)
-        _check_port("grpc_port", 0 if grpc_port == "auto" else grpc_port)
+        check_port("http_port", http_port)
+        check_port("grpc_port", 0 if grpc_port == "auto" else grpc_port)
         self._directories = _paths(model_repository)
         if models is not None and not isinstance(models, Mapping):
             raise TypeError(
@@ -186,6 +194,14 @@ class Server:
         urls += [self.grpc_url] if self._grpc else []
         return f"<Server at {' and '.join(urls)}, running>"
 
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, SERVER_NAMES)
+
+    def __reduce__(self) -> Any:
+        raise not_picklable(self, "it runs in this process", "give http_url to other processes")
+
     # Lifecycle
 
     def start(self) -> Server:
@@ -199,7 +215,7 @@ class Server:
             ImportError: an optional package is missing; the message names the extra.
         """
         if self._core is not None:
-            raise RuntimeError("the server is running already")
+            raise RuntimeError("the server is running already; stop() ends it")
         self._process = os.getpid()
         try:
             self._start(*self._ports)
@@ -338,8 +354,12 @@ class Server:
         if part is not None:
             return part
         if self._core is None:
-            raise RuntimeError("the server is not running")
-        raise RuntimeError(f"the server does not serve {protocol}")
+            raise RuntimeError(
+                "the server is not running; call start(), or use it in its `with` block"
+            )
+        raise RuntimeError(
+            f"the server does not serve {protocol}; give {protocol.lower()}_port=0 for a free port"
+        )
 
 
 def _paths(model_repository: Any) -> list[Path]:
@@ -357,7 +377,8 @@ def _paths(model_repository: Any) -> list[Path]:
     return [Path(each) for each in given]
 
 
-def _check_port(name: str, port: object) -> None:
+def check_port(name: str, port: object) -> None:
+    """Raise for what is no number of a port."""
     if port is None:
         return
     if isinstance(port, bool) or not isinstance(port, int):

@@ -49,7 +49,7 @@ def test_they_come_beside_a_repository(repository: RepositoryMaker) -> None:
         assert [each.name for each in server.models()] == ["a", "b"]
 
 
-@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "..", 7])
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "..", 7, "a\n", "a\0", "a" * 256])
 def test_names_cannot_lead_elsewhere(name: str) -> None:
     with pytest.raises((TypeError, ValueError), match="name of a model"):
         Server(models={name: DIGITS}).start()
@@ -68,6 +68,10 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
 def test_nothing_to_serve_is_an_error() -> None:
     with pytest.raises(TypeError, match="give model_repository or models"):
         Server()
+    with pytest.raises(ValueError, match="nothing to serve: models is empty"):
+        Server(models={}).start()
+    with pytest.raises(ValueError, match="model 'a' is '', expected the path"):
+        Server(models={"a": ""}).start()
     with pytest.raises(TypeError, match="models is list, expected a mapping"):
         Server(models=[DIGITS])  # type: ignore[arg-type]
 

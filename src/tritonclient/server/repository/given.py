@@ -20,6 +20,9 @@ GivenModel: TypeAlias = "str | os.PathLike[str] | Callable[..., Any] | FunctionM
 #: The models of a repository that are functions, by name.
 Functions: TypeAlias = Mapping[str, FunctionModel]
 
+#: Bytes of a name, as it is that of a directory.
+_MAX_NAME = 255
+
 
 class GivenModels:
     """A repository with a directory for each model; it refers to the files where they are.
@@ -55,6 +58,8 @@ class GivenModels:
     def _add(self, name: str, given: Any) -> None:
         place = self.directory / name
         if isinstance(given, (str, os.PathLike)):
+            if not os.fspath(given):
+                raise ValueError(f"model {name!r} is '', expected the path of a file or directory")
             path = Path(given).absolute()
             if path.is_dir():
                 _add_directory(name, place, path)
@@ -91,10 +96,15 @@ def _remove(directory: Path, process: int) -> None:
 def _checked_name(name: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(f"models has the key {name!r:.80}, expected the name of a model")
-    if not name or name.startswith(".") or "/" in name or os.sep in name or "\0" in name:
+    if not name or name.startswith(".") or "/" in name or os.sep in name:
         raise ValueError(
             f"{name!r:.80} is not the name of a model: it is empty, begins with a dot "
             "or holds a slash"
+        )
+    if not name.isprintable() or len(os.fsencode(name)) > _MAX_NAME:
+        raise ValueError(
+            f"{name!r:.80} is not the name of a model: it holds control characters or has more "
+            f"than {_MAX_NAME} bytes"
         )
     return name
 
