@@ -151,9 +151,9 @@ def test_a_cancelled_task_leaves_nothing(protocol, silent_names, monkeypatch):
             for _ in range(3):
                 before = open_files()
                 call = asyncio.ensure_future(infer(client))
-                await asyncio.sleep(0.3)
-                if not silent_names:
-                    assert open_files() > before
+                await asyncio.sleep(0.001)
+                while not (lookup_threads() if silent_names else open_files() > before):
+                    await asyncio.sleep(0.001)
                 call.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await call
@@ -181,12 +181,24 @@ def test_an_interrupted_thread_leaves_nothing(protocol, silent_names, monkeypatc
     def interrupt(*_):
         raise Interrupted
 
+    def waits():
+        if not silent_names:
+            return open_files() > before
+        lookups = (*name_lookup._waiting, *name_lookup._running)
+        return any(lookup.listeners for lookup in lookups)
+
+    def strike():
+        eventually(waits)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
+
     def ask():
         with Client(url(protocol), timeout=PATIENCE * 2, max_connections=1) as client:
             for _ in range(2):
-                signal.setitimer(signal.ITIMER_REAL, 0.3)
+                striking = threading.Thread(target=strike)
                 with deadline_guard(), pytest.raises(Interrupted):
+                    striking.start()
                     infer(client)
+                striking.join()
                 assert open_files() == before
 
     handler = signal.signal(signal.SIGALRM, interrupt)
@@ -200,7 +212,6 @@ def test_an_interrupted_thread_leaves_nothing(protocol, silent_names, monkeypatc
                 answer_names(monkeypatch, silent, silent)
                 ask()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
 
 

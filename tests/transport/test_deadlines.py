@@ -15,6 +15,7 @@ import pytest
 from tests.support.peers.echo import infer
 from tests.support.peers.hostile_peers import PATIENCE, stall
 from tests.support.peers.protocols import both_protocols
+from tests.support.waiting import deadlines
 from tritonclient import Client
 from tritonclient.errors import DeadlineExceeded
 from tritonclient.transport.blocking import sockets
@@ -76,9 +77,12 @@ def ticks():
 def test_signals_do_not_put_a_deadline_off(pair, ticks, whole):
     """A receive in the kernel that they interrupt begins its whole time again."""
     stream, _ = pair
-    with pytest.raises(DeadlineExceeded):
-        stream.receive(memoryview(bytearray(10)), time.monotonic() + 0.3, whole)
-    assert len(ticks) > 2
+    for seconds in deadlines(0.3):
+        del ticks[:]
+        with pytest.raises(DeadlineExceeded):
+            stream.receive(memoryview(bytearray(10)), time.monotonic() + seconds, whole)
+        if len(ticks) > 2:
+            break  # otherwise the machine was so busy that the signals were put together
 
 
 @both_protocols
