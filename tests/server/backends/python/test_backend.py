@@ -263,6 +263,18 @@ def test_datatypes() -> None:
     assert pb_utils.numpy_to_triton_type(np.float32) == 11
 
 
+@pytest.mark.parametrize("value", ["yes", "no", "maybe"])
+def test_inputs_on_the_cpu(repository: RepositoryMaker, serve: Serve, value: str) -> None:
+    name = "FORCE_CPU_ONLY_INPUT_TENSORS"
+    parameter = f'parameters {{ key: "{name}" value {{ string_value: "{value}" }} }}'
+    repository.python("a", config=FP32_CONFIG + parameter)
+    if value == "maybe":
+        with pytest.raises(Internal, match=f"Incorrect value for {name}: 'maybe', expected 'yes'"):
+            serve()
+    else:
+        assert serve().handle(m.IsModelReady("a"))
+
+
 def test_arrays_in_another_byte_order_are_refused() -> None:
     with pytest.raises(pb_utils.TritonModelException, match=r"dtype is not supported: >f4 has"):
         pb_utils.Tensor("x", np.ones(1, ">f4"))
