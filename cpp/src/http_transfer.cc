@@ -98,6 +98,7 @@ Error Transfer::Configure(const HttpEndpoint& endpoint) {
 Error Transfer::Prepare(HttpRequest&& request) {
   request_ = std::move(request);
   answer_.url = request_.url;
+  if (Error err = Set(CURLOPT_FORBID_REUSE, 0L); !err.IsOk()) return err;
   if (Error err = Set(CURLOPT_URL, request_.url.c_str()); !err.IsOk()) return err;
   if (request_.connect_timeout_us == 0) request_.connect_timeout_us = kConnectTimeout;
   Error limits = Set(CURLOPT_TIMEOUT_MS, Milliseconds(request_.timeout_us));
@@ -248,6 +249,8 @@ size_t Transfer::TakeHeader(std::string_view line) {
   }
   if (line.substr(0, 5) == "HTTP/") {
     BeginAnswer();  // what came before was an interim response
+    // uvicorn, on which many servers are built, answers 500 and closes without saying so.
+    if (line.find(" 500 ") != std::string_view::npos) Set(CURLOPT_FORBID_REUSE, 1L);
     return line.size();
   }
   const size_t colon = line.find(':');

@@ -3,6 +3,7 @@
 
 #include <zlib.h>
 
+#include <atomic>
 #include <set>
 
 #include "calls.h"
@@ -367,6 +368,22 @@ TEST(HttpClient, SendsAgainWhenAnIdleConnectionIsClosed) {
   });
   const auto client = Connect(server.Url());
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(Infer(client.get(), 0, 100000).IsOk()) << i;
+}
+
+// uvicorn answers 500 and closes without saying so. What curl sends again could be executed twice.
+TEST(HttpClient, DoesNotUseTheConnectionOfA500Again) {
+  std::atomic<int> connections{0};
+  const Server server([&](const Peer& peer) {
+    const std::string answer = ++connections == 1
+                                   ? Answer("500 Internal Server Error", "", R"({"error":"no"})")
+                                   : Identity("x");
+    while (!peer.ReceiveRequest().empty() && peer.Send(answer)) {
+    }
+  });
+  const auto client = Connect(server.Url());
+  EXPECT_FALSE(Infer(client.get(), 0, 100000).IsOk());
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Infer(client.get(), 0, 100000).IsOk()) << i;
+  EXPECT_EQ(connections, 2);
 }
 
 TEST(HttpClient, IsUsedBySixteenThreadsAtOnce) {

@@ -11,10 +11,20 @@ import pytest
 from tests.server.conftest import RepositoryMaker
 from tests.support.waiting import eventually
 from tritonclient import Client
+from tritonclient.errors import Internal, InvalidArgument, NotFound, ServerError
 from tritonclient.server import Server
 
 #: Types that hold tensors of requests and responses.
 HOLDERS = {"ndarray", "memoryview", "InferTensor", "Infer", "Job", "Inference", "InferResponse"}
+
+
+#: Raises for every request.
+FAILS = """
+class TritonPythonModel:
+    def execute(self, requests):
+        arrays = [request.inputs()[0].as_numpy() for request in requests]
+        raise ValueError(f"{len(arrays)} requests are refused")
+"""
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["in-process", "processes"])
@@ -23,6 +33,7 @@ def server(
 ) -> Iterator[Server]:
     repository = RepositoryMaker(tmp_path_factory.mktemp("models"))
     repository.python("a")
+    repository.python("fails", FAILS)
     with Server(repository.directory, in_process=request.param) as server:
         yield server
 
@@ -37,14 +48,59 @@ def streamed(client: Client, size: int) -> None:
     assert result["OUT"].shape == (size,)
 
 
+def unknown(client: Client, size: int) -> None:
+    with pytest.raises(NotFound):
+        client.infer("nope", {"IN": np.ones(size, np.float32)})
+
+
+def misnamed(client: Client, size: int) -> None:
+    with pytest.raises(InvalidArgument):
+        client.infer("a", {"NOPE": np.ones(size, np.float32)})
+
+
+def mistyped(client: Client, size: int) -> None:
+    with pytest.raises(InvalidArgument):
+        client.infer("a", {"IN": np.ones(size, np.int32)})
+
+
+def unknown_output(client: Client, size: int) -> None:
+    with pytest.raises(InvalidArgument):
+        client.infer("a", {"IN": np.ones(size, np.float32)}, outputs=["NOPE"])
+
+
+def failing(client: Client, size: int) -> None:
+    with pytest.raises(Internal):
+        client.infer("fails", {"IN": np.ones(size, np.float32)})
+
+
+def refused_stream(client: Client, size: int) -> None:
+    with pytest.raises(ServerError):
+        list(client.stream("a", {"IN": np.ones(size, np.int32)}))
+
+
+def failing_stream(client: Client, size: int) -> None:
+    with pytest.raises(ServerError):
+        list(client.stream("fails", {"IN": np.ones(size, np.float32)}))
+
+
+#: They end with an error; the client cancels its stream, and leaves bytes to the collector.
+BROKEN_STREAMS = (refused_stream, failing_stream)
+REFUSED = (unknown, misnamed, mistyped, unknown_output, failing)
+
+
 @pytest.mark.parametrize("size", [16, 1 << 20], ids=["small", "large"])
 @pytest.mark.parametrize(
     ("protocol", "deed"),
-    [("http", unary), ("grpc", unary), ("grpc", streamed)],
+    [
+        *(("http", unary), ("grpc", unary), ("grpc", streamed)),
+        *((protocol, deed) for protocol in ("http", "grpc") for deed in REFUSED),
+        *(("grpc", deed) for deed in BROKEN_STREAMS),
+    ],
 )
 def test_requests_leave_no_circles(
     server: Server, protocol: str, deed: Callable[[Client, int], None], size: int
 ) -> None:
+    holders = HOLDERS - {"memoryview"} if deed in BROKEN_STREAMS else HOLDERS
     url = server.http_url if protocol == "http" else server.grpc_url
 
     def circles() -> list[str]:
@@ -54,7 +110,7 @@ def test_requests_leave_no_circles(
         gc.set_debug(gc.DEBUG_SAVEALL)
         try:
             gc.collect()
-            return [type(each).__name__ for each in gc.garbage if type(each).__name__ in HOLDERS]
+            return [type(each).__name__ for each in gc.garbage if type(each).__name__ in holders]
         finally:
             gc.set_debug(0)
             gc.garbage.clear()

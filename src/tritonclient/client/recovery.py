@@ -65,7 +65,10 @@ def recover(
     yield from explain(error, _left(end, clock), remembered)
     hints = (error.hint, _of_compression(error, options), also)
     error.hint = "; ".join(filter(None, hints))
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # it refers to this frame, which would be a circle
 
 
 def _also(first: InferenceServerException, second: InferenceServerException) -> str:

@@ -22,7 +22,7 @@ from ..errors import (
     Unimplemented,
 )
 from .inference import Outcome, Responses, begin, infer, submit
-from .jobs.errors import as_server_error
+from .jobs.errors import ModelNotReady, as_server_error
 from .jobs.job import Job, JobOptions
 from .jobs.model_info import ModelInfo
 from .jobs.response import CancelFlag, ResponseSink
@@ -196,7 +196,7 @@ class InferenceServer:
     def _is_model_ready(self, request: m.IsModelReady) -> bool:
         try:
             return self._repository.get(request.model, request.version).is_ready()
-        except NotFound:
+        except (NotFound, ModelNotReady):
             return False
 
     def _server_metadata(self, request: m.GetServerMetadata) -> m.ServerMetadata:

@@ -121,6 +121,9 @@ def test_errors_name_the_cause(call: Callable[..., Any]) -> None:
 
     with pytest.raises(tc.ServerError, match="KeyboardInterrupt: here"):
         call(FunctionModel(interrupts, outputs={"Y": "FP32"}), X=ONES)
+    unexpected = FunctionModel(lambda X: pytest.fail("not this"), outputs={"Y": "FP32"})
+    with pytest.raises(tc.ServerError, match="Failed: not this"):
+        call(unexpected, X=ONES)
     wrong = FunctionModel(lambda X: {"Z": X}, outputs={"Y": "FP32"})
     with pytest.raises(tc.ServerError, match="'Z', which is not one of 'Y'"):
         call(wrong, X=ONES)

@@ -183,6 +183,10 @@ def test_json_that_is_no_configuration_is_refused(text: str) -> None:
             'input { name: "A" data_type: TYPE_FP32 dims: 2 reshape { shape: 3 } }',
             "model input 'A' has different size for dims and reshape for it",
         ),
+        (
+            'input { name: "A" data_type: TYPE_FP32 dims: [ -1, 2 ] reshape { shape: [ 2, -1 ] } }',
+            "model input 'A' has different size for dims and reshape for it",
+        ),
         ("max_batch_size: -1", "must be non-negative"),
         (
             "batch_input { }",

@@ -89,6 +89,12 @@ def test_explicit_control(repository: RepositoryMaker, serve: Serve) -> None:
     )
     with pytest.raises(NotFound, match="unknown model: 'a' has no available versions"):
         core.handle(m.GetModelMetadata("a"))
+    for request in (m.GetModelMetadata("a", "1"), m.GetModelConfig("a", "1")):
+        with pytest.raises(Unavailable, match="model: 'a' version 1 is not at ready state"):
+            core.handle(request)
+    with pytest.raises(NotFound, match="unknown model: 'a' version 2 is not found"):
+        core.handle(m.GetModelMetadata("a", "2"))
+    assert not core.handle(m.IsModelReady("a", "1"))
     assert core.handle(m.IsServerReady())
     core.handle(m.UnloadModel("a"))
     core.handle(m.UnloadModel("nope"))

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 
 #: What the code of a model may raise; as in Triton, it cannot end the server. It never runs on the
-#: main thread, so KeyboardInterrupt is the model's own.
-RAISED = (Exception, SystemExit, KeyboardInterrupt)
+#: main thread, so KeyboardInterrupt is the model's own, and so are classes such as that of
+#: `pytest.fail`, which are no `Exception`.
+RAISED = BaseException
 
 
 class Instance(Protocol):

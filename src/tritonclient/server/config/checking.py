@@ -93,23 +93,22 @@ def _check_tensor(tensor: Any, label: str, kind: str, model: str) -> None:
 
 
 def _check_reshape(tensor: Any, label: str, model: str) -> None:
-    elements, variable = _sizes(tensor.dims)
-    reshaped, others = _sizes(tensor.reshape.shape)
-    if variable != others:
+    sizes, reshaped = _sizes(tensor.dims), _sizes(tensor.reshape.shape)
+    if len(sizes) != len(reshaped):
         raise ValueError(
             f"{label} has different number of variable-size dimensions for dims and reshape for "
             f"{model}"
         )
-    if elements != reshaped:
+    if sizes != reshaped:
         raise ValueError(f"{label} has different size for dims and reshape for {model}")
 
 
-def _sizes(dims: Iterable[int]) -> tuple[int, int]:
-    """Return the product of the fixed dimensions, and the number of variable ones."""
-    elements, variable = 1, 0
+def _sizes(dims: Iterable[int]) -> list[int]:
+    """Return the product of the fixed dimensions before, between and after variable ones."""
+    sizes = [1]
     for size in dims:
         if size == -1:
-            variable += 1
+            sizes.append(1)
         else:
-            elements *= size
-    return elements, variable
+            sizes[-1] *= size
+    return sizes

@@ -1,4 +1,4 @@
-"""Requests that cannot be read."""
+"""Errors that clients get."""
 
 from __future__ import annotations
 
@@ -22,4 +22,14 @@ def refusal(
             server.model_info(*model)
         except InferenceServerException as unknown:
             return unknown
+    return error
+
+
+def frameless(error: InferenceServerException) -> InferenceServerException:
+    """Return an error after it has let go of all frames.
+
+    They refer to the request and its tensors, and maybe to the error: a circle, which would keep
+    the tensors until the garbage collector comes.
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
     return error

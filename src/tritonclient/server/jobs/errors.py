@@ -16,6 +16,10 @@ class ModelClosed(Unavailable):
     """The model version was unloaded before it took the job; a new one may have replaced it."""
 
 
+class ModelNotReady(Unavailable):
+    """The model version was unloaded, or could not be loaded."""
+
+
 class DecoupledModel(Unimplemented):
     """A single response was requested of a decoupled model; frontends add their own words."""
 

@@ -19,7 +19,7 @@ class Host(Protocol):
     """The server, for models that execute other models."""
 
     def model_info(self, name: str, version: str = "") -> ModelInfo:
-        """Return the interface of a ready model; NotFound if there is none.
+        """Return the interface of a ready model; NotFound or ModelNotReady if there is none.
 
         Args:
             version: "" for the highest.

@@ -56,5 +56,9 @@ class ModelInfo:
         shape = array.shape[:1] + expected.shape if self.batches else expected.shape
         try:
             return tensor._replace(array=array.reshape(shape))
-        except ValueError as error:
-            raise Internal(f"output '{tensor.name}' of '{self.name}': {error}", "500") from error
+        except ValueError:
+            raise Internal(
+                f"output tensor shape does not match size of output for '{tensor.name}': the model "
+                f"'{self.name}' returned {list(array.shape)}, its configuration has {list(shape)}",
+                "500",
+            ) from None

@@ -22,6 +22,7 @@ from ..backends.base import IN_PROCESS as IN_PROCESS
 from ..backends.base import ModelSource as ModelSource
 from ..config.checking import is_ensemble
 from ..config.reading import ModelConfig
+from ..jobs.errors import ModelNotReady
 from ..jobs.host import Host
 from ..scheduling.ensemble_steps import check as check_ensemble
 from ..scheduling.response_cache import ResponseCache
@@ -102,21 +103,24 @@ class Repository:
             version: "" for the highest.
 
         Raises:
-            NotFound: no such version is ready.
+            NotFound: there is no such version.
+            ModelNotReady: the version was unloaded, or could not be loaded.
             InvalidArgument: the version is not a number.
         """
         wanted = version_number(version)
         entry = self._entries.get(name)
         if entry is None:
             raise NotFound(f"Request for unknown model: '{name}' is not found", "404")
-        ready = entry.ready
-        if not ready:
+        if wanted is None:
+            wanted = max(entry.ready, default=None)
+        if wanted is None:
             raise NotFound(f"Request for unknown model: '{name}' has no available versions", "404")
-        model = ready.get(max(ready) if wanted is None else wanted)
+        text = f"Request for unknown model: '{name}' version {wanted} is not"
+        if wanted not in entry.versions:
+            raise NotFound(f"{text} found", "404")
+        model = entry.versions[wanted].model
         if model is None:
-            raise NotFound(
-                f"Request for unknown model: '{name}' version {wanted} is not found", "404"
-            )
+            raise ModelNotReady(f"{text} at ready state", "503")
         return model
 
     def versions(self, name: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ...errors import InvalidArgument, NotFound
 from ..config.specification import Specification, specifications, type_name
+from ..jobs.errors import ModelNotReady
 from ..jobs.host import Host
 from ..jobs.model_info import ModelInfo
 
@@ -90,14 +91,14 @@ def check(name: str, config: Any, host: Host, failures: Mapping[str, str]) -> No
 def _find(step: Step, host: Host) -> ModelInfo | None:
     try:
         return host.model_info(step.model, step.version)
-    except (NotFound, InvalidArgument):  # the latter for a version below -1
+    except (NotFound, ModelNotReady, InvalidArgument):  # the latter for a version below -1
         return None
 
 
 def _is_ready(model: str, host: Host) -> bool:
     try:
         host.model_info(model)
-    except NotFound:
+    except (NotFound, ModelNotReady):
         return False
     return True
 

@@ -83,6 +83,11 @@ def test_what_a_model_is_told(repository: RepositoryMaker, serve: Serve) -> None
             "message: SystemExit: no\n\nAt:\n  {path}(4): execute\n",
             "500",
         ),
+        (
+            "raise GeneratorExit('no')",
+            "message: GeneratorExit: no\n\nAt:\n  {path}(4): execute\n",
+            "500",
+        ),
         ("return []", "Number of InferenceResponse objects do not match", "500"),
         (
             "return None",
@@ -256,6 +261,30 @@ def test_datatypes() -> None:
     assert pb_utils.triton_string_to_numpy("TYPE_FP16") is np.float16
     assert pb_utils.triton_to_numpy_type(11) is np.float32
     assert pb_utils.numpy_to_triton_type(np.float32) == 11
+
+
+@pytest.mark.parametrize("value", ["yes", "no", "maybe"])
+def test_inputs_on_the_cpu(repository: RepositoryMaker, serve: Serve, value: str) -> None:
+    name = "FORCE_CPU_ONLY_INPUT_TENSORS"
+    parameter = f'parameters {{ key: "{name}" value {{ string_value: "{value}" }} }}'
+    repository.python("a", config=FP32_CONFIG + parameter)
+    if value == "maybe":
+        with pytest.raises(Internal, match=f"Incorrect value for {name}: 'maybe', expected 'yes'"):
+            serve()
+    else:
+        assert serve().handle(m.IsModelReady("a"))
+
+
+def test_arrays_in_another_byte_order_are_refused() -> None:
+    with pytest.raises(pb_utils.TritonModelException, match=r"dtype is not supported: >f4 has"):
+        pb_utils.Tensor("x", np.ones(1, ">f4"))
+
+
+def test_arguments_of_the_logger() -> None:
+    with pytest.raises(TypeError, match="message is int, expected str"):
+        pb_utils.Logger.log_info(5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"level is 7, expected a level such as Logger.WARNING"):
+        pb_utils.Logger.log("text", 7)  # type: ignore[arg-type]
 
 
 def test_logger(caplog: pytest.LogCaptureFixture) -> None:

@@ -38,6 +38,7 @@ class PythonBackend(Backend):
     def complete(self, source: ModelSource) -> None:
         """Call the model's `auto_complete_config`, if it has one."""
         values = messages_pb.to_dict(source.config)
+        _check_parameters(values)
         instance = _instance_source(source, values, source.name)
         if source.in_process:
             _warn_of_environment(source, values)
@@ -79,6 +80,13 @@ class PythonBackend(Backend):
         if process is not None:
             process.kill()
             process.end()
+
+
+def _check_parameters(config: dict[str, Any]) -> None:
+    name = "FORCE_CPU_ONLY_INPUT_TENSORS"
+    value = config.get("parameters", {}).get(name, {}).get("string_value", "yes")
+    if value not in ("yes", "no"):
+        raise ValueError(f"Incorrect value for {name}: {value!r:.80}, expected 'yes' or 'no'")
 
 
 def _interpreter(source: ModelSource, config: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ from ...inference import EMPTY_FINAL, Outcome
 from ...jobs.errors import DecoupledModel
 from ...loop import SMALL
 from ..forwarding import HeaderForwarding
-from ..refusals import refusal
+from ..refusals import frameless, refusal
 from ..starting import begin, is_light
 from .call import Call
 from .compression import Coder, decompressed
@@ -207,7 +207,7 @@ class GrpcService:
             work()
             return
         except InferenceServerException as error:
-            refused = error
+            refused = frameless(error)
         except Exception:
             call.failed()
             return
@@ -285,7 +285,7 @@ class GrpcService:
             refused = Cancelled("the call is over")
             raise
         except InferenceServerException as error:
-            refused = error
+            refused = frameless(error)
         finally:
             self._streams.discard(stream)
             _log_call(_STREAM_INFER, refused, began)

@@ -28,7 +28,7 @@ from ...core import InferenceServer
 from ...inference import Responses, StreamItem
 from ...jobs.errors import UNEXPECTED
 from ..forwarding import HeaderForwarding
-from ..refusals import refusal
+from ..refusals import frameless, refusal
 from .call import Call
 from .compression import Coder, decompressed
 
@@ -208,9 +208,11 @@ class StreamCall:
     def _work(self, message: Buffer | Compressed, request: _PendingRequest) -> None:
         id, responses = self._begin(message, request)
         for response in responses:
-            if isinstance(response, InferenceServerException) and self._errors_end_stream:
-                self._loop.call_soon_threadsafe(self._fail, response)
-                return
+            if isinstance(response, InferenceServerException):
+                frameless(response)
+                if self._errors_end_stream:
+                    self._loop.call_soon_threadsafe(self._fail, response)
+                    return
             final = isinstance(responses, Responses) and responses.ended
             encoded = self._coder.compressed(_encode(response, id, final), self._call.accepted)
             if not self._send(request, encoded):

@@ -35,7 +35,7 @@ from ...jobs.errors import DecoupledModel
 from ...loop import SMALL
 from ..forwarding import HeaderForwarding
 from ..limits import MAX_INPUT_SIZE, MAX_REQUESTS
-from ..refusals import refusal
+from ..refusals import frameless, refusal
 from ..starting import is_light, start
 from . import compression
 from .generate import EventStream, Generation
@@ -141,7 +141,7 @@ class HttpApplication:
         except _Disconnected:
             return None
         except InferenceServerException as error:
-            return rest.encode_error(error)
+            return rest.encode_error(frameless(error))
         path = scope["raw_path"].decode("latin-1")
         request = rest.HttpRequest(scope["method"], path, headers, (body,))
         cancelled = threading.Event()
@@ -192,7 +192,7 @@ class HttpApplication:
             work = partial(self._encoded, request, http, outcome.encode)
             return work() if outcome.size <= SMALL else await self._in_thread(work)
         except InferenceServerException as error:
-            return rest.encode_error(error)
+            return rest.encode_error(frameless(error))
 
     def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -239,7 +239,7 @@ class HttpApplication:
             if isinstance(request, Generate):
                 return Generation(self._server, request, cancelled, peer, loop)
         except InferenceServerException as error:
-            return rest.encode_error(error)
+            return rest.encode_error(frameless(error))
         return self._handled(request, http, cancelled, peer)
 
     def _decoded(
@@ -273,7 +273,7 @@ class HttpApplication:
             except ValueError as error:
                 raise InvalidArgument(str(error), "400") from error
         except InferenceServerException as error:
-            return rest.encode_error(error)
+            return rest.encode_error(frameless(error))
         if isinstance(request, m.Infer):
             return _compressed(response, http.headers.get("accept-encoding", ""))
         return response

@@ -6,7 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
@@ -82,6 +85,27 @@ class RetryTest {
       calls.set(0);
       client.infer(request).idempotent().execute();
       assertEquals(2, calls.get());
+    }
+  }
+
+  @Test
+  void theConnectionOfAnInternalServerErrorIsNotUsedAgain() throws Exception {
+    byte[] failed = Stub.answer("500 Internal Server Error", "{\"error\":\"no\"}");
+    byte[] good = good();
+    Set<Socket> done = ConcurrentHashMap.newKeySet();
+    Stub.Handler handler =
+        (request, socket) -> {
+          if (!done.add(socket)) {
+            socket.close(); // as if it had been closed before, unseen
+          } else {
+            Stub.send(socket, done.size() == 1 ? failed : good);
+          }
+        };
+    try (Stub stub = new Stub(handler);
+        Client client = Client.of(stub.url())) {
+      assertThrows(InferenceException.class, () -> client.infer("m", INPUTS.get(0)).execute());
+      client.infer("m", INPUTS.get(0)).execute();
+      assertEquals(2, stub.connections.get());
     }
   }
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .....errors import Internal, InvalidArgument, NotFound
-from ....jobs.errors import as_server_error
+from ....jobs.errors import ModelNotReady, as_server_error
 from ....jobs.host import Host
 from ....jobs.job import Job, JobOptions
 from ....jobs.reader import ResponseReader
@@ -122,7 +122,7 @@ class ModelCall:
         """Raise NotFound in Triton's words for models."""
         try:
             yield
-        except NotFound as error:
+        except (NotFound, ModelNotReady) as error:
             raise NotFound(
                 f"Failed for execute the inference request. Model '{self._name}' is not ready."
             ) from error

@@ -96,6 +96,11 @@ class Logger:
 
     @staticmethod
     def log(message: str, level: LogLevel = LogLevel.INFO) -> None:
+        """Log a text; TypeError for an argument of another type."""
+        if not isinstance(message, (str, bytes)):
+            raise TypeError(f"message is {type(message).__name__}, expected str")
+        if not isinstance(level, Logger.LogLevel):
+            raise TypeError(f"level is {level!r}, expected a level such as Logger.WARNING")
         Logger._logger.log(Logger._levels[level], "%s", message)
 
     @staticmethod

@@ -46,6 +46,11 @@ class Tensor:
         try:
             if array.dtype.kind in "UT":
                 raise ValueError("NumPy dtype is not supported; use np.object_ for text")
+            if not array.dtype.isnative:
+                raise ValueError(
+                    f"NumPy dtype is not supported: {array.dtype} has another byte order; use "
+                    "array.astype(array.dtype.newbyteorder('='))"
+                )
             self._datatype = datatypes.datatype_of(array)
         except ValueError as error:
             raise TritonModelException(f"Tensor '{name}': {error}") from error

@@ -19,6 +19,7 @@ import java.util.List;
  */
 final class Connection {
   private static final int BUFFER = 16 * 1024;
+  private static final int INTERNAL_SERVER_ERROR = 500;
   private static final int LARGEST_HEAD = 256 * 1024;
   private static final int LARGEST_PIECE = 128 * 1024;
   private static final int TRUSTED = 64 * 1024 * 1024;
@@ -134,7 +135,9 @@ final class Connection {
     }
     ResponseHead answer = readHead(limit);
     byte[] content = answer.hasBody() ? readBody(answer, largest, limit) : new byte[0];
-    boolean reusable = whole && answer.keepAlive && position == filled && key.isValid();
+    // uvicorn, on which many servers are built, answers 500 and closes without saying so.
+    boolean keptOpen = answer.keepAlive && answer.status != INTERNAL_SERVER_ERROR;
+    boolean reusable = whole && keptOpen && position == filled && key.isValid();
     return new Received(answer, content, reusable);
   }
 
