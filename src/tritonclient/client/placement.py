@@ -76,7 +76,7 @@ class BasePlacement:
             device = whole_number("device", device)
         self._url = url
         self._timeout = timeout
-        self._next_size = byte_size
+        self._next_size = int(byte_size)
         self._device = device
         self._mode = mode
         self._lock = threading.Lock()

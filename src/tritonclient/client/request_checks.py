@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -119,9 +120,9 @@ def request_parameters(
     if priority:
         parameters["priority"] = whole_number("priority", priority, end=1 << 64)
     if server_timeout is not None:
-        if not isinstance(server_timeout, (int, float)) or not 0 <= server_timeout < 2**43:
+        if not isinstance(server_timeout, Real) or not 0 <= float(server_timeout) < 2**43:
             raise ValueError(f"server_timeout is {server_timeout!r:.60}, expected seconds from 0")
-        parameters["timeout"] = round(server_timeout * 1e6)
+        parameters["timeout"] = round(float(server_timeout) * 1e6)
     if custom is not None and not isinstance(custom, Mapping):
         raise TypeError(f"parameters is {type(custom).__name__}, expected a mapping")
     for name, value in (custom or {}).items():

@@ -103,6 +103,32 @@ RECEIVED_NAMES: Mapping[str, str] = {
     "as_numpy": "inputs[name]",
 }
 
+#: Arguments of this package, and what takes them.
+_TAKEN_BY: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            *("tls", "max_connections", "max_request_size", "max_response_size", "keep_alive"),
+            *("grpcio", "workers"),
+        ),
+        "Client(url, ...)",
+    ),
+    **dict.fromkeys(("timeout", "headers", "query"), "calls such as infer, and to open_stream"),
+    **dict.fromkeys(
+        (
+            *("version", "outputs", "id", "sequence_id", "sequence_start", "sequence_end"),
+            *("priority", "server_timeout", "parameters", "binary"),
+        ),
+        "infer, and to the requests of a stream",
+    ),
+    **dict.fromkeys(
+        ("request_compression", "response_compression", "shared_memory"), "infer and submit"
+    ),
+    **dict.fromkeys(("batch_size", "concurrency", "errors", "ordered"), "map"),
+    **dict.fromkeys(("response_timeout", "empty_final_response"), "stream"),
+    "cast": "model(name, ...)",
+    **dict.fromkeys(("config", "files"), "load_model"),
+}
+
 #: Methods of the official clients, and what to use here.
 CLIENT_NAMES: Mapping[str, str] = {
     "get_server_metadata": "server_metadata",
@@ -170,13 +196,13 @@ MODEL_NAMES: Mapping[str, str] = {
 }
 
 
-def close_name(name: str, names: Iterable[str]) -> str:
+def close_name(name: str, names: Iterable[str], likeness: float = 0.6) -> str:
     """Return the one of some names that this one is closest to, or ""."""
     from difflib import get_close_matches  # only errors need it
 
     by_lower = {each.lower(): each for each in names}
-    close = get_close_matches(name.lower()[:100], by_lower, 1)
-    if not close and len(name) > 3:  # or the only one that it is a part of
+    close = get_close_matches(name.lower()[:100], by_lower, 1, likeness)
+    if not close and len(name) > 3 and likeness < 0.8:  # or the only one that it is a part of
         close = [each for each in by_lower if name.lower() in each]
     return by_lower[close[0]] if len(close) == 1 else ""
 
@@ -194,15 +220,21 @@ def unknown_argument(name: str, known: Iterable[str], value: object = None) -> T
         value: that it was given, if it may be an input.
     """
     known = sorted(known)
-    hint = meant(name, known)
+    here, hint = _ARGUMENTS.get(name, ""), ""
+    if not here and name not in _TAKEN_BY:
+        close = close_name(name, {*known, *_ARGUMENTS}, 0.8)
+        here = "" if close in known else _ARGUMENTS.get(close, "")
+        hint = "" if here else meant(name, known)
     tensors = "outputs" if "outputs" in known and "timeout" not in known else "inputs"
-    if not hint and (hasattr(value, "__array__") or isinstance(value, (list, tuple))):
+    if not (here or hint) and (hasattr(value, "__array__") or isinstance(value, (list, tuple))):
         hint = f"; {tensors} are given as a mapping: {{{name!r}: array}}"
-    if name in _ARGUMENTS or not hint:
-        here = _ARGUMENTS.get(name) or _ARGUMENTS.get(close_name(name, _ARGUMENTS)) or ""
-        argument = _ARGUMENT.match(here)
-        if here and (argument is None or argument[1] in known or "timeout" in known):
-            hint = f"; here it is {here}"
+    argument = _ARGUMENT.match(here)
+    if here and (argument is None or argument[1] in known):
+        hint = f"; here it is {here}"
+    elif name in _TAKEN_BY:
+        hint = f"; it is given to {_TAKEN_BY[name]}"
+    elif here and "timeout" in known:
+        hint = f"; here it is {here}"
     return TypeError(f"{name!r} is not an argument{hint}; expected {', '.join(known)}")
 
 

@@ -28,6 +28,8 @@ _SCHEMES = {
 
 
 #: What no part of a URL may hold: line breaks and other control characters, halves of characters.
+#: A scheme that other characters than "://" follow.
+_SLIP = re.compile(r"(https?|grpcs?)[:/\\]+(?=[^:/\\]|$)", re.IGNORECASE)
 _UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _SCHEME = re.compile(r"[A-Za-z+]+://")
@@ -129,8 +131,11 @@ def parse_url(url: str, default_port: int = 0) -> Endpoint:
 
 
 def _with_scheme(url: str) -> str:
-    """Return a URL with a scheme, made of one that is only a host and a port if that is so."""
-    if not re.fullmatch(r"[\w.-]+:[0-9]{1,5}", url):
+    """Return a URL that was meant: with the slashes of its scheme, or with a scheme."""
+    slip = _SLIP.match(url)
+    if slip:
+        return f"{slip[1].lower()}://{url[slip.end() :] or 'localhost:8000'}"
+    if not re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\])(:[0-9]{1,5})?", url):
         url = "localhost:8000"
     return f"{'grpc' if url.endswith(':8001') else 'http'}://{url}"
 
