@@ -108,7 +108,8 @@ class InferenceServer:
         chosen = list(load_models)
         if chosen and not self._explicit:
             raise ValueError(
-                "models to load may be named in the model control mode 'explicit' only"
+                "models to load may be named in the model control mode 'explicit' only: "
+                "--model-control-mode explicit, or model_control_mode='explicit'"
             )
         self._strict = strict_readiness
         self._closed = False

@@ -19,6 +19,7 @@ from ..client.suggestions import (
     unknown_argument,
 )
 from ..messages import Request
+from .backends.python.environment import checked_interpreter
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
@@ -172,7 +173,7 @@ class Server:
             raise ValueError(f"load_threads is {load_threads}, expected a number from 1")
         self._core_options |= {
             "in_process": in_process,
-            "python": os.fspath(python),
+            "python": checked_interpreter(python),
             "load_threads": load_threads,
         }
         self._limits = Limits(max_input_size, max_requests, receive_timeout, min_receive_rate)
