@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import NoReturn
 
-from ..client.suggestions import meant
+from ..client.suggestions import close_name
 
 #: The address that only clients on this machine can connect to.
 LOCAL = "127.0.0.1"
@@ -42,6 +42,10 @@ _HABITS = {
     **dict.fromkeys(("--server", "--endpoint", "--base-url"), "-u"),
     **dict.fromkeys(("--token", "--api-key", "--auth"), "-H 'authorization: Bearer ...'"),
     **dict.fromkeys(("--insecure", "-k", "--no-verify"), "--ca-file, with the server's authority"),
+    **dict.fromkeys(("--column", "--columns", "--field", "--feature"), "--map INPUT=COLUMNS"),
+    **dict.fromkeys(("--parallel", "--jobs", "-j"), "--concurrency"),
+    **dict.fromkeys(("--retries", "--retry", "--max-retries"), "--patience, in seconds"),
+    "--model-version": "--version",
     "--format": "--json",
     **dict.fromkeys(("-o", "--output-format"), "--json"),
 }
@@ -57,7 +61,10 @@ class Parser(argparse.ArgumentParser):
         if choice:
             message += _meant(choice[1], re.findall(r"[^', ]+", choice[2]))
         elif unknown:
-            message += _meant(unknown[1], self._option_string_actions)
+            message += _meant(unknown[1], self._option_string_actions) or "; see --help"
+        elif message.startswith("unrecognized arguments: "):
+            named = [each.metavar or each.dest for each in self._actions if not each.option_strings]
+            message += f"; expected {' '.join(map(str, named)) or 'flags only'}"
         elif message.endswith("are required: COMMAND"):
             message = f"expected a command: {', '.join(self.commands)}"
         super().error(message)
@@ -76,7 +83,10 @@ def _meant(name: str, names: Iterable[str]) -> str:
     flags = re.findall(r"--[a-z-]+|-[a-zA-Z]\b", here)
     if here and (here in names or all(each in names for each in flags) or "--help" in flags):
         return f"; here it is {here}"
-    return meant(name, names)
+    # The dashes that all flags have make no two of them alike.
+    by_word = {each.lstrip("-"): each for each in names if each.lstrip("-") or each == name}
+    close = close_name(name.lstrip("-"), by_word)
+    return f"; did you mean {by_word[close]!r}?" if close else ""
 
 
 def pattern(text: str) -> str:
