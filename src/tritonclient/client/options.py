@@ -148,6 +148,7 @@ def stream_requests(
     if isinstance(model, (Infer, Mapping)) or not isinstance(model, (Iterable, AsyncIterable)):
         raise TypeError(
             f"model is {type(model).__name__}, expected a model's name or an iterable of requests"
+            f"{'; [request] is one' if isinstance(model, (Infer, Mapping)) else ''}"
         )
     if inputs is not None or version or outputs is not None or arguments:
         raise TypeError("inputs and options of requests are given with the requests themselves")

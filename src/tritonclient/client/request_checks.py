@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..messages import Parameter, RequestedOutput
+from ..messages import Infer, Parameter, RequestedOutput
 from ..operations import RESERVED_PARAMETERS, RESERVED_PREFIX
 
 
@@ -25,6 +25,10 @@ def check_model(model: Any) -> None:
     """Raise TypeError for what is given in place of a model's name."""
     if isinstance(model, (Mapping, list, tuple, np.ndarray)):
         hint = "the model's name comes first, then the inputs"
+    elif isinstance(model, Infer):
+        hint = "stream([request]) sends requests, and send takes what they are made of"
+    elif callable(model):
+        hint = "it is the name of a model, which the server runs"
     elif hasattr(model, "request"):
         hint = "infer_prepared sends what prepare returned"
     else:

@@ -191,8 +191,40 @@ MODEL_NAMES: Mapping[str, str] = {
     "outputs": "spec.outputs",
     "metadata": "spec",
     "version": "spec.version",
+    **dict.fromkeys(("prepare", "stream"), "a method of the client, which takes the model's name"),
+    **dict.fromkeys(("ready", "is_ready"), "client.is_model_ready(name)"),
+    **dict.fromkeys(("load", "unload"), "client.load_model(name), client.unload_model(name)"),
     "config": "client.model_config(name)",
     "get_metadata": "spec",
+}
+
+
+#: What people ask of a stream.
+STREAM_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("close", "stop", "aclose"), "cancel, or end after the last request"),
+    **dict.fromkeys(("done", "done_writing", "half_close"), "end"),
+    **dict.fromkeys(
+        ("receive", "recv", "read", "get", "next", "result", "responses"),
+        "iteration: for response in stream",
+    ),
+    **dict.fromkeys(("write", "infer", "send_request", "async_stream_infer"), "send"),
+}
+
+#: What people ask of shared memory.
+SHARED_MEMORY_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("free", "unregister", "destroy", "unlink"), "close"),
+    **dict.fromkeys(("name", "region", "key"), "regions"),
+    **dict.fromkeys(("register", "write", "set", "copy", "tensor", "input"), "put"),
+    **dict.fromkeys(("alloc", "allocate", "reserve"), "empty"),
+}
+
+#: What people ask of a tensor in shared memory.
+SHARED_TENSOR_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("numpy", "as_numpy", "array", "data", "value"), "read()"),
+    **dict.fromkeys(("tolist", "astype", "sum", "dtype"), "a method of read(), which is an array"),
+    **dict.fromkeys(("set", "copy_from", "fill"), "write(array)"),
+    **dict.fromkeys(("free", "close", "unregister"), "close of the shared memory"),
+    "name": "as_input(name), or output(name)",
 }
 
 
