@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -127,3 +128,56 @@ def test_batches_of_numpy(embedded: Server, kind: Any) -> None:
         await settled(found.aclose() if hasattr(found, "aclose") else found.close())
 
     act(kind, embedded.http_url, use)
+
+
+def test_awaited_and_iterated_wrongly() -> None:
+    """Python's own error would name a type, and not what to do."""
+
+    async def use(action: Any) -> None:
+        async with tritonclient.AsyncClient("grpc://127.0.0.1:9") as client:
+            await action(client)
+
+    async def await_stream(client: Any) -> None:
+        await client.stream("simple", PAIR)
+
+    async def iterate(client: Any) -> None:
+        list(client.stream("simple", PAIR))
+
+    async def take(client: Any) -> None:
+        next(client.open_stream())
+
+    async def await_memory(client: Any) -> None:
+        await client.shared_memory()
+
+    async def forgotten(client: Any) -> None:
+        put = client.shared_memory().put(A)
+        try:
+            await client.infer("simple", {"INPUT0": put, "INPUT1": A})
+        finally:
+            put.close()
+
+    for action, words in (
+        (await_stream, "a stream has many responses: use `async for`"),
+        (iterate, "this stream is on asyncio: use `async for`, or Client"),
+        (take, "this stream is on asyncio: use `async for`, or Client"),
+        (await_memory, "memory = client.shared_memory()"),
+        (forgotten, "is not an array; await it first"),
+    ):
+        with pytest.raises(TypeError) as caught:
+            asyncio.run(use(action))
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"verify": "no"}, "verify of TLS is 'no', expected True or False; ca_file is the file"),
+        ({"verify": "/ca.pem"}, "verify of TLS is '/ca.pem', expected True or False"),
+        ({"ca_file": b"/ca.pem"}, "ca_file of TLS is bytes, expected str"),
+        ({"server_name": 5}, "server_name of TLS is int, expected str"),
+    ],
+)
+def test_tls(options: Any, words: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        tritonclient.TLS(**options)
+    assert words in str(caught.value)

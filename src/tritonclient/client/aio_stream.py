@@ -70,6 +70,14 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         def __exit__(self, *exc_info: object) -> None:
             """Do nothing: there is no such context."""
 
+        def __iter__(self) -> NoReturn:
+            raise TypeError("this stream is on asyncio: use `async for`, or Client")
+
+        __next__ = __iter__
+
+        def __await__(self) -> NoReturn:
+            raise TypeError("a stream has many responses: use `async for`, or await anext(stream)")
+
     if not TYPE_CHECKING:  # a type checker would take it that there is any name
 
         def __getattr__(self, name: str) -> Any:

@@ -117,7 +117,7 @@ class BasePlacement:
             given = size_of(datatype_named(datatype), checked_shape(given, "size"))
         elif not isinstance(given, Integral):
             raise TypeError(f"size is {given!r:.60}, expected a number of bytes, or a shape")
-        check_limit("size", given)
+        check_limit("size", int(given))
         return SharedOutput(name, byte_size=int(given))
 
     if not TYPE_CHECKING:  # a type checker would take it that there is any name

@@ -108,8 +108,7 @@ class InferenceServer:
         chosen = list(load_models)
         if chosen and not self._explicit:
             raise ValueError(
-                "models to load may be named in the model control mode 'explicit' only: "
-                "--model-control-mode explicit, or model_control_mode='explicit'"
+                "load_models needs the model control mode 'explicit' (--model-control-mode explicit)"
             )
         self._strict = strict_readiness
         self._closed = False

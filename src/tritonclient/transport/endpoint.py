@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field
+from os import PathLike
 from socket import AF_INET6, inet_pton
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, unquote
@@ -249,6 +250,15 @@ class TLS:
     context: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.verify, bool):
+            raise TypeError(
+                f"verify of TLS is {self.verify!r:.60}, expected True or False; ca_file is the "
+                "file of authorities to trust"
+            )
+        for name in ("ca_file", "cert_file", "key_file", "server_name"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, (str, PathLike)):
+                raise TypeError(f"{name} of TLS is {type(value).__name__}, expected str")
         if self.context is not None:
             files = ("ca_file", "cert_file", "key_file", "key_password")
             others = [name for name in files if getattr(self, name) is not None]

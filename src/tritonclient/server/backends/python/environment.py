@@ -35,6 +35,8 @@ _unpacked: dict[tuple[str, int, int], _Folder] = {}
 
 def checked_interpreter(python: str | os.PathLike[str]) -> str:
     """Return the path or name of an interpreter; ValueError if it can't be executed."""
+    if not isinstance(python, (str, os.PathLike)):
+        raise TypeError(f"python is {python!r:.80}, expected the path of an interpreter")
     path = os.fspath(python)
     if path and shutil.which(path) is None:
         raise ValueError(
