@@ -20,6 +20,8 @@ class ModelInfo:
         outputs: by name, in the order of the configuration.
         decoupled: True if it may send any number of responses to a request.
         labels: class names of each output that has a label file.
+        counts_inputs: True if a request needs as many inputs as are required, of any names: as in
+            Triton, the model sees which are there. False if it needs each required input.
     """
 
     name: str
@@ -29,6 +31,7 @@ class ModelInfo:
     outputs: Mapping[str, Specification]
     decoupled: bool
     labels: Mapping[str, tuple[str, ...]]
+    counts_inputs: bool = False
 
     @property
     def batches(self) -> bool:

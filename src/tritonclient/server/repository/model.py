@@ -9,6 +9,7 @@ from typing import Any
 
 from ... import messages as m
 from ..backends.base import InstanceFactory, ModelSource
+from ..config.checking import is_ensemble
 from ..config.specification import specifications
 from ..jobs.job import Job
 from ..jobs.model_info import ModelInfo
@@ -59,6 +60,7 @@ class Model:
             outputs={each.name: each for each in specifications(source.config.output)},
             decoupled=values.get("model_transaction_policy", {}).get("decoupled", False),
             labels=labels,
+            counts_inputs=source.config.backend == "python" or is_ensemble(source.config),
         )
         self.statistics = statistics
         self._open = 0

@@ -156,17 +156,21 @@ class _Run:
 
     def _choose(self, branch: _Branch) -> list[Step]:
         """Return the steps to start; a decoupled step only when no other step is running."""
-        settled = branch.tensors.keys() | self._ensemble.optional | branch.absent
-        ready = [
-            step
-            for step in branch.waiting
-            if settled >= set(step.inputs.values())
-            and not self._ensemble.required[step] & branch.absent
-        ]
+        ready = [step for step in branch.waiting if not self._missing(step, branch)]
         single = [step for step in ready if step not in self._ensemble.decoupled]
         chosen = single or ([] if branch.running else ready[:1])
         branch.waiting = [step for step in branch.waiting if step not in chosen]
         return chosen
+
+    def _missing(self, step: Step, branch: _Branch) -> set[str]:
+        """Return the tensors that a step waits for.
+
+        As in Triton, an input of the ensemble may be missing if the ensemble says that it is
+        optional, and an output of a step if the next step's model says so.
+        """
+        settled = branch.tensors.keys() | self._ensemble.optional | branch.absent
+        required = self._ensemble.required[step]
+        return (set(step.inputs.values()) - settled) | (required & branch.absent)
 
     def _begin(self, step: Step, branch: _Branch) -> None:
         available = branch.tensors
@@ -204,13 +208,13 @@ class _Run:
         wanted = self._job.options.outputs
         if branch.waiting:
             step = branch.waiting[0]
-            missing = sorted(self._ensemble.required[step] & branch.absent)
+            missing = sorted(self._missing(step, branch))
             self._fail(
                 InvalidArgument(
                     f"[request id: {self._job.options.id or '<id_unknown>'}] unexpected deadlock, "
                     "at least one output is not set while no more ensemble steps can be made: "
-                    f"model '{step.model}' needs {', '.join(map(repr, missing))}, which the step "
-                    "before it left out",
+                    f"model '{step.model}' needs {', '.join(map(repr, missing))}, which neither "
+                    "the request nor another step gave",
                     "400",
                 )
             )

@@ -98,7 +98,7 @@ def _check_names(model: ModelInfo, tensors: Sequence[Given], id: str) -> None:
             raise InvalidArgument(
                 f"unexpected inference input '{name}' for model '{model.name}'", "400"
             )
-    for name in required:
+    for name in () if model.counts_inputs else required:
         if name not in names:
             _refuse(id, f"input '{name}' is required for model '{model.name}'")
 

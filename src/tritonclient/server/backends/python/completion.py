@@ -15,7 +15,7 @@ from .pb_utils.model_config import ModelConfig
 
 def completed(source: InstanceSource, host: Host) -> dict[str, Any] | None:
     """Return the completed configuration in its JSON form; None if the model completes nothing."""
-    loaded = LoadedModel(source.path, host)
+    loaded = LoadedModel(source.path, host, source.package)
     with contextlib.closing(loaded), loaded.loading():
         model = loaded.python_class()
         if not hasattr(model, "auto_complete_config"):

@@ -39,6 +39,7 @@ class InstanceSource:
         directory: the model's directory.
         path: the model's file.
         config: the completed configuration in its JSON form.
+        package: the name of the package of its modules; by default one that no other has.
     """
 
     name: str
@@ -47,6 +48,7 @@ class InstanceSource:
     directory: Path
     path: Path
     config: dict[str, Any]
+    package: str = ""
 
 
 class PythonInstance(LocalInstance):
@@ -69,7 +71,7 @@ class PythonInstance(LocalInstance):
             "model_name": source.model,
         }
         self._loop: InstanceLoop | None = None
-        self._loaded = LoadedModel(source.path, host)
+        self._loaded = LoadedModel(source.path, host, source.package)
         self._request = self._loaded.utils.InferenceRequest
         with self._loaded.loading(), model_errors():
             self._model = self._loaded.python_class()()

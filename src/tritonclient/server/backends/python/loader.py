@@ -23,17 +23,18 @@ class LoadedModel:
     Args:
         path: the model's file.
         host: the server, for models that execute other models.
+        package: the name of its package; by default one that no other has.
 
     Attributes:
         utils: the module that the model imports as `triton_python_backend_utils`.
     """
 
-    def __init__(self, path: Path, host: Host) -> None:
+    def __init__(self, path: Path, host: Host, package: str = "") -> None:
         self.path = path
         home = path.parent
         self.utils: Any = pb_utils.of_model(host, str(home))
         name = self.utils.__name__
-        self._package = ModelPackage(home, own={name: self.utils}, shared={name: pb_utils})
+        self._package = ModelPackage(home, {name: self.utils}, {name: pb_utils}, package)
 
     def python_class(self) -> Any:
         """Return `TritonPythonModel` of a new module."""

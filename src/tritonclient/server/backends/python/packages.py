@@ -37,12 +37,17 @@ class ModelPackage:
         own: modules that only this model's code imports, by name; beside them it has `signal`
             and `importlib` of its own.
         shared: what all other code imports under these names while a model is loaded.
+        name: the name of the package; by default one that no other has.
     """
 
     def __init__(
-        self, home: Path, own: Mapping[str, ModuleType], shared: Mapping[str, ModuleType]
+        self,
+        home: Path,
+        own: Mapping[str, ModuleType],
+        shared: Mapping[str, ModuleType],
+        name: str = "",
     ) -> None:
-        self.name = f"triton_model_{next(_numbers)}"
+        self.name = name or f"triton_model_{next(_numbers)}"
         self.home = str(home)
         self._own = {
             "signal": standing_in.signals(),
@@ -61,6 +66,13 @@ class ModelPackage:
 
     def load(self, path: Path) -> ModuleType:
         """Return a new module made from a file of this package."""
+        self.start()
+        module = self._execute(f"{self.name}.{path.stem}", path)
+        setattr(sys.modules[self.name], path.stem, module)
+        return module
+
+    def start(self) -> None:
+        """Make the module of the package itself."""
         start = Path(self.home, "__init__.py")
         if start.exists():
             self._execute(self.name, start, [self.home])
@@ -68,9 +80,6 @@ class ModelPackage:
             spec = ModuleSpec(self.name, None, is_package=True)
             spec.submodule_search_locations = [self.home]
             sys.modules[self.name] = importlib.util.module_from_spec(spec)
-        module = self._execute(f"{self.name}.{path.stem}", path)
-        setattr(sys.modules[self.name], path.stem, module)
-        return module
 
     def _execute(self, name: str, path: Path, search: list[str] | None = None) -> ModuleType:
         loader = _SourceLoader(name, str(path), self)

@@ -15,6 +15,7 @@ import gc
 import importlib.util
 import json
 import os
+import pathlib
 import select
 import signal
 import socket
@@ -26,6 +27,8 @@ from typing import Any, NamedTuple
 
 #: A number or an exit code, which a template sends to the server.
 NUMBER = struct.Struct("<i")
+#: In the environment of a model's process: the directory of its version.
+MODEL_VARIABLE = "TRITONCLIENT_MODEL_PACKAGE"
 #: Most descriptors of a request.
 _DESCRIPTORS = 8
 
@@ -71,6 +74,7 @@ def _run(given: Descriptors, worker: str) -> None:
     faulthandler.enable(given.report)
     end_with_server(given.lifeline)
     options = _options(given.report)
+    sys.argv = [""]  # as in Triton: what a model parses there is not this program's
     for target, fd in zip(options["outputs"], given.outputs, strict=False):
         if fd != target:
             os.dup2(fd, target)
@@ -237,3 +241,7 @@ class Template:
 
 if __name__ == "__main__":
     main(sys.argv[1])
+elif __name__ == "__mp_main__" and MODEL_VARIABLE in os.environ:
+    # A process that `multiprocessing` starts for a model, without a fork.
+    find_package(str(pathlib.Path(__file__).parents[4]))
+    importlib.import_module("tritonclient.server.backends.python.process.spawned").open_package()

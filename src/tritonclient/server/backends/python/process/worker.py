@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from ...execution import Rescheduled, Result
 from ..completion import completed
 from ..instance import InstanceSource, PythonInstance
 from ..loader import describe_error
-from . import messages
+from . import messages, spawned
 from .channel import Body, Channel, Message
 from .remote_host import RemoteHost, WorkerJob
 
@@ -58,13 +59,16 @@ class Worker:
 
     def _load(self, values: dict[str, Any]) -> None:
         """Complete a model's configuration, or make an instance."""
+        path = Path(values["path"])
+        spawned.announce(path.parent)
         source = InstanceSource(
             values["name"],
             values["model"],
             values["version"],
             Path(values["directory"]),
-            Path(values["path"]),
+            path,
             values["config"],
+            path.parent.name,
         )
         self._model = ModelInfo(source.model, source.version, 0, {}, {}, values["decoupled"], {})
         config = None
@@ -179,16 +183,32 @@ def _failure(error: BaseException) -> dict[str, Any]:
 
 
 def _ignore_signals() -> None:
-    """Ignore what a model sends to itself, as in Triton; the server ends its processes itself."""
-    process = os.getpid()
+    """Ignore what a model sends to itself, as in Triton; the server ends its processes itself.
+
+    They end a process that the model forks, which pools of `multiprocessing` rely on. They wait
+    while it is forked: a handler in Python could miss one that comes before the process runs.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM)
+    kept = threading.local()
 
     def ignore(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != process:  # one that the model forked
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+        pass
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    def before() -> None:
+        kept.mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+
+    def after() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, kept.mask)
+
+    def after_in_child() -> None:
+        for number in signals:
+            if signal.getsignal(number) is ignore:  # otherwise it is the model's own
+                signal.signal(number, signal.SIG_DFL)
+        after()
+
+    for number in signals:
         signal.signal(number, ignore)
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=after_in_child)
 
 
 class _ServerLog(logging.Handler):
