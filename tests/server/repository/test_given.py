@@ -90,7 +90,9 @@ def test_what_to_do_about_a_failure(tmp_path: Path, repository: RepositoryMaker)
         Server(repository.directory, load_models=["frist"], **explicit).start()
     with pytest.raises(tc.ServerError, match="no model 'x'; its models are first"):
         Server(repository.directory, load_models=["x"], **explicit).start()
-    with pytest.raises(ValueError, match="load_models needs the model control mode 'explicit'"):
+    with pytest.raises(
+        ValueError, match="for the control mode 'explicit' only: --model-control-mode"
+    ):
         Server(repository.directory, load_models=["first"]).start()
     with pytest.raises(ValueError, match="python is 'nothere', expected the path of an interp"):
         Server(repository.directory, python="nothere")
