@@ -73,7 +73,7 @@ class AdminClient(BaseClient):
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
-            check_passed_on(unknown, AdminClient.ask)
+            check_passed_on(unknown, AdminClient.ask, CallOptions.__optional_keys__)
         if not isinstance(request, m.Request):
             raise no_request(request)
         options = make_transport_options(headers, query)

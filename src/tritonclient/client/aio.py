@@ -260,6 +260,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         seconds = self._seconds(response_timeout)
         check_timeout(seconds, "response_timeout")
         check_timeout(timeout)
+        timeout = None if timeout is None else float(timeout)
         explain = self._explainer(options, timeout, seconds, model)
         return AsyncInferStream(
             lambda: self._transport.open(options, timeout), self._url, seconds, requests, explain

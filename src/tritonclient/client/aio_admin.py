@@ -70,7 +70,7 @@ class AsyncAdminClient(BaseClient):
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
-            check_passed_on(unknown, AsyncAdminClient.ask)
+            check_passed_on(unknown, AsyncAdminClient.ask, CallOptions.__optional_keys__)
         if not isinstance(request, m.Request):
             raise no_request(request)
         options = make_transport_options(headers, query)

@@ -14,7 +14,7 @@ from .blocking_stream import StreamRequest, message_of, no_more_requests, result
 from .requests import request as make_request
 from .results import InferResult
 from .signatures import explains_arguments, explains_missing
-from .suggestions import by_keyword, not_picklable
+from .suggestions import STREAM_NAMES, by_keyword, no_attribute, not_picklable
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Self
@@ -69,6 +69,19 @@ class AsyncInferStream(AsyncIterator[InferResult]):
 
         def __exit__(self, *exc_info: object) -> None:
             """Do nothing: there is no such context."""
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("this stream is on asyncio: use `async for`, or Client")
+
+        __next__ = __iter__
+
+        def __await__(self) -> NoReturn:
+            raise TypeError("a stream has many responses: use `async for`, or await anext(stream)")
+
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, STREAM_NAMES)
 
     def __reduce__(self) -> Any:
         raise not_picklable(self, "it is a call", "pass its results, or open one in each process")

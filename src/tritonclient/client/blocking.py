@@ -349,6 +349,8 @@ class Client(AdminClient, MapCalls):
         check_streams(self._url)
         seconds = self._seconds(response_timeout)
         check_timeout(seconds, "response_timeout")
+        check_timeout(timeout)
+        timeout = None if timeout is None else float(timeout)
         explain = self._explainer(options, timeout, seconds, model)
         try:
             opened = self._transport.open(options, timeout)

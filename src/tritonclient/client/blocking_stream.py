@@ -15,7 +15,7 @@ from ..transport.call import GrpcStream
 from .requests import request as make_request
 from .results import InferResult
 from .signatures import explains_arguments, explains_missing
-from .suggestions import by_keyword, not_picklable
+from .suggestions import STREAM_NAMES, by_keyword, no_attribute, not_picklable
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Self
@@ -129,6 +129,11 @@ class InferStream(Iterator[InferResult]):
 
         async def __aexit__(self, *exc_info: object) -> None:
             """Do nothing: there is no such context."""
+
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, STREAM_NAMES)
 
     def __reduce__(self) -> Any:
         raise not_picklable(self, "it is a call", "pass its results, or open one in each process")

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import AsyncIterable, Iterable, Mapping
 from enum import Enum
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict
 
 from ..call_log import record_end
@@ -119,7 +120,7 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     """The options of a request, and those of its transport."""
     for name in options:
         if name not in _KNOWN:
-            known = {"version", "outputs", "timeout", *_KNOWN}
+            known = {"version", "outputs", "timeout", *_KNOWN} - {name}
             raise unknown_argument(name, known, options[name])
     arguments = dict(options)
     if arguments.pop("shared_memory", None) is not None:
@@ -147,19 +148,25 @@ def stream_requests(
     if isinstance(model, (Infer, Mapping)) or not isinstance(model, (Iterable, AsyncIterable)):
         raise TypeError(
             f"model is {type(model).__name__}, expected a model's name or an iterable of requests"
+            f"{'; [request] is one' if isinstance(model, (Infer, Mapping)) else ''}"
         )
     if inputs is not None or version or outputs is not None or arguments:
         raise TypeError("inputs and options of requests are given with the requests themselves")
     return model
 
 
-def check_seconds(timeout: float, name: str = "timeout") -> None:
-    """Warn of a timeout that is longer than anybody waits."""
-    if isinstance(timeout, (int, float)) and _A_DAY < timeout < math.inf:
+def plain_seconds(timeout: float, name: str = "timeout") -> float:
+    """Return a timeout as a number of Python; warn of one that is longer than anybody waits."""
+    if not isinstance(timeout, (int, float)):
+        if not isinstance(timeout, Real):
+            return timeout  # which is refused later
+        timeout = float(timeout)
+    if _A_DAY < timeout < math.inf:
         warn(
             f"{name} is {timeout:g} s, which is {timeout / _A_DAY:.1f} days; it counts seconds, "
             "not microseconds; None means no limit"
         )
+    return timeout
 
 
 def check_pool(memory: Any) -> None:
@@ -232,7 +239,20 @@ def make_transport_options(
     """The transport's options that these arguments make."""
     if not (headers or query or request_compression or response_compression):
         return NO_OPTIONS
+    if query and isinstance(query, Mapping):
+        _check_query(query)
     return Options(headers or {}, query or {}, request_compression, response_compression)
+
+
+def _check_query(query: Mapping[str, Any]) -> None:
+    """Raise TypeError for values that have no usual form in a query."""
+    for name, values in query.items():
+        for value in values if isinstance(values, (list, tuple)) else [values]:
+            if not isinstance(value, (str, bool, Real)):
+                raise TypeError(
+                    f"query {name!r:.60} is {type(value).__name__}, expected str, a number, or a "
+                    "list of them"
+                )
 
 
 def check_grpc(settings: Settings) -> GrpcSettings:
@@ -304,8 +324,6 @@ def settings(
     endpoint = parse_url(url)
     _check_root(url, endpoint.base_path)
     check_timeout(timeout)
-    if timeout is not None:
-        check_seconds(timeout)
     largest, content = response_limits(max_response_size)
     given = dict(Options({} if headers is None else headers).headers)  # checks what it is
     if keep_alive is not None and not isinstance(keep_alive, KeepAlive):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from types import CodeType, FrameType
 from typing import Any, TypeVar
@@ -112,19 +112,22 @@ def check_arguments(
         raise unknown_argument(next(iter(unknown)), _names(function.__code__))
 
 
-def check_passed_on(unknown: Mapping[str, Any], function: Callable[..., Any]) -> None:
+def check_passed_on(
+    unknown: Mapping[str, Any], function: Callable[..., Any], options: Iterable[str]
+) -> None:
     """Raise TypeError for keyword arguments that `ask` does not have.
 
     Mostly a shorthand has passed them on: the error names the arguments of that, which its frame
     tells.
-    """
-    from .options import CallOptions  # not needed by servers, which use this module as well
 
+    Args:
+        options: names of the arguments that a shorthand passes on.
+    """
     frame: FrameType | None = sys._getframe(2)
     code, names = inspect.unwrap(function).__code__, set[str]()
     while frame and frame.f_globals.get("__name__") in (function.__module__, __name__):
         if frame.f_globals is not globals():
-            code, names = frame.f_code, set(CallOptions.__optional_keys__)
+            code, names = frame.f_code, set(options)
         frame = frame.f_back
     raise unknown_argument(next(iter(unknown)), {*_names(code), *names})
 

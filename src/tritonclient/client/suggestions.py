@@ -103,6 +103,32 @@ RECEIVED_NAMES: Mapping[str, str] = {
     "as_numpy": "inputs[name]",
 }
 
+#: Arguments of this package, and what takes them.
+_TAKEN_BY: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            *("tls", "max_connections", "max_request_size", "max_response_size", "keep_alive"),
+            *("grpcio", "workers"),
+        ),
+        "Client(url, ...)",
+    ),
+    **dict.fromkeys(("timeout", "headers", "query"), "calls such as infer, and to open_stream"),
+    **dict.fromkeys(
+        (
+            *("version", "outputs", "id", "sequence_id", "sequence_start", "sequence_end"),
+            *("priority", "server_timeout", "parameters", "binary"),
+        ),
+        "infer, and to the requests of a stream",
+    ),
+    **dict.fromkeys(
+        ("request_compression", "response_compression", "shared_memory"), "infer and submit"
+    ),
+    **dict.fromkeys(("batch_size", "concurrency", "errors", "ordered"), "map"),
+    **dict.fromkeys(("response_timeout", "empty_final_response"), "stream"),
+    "cast": "model(name, ...)",
+    **dict.fromkeys(("config", "files"), "load_model"),
+}
+
 #: Methods of the official clients, and what to use here.
 CLIENT_NAMES: Mapping[str, str] = {
     "get_server_metadata": "server_metadata",
@@ -165,18 +191,50 @@ MODEL_NAMES: Mapping[str, str] = {
     "outputs": "spec.outputs",
     "metadata": "spec",
     "version": "spec.version",
+    **dict.fromkeys(("prepare", "stream"), "a method of the client, which takes the model's name"),
+    **dict.fromkeys(("ready", "is_ready"), "client.is_model_ready(name)"),
+    **dict.fromkeys(("load", "unload"), "client.load_model(name), client.unload_model(name)"),
     "config": "client.model_config(name)",
     "get_metadata": "spec",
 }
 
 
-def close_name(name: str, names: Iterable[str]) -> str:
+#: What people ask of a stream.
+STREAM_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("close", "stop", "aclose"), "cancel, or end after the last request"),
+    **dict.fromkeys(("done", "done_writing", "half_close"), "end"),
+    **dict.fromkeys(
+        ("receive", "recv", "read", "get", "next", "result", "responses"),
+        "iteration: for response in stream",
+    ),
+    **dict.fromkeys(("write", "infer", "send_request", "async_stream_infer"), "send"),
+}
+
+#: What people ask of shared memory.
+SHARED_MEMORY_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("free", "unregister", "destroy", "unlink"), "close"),
+    **dict.fromkeys(("name", "region", "key"), "regions"),
+    **dict.fromkeys(("register", "write", "set", "copy", "tensor", "input"), "put"),
+    **dict.fromkeys(("alloc", "allocate", "reserve"), "empty"),
+}
+
+#: What people ask of a tensor in shared memory.
+SHARED_TENSOR_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("numpy", "as_numpy", "array", "data", "value"), "read()"),
+    **dict.fromkeys(("tolist", "astype", "sum", "dtype"), "a method of read(), which is an array"),
+    **dict.fromkeys(("set", "copy_from", "fill"), "write(array)"),
+    **dict.fromkeys(("free", "close", "unregister"), "close of the shared memory"),
+    "name": "as_input(name), or output(name)",
+}
+
+
+def close_name(name: str, names: Iterable[str], likeness: float = 0.6) -> str:
     """Return the one of some names that this one is closest to, or ""."""
     from difflib import get_close_matches  # only errors need it
 
     by_lower = {each.lower(): each for each in names}
-    close = get_close_matches(name.lower()[:100], by_lower, 1)
-    if not close and len(name) > 3:  # or the only one that it is a part of
+    close = get_close_matches(name.lower()[:100], by_lower, 1, likeness)
+    if not close and len(name) > 3 and likeness < 0.8:  # or the only one that it is a part of
         close = [each for each in by_lower if name.lower() in each]
     return by_lower[close[0]] if len(close) == 1 else ""
 
@@ -194,15 +252,21 @@ def unknown_argument(name: str, known: Iterable[str], value: object = None) -> T
         value: that it was given, if it may be an input.
     """
     known = sorted(known)
-    hint = meant(name, known)
+    here, hint = _ARGUMENTS.get(name, ""), ""
+    if not here and name not in _TAKEN_BY:
+        close = close_name(name, {*known, *_ARGUMENTS}, 0.8)
+        here = "" if close in known else _ARGUMENTS.get(close, "")
+        hint = "" if here else meant(name, known)
     tensors = "outputs" if "outputs" in known and "timeout" not in known else "inputs"
-    if not hint and (hasattr(value, "__array__") or isinstance(value, (list, tuple))):
+    if not (here or hint) and (hasattr(value, "__array__") or isinstance(value, (list, tuple))):
         hint = f"; {tensors} are given as a mapping: {{{name!r}: array}}"
-    if name in _ARGUMENTS or not hint:
-        here = _ARGUMENTS.get(name) or _ARGUMENTS.get(close_name(name, _ARGUMENTS)) or ""
-        argument = _ARGUMENT.match(here)
-        if here and (argument is None or argument[1] in known or "timeout" in known):
-            hint = f"; here it is {here}"
+    argument = _ARGUMENT.match(here)
+    if here and (argument is None or argument[1] in known):
+        hint = f"; here it is {here}"
+    elif name in _TAKEN_BY:
+        hint = f"; it is given to {_TAKEN_BY[name]}"
+    elif here and "timeout" in known:
+        hint = f"; here it is {here}"
     return TypeError(f"{name!r} is not an argument{hint}; expected {', '.join(known)}")
 
 

@@ -15,8 +15,9 @@ from ..client.signatures import explains_arguments
 from ..client.suggestions import meant
 from ..errors import ConnectionFailed, InferenceServerException, ProtocolError
 from ..messages import GetRepositoryIndex, Infer, Request
+from ..server.arguments import check_port
 from ..server.core import InferenceServer
-from ..server.embedded import Server, check_port
+from ..server.embedded import Server
 from ..server.fault_proxy import FaultProxy
 from ..server.faults import Fault, FaultyInferenceServer, ReceivedInference
 from ..server.repository.given import GivenModel

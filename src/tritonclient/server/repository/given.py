@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ...client.suggestions import meant
 from ..backends.function.model import FunctionModel, as_function_model
 from .directory import version_numbers
 from .layout import MODEL_FILES, misplaced
@@ -117,7 +119,7 @@ def _add_directory(name: str, place: Path, path: Path) -> None:
 
 def _add_file(name: str, place: Path, path: Path) -> None:
     if not path.exists():
-        raise ValueError(f"model {name!r}: there is no file '{path}'")
+        raise ValueError(f"model {name!r}: there is no file '{path}'{_close_to(path)}")
     backend = MODEL_FILES.get(path.suffix)
     if backend is None:
         raise ValueError(
@@ -130,6 +132,17 @@ def _add_file(name: str, place: Path, path: Path) -> None:
     _refer(place / "1", path.parent, path)
     config = f"backend: {json.dumps(backend)}\ndefault_model_filename: {json.dumps(path.name)}\n"
     (place / "config.pbtxt").write_text(config, "utf-8")
+
+
+def _close_to(path: Path) -> str:
+    """Return what is wrong with the path of a file that is not there, or a close one, or ""."""
+    text = str(path)
+    if re.search(r"/(s3|gs|as|https?|hdfs):/", text):
+        return "; it is a URL, and this server reads files of this machine: download it first"
+    if not path.parent.is_dir():
+        return f"; there is no directory '{path.parent}' either"
+    names = [each.name for each in path.parent.iterdir() if each.suffix in MODEL_FILES]
+    return meant(path.name, names)
 
 
 def _refer(place: Path, directory: Path, file: Path | None = None) -> None:
