@@ -20,6 +20,7 @@ from tritonclient import (
     Client,
     ConnectionFailed,
     DeadlineExceeded,
+    Grpcio,
     KeepAlive,
     NotFound,
     ProtocolError,
@@ -415,6 +416,11 @@ CLIENTS = {
         ValueError,
         "is not gRPC, which alone has pings",
     ),
+    "grpcio's credentials": (
+        ("grpc://a", {"grpcio": Grpcio(credentials="x")}),
+        TypeError,
+        "credentials is str, expected grpc.ChannelCredentials, such as grpc.ssl_channel_cred",
+    ),
 }
 
 
@@ -574,6 +580,28 @@ def test_a_timeout_in_microseconds(embedded, kind):
         make(kind, embedded.http_url, infer(timeout=1_000_000))
     with pytest.warns(UserWarning, match="counts seconds"):
         kind("http://127.0.0.1:9", timeout=5e6)
+
+
+@both
+def test_a_keep_alive_in_milliseconds(kind):
+    with pytest.warns(UserWarning, match=r"time=30000 s, which is 8\.3 hours.*not milliseconds"):
+        kind("grpc://127.0.0.1:9", keep_alive=KeepAlive(30_000))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"options": {"a": 1}}, r"options is a mapping, expected pairs: list\(options.items\(\)\)"),
+        ({"options": "a=1"}, "options is 'a=1', expected pairs of a name and a value, such as"),
+        ({"options": 5}, "options is 5, expected pairs"),
+        ({"options": [("a",)]}, r"options has \('a',\), expected pairs"),
+        ({"options": [(1, 2)]}, r"options has \(1, 2\), expected pairs"),
+        ({"target": 8001}, "target is 8001, expected str"),
+    ],
+)
+def test_settings_of_grpcio(arguments, words):
+    with pytest.raises(TypeError, match=words):
+        Grpcio(**arguments)
 
 
 @both

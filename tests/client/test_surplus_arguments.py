@@ -99,13 +99,14 @@ CLASSES = [
     *(Client, AsyncClient, tritonclient.Model, tritonclient.AsyncModel),
     *(tritonclient.InferStream, tritonclient.AsyncInferStream),
     *(tritonclient.SharedMemory, tritonclient.AsyncSharedMemory, tritonclient.SharedTensor),
+    tritonclient.InferResult,
     *(Server, FaultServer, LocalModel, LocalClient, LocalAsyncClient),
 ]
 METHODS = [
     (kind, name)
     for kind in CLASSES
     for name, method in inspect.getmembers(kind, inspect.isfunction)
-    if name[0] != "_" and name != "refusing"
+    if name[0] != "_" and name != "refusing" and method.__module__.startswith("tritonclient")
 ]
 FUNCTIONS = [(testing, "load_model"), (testing, "infer_result")]
 

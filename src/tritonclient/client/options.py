@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 
 _A_DAY = 86400.0
+#: Routers forget an idle connection sooner, so that a ping after that is of no use.
+_AN_HOUR = 3600.0
 
 
 class _ClientDefault(Enum):
@@ -328,6 +330,11 @@ def settings(
     given = dict(Options({} if headers is None else headers).headers)  # checks what it is
     if keep_alive is not None and not isinstance(keep_alive, KeepAlive):
         raise TypeError(f"keep_alive is {type(keep_alive).__name__}, expected KeepAlive or None")
+    if keep_alive is not None and _AN_HOUR < keep_alive.time < math.inf:
+        warn(
+            f"keep_alive has time={keep_alive.time:g} s, which is {keep_alive.time / 3600:.1f} "
+            "hours; it counts seconds, not milliseconds"
+        )
     if endpoint.protocol == "http":
         if keep_alive is not None:
             raise ValueError(f"keep_alive is given, but {url!r} is not gRPC, which alone has pings")

@@ -18,6 +18,7 @@ from ..messages import (
     RequestedOutput,
 )
 from .notebook import NotebookResult
+from .signatures import explains_arguments
 from .suggestions import RESULT_NAMES, meant, no_attribute
 
 
@@ -30,6 +31,7 @@ class Classification:
     label: str
 
 
+@explains_arguments
 class InferResult(NotebookResult, Mapping[str, Array]):
     """A model's answer: a mapping from the names of outputs to arrays.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -70,6 +70,23 @@ class Grpcio:
     options: Sequence[tuple[str, Any]] = ()
     credentials: Any = None
     target: str = ""
+
+    def __post_init__(self) -> None:
+        options: Any = self.options
+        if isinstance(options, Mapping):
+            raise TypeError("options is a mapping, expected pairs: list(options.items())")
+        pairs = (
+            "expected pairs of a name and a value, such as [('grpc.lb_policy_name', 'pick_first')]"
+        )
+        if isinstance(options, (str, bytes)) or not isinstance(options, Iterable):
+            raise TypeError(f"options is {options!r:.60}, {pairs}")
+        object.__setattr__(self, "options", tuple(options))
+        for each in self.options:
+            pair: Any = each
+            if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and type(pair[0]) is str):
+                raise TypeError(f"options has {pair!r:.60}, {pairs}")
+        if not isinstance(self.target, str):
+            raise TypeError(f"target is {self.target!r:.60}, expected str")
 
 
 class Settings(Protocol):

@@ -73,6 +73,11 @@ def channel_maker(settings: GrpcSettings, grpcio: Grpcio, tls: TLS) -> Callable[
     credentials = grpcio.credentials
     if credentials is None and endpoint.secure:
         credentials = _credentials(tls)
+    if not isinstance(credentials, (grpc.ChannelCredentials, type(None))):
+        raise TypeError(
+            f"credentials is {type(credentials).__name__}, expected grpc.ChannelCredentials, such "
+            "as grpc.ssl_channel_credentials() returns"
+        )
     if credentials is None:
         return lambda module: module.insecure_channel(target, options)
     return lambda module: module.secure_channel(target, credentials, options)
