@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from tritonclient.bulk.faults import BadInput
+from tritonclient.bulk.files import find_files
 from tritonclient.bulk.formats import ParquetReader
 from tritonclient.bulk.sources import FileSource
 
@@ -50,3 +52,19 @@ def test_row_groups_before_the_row_are_not_read(tmp_path: Path) -> None:
 def test_arrays_from_a_row_on(tmp_path: Path, first: int) -> None:
     np.savez(tmp_path / "a.npz", n=np.arange(7))
     assert numbers(FileSource([str(tmp_path / "a.npz")]), first) == list(range(first, 7))
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("{}/rows.scv", "there is no file or folder '.*rows.scv'; did you mean 'rows.csv'"),
+        ("{}/*.csv", "it is a pattern, which the shell expands where it is not in quotes"),
+        ("s3://bucket/rows.csv", "it is a URL, and files of this machine are read: download it"),
+        ("{}/model.onnx", "is a .onnx file, expected one of .parquet"),
+    ],
+)
+def test_paths_that_are_no_input(tmp_path: Path, path: str, words: str) -> None:
+    for name in ("rows.csv", "model.onnx"):
+        (tmp_path / name).write_text("a\n1\n")
+    with pytest.raises(BadInput, match=words):
+        find_files([path.format(tmp_path)])

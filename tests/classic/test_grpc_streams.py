@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,8 +18,10 @@ import pytest
 
 from tests.classic.grpc_server import GrpcServer, array_of, failed, simple_stream, streamed
 from tests.classic.runtimes import Told, grpc_input, grpc_pair
+from tests.conftest import MODELS
 from tests.support.peers import hostile_peers
 from tests.support.peers.hostile_peers import PATIENCE, deadline_guard, free_port
+from tests.support.servers import triton as real_triton
 from tests.support.waiting import eventually
 from tritonclient.codec.rpc import SERVICE
 from tritonclient.grpc import (
@@ -203,19 +206,46 @@ def test_decoupled_models(request, kind, told, empty):
         assert told.queue.empty()
 
 
-@pytest.mark.parametrize("kind", ["embedded", "triton"])
-def test_errors_that_end_the_stream_when_asked_for(request, kind, told):
-    url = request.getfixturevalue(kind).grpc_url
+def fail(url, told, headers=None):
+    """Ask a model that fails, and return the error."""
     with InferenceServerClient(url.removeprefix("grpc://")) as client:
-        for headers, status in ((None, None), ({"triton_grpc_error": "true"}, "INTERNAL")):
-            client.start_stream(told, headers=headers)
-            message = grpc_input("MESSAGE", np.array(["oops"]), "BYTES")
-            client.async_stream_infer("failing", [message])
-            result, error = told.get()
-            assert result is None
-            assert "oops" in error.message()
-            assert error.status() == (status and f"StatusCode.{status}")
-            client.stop_stream()
+        client.start_stream(told, headers=headers)
+        client.async_stream_infer("failing", [grpc_input("MESSAGE", np.array(["oops"]), "BYTES")])
+        result, error = told.get()
+        assert result is None
+        client.stop_stream()
+    return error
+
+
+@pytest.mark.parametrize("kind", ["embedded", "triton"])
+def test_errors_do_not_end_the_stream(request, kind, told):
+    error = fail(request.getfixturevalue(kind).grpc_url, told)
+    assert "oops" in error.message()
+    assert error.status() is None
+
+
+ERRORS_END_IT = {"triton_grpc_error": "true"}
+
+
+def test_errors_that_end_the_stream_when_asked_for(embedded, told):
+    error = fail(embedded.grpc_url, told, ERRORS_END_IT)
+    assert "oops" in error.message()
+    assert error.status() == "StatusCode.INTERNAL"
+
+
+@pytest.mark.usefixtures("triton")  # which says what to do where there is none
+def test_errors_that_end_the_stream_of_triton_when_asked_for(tmp_path, told):
+    """It ends itself now and then, some time after it was asked for that; so not the shared one."""
+    shutil.copytree(MODELS / "failing", tmp_path / "models" / "failing")
+    with real_triton.KeptServer(tmp_path / "models") as kept:
+        for _ in range(10):
+            error = fail(kept.server.grpc_url, told, ERRORS_END_IT)
+            if error.status() != "StatusCode.UNAVAILABLE":
+                break
+            eventually(lambda: not kept.is_running)
+            kept.restart_if_ended()
+        assert "oops" in error.message()
+        assert error.status() == "StatusCode.INTERNAL"
 
 
 # Beginnings

@@ -41,6 +41,7 @@ from tests.support.peers.hostile_peers import (
     stall,
     wait_for,
 )
+from tests.support.waiting import deadlines
 from tritonclient.http import (
     InferAsyncRequest,
     InferenceServerClient,
@@ -479,13 +480,19 @@ def test_a_slow_answer_that_goes_on_is_waited_for():
     def trickle(peer):
         for piece in pieces:
             peer.sock.sendall(piece)
-            peer.server.ending.wait(0.5 / 3)
+            peer.server.ending.wait(seconds / 3)
 
-    with Server([read_request, trickle]) as server:
-        with Blocking(server.url, timeout=0.5) as client:
-            begin = time.monotonic()
-            check(infer(client))
-            assert time.monotonic() - begin > 0.5
+    for seconds in deadlines(0.5):
+        with Server([read_request, trickle]) as server:
+            with Blocking(server.url, timeout=seconds) as client:
+                begin = time.monotonic()
+                try:
+                    result = infer(client)
+                except TimeoutError:
+                    continue  # the machine was so busy that a part took that long
+                check(result)
+                assert time.monotonic() - begin > seconds
+                break
 
 
 def test_connecting_has_a_limit_of_its_own():

@@ -131,6 +131,7 @@ def test_load_unload_and_config(
         (["models", "nope"], "'nope' is not found"),
         (["load", "simple", "--config", "missing.json"], r"No such file .*missing\.json"),
         (["load", "simple", "--file", "1/model.onnx=missing"], "No such file .*missing"),
+        (["load", "simple", "--config", "[]"], r"--config is '\[\]', expected a JSON object, or"),
     ],
 )
 def test_errors_end_with_status_1(
@@ -169,6 +170,25 @@ def test_mistakes_in_the_command_line_end_with_status_2(arguments: list[str]) ->
         (["models", "-u", "http:/localhost:1"], "did you mean 'http://localhost:1'?"),
         (["models", "-u", "grpc//localhost"], "did you mean 'grpc://localhost'?"),
         (["models", "a", "b"], "tritonclient models: error: unrecognized arguments: b"),
+        (["start", "--demo"], "here it is serve"),
+        (["predict"], "here it is infer"),
+        (["ls"], "here it is models"),
+        (["ping"], "here it is health"),
+        (["help"], "here it is --help"),
+        ([], "error: expected a command: bench, serve, infer, models, health, load"),
+        (["serve", "--demo", "-p", "8000"], "-p; here it is --http-port and --grpc-port"),
+        (["serve", "--demo", "--host", "a"], "here it is --http-address and --grpc-address"),
+        (["serve", "--demo", "--reload"], "here it is --watch"),
+        (["serve", "--demo", "--certfile", "a"], "here it is --http-certificate, and --grpc-serv"),
+        (["serve", "--demo", "--log-level", "debug"], "here it is --log-verbose 1"),
+        (["serve", "--model", "model.onnx"], "here it is the model's path alone"),
+        (["models", "--server", "localhost:1"], "here it is -u"),
+        (["models", "simple", "digits"], "unrecognized arguments: digits; expected NAME"),
+        (["models", "--versoin"], "unrecognized arguments: --versoin; see --help"),
+        (["config", "simple", "--model-version=1"], "here it is --version"),
+        (["infer", "-m=a", "-i=a", "-o=a", "--column=X"], "here it is --map INPUT=COLUMNS"),
+        (["infer", "-m=a", "-i=a", "-o=a", "--jobs=4"], "here it is --concurrency"),
+        (["health", "--token", "a"], "here it is -H 'authorization: Bearer"),
     ],
 )
 def test_what_was_meant(

@@ -222,18 +222,18 @@ def test_outputs_whose_size_is_stated(client, server, memory):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("arguments", "error", "text"),
     [
-        ((0,), "size is 0, expected at least 1"),
-        (("many",), "datatype None is neither"),
-        (((1, 2),), "datatype None is neither"),
-        (((1, 2), "c8"), "neither the protocol's nor a numpy dtype"),
-        (((1, 2), "BYTES"), "does not tell the size of BYTES"),
-        (((-1, 2), "FP32"), r"shape is \[-1, 2\]"),
+        ((0,), ValueError, "size is 0, expected at least 1"),
+        (("many",), TypeError, "size is 'many', expected a number of bytes, or a shape"),
+        (((1, 2),), TypeError, "datatype is missing, which a shape needs"),
+        (((1, 2), "c8"), ValueError, "datatype is 'c8', expected one of the protocol's"),
+        (((1, 2), "BYTES"), ValueError, "does not tell the size of BYTES"),
+        (((-1, 2), "FP32"), ValueError, r"size is \[-1, 2\]"),
     ],
 )
-def test_sizes_that_are_none(memory, arguments, text):
-    with pytest.raises(ValueError, match=text):
+def test_sizes_that_are_none(memory, arguments, error, text):
+    with pytest.raises(error, match=text):
         memory.output("X", *arguments)
 
 

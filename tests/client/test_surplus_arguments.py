@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 import tritonclient
 from tests.client.test_closed import act, both, settled
 from tests.client.test_mistakes import make
-from tritonclient import AsyncClient, Client
+from tritonclient import AsyncClient, Client, testing
 from tritonclient.server import Server
+from tritonclient.testing import FaultServer, LocalAsyncClient, LocalClient, LocalModel
 
 A = np.ones((1, 16), np.int32)
 PAIR = {"INPUT0": A, "INPUT1": A}
@@ -93,13 +95,101 @@ def check(action: Any, words: str) -> None:
         begin = text.index(each.strip(), begin)
 
 
-@pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_methods_that_catch_surplus_arguments(kind: type) -> None:
-    """A method that takes arguments by keyword only, and is called often, catches surplus ones."""
-    silent = {"ask", "send", "infer_prepared", "open_stream", "repository_index", "shared_memory"}
-    silent |= {"unload_model"}
+CLASSES = [
+    *(Client, AsyncClient, tritonclient.Model, tritonclient.AsyncModel),
+    *(tritonclient.InferStream, tritonclient.AsyncInferStream),
+    *(tritonclient.SharedMemory, tritonclient.AsyncSharedMemory, tritonclient.SharedTensor),
+    *(Server, FaultServer, LocalModel, LocalClient, LocalAsyncClient),
+]
+METHODS = [
+    (kind, name)
+    for kind in CLASSES
+    for name, method in inspect.getmembers(kind, inspect.isfunction)
+    if name[0] != "_" and name != "refusing"
+]
+FUNCTIONS = [(testing, "load_model"), (testing, "infer_result")]
+
+
+def refusal(function: Any, *arguments: Any, **keywords: Any) -> str:
+    """Return the TypeError of a call that is refused before the function uses what it is given."""
+
+    async def call() -> None:
+        with pytest.raises(TypeError) as caught:
+            await settled(function(*arguments, **keywords))
+        texts.append(str(caught.value))
+
+    texts: list[str] = []
+    asyncio.run(call())
+    return texts[0]
+
+
+@pytest.mark.parametrize(("owner", "name"), [*METHODS, *FUNCTIONS])
+def test_every_public_method(owner: Any, name: str) -> None:
+    """Arguments after those that are taken by position are named, and those that are expected."""
+    function = getattr(owner, name)
+    parameters = inspect.signature(function).parameters.values()
+    positional = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+    by_name = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+    text = refusal(function, *positional, 1.25)
+    assert text.startswith(f"{name}() takes "), text
+    assert "1.25 came " in text
+    assert all(each in text for each in [*positional, *by_name] if each != "self"), text
+    if "timeout" in text.partition("expected")[2] and "seconds" not in positional:
+        assert "give it by keyword" in text
+
+
+@pytest.mark.parametrize(("owner", "name"), [*METHODS, *FUNCTIONS])
+def test_arguments_that_are_missing(owner: Any, name: str) -> None:
+    function = getattr(owner, name)
+    parameters = list(inspect.signature(function).parameters.values())
+    needed = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty]
+    if len(needed) > 1:
+        text = refusal(function, None)
+        assert text.startswith(f"{name}() was called without {needed[1].name}, expected "), text
+        assert all(each.name in text for each in needed[1:])
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        (lambda c: c.model_metadata("m", model="m"), "model_metadata() got model twice, by posit"),
+        (lambda c: c.model_metadata(model_name="m"), "model_name' * here it is model, the first"),
+        (lambda c: c.open_stream(timout=1), "'timout' is not * did you mean 'timeout'?; expected"),
+        (lambda c: c.shared_memory(size=1), "'size' is not * did you mean 'byte_size'?"),
+        (lambda c: c.shared_memory(1, 0), "takes byte_size by position, but 0 * device=0; exp"),
+        (lambda c: c.close(True), "close() takes no arguments, but True came as well; leave it o"),
+        (lambda c: c.is_server_live(5), "takes nothing by * timeout=5; expected timeout, headers"),
+        (lambda c: c.model_config("m", "1", {"a": "b"}), "takes model and version * headers={'a"),
+        (lambda c: c.unload_model("m", True), "takes model by * expected unload_dependents, time"),
+        (lambda c: c.repository_index(True), "takes nothing by position * expected ready, time"),
+        (lambda c: c.ask("simple", 5), "ask() takes request by position * timeout=5; expected"),
+        (lambda c: c.register_system_shared_memory("r"), "without key, expected str and byte_size"),
+    ],
+)
+@both
+def test_rarer_methods(kind: Any, action: Any, words: str) -> None:
+    check(lambda: make(kind, NOBODY, action), words)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_signatures_stay(kind: Any) -> None:
+    """What tools see of methods is what is written in the source."""
     for name, method in inspect.getmembers(kind, inspect.isfunction):
-        parameters = inspect.signature(method).parameters.values()
-        if name[0] != "_" and any(each.kind is each.KEYWORD_ONLY for each in parameters):
-            surplus = any(each.kind is each.VAR_POSITIONAL for each in parameters)
-            assert surplus is (name not in silent), name
+        source = inspect.unwrap(method)
+        assert inspect.signature(method) == inspect.signature(source)
+        assert inspect.iscoroutinefunction(method) is inspect.iscoroutinefunction(source), name
+        assert method.__doc__ is source.__doc__
+
+
+def test_methods_that_are_called_often_are_not_wrapped() -> None:
+    for kind in (Client, AsyncClient, tritonclient.Model, tritonclient.AsyncModel):
+        for name in {"infer", "infer_prepared", "prepare", "send", "submit"} & set(dir(kind)):
+            method = getattr(kind, name)
+            assert inspect.unwrap(method) is method, name
+
+
+def test_errors_of_the_method_itself_stay() -> None:
+    """A TypeError from within a method is no wrong call of it."""
+    with pytest.raises(TypeError, match="settings is list, expected a mapping") as caught:
+        make(Client, NOBODY, lambda client: client.update_trace_settings([1]))
+    assert caught.value.__cause__ is None

@@ -17,7 +17,7 @@ CUT = np.array([b"ab\0\0", b"c\0\0"])  # of dtype S4, whose longest element has 
 WHOLE = np.array([b"abcd", b"c\0\0"])
 
 
-def texts(TEXT: np.ndarray) -> dict[str, np.ndarray]:
+def texts(TEXT: str) -> dict[str, str]:
     return {"TEXT": TEXT}
 
 

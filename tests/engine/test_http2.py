@@ -136,7 +136,7 @@ class Conversation:
         single = self.random.random() < 0.5
         payload = self._payload(self._sizes(1 if single else 3))
         if single and self.random.random() < 0.5:
-            stream = self.engine.start_framed(frame_call(REQUEST, payload))
+            stream = self.engine.start_framed(frame_call(REQUEST, sum(map(len, payload))), payload)
         else:
             stream = self.engine.start(REQUEST, payload, end=single, single=single)
         self.calls.append(Call(stream, single, b"".join(payload)))

@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+from tests import conftest
 from tests.support.servers import triton as real_triton
 from tests.support.waiting import eventually
 from tritonclient import Client
@@ -25,6 +26,20 @@ def test_a_triton_that_ended_is_started_again(
             assert client.is_server_ready()
             kept.restart_if_ended()  # it runs: nothing happens
             assert client.is_server_ready()
+
+
+_runs: list[int] = []
+
+
+def test_a_test_during_which_it_ended_runs_again(triton: real_triton.RunningServer) -> None:
+    """Tests that fail for another reason do not: they would have to be expected to fail."""
+    (kept,) = conftest._kept
+    _runs.append(kept.pid)
+    if len(_runs) == 1:
+        os.kill(kept.pid, signal.SIGKILL)
+    with Client(triton.http_url) as client:
+        assert client.is_server_ready()
+    assert len(set(_runs)) == 2
 
 
 def test_processes_that_run() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import select
 import socket
 import struct
@@ -60,6 +59,7 @@ class Behaviour:
         fail_from, fail_to: or which requests by number.
         exit_at: the request at which the process ends.
         delay: seconds before each answer, of that connection alone.
+        crowded: whether the delay is that for each request that is without an answer.
         close_every: after how many answers a connection is closed, without saying so before.
     """
 
@@ -70,15 +70,25 @@ class Behaviour:
     fail_to: int = 0
     exit_at: int = 0
     delay: float = 0.0
+    crowded: bool = False
     close_every: int = 0
 
 
 class Sink:
-    """The server; one thread, epoll, canned answers."""
+    """The server; one thread, epoll, canned answers.
+
+    Attributes:
+        arrivals: when each request arrived, in nanoseconds of the monotonic clock.
+        levels: how many requests were without an answer then, itself included; where answers have
+            a delay.
+        reported: the counts of requests that were answered to questions for statistics.
+    """
 
     def __init__(self, http: int, grpc: int) -> None:
         self.behaviour = Behaviour()
         self.arrivals = array("q")
+        self.levels = array("q")
+        self.reported = array("q")
         self.connections = 0
         self.poll = select.epoll()
         self.listeners = {}
@@ -120,13 +130,19 @@ class Sink:
         self.peers[connection.fileno()] = kind(self, connection)
         self.poll.register(connection.fileno(), select.EPOLLIN)
 
+    def answered(self, request: m.Request[Any]) -> None:
+        """Log which counts an answer reports."""
+        if isinstance(request, m.GetStatistics):
+            self.reported.append(len(self.arrivals))
+
     def arrived(self) -> bool:
         """Log a request; whether it is to fail."""
         behaviour = self.behaviour
         self.arrivals.append(time.monotonic_ns())
+        self.levels.append(len(self.late) + 1)
         number = len(self.arrivals)
         if behaviour.exit_at and number >= behaviour.exit_at:
-            os._exit(1)
+            raise SystemExit(1)
         if behaviour.stall_at == number:
             time.sleep(behaviour.stall)
         if behaviour.fail_from <= number < behaviour.fail_to:
@@ -162,7 +178,8 @@ class Peer:
         behaviour = self.sink.behaviour
         if behaviour.delay:
             late = self.sink.late
-            late.append((time.monotonic() + behaviour.delay, len(late), self, data))
+            delay = behaviour.delay * (len(late) + 1 if behaviour.crowded else 1)
+            late.append((time.monotonic() + delay, len(late), self, data))
             late.sort(key=lambda each: each[0])
         else:
             self.send(data)
@@ -239,15 +256,21 @@ class HttpPeer(Peer):
         sink = self.sink
         if name == "/control":
             sink.behaviour = Behaviour(**json.loads(body))
-            return _http(rest.HttpResponse(200, {}, (b"",)))
+            return _http(rest.HttpResponse(200, {}, (str(len(sink.arrivals)).encode(),)))
         if name == "/log":
-            log = {"arrivals": sink.arrivals.tolist(), "connections": sink.connections}
+            log = {
+                "arrivals": sink.arrivals.tolist(),
+                "levels": sink.levels.tolist(),
+                "reported": sink.reported.tolist(),
+                "connections": sink.connections,
+            }
             return _http(rest.HttpResponse(200, {}, (json.dumps(log).encode(),)))
         if name == "/count":
             return _http(rest.HttpResponse(200, {}, (str(len(sink.arrivals)).encode(),)))
         for request, answer in _others(len(sink.arrivals)):
             encoded = rest.encode_request(request)
             if (encoded.method, encoded.path) == (method.decode(), name):
+                sink.answered(request)
                 return _http(rest.encode_response(request, answer))
         return _http(rest.HttpResponse(404, {}, (b'{"error":"not found"}',)))
 
@@ -318,12 +341,24 @@ class GrpcPeer(Peer):
 
     def read(self) -> None:
         buffer = self.buffer
-        position, size = 0, len(buffer)
+        position = 0
         if not self.begun:
-            if size < len(PREFACE):
+            if len(buffer) < len(PREFACE):
                 return
             position, self.begun = len(PREFACE), True
         out: list[bytes] = []
+        try:
+            self.buffer = buffer[self.frames(buffer, position, out) :]
+        finally:  # also when the sink ends here: the calls before this one have their answers
+            if self.received > 1 << 28:
+                out.append(_frame(8, 0, 0, struct.pack(">L", self.received)))
+                self.received = 0
+            if out:
+                self.answer(b"".join(out))
+
+    def frames(self, buffer: bytes, position: int, out: list[bytes]) -> int:
+        """Answer whole frames; where the rest begins."""
+        size = len(buffer)
         while size - position >= 9:
             if self.pattern is not None and self.like_the_last(position, out):
                 position += self.pattern_size
@@ -346,12 +381,7 @@ class GrpcPeer(Peer):
                 out.append(_frame(4, 1, 0, b""))
             elif kind == 6 and not flags & 1:
                 out.append(_frame(6, 1, 0, payload))
-        self.buffer = buffer[position:]
-        if self.received > 1 << 28:
-            out.append(_frame(8, 0, 0, struct.pack(">L", self.received)))
-            self.received = 0
-        if out:
-            self.answer(b"".join(out))
+        return position
 
     def like_the_last(self, position: int, out: list[bytes]) -> bool:
         """Answer a call that differs from the last one in its message only."""
@@ -419,6 +449,7 @@ class GrpcPeer(Peer):
             return
         for known, answer in _others(len(self.sink.arrivals)):
             if known == request:
+                self.sink.answered(request)
                 text = b"".join(rpc.encode_response(request, answer))
                 first, second, third = _unary(text)
                 id = stream.to_bytes(4, "big")
@@ -467,18 +498,23 @@ class Running:
             data: bytes = answer.read()
             return data
 
-    def control(self, **behaviour: Any) -> None:
-        self.ask("/control", json.dumps(behaviour).encode())
+    def control(self, **behaviour: Any) -> int:
+        """Change what the sink does; how many requests arrived before."""
+        return int(self.ask("/control", json.dumps(behaviour).encode()))
+
+    def log(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.ask("/log"))
+        return found
 
     def arrivals(self) -> list[int]:
-        found: list[int] = json.loads(self.ask("/log"))["arrivals"]
+        found: list[int] = self.log()["arrivals"]
         return found
 
     def count(self) -> int:
         return int(self.ask("/count"))
 
     def connections(self) -> int:
-        return int(json.loads(self.ask("/log"))["connections"])
+        return int(self.log()["connections"])
 
 
 @contextmanager

@@ -86,3 +86,9 @@ def test_the_wheel_has_the_demo_models(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "tritonclient/server/demo_models/simple/config.pbtxt" in names
     assert not [name for name in names if "__pycache__" in name]
+
+
+def test_an_empty_argument() -> None:
+    """It is not the current directory."""
+    with pytest.raises(ValueError, match="'' is not a model; expected the path of a file"):
+        serve_models.split([""])

@@ -236,7 +236,8 @@ def test_nothing_is_left_open():
     descriptors = len(os.listdir("/proc/self/fd"))
     with create_region(64) as region, attach_region(region.key):
         pass
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    # Sockets of other tests may have been closed meanwhile.
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
 
 
 def test_closing_twice(region):

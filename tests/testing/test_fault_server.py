@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tritonclient as tc
+from tests.support.waiting import deadlines
 from tritonclient import messages as m
-from tritonclient.testing import FaultServer, FunctionModel
+from tritonclient.testing import FaultServer, FunctionModel, LocalAsyncClient, LocalClient
 
 ONES = {"X": np.ones(3, np.float32)}
 MODELS: dict[str, Any] = {
@@ -80,9 +83,13 @@ def test_other_requests_can_fail_too(server: FaultServer, client: tc.Client) -> 
 
 
 def test_delay_next(server: FaultServer, client: tc.Client) -> None:
-    server.delay_next("double", 60)
-    with pytest.raises(tc.DeadlineExceeded):
-        client.infer("double", ONES, timeout=0.2)
+    for seconds in deadlines(0.2):
+        server.clear()
+        server.delay_next("double", 60)
+        with pytest.raises(tc.DeadlineExceeded):
+            client.infer("double", ONES, timeout=seconds)
+        if not server.pending_faults:
+            break  # otherwise the machine was so busy that the call did not get there
     assert works(client)
     server.delay_next(None, 0.2)
     begin = time.monotonic()
@@ -206,7 +213,45 @@ def test_without_sockets(server: FaultServer) -> None:
         (lambda s: s.fail_next("double", tc.ConnectionFailed("x")), TypeError, "drop_next"),
         (lambda s: s.fail_next("double", tc.ProtocolError("x")), TypeError, "no server sends"),
         (lambda s: FaultServer(models={}, host="0.0.0.0"), TypeError, "takes no host"),
-        (lambda s: FaultServer(models={}).inferences, RuntimeError, "not running"),
+        (lambda s: FaultServer(models={}).inferences, RuntimeError, "not running; call start()"),
+        (lambda s: s.start(), RuntimeError, r"running already; stop\(\) ends it"),
+        (lambda s: s.fail_next("double"), TypeError, "without error, expected Inference"),
+        (
+            lambda s: s.fail_next("double", tc.NotFound),
+            TypeError,
+            r'tritonclient.NotFound\("busy"\)',
+        ),
+        (lambda s: s.fail_next("double", ONES, 3), TypeError, "give it by keyword, times=3"),
+        (
+            lambda s: s.fail_next("double", ONES, count=3),
+            TypeError,
+            "'count' is not an argument; exp",
+        ),
+        (
+            lambda s: s.fail_next(["double"], tc.NotFound("x")),
+            TypeError,
+            "name of a model, or None",
+        ),
+        (
+            lambda s: s.drop_next("double", times=True),
+            ValueError,
+            "times is True, expected a whole",
+        ),
+        (lambda s: s.drop_next("double", request="infer"), TypeError, "such as messages.IsServer"),
+        (lambda s: s.delay_next("double", float("nan")), ValueError, "seconds is nan, expected"),
+        (lambda s: s.delay_next("double", float("inf")), ValueError, "seconds is inf, expected"),
+        (lambda s: s.delay_next("double", timedelta(1)), ValueError, "seconds is datetime.timede"),
+        (lambda s: s.drip_next("double", bytes_per_second="1k"), ValueError, "a number greater th"),
+        (lambda s: s.drip_next("double", bytes_per_second=True), ValueError, "is True, expected a"),
+        (lambda s: s.truncate_next("double", size=1.5), ValueError, "a number of bytes from 1"),
+        (lambda s: FaultServer(models={}, grpc_port="1"), TypeError, "grpc_port is '1', expected"),
+        (lambda s: FaultServer(models={}, http_port=-1), ValueError, "http_port is -1, expected"),
+        (lambda s: s.local_client(url="http://a"), TypeError, "'url' is not an argument: a local"),
+        (lambda s: s.local_client(timout=5), TypeError, "did you mean 'timeout'"),
+        (lambda s: LocalClient(), TypeError, "without handle, expected Handle"),
+        (lambda s: LocalClient(None), TypeError, "handle is None, expected a function that answ"),
+        (lambda s: LocalAsyncClient(s), TypeError, "such as server.handle; its method handle is"),
+        (lambda s: pickle.dumps(s), TypeError, "runs in this process; give http_url to other"),
     ],
 )
 def test_mistakes_are_named(
@@ -214,3 +259,74 @@ def test_mistakes_are_named(
 ) -> None:
     with pytest.raises(error, match=message):
         call(server)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("url", "here it is http_url or grpc_url"),
+        ("port", "here it is http_port or grpc_port"),
+        ("client", r"here it is tritonclient.Client\(server.http_url\)"),
+        ("refuse_next", "here it is refusing, in a `with` block"),
+        ("error_next", "here it is fail_next"),
+        ("delay", "did you mean 'delay_next'"),
+        ("inference", "did you mean 'inferences'"),
+        ("close", "here it is stop"),
+    ],
+)
+def test_names_that_it_does_not_have(server: FaultServer, name: str, words: str) -> None:
+    with pytest.raises(AttributeError, match=f"'FaultServer' .* '{name}'; {words}"):
+        getattr(server, name)
+
+
+def test_names_that_a_record_does_not_have(server: FaultServer, client: tc.Client) -> None:
+    assert works(client)
+    for name, words in (("model_name", "model"), ("headers", "parameters, if the server")):
+        with pytest.raises(AttributeError, match=f"{name}'; here it is {words}"):
+            getattr(server.inferences[0], name)
+
+
+def test_numbers_of_numpy(server: FaultServer, client: tc.Client) -> None:
+    server.fail_next("double", tc.Unavailable("busy"), times=np.int64(2))  # type: ignore[arg-type]
+    server.delay_next("double", np.float32(0.01))  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(tc.Unavailable):
+            client.infer("double", ONES)
+    assert works(client)
+
+
+async def later(request: Any) -> None:
+    """Return nothing."""
+
+
+@pytest.mark.parametrize(
+    ("handle", "words"),
+    [
+        (lambda request: None, "handle returned NoneType for IsServerReady, expected bool"),
+        (lambda request: {"Y": 1}, "handle returned dict for IsServerReady, expected bool"),
+        (later, "handle returned coroutine for .* it must be a plain function"),
+    ],
+)
+def test_what_is_no_response(handle: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        LocalClient(handle).is_server_ready()
+
+
+def test_responses_of_a_function() -> None:
+    answers: dict[type, Any] = {
+        m.Infer: infer_response(),
+        m.IsServerReady: True,
+        m.GetModelConfig: {"name": "m"},
+        m.GetRepositoryIndex: (m.ModelIndex("m", "1", "READY", ""),),
+        m.LoadModel: None,
+    }
+    client = LocalClient(lambda request: answers[type(request)])
+    assert client.infer("m", ONES)["Y"].tolist() == [1]
+    assert client.is_server_ready()
+    assert client.model_config("m") == {"name": "m"}
+    assert client.repository_index()[0].name == "m"
+    client.load_model("m")
+
+
+def infer_response() -> m.InferResponse:
+    return m.InferResponse("m", "1", "", {}, (m.InferTensor("Y", "INT8", (1,), b"\1"),))

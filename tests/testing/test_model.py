@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,3 +173,46 @@ def test_what_cannot_be_loaded(repository: RepositoryMaker, tmp_path: Path) -> N
     with pytest.raises(InferenceServerException, match="'fine'"):
         load_model(repository.directory / "fine", version="7")
     assert not [each for each in threading.enumerate() if each.name == "tritonclient-fine"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (((lambda X: X),), TypeError, "a function is served by FaultServer.models="),
+        ((None,), TypeError, "path is None, expected the directory or the file of a model"),
+        (("",), TypeError, "path is '', expected the directory"),
+        ((MODELS,), ValueError, "is a repository, expected one of its models, such as '.*models/"),
+        ((MODELS / "simple" / "config.pbtxt",), ValueError, "give its directory: '.*simple'"),
+    ],
+)
+def test_what_is_no_path_of_a_model(arguments: Any, error: Any, words: str) -> None:
+    with pytest.raises(error, match=words):
+        load_model(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"version": 1}, TypeError, "version is 1, expected str"),
+        ({"with_models": "digits"}, TypeError, "is 'digits', expected a list of names"),
+        ({"with_models": ["digitz"]}, ValueError, "has 'digitz', which .* did you mean 'digits'"),
+        ({"with_model": []}, TypeError, "did you mean 'with_models'"),
+    ],
+)
+def test_wrong_arguments(options: Any, error: Any, words: str) -> None:
+    with pytest.raises(error, match=words):
+        load_model(MODELS / "simple", **options)
+
+
+def test_a_closed_model() -> None:
+    with load_model(MODELS / "simple") as model:
+        with pytest.raises(TypeError, match=r"outputs is 'OUTPUT0', expected a sequence"):
+            model.infer({}, outputs="OUTPUT0")
+        for name, words in (("predict", "here it is infer"), ("strem", "did you mean 'stream'")):
+            with pytest.raises(AttributeError, match=f"'LocalModel' .* '{name}'; {words}"):
+                getattr(model, name)
+        with pytest.raises(TypeError, match="can't be pickled or copied, as it runs in this"):
+            pickle.dumps(model)
+    for call in (lambda: model(THREE), lambda: model.infer({}), lambda: list(model.stream({}))):
+        with pytest.raises(RuntimeError, match="the model 'simple' is closed; load it again"):
+            call()

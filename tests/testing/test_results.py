@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,27 @@ def test_what_makes_no_output_is_named() -> None:
         infer_result({"Y": np.ones(1, complex)})
     with pytest.raises(TypeError, match=r"^output 'Y': object .* is not an array"):
         infer_result({"Y": object()})
+    with pytest.raises(TypeError, match="leave the output out if the model"):
+        infer_result({"Y": None})
+    with pytest.raises(TypeError, match="outputs has the key 1, expected the name of an output"):
+        infer_result({1: [1.0]})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"id": 5}, "id is 5, expected str"),
+        ({"model": None}, "model is None, expected str"),
+        ({"version": 1}, "version is 1, expected str"),
+        ({"parameters": [1]}, "parameters is list, expected a mapping"),
+        ({"parameters": {"a": [1]}}, "parameter 'a' is list, expected bool, int, float or str"),
+        ({"Y": [1.0]}, "'Y' is not an argument; outputs are given as a mapping"),
+        ({"model_name": "m"}, "'model_name' is not an argument; here it is model"),
+    ],
+)
+def test_wrong_arguments(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        infer_result({"Y": [1.0]}, **options)
 
 
 def test_a_result_is_made_of_a_response() -> None:

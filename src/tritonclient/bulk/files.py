@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
+from ..client.suggestions import meant
 from ..images import ImageError, find, require_pillow
 from .faults import BadInput
 
@@ -27,6 +28,7 @@ SUFFIXES = {
 _OTHERS = (
     *(".xlsx", ".xls", ".ods", ".tsv", ".txt", ".json", ".xml", ".orc", ".avro", ".h5", ".hdf5"),
     *(".pkl", ".pickle", ".pt", ".db", ".sqlite", ".zip", ".tar", ".parq", ".tfrecord"),
+    *(".onnx", ".py", ".ipynb", ".md", ".yaml", ".yml", ".toml", ".log", ".pdf", ".html"),
 )
 #: The formats that --input-format offers.
 INPUT_FORMATS = ("parquet", "csv", "jsonl", "arrow", "npy", "npz", "images")
@@ -68,7 +70,7 @@ def find_files(
     files: dict[str, str] = {}
     for path in paths:
         if not os.path.exists(path):
-            raise BadInput(f"there is no file or folder {path!r}")
+            raise BadInput(f"there is no file or folder {path!r}{_instead(path)}")
         if os.path.isdir(path):
             files.update(_in_folder(path, form, apart))
         else:
@@ -84,6 +86,16 @@ def find_files(
             + "; give files of one format"
         )
     return formats[0], list(files)
+
+
+def _instead(path: str) -> str:
+    """Return what may be meant by the path of a file that is not there, or ""."""
+    if "://" in path:
+        return "; it is a URL, and files of this machine are read: download it first"
+    if any(each in path for each in "*?["):
+        return "; it is a pattern, which the shell expands where it is not in quotes"
+    folder, name = os.path.split(path)
+    return meant(name, os.listdir(folder or ".")) if os.path.isdir(folder or ".") else ""
 
 
 def _in_folder(folder: str, form: str, apart: Sequence[str]) -> dict[str, str]:

@@ -4,12 +4,51 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Iterable
 from typing import NoReturn
 
-from ..client.suggestions import meant
+from ..client.suggestions import close_name
 
 #: The address that only clients on this machine can connect to.
 LOCAL = "127.0.0.1"
+
+
+#: Names of commands and flags of common habit, and what they are here.
+_HABITS = {
+    **dict.fromkeys(("start", "run", "launch", "up"), "serve"),
+    **dict.fromkeys(("predict", "call", "test", "batch"), "infer"),
+    **dict.fromkeys(("list", "ls", "ps", "index", "stats", "status", "metadata"), "models"),
+    **dict.fromkeys(("ping", "ready", "live", "check"), "health"),
+    "help": "--help",
+    "version": "--version",
+    "perf": "bench, or perf_analyzer",
+    **dict.fromkeys(("--port", "-p"), "--http-port and --grpc-port"),
+    **dict.fromkeys(("--host", "--bind", "--ip"), "--http-address and --grpc-address"),
+    "--address": "--http-address and --grpc-address",
+    "--reload": "--watch",
+    "--debug": "--log-verbose 1, or --in-process for breakpoints",
+    **dict.fromkeys(("--log-level", "--verbose", "-v"), "--log-verbose 1"),
+    **dict.fromkeys(("--workers", "--threads"), "instance_group in a model's config.pbtxt"),
+    "--name": "NAME=PATH as the model",
+    **dict.fromkeys(("--models", "--model", "-m", "--model-path"), "the model's path alone"),
+    **dict.fromkeys(
+        ("--certfile", "--cert", "--ssl-certfile", "--tls-cert"),
+        "--http-certificate, and --grpc-server-cert for gRPC",
+    ),
+    **dict.fromkeys(
+        ("--keyfile", "--key", "--ssl-keyfile", "--tls-key"),
+        "--http-key, and --grpc-server-key for gRPC",
+    ),
+    **dict.fromkeys(("--server", "--endpoint", "--base-url"), "-u"),
+    **dict.fromkeys(("--token", "--api-key", "--auth"), "-H 'authorization: Bearer ...'"),
+    **dict.fromkeys(("--insecure", "-k", "--no-verify"), "--ca-file, with the server's authority"),
+    **dict.fromkeys(("--column", "--columns", "--field", "--feature"), "--map INPUT=COLUMNS"),
+    **dict.fromkeys(("--parallel", "--jobs", "-j"), "--concurrency"),
+    **dict.fromkeys(("--retries", "--retry", "--max-retries"), "--patience, in seconds"),
+    "--model-version": "--version",
+    "--format": "--json",
+    **dict.fromkeys(("-o", "--output-format"), "--json"),
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,12 +57,36 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print a message and end with status 2."""
         choice = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
-        unknown = re.match(r"unrecognized arguments: (--[^= ]+)", message)
+        unknown = re.match(r"unrecognized arguments: (-[^= ]+)", message)
         if choice:
-            message += meant(choice[1], re.findall(r"[^', ]+", choice[2]))
+            message += _meant(choice[1], re.findall(r"[^', ]+", choice[2]))
         elif unknown:
-            message += meant(unknown[1], self._option_string_actions)
+            message += _meant(unknown[1], self._option_string_actions) or "; see --help"
+        elif message.startswith("unrecognized arguments: "):
+            named = [each.metavar or each.dest for each in self._actions if not each.option_strings]
+            message += f"; expected {' '.join(map(str, named)) or 'flags only'}"
+        elif message.endswith("are required: COMMAND"):
+            message = f"expected a command: {', '.join(self.commands)}"
         super().error(message)
+
+    @property
+    def commands(self) -> list[str]:
+        """The names of the subcommands."""
+        choices = (each.choices for each in self._actions if each.metavar == "COMMAND")
+        return [name for each in choices for name in each or ()]
+
+
+def _meant(name: str, names: Iterable[str]) -> str:
+    """Return what a name of a command or flag stands for here, or a close one, or ""."""
+    names = list(names)
+    here = _HABITS.get(name, "")
+    flags = re.findall(r"--[a-z-]+|-[a-zA-Z]\b", here)
+    if here and (here in names or all(each in names for each in flags) or "--help" in flags):
+        return f"; here it is {here}"
+    # The dashes that all flags have make no two of them alike.
+    by_word = {each.lstrip("-"): each for each in names if each.lstrip("-") or each == name}
+    close = close_name(name.lstrip("-"), by_word)
+    return f"; did you mean {by_word[close]!r}?" if close else ""
 
 
 def pattern(text: str) -> str:

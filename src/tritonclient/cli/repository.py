@@ -77,6 +77,10 @@ def _config(given: str | None) -> str | None:
     """Return the JSON text of a configuration that was given as text or as the name of a file."""
     if given is None or given.lstrip().startswith("{"):
         return given
+    if given.lstrip()[:1] in ("[", '"'):
+        raise ValueError(
+            f"--config is {given!r:.60}, expected a JSON object, or a file that holds it"
+        )
     return Path(given).read_text("utf-8")
 
 

@@ -79,6 +79,8 @@ def split(given: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     models: dict[str, str] = {}
     directories = []
     for each in given:
+        if not each:
+            raise ValueError("'' is not a model; expected the path of a file or directory")
         name, equals, path = each.partition("=")
         if not equals or Path(each).exists():
             name, path = "", each

@@ -27,16 +27,14 @@ from .options import (
     CallOptions,
     Timeout,
     carrying_of,
-    check_arguments,
     check_call,
-    check_passed_on,
-    explains_missing,
     make_transport_options,
     no_request,
     settle,
 )
 from .recovery import recover, stream_time_left, time_left
 from .refusals import explain, is_of_unknown_model
+from .signatures import check_passed_on, explains_arguments, explains_missing
 from .suggestions import by_keyword
 
 if TYPE_CHECKING:
@@ -48,6 +46,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@explains_arguments
 class AdminClient(BaseClient):
     """The methods of `Client` that ask about server, models and settings."""
 
@@ -55,8 +54,11 @@ class AdminClient(BaseClient):
 
     # How everything is asked
 
-    def send(self, call: Call[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
+    @explains_missing
+    def send(self, call: Call[T], *surplus: Never, timeout: Timeout = CLIENT_DEFAULT) -> T:
         """Send a prepared request; see `prepare`."""
+        if surplus:
+            raise by_keyword(surplus, AdminClient.send)
         check_call(call, self._protocol)
         return self._send(call, self._seconds(timeout))
 
@@ -71,7 +73,7 @@ class AdminClient(BaseClient):
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
-            check_passed_on(unknown, AdminClient.ask)
+            check_passed_on(unknown, AdminClient.ask, CallOptions.__optional_keys__)
         if not isinstance(request, m.Request):
             raise no_request(request)
         options = make_transport_options(headers, query)
@@ -168,20 +170,16 @@ class AdminClient(BaseClient):
         self,
         model: str = "",
         version: str = "",
-        *surplus: Never,
+        *,
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
-        **unknown: Never,
     ) -> None:
         """Wait until the server, or a model, is ready.
 
         Raises:
             DeadlineExceeded: it was not ready in time; the message tells why.
         """
-        if surplus:
-            raise by_keyword(surplus, AdminClient.wait_until_ready)
-        check_arguments(unknown, AdminClient.wait_until_ready)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         flow = flows.wait_until_ready(self._url, model, version, seconds)
@@ -222,7 +220,7 @@ class AdminClient(BaseClient):
     def load_model(
         self,
         model: str,
-        *surplus: Never,
+        *,
         config: str | Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
         **call: Unpack[CallOptions],
@@ -234,8 +232,6 @@ class AdminClient(BaseClient):
             files: contents by path, such as "1/model.onnx", to use instead of the repository's
                 files; they need a `config`.
         """
-        if surplus:
-            raise by_keyword(surplus, AdminClient.load_model)
         self.ask(load_request(model, config, files), **call)
 
     def unload_model(

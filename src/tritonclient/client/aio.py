@@ -23,10 +23,8 @@ from .options import (
     InferOptions,
     StreamOptions,
     Timeout,
-    check_arguments,
     check_model_name,
     check_streams,
-    explains_missing,
     make_transport_options,
     settings,
     split,
@@ -34,6 +32,7 @@ from .options import (
 )
 from .requests import TensorLike
 from .results import InferResult
+from .signatures import check_arguments, explains_arguments, explains_missing
 from .suggestions import by_keyword
 from .transports import aio_transport
 
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@explains_arguments
 class AsyncClient(AsyncAdminClient, AsyncMapCalls):
     """The client for coroutines, with the methods and arguments of `Client`.
 
@@ -148,10 +148,13 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
             raise by_keyword(surplus, AsyncClient.prepare)
         return self._calls.build_prepared(model, inputs, version, outputs, options)
 
+    @explains_missing
     async def infer_prepared(
-        self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
+        self, call: Call[m.InferResponse], *surplus: Never, timeout: Timeout = CLIENT_DEFAULT
     ) -> InferResult:
         """Run a model with a request made by `prepare`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncClient.infer_prepared)
         return InferResult(await self.send(call, timeout=timeout), self._url, call.request)
 
     async def _infer(
@@ -214,7 +217,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         self,
         model: str | Requests,
         inputs: Mapping[str, TensorLike] | None = None,
-        *surplus: Any,
+        *,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: float | None = None,
@@ -226,8 +229,6 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         See `Client.stream`. Requests may also come from an asynchronous iterable; they are taken
         by a task.
         """
-        if surplus:
-            raise by_keyword(surplus, AsyncClient.stream)
         arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
         name = model if isinstance(model, str) else ""
@@ -259,6 +260,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         seconds = self._seconds(response_timeout)
         check_timeout(seconds, "response_timeout")
         check_timeout(timeout)
+        timeout = None if timeout is None else float(timeout)
         explain = self._explainer(options, timeout, seconds, model)
         return AsyncInferStream(
             lambda: self._transport.open(options, timeout), self._url, seconds, requests, explain
@@ -268,15 +270,13 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         self,
         name: str,
         version: str = "",
-        *surplus: Never,
+        *,
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
         cast: bool = False,
-        **unknown: Never,
     ) -> AsyncModel:
         """A handle on a model; see `Client.model`."""
-        check_arguments(unknown, AsyncClient.model, surplus)
         check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
         return AsyncModel(self, await self._run(flow, make_transport_options(headers, query)), cast)

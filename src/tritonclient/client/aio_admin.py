@@ -28,16 +28,14 @@ from .options import (
     CallOptions,
     Timeout,
     carrying_of,
-    check_arguments,
     check_call,
-    check_passed_on,
-    explains_missing,
     make_transport_options,
     no_request,
     settle,
 )
 from .recovery import recover, stream_time_left, time_left
 from .refusals import explain, is_of_unknown_model
+from .signatures import check_passed_on, explains_arguments, explains_missing
 from .suggestions import by_keyword
 
 if TYPE_CHECKING:
@@ -47,13 +45,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@explains_arguments
 class AsyncAdminClient(BaseClient):
     """The methods of `AsyncClient` that ask about server, models and settings."""
 
     # How everything is asked
 
-    async def send(self, call: Call[T], *, timeout: Timeout = CLIENT_DEFAULT) -> T:
+    @explains_missing
+    async def send(self, call: Call[T], *surplus: Never, timeout: Timeout = CLIENT_DEFAULT) -> T:
         """Send a prepared request; see `prepare`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncAdminClient.send)
         check_call(call, self._protocol)
         return await self._send(call, self._seconds(timeout))
 
@@ -68,7 +70,7 @@ class AsyncAdminClient(BaseClient):
     ) -> T:
         """Ask for anything of `tritonclient.messages`; all methods below are shorthands."""
         if unknown:
-            check_passed_on(unknown, AsyncAdminClient.ask)
+            check_passed_on(unknown, AsyncAdminClient.ask, CallOptions.__optional_keys__)
         if not isinstance(request, m.Request):
             raise no_request(request)
         options = make_transport_options(headers, query)
@@ -168,16 +170,12 @@ class AsyncAdminClient(BaseClient):
         self,
         model: str = "",
         version: str = "",
-        *surplus: Never,
+        *,
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
-        **unknown: Never,
     ) -> None:
         """Wait until the server, or a model, is ready; see `Client.wait_until_ready`."""
-        if surplus:
-            raise by_keyword(surplus, AsyncAdminClient.wait_until_ready)
-        check_arguments(unknown, AsyncAdminClient.wait_until_ready)
         seconds = self._seconds(timeout)
         check_timeout(seconds)
         flow = flows.wait_until_ready(self._url, model, version, seconds)
@@ -218,14 +216,12 @@ class AsyncAdminClient(BaseClient):
     async def load_model(
         self,
         model: str,
-        *surplus: Never,
+        *,
         config: str | Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
         **call: Unpack[CallOptions],
     ) -> None:
         """Load or reload a model; see `Client.load_model`."""
-        if surplus:
-            raise by_keyword(surplus, AsyncAdminClient.load_model)
         await self.ask(load_request(model, config, files), **call)
 
     async def unload_model(

@@ -13,14 +13,16 @@ from ..transport.call import AsyncGrpcStream
 from .blocking_stream import StreamRequest, message_of, no_more_requests, result_of
 from .requests import request as make_request
 from .results import InferResult
-from .suggestions import not_picklable
+from .signatures import explains_arguments, explains_missing
+from .suggestions import STREAM_NAMES, by_keyword, no_attribute, not_picklable
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Never, Self
 
 Requests: TypeAlias = "Iterable[StreamRequest] | AsyncIterable[StreamRequest]"
 
 
+@explains_arguments
 class AsyncInferStream(AsyncIterator[InferResult]):
     """The responses of a stream as they are received; see `InferStream`.
 
@@ -68,6 +70,19 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         def __exit__(self, *exc_info: object) -> None:
             """Do nothing: there is no such context."""
 
+        def __iter__(self) -> NoReturn:
+            raise TypeError("this stream is on asyncio: use `async for`, or Client")
+
+        __next__ = __iter__
+
+        def __await__(self) -> NoReturn:
+            raise TypeError("a stream has many responses: use `async for`, or await anext(stream)")
+
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, STREAM_NAMES)
+
     def __reduce__(self) -> Any:
         raise not_picklable(self, "it is a call", "pass its results, or open one in each process")
 
@@ -109,8 +124,13 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         await self._explain(result)
         raise result
 
-    async def send(self, model: str, inputs: Mapping[str, Any], **options: Any) -> None:
+    @explains_missing
+    async def send(
+        self, model: str, inputs: Mapping[str, Any], *surplus: Never, **options: Any
+    ) -> None:
         """Send a request; see `InferStream.send`."""
+        if surplus:
+            raise by_keyword(surplus, AsyncInferStream.send)
         if self._complete:
             raise no_more_requests(self._complete)
         stream = self._grpc_stream or await self._opened()

@@ -9,7 +9,7 @@ from ..transport.settings import Settings
 from .binary_tensors import BinaryTensors
 from .flows import Flow
 from .infer_calls import InferArguments, InferCalls
-from .options import CLIENT_DEFAULT, Timeout, check_pool, check_seconds
+from .options import CLIENT_DEFAULT, Timeout, check_pool, plain_seconds
 from .suggestions import CLIENT_NAMES, no_attribute, not_picklable
 
 
@@ -20,7 +20,7 @@ class BaseClient:
 
     def _set_up(self, settings: Settings, timeout: float | None, binary: bool | None) -> None:
         self._url = settings.endpoint.url
-        self._timeout = timeout
+        self._timeout = None if timeout is None else plain_seconds(timeout)
         self._protocol = settings.endpoint.protocol
         self._calls = InferCalls(self._transport.prepare, BinaryTensors(binary, self._protocol))
         self._hints: dict[Any, str] = {}  # of errors that the server was asked about
@@ -28,9 +28,7 @@ class BaseClient:
     def _seconds(self, timeout: Timeout) -> float | None:
         if timeout is CLIENT_DEFAULT:
             return self._timeout
-        if timeout is not None:
-            check_seconds(timeout)
-        return timeout
+        return None if timeout is None else plain_seconds(timeout)
 
     def _placed(
         self, arguments: InferArguments, timeout: Timeout

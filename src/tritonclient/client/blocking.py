@@ -23,10 +23,8 @@ from .options import (
     InferOptions,
     StreamOptions,
     Timeout,
-    check_arguments,
     check_model_name,
     check_streams,
-    explains_missing,
     make_transport_options,
     settings,
     split,
@@ -34,6 +32,7 @@ from .options import (
 )
 from .requests import TensorLike
 from .results import InferResult
+from .signatures import check_arguments, explains_arguments, explains_missing
 from .suggestions import by_keyword
 from .transports import blocking_transport
 
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@explains_arguments
 class Client(AdminClient, MapCalls):
     """A client of an inference server. Any number of threads may share one.
 
@@ -221,10 +221,13 @@ class Client(AdminClient, MapCalls):
             raise by_keyword(surplus, Client.prepare)
         return self._calls.build_prepared(model, inputs, version, outputs, options)
 
+    @explains_missing
     def infer_prepared(
-        self, call: Call[m.InferResponse], *, timeout: Timeout = CLIENT_DEFAULT
+        self, call: Call[m.InferResponse], *surplus: Never, timeout: Timeout = CLIENT_DEFAULT
     ) -> InferResult:
         """Run a model with a request made by `prepare`; any thread may, at any time."""
+        if surplus:
+            raise by_keyword(surplus, Client.infer_prepared)
         return InferResult(self.send(call, timeout=timeout), self._url, call.request)
 
     def _infer(
@@ -289,7 +292,7 @@ class Client(AdminClient, MapCalls):
         self,
         model: str | Requests,
         inputs: Mapping[str, TensorLike] | None = None,
-        *surplus: Any,
+        *,
         version: str = "",
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         timeout: float | None = None,
@@ -318,8 +321,6 @@ class Client(AdminClient, MapCalls):
                 its `request_id` and without a status, which streams do not tell; the iteration can
                 go on. All else ends the stream.
         """
-        if surplus:
-            raise by_keyword(surplus, Client.stream)
         arguments, carrying = split(options)
         requests = stream_requests(model, inputs, version, outputs, arguments)
         name = model if isinstance(model, str) else ""
@@ -348,6 +349,8 @@ class Client(AdminClient, MapCalls):
         check_streams(self._url)
         seconds = self._seconds(response_timeout)
         check_timeout(seconds, "response_timeout")
+        check_timeout(timeout)
+        timeout = None if timeout is None else float(timeout)
         explain = self._explainer(options, timeout, seconds, model)
         try:
             opened = self._transport.open(options, timeout)
@@ -360,12 +363,11 @@ class Client(AdminClient, MapCalls):
         self,
         name: str,
         version: str = "",
-        *surplus: Never,
+        *,
         timeout: Timeout = CLIENT_DEFAULT,
         headers: Mapping[str, str | bytes] | None = None,
         query: Mapping[str, Any] | None = None,
         cast: bool = False,
-        **unknown: Never,
     ) -> Model:
         """A handle on a model, which knows and checks its inputs and outputs.
 
@@ -373,7 +375,6 @@ class Client(AdminClient, MapCalls):
             cast: convert arrays of other datatypes than the model's where their numbers fit:
                 float64 to float32, for instance, which rounds.
         """
-        check_arguments(unknown, Client.model, surplus)
         check_model_name(name)
         flow = flows.describe_model(name, version, self._seconds(timeout))
         return Model(self, self._run(flow, make_transport_options(headers, query)), cast)

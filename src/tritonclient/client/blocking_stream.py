@@ -14,10 +14,11 @@ from ..messages import Infer, InferResponse
 from ..transport.call import GrpcStream
 from .requests import request as make_request
 from .results import InferResult
-from .suggestions import not_picklable
+from .signatures import explains_arguments, explains_missing
+from .suggestions import STREAM_NAMES, by_keyword, no_attribute, not_picklable
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Never, Self
 
 #: A request for a stream: one made by `tritonclient.request`, or the arguments of that by name.
 StreamRequest: TypeAlias = "Infer | Mapping[str, Any]"
@@ -87,6 +88,7 @@ def response_of(
     return refusal or response
 
 
+@explains_arguments
 class InferStream(Iterator[InferResult]):
     """An iterator of the responses of a stream; it ends after the last response.
 
@@ -128,6 +130,11 @@ class InferStream(Iterator[InferResult]):
         async def __aexit__(self, *exc_info: object) -> None:
             """Do nothing: there is no such context."""
 
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, STREAM_NAMES)
+
     def __reduce__(self) -> Any:
         raise not_picklable(self, "it is a call", "pass its results, or open one in each process")
 
@@ -155,7 +162,8 @@ class InferStream(Iterator[InferResult]):
         self._explain(result)
         raise result
 
-    def send(self, model: str, inputs: Mapping[str, Any], **options: Any) -> None:
+    @explains_missing
+    def send(self, model: str, inputs: Mapping[str, Any], *surplus: Never, **options: Any) -> None:
         """Send a request; takes the arguments of `tritonclient.request`.
 
         Returns when the request is on its way; waits while the server takes no more. When the
@@ -164,6 +172,8 @@ class InferStream(Iterator[InferResult]):
         Raises:
             RuntimeError: `end` or `cancel` was called, or `with` has ended.
         """
+        if surplus:
+            raise by_keyword(surplus, InferStream.send)
         if self._complete:
             raise no_more_requests(self._complete)
         self._grpc_stream.send(message_of(make_request(model, inputs, **options)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from .requests import (
     request,
 )
 from .strange_values import is_cut, is_number
-from .suggestions import meant
+from .suggestions import meant, no_attribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,13 @@ class ModelSpec:
     outputs: Mapping[str, TensorMetadata]
     max_batch_size: int | None = None
     optional: frozenset[str] = frozenset()
+
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(
+                self, name, {"shape": "inputs[name].shape", "datatype": "inputs[name]"}
+            )
 
     @classmethod
     def of(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from .. import messages as m
 from .mapping.plan import Item, Items, make_plan
 from .model_spec import ModelSpec
-from .options import CLIENT_DEFAULT, InferOptions, MapOptions, Timeout, explains_missing
+from .options import CLIENT_DEFAULT, InferOptions, MapOptions, Timeout
 from .requests import TensorLike
 from .results import InferResult
+from .signatures import explains_arguments, explains_missing
 from .suggestions import MODEL_NAMES, by_keyword, no_attribute
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .mapping.sending import ResultOrError
 
 
+@explains_arguments
 class Model:
     """A model of a server, called like a function: `model(INPUT0=a, INPUT1=b)["OUTPUT0"]`.
 
@@ -130,7 +132,7 @@ class Model:
     def map(
         self,
         items: Items,
-        *surplus: Never,
+        *,
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         batch_size: int | Literal["max"] = "max",
         concurrency: int | Literal["auto"] = "auto",
@@ -140,8 +142,6 @@ class Model:
         **options: Unpack[MapOptions],
     ) -> Generator[ResultOrError, None, None]:
         """Run the model on every item of an iterable; takes the arguments of `Client.map`."""
-        if surplus:
-            raise by_keyword(surplus, Model.map)
         asked = (self.spec.name, self.spec.version, outputs)
         plan = make_plan(
             asked, batch_size, concurrency, errors, ordered, timeout, options, self._cast
@@ -153,6 +153,7 @@ class Model:
         return f"<Model {self.spec}>"
 
 
+@explains_arguments
 class AsyncModel:
     """A model of a server: `(await model(INPUT0=a, INPUT1=b))["OUTPUT0"]`.
 
@@ -260,7 +261,7 @@ class AsyncModel:
     def map(
         self,
         items: Items,
-        *surplus: Never,
+        *,
         outputs: Sequence[str | m.RequestedOutput] | None = None,
         batch_size: int | Literal["max"] = "max",
         concurrency: int | Literal["auto"] = "auto",
@@ -270,8 +271,6 @@ class AsyncModel:
         **options: Unpack[MapOptions],
     ) -> AsyncGenerator[ResultOrError, None]:
         """Run the model on every item of an iterable; takes the arguments of `AsyncClient.map`."""
-        if surplus:
-            raise by_keyword(surplus, AsyncModel.map)
         asked = (self.spec.name, self.spec.version, outputs)
         plan = make_plan(
             asked, batch_size, concurrency, errors, ordered, timeout, options, self._cast

@@ -9,11 +9,13 @@ import numpy as np
 
 from ..datatypes import Array
 from ..messages import InferTensor
+from .signatures import explains_arguments
 
 #: Longest text of an output's values in a table, in characters.
 _EXCERPT = 200
 
 
+@explains_arguments
 class NotebookResult:
     """What `InferResult` offers notebooks; a base class of it alone."""
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-import sys
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping
 from enum import Enum
-from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict
 
 from ..call_log import record_end
 from ..errors import DeadlineExceeded, InferenceServerException
@@ -26,7 +25,7 @@ from ..transport.settings import (
     response_limits,
 )
 from .requests import request as make_request
-from .suggestions import by_keyword, unknown_argument
+from .suggestions import unknown_argument
 from .user_warnings import warn
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from .flows import Flow
     from .results import InferResult
 
-
-C = TypeVar("C", bound="Callable[..., Any]")
 
 _A_DAY = 86400.0
 
@@ -123,7 +120,7 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     """The options of a request, and those of its transport."""
     for name in options:
         if name not in _KNOWN:
-            known = {"version", "outputs", "timeout", *_KNOWN}
+            known = {"version", "outputs", "timeout", *_KNOWN} - {name}
             raise unknown_argument(name, known, options[name])
     arguments = dict(options)
     if arguments.pop("shared_memory", None) is not None:
@@ -151,62 +148,25 @@ def stream_requests(
     if isinstance(model, (Infer, Mapping)) or not isinstance(model, (Iterable, AsyncIterable)):
         raise TypeError(
             f"model is {type(model).__name__}, expected a model's name or an iterable of requests"
+            f"{'; [request] is one' if isinstance(model, (Infer, Mapping)) else ''}"
         )
     if inputs is not None or version or outputs is not None or arguments:
         raise TypeError("inputs and options of requests are given with the requests themselves")
     return model
 
 
-def check_arguments(
-    unknown: Mapping[str, Any], function: Callable[..., Any], surplus: Sequence[Any] = ()
-) -> None:
-    """Raise TypeError for arguments that a method does not have.
-
-    Args:
-        unknown: given by keyword.
-        surplus: given by position, after those that it takes so.
-    """
-    if surplus:
-        raise by_keyword(surplus, function)
-    if unknown:
-        raise unknown_argument(next(iter(unknown)), _names(function.__code__))
-
-
-def check_passed_on(unknown: Mapping[str, Any], function: Callable[..., Any]) -> None:
-    """Raise TypeError for keyword arguments that `ask` does not have.
-
-    Mostly a shorthand has passed them on: the error names the arguments of that, which its frame
-    tells.
-    """
-    frame: FrameType | None = sys._getframe(2)
-    code, names = function.__code__, set[str]()
-    while frame and frame.f_globals.get("__name__") == function.__module__:
-        code, names = frame.f_code, set(CallOptions.__optional_keys__)
-        frame = frame.f_back
-    raise unknown_argument(next(iter(unknown)), {*_names(code), *names})
-
-
-def _names(code: CodeType) -> tuple[str, ...]:
-    """Return the names of a method's arguments."""
-    return code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-
-
-def explains_missing(method: C) -> C:
-    """Let a method find out itself that arguments are missing which it takes by position.
-
-    Python's own error would come first, and not speak of the name that they were given instead.
-    """
-    method.__defaults__ = (None,) * (method.__code__.co_argcount - 1)
-    return method
-
-
-def check_seconds(timeout: float, name: str = "timeout") -> None:
-    """Warn of a timeout that is longer than anybody waits."""
-    if isinstance(timeout, (int, float)) and _A_DAY < timeout < math.inf:
+def plain_seconds(timeout: float, name: str = "timeout") -> float:
+    """Return a timeout as a number of Python; warn of one that is longer than anybody waits."""
+    if not isinstance(timeout, (int, float)):
+        if not isinstance(timeout, Real):
+            return timeout  # which is refused later
+        timeout = float(timeout)
+    if _A_DAY < timeout < math.inf:
         warn(
             f"{name} is {timeout:g} s, which is {timeout / _A_DAY:.1f} days; it counts seconds, "
             "not microseconds; None means no limit"
         )
+    return timeout
 
 
 def check_pool(memory: Any) -> None:
@@ -279,7 +239,20 @@ def make_transport_options(
     """The transport's options that these arguments make."""
     if not (headers or query or request_compression or response_compression):
         return NO_OPTIONS
+    if query and isinstance(query, Mapping):
+        _check_query(query)
     return Options(headers or {}, query or {}, request_compression, response_compression)
+
+
+def _check_query(query: Mapping[str, Any]) -> None:
+    """Raise TypeError for values that have no usual form in a query."""
+    for name, values in query.items():
+        for value in values if isinstance(values, (list, tuple)) else [values]:
+            if not isinstance(value, (str, bool, Real)):
+                raise TypeError(
+                    f"query {name!r:.60} is {type(value).__name__}, expected str, a number, or a "
+                    "list of them"
+                )
 
 
 def check_grpc(settings: Settings) -> GrpcSettings:
@@ -351,8 +324,6 @@ def settings(
     endpoint = parse_url(url)
     _check_root(url, endpoint.base_path)
     check_timeout(timeout)
-    if timeout is not None:
-        check_seconds(timeout)
     largest, content = response_limits(max_response_size)
     given = dict(Options({} if headers is None else headers).headers)  # checks what it is
     if keep_alive is not None and not isinstance(keep_alive, KeepAlive):

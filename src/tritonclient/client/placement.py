@@ -13,8 +13,9 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from numbers import Integral
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy.typing as npt
 
@@ -36,12 +37,21 @@ from ..transport.settings import check_limit
 from .flows import Flow, describe_model
 from .model_spec import ModelSpec
 from .options import split
-from .request_checks import whole_number
+from .request_checks import check_texts, whole_number
 from .requests import TensorLike, make_input
 from .requests import request as make_request
 from .results import InferResult
-from .shared_tensor import OnGpu, SharedOutput, SharedTensor, datatype_named, is_on_gpu, size_of
-from .suggestions import not_picklable
+from .shared_tensor import (
+    OnGpu,
+    SharedOutput,
+    SharedTensor,
+    checked_shape,
+    datatype_named,
+    is_on_gpu,
+    size_of,
+)
+from .signatures import explains_arguments
+from .suggestions import SHARED_MEMORY_NAMES, no_attribute, not_picklable
 from .user_warnings import warn
 
 #: The seconds that are left for a call, None for no limit.
@@ -61,6 +71,7 @@ class RegistrationRefused(Exception):
         self.error = error
 
 
+@explains_arguments
 class BasePlacement:
     """Base of `SharedMemory` and `AsyncSharedMemory`: all but the sending of requests."""
 
@@ -74,9 +85,9 @@ class BasePlacement:
             device = whole_number("device", device)
         self._url = url
         self._timeout = timeout
-        self._next_size = byte_size
+        self._next_size = int(byte_size)
         self._device = device
-        self._mode = mode
+        self._mode = whole_number("mode", mode, end=1 << 9)
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._segments = []
@@ -98,10 +109,21 @@ class BasePlacement:
             size: bytes that it takes at most, or its shape.
             datatype: its datatype or numpy dtype; needed with a shape.
         """
-        if not isinstance(size, int):
-            size = size_of(datatype_named(datatype), tuple(size))
-        check_limit("size", size)
-        return SharedOutput(name, byte_size=size)
+        check_texts(name=name)
+        given: Any = size
+        if isinstance(given, Sequence) and not isinstance(given, str):
+            if datatype is None:
+                raise TypeError("datatype is missing, which a shape needs: 'FP32', for instance")
+            given = size_of(datatype_named(datatype), checked_shape(given, "size"))
+        elif not isinstance(given, Integral):
+            raise TypeError(f"size is {given!r:.60}, expected a number of bytes, or a shape")
+        check_limit("size", int(given))
+        return SharedOutput(name, byte_size=int(given))
+
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, SHARED_MEMORY_NAMES)
 
     def __reduce__(self) -> Any:
         raise not_picklable(
@@ -303,10 +325,11 @@ class BasePlacement:
     def _empty(
         self, shape: Sequence[int], datatype: npt.DTypeLike, byte_size: int | None
     ) -> Flow[SharedTensor]:
+        sizes = checked_shape(shape)
         name = datatype_named(datatype)
-        size = size_of(name, shape) if byte_size is None else byte_size
+        size = size_of(name, sizes) if byte_size is None else whole_number("byte_size", byte_size)
         block = yield from self._allocate(size)
-        return SharedTensor(block, name, tuple(shape))
+        return SharedTensor(block, name, sizes)
 
     def _allocate(self, size: int) -> Flow[Block | None]:
         if size == 0:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from ..messages import Parameter, RequestedOutput
+from ..messages import Infer, Parameter, RequestedOutput
 from ..operations import RESERVED_PARAMETERS, RESERVED_PREFIX
 
 
@@ -24,6 +25,10 @@ def check_model(model: Any) -> None:
     """Raise TypeError for what is given in place of a model's name."""
     if isinstance(model, (Mapping, list, tuple, np.ndarray)):
         hint = "the model's name comes first, then the inputs"
+    elif isinstance(model, Infer):
+        hint = "stream([request]) sends requests, and send takes what they are made of"
+    elif callable(model):
+        hint = "it is the name of a model, which the server runs"
     elif hasattr(model, "request"):
         hint = "infer_prepared sends what prepare returned"
     else:
@@ -119,9 +124,9 @@ def request_parameters(
     if priority:
         parameters["priority"] = whole_number("priority", priority, end=1 << 64)
     if server_timeout is not None:
-        if not isinstance(server_timeout, (int, float)) or not 0 <= server_timeout < 2**43:
+        if not isinstance(server_timeout, Real) or not 0 <= float(server_timeout) < 2**43:
             raise ValueError(f"server_timeout is {server_timeout!r:.60}, expected seconds from 0")
-        parameters["timeout"] = round(server_timeout * 1e6)
+        parameters["timeout"] = round(float(server_timeout) * 1e6)
     if custom is not None and not isinstance(custom, Mapping):
         raise TypeError(f"parameters is {type(custom).__name__}, expected a mapping")
     for name, value in (custom or {}).items():

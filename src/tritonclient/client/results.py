@@ -49,7 +49,8 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         self._endpoint = endpoint
         # Not the request itself, which would keep its inputs.
         self._requested: Sequence[RequestedOutput] = getattr(request, "outputs", ())
-        self._tensors: dict[str, InferTensor] = {}
+        tensors: dict[str, InferTensor] = {}
+        self._tensors = tensors
         try:
             outputs = response.outputs
         except AttributeError:
@@ -58,7 +59,7 @@ class InferResult(NotebookResult, Mapping[str, Array]):
                 "tritonclient.testing.infer_result makes a result of arrays"
             ) from None
         for tensor in outputs:
-            self._tensors[tensor.name] = tensor
+            tensors[tensor.name] = tensor
         self._arrays: dict[str, Array] = {}
 
     if not TYPE_CHECKING:  # a type checker would take it that there is any name
@@ -132,7 +133,8 @@ class InferResult(NotebookResult, Mapping[str, Array]):
             raise KeyError(f"no output {name!r}{hint}; the outputs are {names}") from None
 
     def __getitem__(self, name: str) -> Array:
-        array = self._arrays.get(name)
+        arrays = self._arrays
+        array = arrays.get(name)
         if array is not None:
             return array
         # Taken apart at once, which is quicker than by name.
@@ -146,7 +148,7 @@ class InferResult(NotebookResult, Mapping[str, Array]):
             raise self._error(f"output {name!r} can't be read: {error}") from error
         if array is None:
             raise ValueError(f"output {name!r} has no data here: it is in shared memory")
-        self._arrays[name] = array
+        arrays[name] = array
         return array
 
     def _block_of(self, name: str) -> Any:

@@ -11,11 +11,13 @@ from .flows import Flow
 from .placement import BasePlacement
 from .requests import TensorLike
 from .shared_tensor import SharedTensor
+from .signatures import explains_arguments
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+@explains_arguments
 class SharedMemory(BasePlacement):
     """Memory that a `Client` shares with its server, for tensors that do not travel.
 
@@ -79,6 +81,7 @@ class SharedMemory(BasePlacement):
             """Do nothing: there is no such context."""
 
 
+@explains_arguments
 class AsyncSharedMemory(BasePlacement):
     """Memory that an `AsyncClient` shares with its server; see `SharedMemory`."""
 
@@ -123,3 +126,6 @@ class AsyncSharedMemory(BasePlacement):
 
         def __exit__(self, *exc_info: object) -> None:
             """Do nothing: there is no such context."""
+
+        def __await__(self) -> NoReturn:
+            raise TypeError("shared_memory is not awaited: memory = client.shared_memory()")

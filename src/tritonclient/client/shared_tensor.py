@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +15,11 @@ from ..messages import InferTensor, RequestedOutput
 from ..shm.blocks import Block
 from ..shm.dlpack import CUDA, CUDA_MANAGED, SharedMemoryTensor, borrow, device_of
 from .requests import TensorLike, convert
-from .suggestions import not_picklable
+from .signatures import explains_arguments
+from .suggestions import SHARED_TENSOR_NAMES, meant, no_attribute, not_picklable
 
 
+@explains_arguments
 class SharedTensor:
     """A tensor in shared memory, made by `put` and `empty` of a `SharedMemory`.
 
@@ -61,6 +65,14 @@ class SharedTensor:
             raise ValueError(f"{len(data)} bytes do not fit into {self._block.byte_size}")
         self._block.write(data)
         self._byte_size = len(data)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.read(), dtype, copy=copy is not False)
+
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, SHARED_TENSOR_NAMES)
 
     def as_input(self, name: str) -> InferTensor:
         """The input that it is for a model."""
@@ -135,20 +147,41 @@ def datatype_named(datatype: npt.DTypeLike | None) -> str:
     """
     if isinstance(datatype, str) and datatype in DATATYPES:
         return datatype
-    name = None if datatype is None else datatype_for(np.dtype(datatype))
+    name = None
+    if datatype is not None:
+        with suppress(TypeError, ValueError):  # of what is no dtype
+            name = datatype_for(np.dtype(datatype))
     if name is None:
-        raise ValueError(f"datatype {datatype!r:.60} is neither the protocol's nor a numpy dtype")
+        raise ValueError(
+            f"datatype is {datatype!r:.60}, expected one of the protocol's, such as 'FP32', or a "
+            f"numpy dtype{meant(str(datatype), DATATYPES) if datatype is not None else ''}"
+        )
     return name
+
+
+def checked_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
+    """Return a shape as numbers of Python.
+
+    Raises:
+        TypeError, ValueError: it is no sequence of sizes.
+    """
+    if isinstance(shape, (str, bytes)) or not isinstance(shape, Iterable):
+        raise TypeError(f"{name} is {shape!r:.60}, expected a sequence of sizes, such as [2, 3]")
+    sizes = list(shape)
+    for each in sizes:
+        if isinstance(each, bool) or not isinstance(each, Integral):
+            raise TypeError(f"{name} is {sizes!r:.60}, expected whole numbers")
+        if each < 0:
+            raise ValueError(f"{name} is {sizes!r:.60}, expected numbers from 0")
+    return tuple(map(int, sizes))
 
 
 def size_of(datatype: str, shape: Sequence[int]) -> int:
     """Bytes of a tensor.
 
     Raises:
-        ValueError: the datatype has no fixed size, or the shape is none.
+        ValueError: the datatype has no fixed size.
     """
-    if not all(size >= 0 for size in shape):
-        raise ValueError(f"shape is {list(shape)}, expected numbers from 0")
     size = byte_size(datatype, element_count(shape))
     if size is None:
         raise ValueError("a shape does not tell the size of BYTES; give a number of bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from inspect import isawaitable
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ def way_to_array(value: Any) -> str:
     """How a value that numpy does not understand becomes an array."""
     if value is None:
         return "; leave the input out if the model does without it"
+    if isawaitable(value):
+        return "; await it first"
     if isinstance(value, type):
         return "; it is a class, and an array would be an object of it"
     if callable(getattr(value, "as_numpy", None)):

@@ -71,6 +71,64 @@ _ARGUMENTS: Mapping[str, str] = {
     "address": "url of a client, host of a Server",
 }
 
+#: What people ask of an embedded server.
+SERVER_NAMES: Mapping[str, str] = {
+    "url": "http_url or grpc_url",
+    "address": "http_address or grpc_address",
+    "port": "http_port or grpc_port",
+    "ports": "http_port and grpc_port",
+    **dict.fromkeys(("client", "infer", "get_client"), "tritonclient.Client(server.http_url)"),
+    **dict.fromkeys(("close", "shutdown", "terminate", "kill", "join", "wait"), "stop"),
+    **dict.fromkeys(("run", "serve", "serve_forever", "launch"), "start"),
+    **dict.fromkeys(("is_running", "is_ready", "ready"), "models, with the status of each"),
+    **dict.fromkeys(("load_model", "load"), "load_model of a client"),
+    **dict.fromkeys(("unload_model", "unload"), "unload_model of a client"),
+    **dict.fromkeys(
+        ("calls", "received", "call_args"), "inferences, or requests, of a FaultServer"
+    ),
+    **dict.fromkeys(("refuse", "refuse_next"), "refusing, in a `with` block"),
+    **dict.fromkeys(("error_next", "raise_next"), "fail_next"),
+    **dict.fromkeys(("timeout_next", "hang_next", "slow_next"), "delay_next"),
+    **dict.fromkeys(("close_next", "disconnect_next"), "drop_next or reset_next"),
+    "reset": "clear",
+}
+
+#: What people ask of a recorded request.
+RECEIVED_NAMES: Mapping[str, str] = {
+    "model_name": "model",
+    "model_version": "version",
+    "request_id": "id",
+    "headers": "parameters, if the server has forwarded_headers",
+    "input": "inputs[name]",
+    "as_numpy": "inputs[name]",
+}
+
+#: Arguments of this package, and what takes them.
+_TAKEN_BY: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            *("tls", "max_connections", "max_request_size", "max_response_size", "keep_alive"),
+            *("grpcio", "workers"),
+        ),
+        "Client(url, ...)",
+    ),
+    **dict.fromkeys(("timeout", "headers", "query"), "calls such as infer, and to open_stream"),
+    **dict.fromkeys(
+        (
+            *("version", "outputs", "id", "sequence_id", "sequence_start", "sequence_end"),
+            *("priority", "server_timeout", "parameters", "binary"),
+        ),
+        "infer, and to the requests of a stream",
+    ),
+    **dict.fromkeys(
+        ("request_compression", "response_compression", "shared_memory"), "infer and submit"
+    ),
+    **dict.fromkeys(("batch_size", "concurrency", "errors", "ordered"), "map"),
+    **dict.fromkeys(("response_timeout", "empty_final_response"), "stream"),
+    "cast": "model(name, ...)",
+    **dict.fromkeys(("config", "files"), "load_model"),
+}
+
 #: Methods of the official clients, and what to use here.
 CLIENT_NAMES: Mapping[str, str] = {
     "get_server_metadata": "server_metadata",
@@ -133,18 +191,50 @@ MODEL_NAMES: Mapping[str, str] = {
     "outputs": "spec.outputs",
     "metadata": "spec",
     "version": "spec.version",
+    **dict.fromkeys(("prepare", "stream"), "a method of the client, which takes the model's name"),
+    **dict.fromkeys(("ready", "is_ready"), "client.is_model_ready(name)"),
+    **dict.fromkeys(("load", "unload"), "client.load_model(name), client.unload_model(name)"),
     "config": "client.model_config(name)",
     "get_metadata": "spec",
 }
 
 
-def close_name(name: str, names: Iterable[str]) -> str:
+#: What people ask of a stream.
+STREAM_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("close", "stop", "aclose"), "cancel, or end after the last request"),
+    **dict.fromkeys(("done", "done_writing", "half_close"), "end"),
+    **dict.fromkeys(
+        ("receive", "recv", "read", "get", "next", "result", "responses"),
+        "iteration: for response in stream",
+    ),
+    **dict.fromkeys(("write", "infer", "send_request", "async_stream_infer"), "send"),
+}
+
+#: What people ask of shared memory.
+SHARED_MEMORY_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("free", "unregister", "destroy", "unlink"), "close"),
+    **dict.fromkeys(("name", "region", "key"), "regions"),
+    **dict.fromkeys(("register", "write", "set", "copy", "tensor", "input"), "put"),
+    **dict.fromkeys(("alloc", "allocate", "reserve"), "empty"),
+}
+
+#: What people ask of a tensor in shared memory.
+SHARED_TENSOR_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("numpy", "as_numpy", "array", "data", "value"), "read()"),
+    **dict.fromkeys(("tolist", "astype", "sum", "dtype"), "a method of read(), which is an array"),
+    **dict.fromkeys(("set", "copy_from", "fill"), "write(array)"),
+    **dict.fromkeys(("free", "close", "unregister"), "close of the shared memory"),
+    "name": "as_input(name), or output(name)",
+}
+
+
+def close_name(name: str, names: Iterable[str], likeness: float = 0.6) -> str:
     """Return the one of some names that this one is closest to, or ""."""
     from difflib import get_close_matches  # only errors need it
 
     by_lower = {each.lower(): each for each in names}
-    close = get_close_matches(name.lower()[:100], by_lower, 1)
-    if not close and len(name) > 3:  # or the only one that it is a part of
+    close = get_close_matches(name.lower()[:100], by_lower, 1, likeness)
+    if not close and len(name) > 3 and likeness < 0.8:  # or the only one that it is a part of
         close = [each for each in by_lower if name.lower() in each]
     return by_lower[close[0]] if len(close) == 1 else ""
 
@@ -162,12 +252,21 @@ def unknown_argument(name: str, known: Iterable[str], value: object = None) -> T
         value: that it was given, if it may be an input.
     """
     known = sorted(known)
-    hint = meant(name, known)
-    if not hint and (hasattr(value, "__array__") or isinstance(value, (list, tuple))):
-        hint = f"; inputs are given as a mapping: {{{name!r}: array}}"
-    if name in _ARGUMENTS or not hint:
-        here = _ARGUMENTS.get(name) or _ARGUMENTS.get(close_name(name, _ARGUMENTS))
-        hint = f"; here it is {here}" if here else ""
+    here, hint = _ARGUMENTS.get(name, ""), ""
+    if not here and name not in _TAKEN_BY:
+        close = close_name(name, {*known, *_ARGUMENTS}, 0.8)
+        here = "" if close in known else _ARGUMENTS.get(close, "")
+        hint = "" if here else meant(name, known)
+    tensors = "outputs" if "outputs" in known and "timeout" not in known else "inputs"
+    if not (here or hint) and (hasattr(value, "__array__") or isinstance(value, (list, tuple))):
+        hint = f"; {tensors} are given as a mapping: {{{name!r}: array}}"
+    argument = _ARGUMENT.match(here)
+    if here and (argument is None or argument[1] in known):
+        hint = f"; here it is {here}"
+    elif name in _TAKEN_BY:
+        hint = f"; it is given to {_TAKEN_BY[name]}"
+    elif here and "timeout" in known:
+        hint = f"; here it is {here}"
     return TypeError(f"{name!r} is not an argument{hint}; expected {', '.join(known)}")
 
 
@@ -179,20 +278,26 @@ _TAKEN: Sequence[tuple[type | tuple[type, ...], tuple[str, ...]]] = (
     ((list, tuple), ("Sequence",)),
     (Mapping, ("Mapping",)),
 )
+#: How a hint begins that names an argument; `timeout` is one of clients and of their methods.
+_ARGUMENT = re.compile(r"(\w+)(?=[,;=]|$)")
 _BRACKETS = re.compile(r"\[.*?\]")
+#: The annotation of further keyword arguments.
+_UNPACKED = re.compile(r"Unpack\[(\w+)\]")
 
 
 def by_keyword(surplus: Sequence[Any], function: Callable[..., Any]) -> TypeError:
     """Return the error for arguments that a function takes by keyword, given by position."""
     code = function.__code__
     positional = [name for name in code.co_varnames[: code.co_argcount] if name != "self"]
-    keywords = function.__kwdefaults__ or {}
-    name = function.__name__ if function.__name__ != "__init__" else function.__qualname__[:-9]
-    value = surplus[0]
+    keywords = keywords_of(function)
+    name, value = spoken_name(function), surplus[0]
+    if not keywords:
+        taken = f"only {' and '.join(positional)}" if positional else "no arguments"
+        return TypeError(f"{name}() takes {taken}, but {value!r:.60} came as well; leave it out")
     if name.endswith("Client") and type(value) is int:
         meant = "; a port is part of the url, as in 'http://localhost:8000'"
     else:
-        close = next((each for each in keywords if _takes(function, each, value)), "")
+        close = next((each for each in keywords if _takes(keywords[each], value)), "")
         meant = f", {close}={value!r:.60}" if close else ""
     return TypeError(
         f"{name}() takes {' and '.join(positional) or 'nothing'} by position, but {value!r:.60} "
@@ -200,9 +305,27 @@ def by_keyword(surplus: Sequence[Any], function: Callable[..., Any]) -> TypeErro
     )
 
 
-def _takes(function: Callable[..., Any], name: str, value: object) -> bool:
-    """True if the annotation of a function's argument names the type of a value."""
-    annotation = _BRACKETS.sub("", str(function.__annotations__.get(name, "")))
+def spoken_name(function: Callable[..., Any]) -> str:
+    """Return the name by which a function is called: that of its class for `__init__`."""
+    return function.__name__ if function.__name__ != "__init__" else function.__qualname__[:-9]
+
+
+def keywords_of(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the arguments that a function takes by keyword only, and their annotations."""
+    code = function.__code__
+    end = code.co_argcount + code.co_kwonlyargcount
+    annotations = function.__annotations__
+    named = {name: annotations.get(name, "") for name in code.co_varnames[code.co_argcount : end]}
+    for annotation in annotations.values():
+        if unpacked := _UNPACKED.match(str(annotation)):
+            options = function.__globals__[unpacked[1]].__annotations__
+            named |= {name: each.__forward_arg__ for name, each in options.items()}
+    return named
+
+
+def _takes(annotation: str, value: object) -> bool:
+    """True if an argument's annotation names the type of a value."""
+    annotation = _BRACKETS.sub("", annotation)
     begins = next((words for kind, words in _TAKEN if isinstance(value, kind)), ())
     return any(each.strip() in begins for each in annotation.split("|"))
 

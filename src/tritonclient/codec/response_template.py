@@ -6,8 +6,11 @@ earlier one, and the same bytes outside data and id, its parts have the same off
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..datatypes import Buffer
 from ..messages import InferResponse, InferTensor
 from ..operations import NO_PARAMETERS
 from . import wire
@@ -26,17 +29,19 @@ class ResponseTemplate(NamedTuple):
     """The offsets of the parts of a message.
 
     Attributes:
-        fixed: bytes that all such messages share, and their offsets.
+        split: returns all of a message but its id and data.
+        fixed: what that is in all such messages.
         id_start, id_end: offsets of the id; both 0 without an id.
         response: the response without id and outputs.
-        outputs: name, datatype and shape of the outputs, and where their data begin and end.
+        outputs: name, datatype and shape of the outputs, and where their data are.
     """
 
-    fixed: tuple[tuple[bytes, int], ...]
+    split: Callable[[Buffer], tuple[bytes, ...]]
+    fixed: tuple[bytes, ...]
     id_start: int
     id_end: int
     response: InferResponse
-    outputs: tuple[tuple[str, str, tuple[int, ...], int, int], ...]
+    outputs: tuple[tuple[str, str, tuple[int, ...], slice], ...]
 
     def read(self, message: bytearray) -> InferResponse | None:
         """Return the response in a message of the same length; None if its fixed bytes differ.
@@ -44,15 +49,14 @@ class ResponseTemplate(NamedTuple):
         Raises:
             ValueError: its id is not UTF-8.
         """
-        fixed, id_start, id_end, (model, version, id, parameters, _), placed = self
-        for part, start in fixed:
-            if not message.startswith(part, start):
-                return None
+        split, fixed, id_start, id_end, (model, version, id, parameters, _), placed = self
+        if split(message) != fixed:
+            return None
         if id_end:
             id = message[id_start:id_end].decode()
         outputs = []
-        for name, datatype, shape, start, end in placed:
-            values = (name, datatype, shape, message[start:end], NO_PARAMETERS, True)
+        for name, datatype, shape, data in placed:
+            values = (name, datatype, shape, message[data], NO_PARAMETERS, True)
             outputs.append(_make(InferTensor, values))
         # A copy, since the template is remembered.
         given = dict(parameters) if parameters else NO_PARAMETERS
@@ -74,18 +78,17 @@ def store_template(view: memoryview, parts: Parts, response: InferResponse) -> N
     if any(each.data is None or each.parameters for each in outputs):
         return
     end, id_start, id_end = parts.end, parts.id_start, parts.id_end
-    fixed = [(bytes(view[id_end:end]), id_end)]
-    if id_end:
-        fixed.append((bytes(view[:id_start]), 0))
+    form = [f"{id_start}s{id_end - id_start}x{end - id_end}s"]
     placed = []
     for output, data in zip(outputs, parts.raw, strict=True):
         _, start = wire.read_varint(view, end + 1)
-        fixed.append((bytes(view[end:start]), end))
+        form.append(f"{start - end}s{len(data)}x")
         end = start + len(data)
-        placed.append((output.name, output.datatype, output.shape, start, end))
+        placed.append((output.name, output.datatype, output.shape, slice(start, end)))
     # A copy, since the caller may change what it was given.
     common = response._replace(id="", parameters=dict(response.parameters), outputs=())
-    template = ResponseTemplate(tuple(fixed), id_start, id_end, common, tuple(placed))
+    split = struct.Struct("".join(form)).unpack
+    template = ResponseTemplate(split, split(view), id_start, id_end, common, tuple(placed))
     if len(templates) >= _MAX_LENGTHS:
         templates.clear()
     templates[len(view)] = (template, *templates.get(len(view), ())[: _MAX_EACH - 1])

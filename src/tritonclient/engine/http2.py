@@ -37,12 +37,6 @@ from .header_block import NO_TABLE, decode
 from .http2_frames import (
     ACK,
     CANCEL,
-    DATA,
-    DEFAULT_FRAME,
-    END_HEADERS,
-    END_STREAM,
-    FRAME,
-    HEADERS,
     NO_ERROR,
     OPENING,
     SETTINGS,
@@ -122,56 +116,42 @@ class Http2(FastResponses):
         self._next_id += 2
         if self._next_id >= _LAST_STREAM:
             self.reusable = False
-        stream = RpcStream(
-            stream_id,
-            self._max_message,
-            self._max_content,
-            self._grant,
-            data_offset,
-            single,
-        )
+        stream = RpcStream(stream_id, self, data_offset, single)
         self.streams[stream_id] = stream
         self.response = None
         self._idle_frames = self.pings = 0
         if stream_id == 1:
             # Whatever size of the table the server allows, now or later, ours is not larger.
             block = NO_TABLE + block
-        length, size = len(block), sum(map(len, payload))
-        limit = min(self._window, self._stream_window, self._max_frame)
-        if end and size <= limit and length <= self._max_frame:
-            # Small enough to go as it is, without waiting for its turn.
-            head = FRAME.pack(length << 8 | HEADERS, END_HEADERS, stream_id)
-            data = FRAME.pack(size << 8 | DATA, END_STREAM, stream_id)
-            self._control.append(b"".join((head, block, data, *payload)))
-            self._window -= size
-            stream.granted -= size
-            stream.sent_end = True
-        else:
-            self._control += cut_block(stream_id, block, self._max_frame)
-            self.send(stream, payload, end=end)
+        self._control += cut_block(stream_id, block, self._max_frame)
+        self.send(stream, payload, end=end)
         return stream
 
-    def start_framed(self, call: CallFrames) -> RpcStream:
-        """Begin a call of which one message is the whole response; half the work of `start`.
+    def start_framed(
+        self, frames: CallFrames, payload: Sequence[Buffer], data_offset: DataOffset | None = None
+    ) -> RpcStream:
+        """Begin a call whose messages are all there; a third of the work of `start`, if it fits.
+
+        Args:
+            frames: for its header block and the size of the payload.
+            payload, data_offset: see `start`.
 
         Raises:
             StreamRefused: the connection takes no more calls.
         """
-        block, payload, size, largest, before, between, after = call
+        block, size, fit, before, between = frames
         stream_id = self._next_id
-        fits = size <= self._window and size <= self._stream_window and largest <= DEFAULT_FRAME
         # The first call and the last one are special.
-        if not fits or stream_id == 1 or stream_id >= _LAST_STREAM - 2 or not self.reusable:
-            return self.start(block, payload)
+        if (
+            not fit
+            or size > self._window
+            or size > self._stream_window
+            or not 1 < stream_id < _LAST_STREAM - 2
+            or not self.reusable
+        ):
+            return self.start(block, payload, data_offset=data_offset)
         self._next_id = stream_id + 2
-        stream = RpcStream(
-            stream_id,
-            self._max_message,
-            self._max_content,
-            self._grant,
-            None,
-            True,
-        )
+        stream = RpcStream(stream_id, self, data_offset, True)
         stream.sent_end = True
         stream.granted = -size
         self.streams[stream_id] = stream
@@ -179,7 +159,7 @@ class Http2(FastResponses):
         self._idle_frames = self.pings = 0
         self._window -= size
         id = stream_id.to_bytes(4, "big")
-        self._control.append(b"".join((before, id, between, id, after)))
+        self._control.append(b"".join((before, id, between, id, *payload)))
         return stream
 
     def cancel_all(self) -> bool:

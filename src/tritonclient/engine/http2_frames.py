@@ -6,10 +6,9 @@ Source: RFC 9113, sections 4, 6, 7 and 11.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..datatypes import Buffer
 from ..errors import ProtocolError
 from .header_block import MAX_BLOCK_SIZE
 from .message_stream import WINDOW
@@ -91,33 +90,30 @@ def cut_block(stream: int, block: bytes, largest: int, *, end: bool = False) -> 
 
 
 class CallFrames(NamedTuple):
-    """A call that is made again and again, with its frames as bytes but for the stream's id.
+    """What calls with the same header block and the same size have in common: their two frames.
 
     Attributes:
-        block, payload: as `Http2.start` takes them.
+        block: the header block.
         size: of the payload, in bytes.
-        largest: the length of the longer of both frames.
-        before, between, after: what lies around the two places of the stream's id.
+        fit: whether both frames are of a length that every server takes.
+        before, between: what comes before the stream's id in each frame; the payload follows.
     """
 
     block: bytes
-    payload: tuple[Buffer, ...]
     size: int
-    largest: int
-    before: bytes = b""
-    between: bytes = b""
-    after: bytes = b""
+    fit: bool
+    before: bytes
+    between: bytes
 
 
-def frame_call(block: bytes, payload: Sequence[Buffer]) -> CallFrames:
-    """Return a call's frames. They hold no bytes if they exceed what every server takes."""
-    length, size = len(block), sum(map(len, payload))
-    largest = max(length, size)
-    if largest > DEFAULT_FRAME:
-        return CallFrames(block, tuple(payload), size, largest)
+def frame_call(block: bytes, size: int) -> CallFrames:
+    """Return the frames of calls with a payload of this size."""
+    length = len(block)
+    if max(length, size) > DEFAULT_FRAME:
+        return CallFrames(block, size, False, b"", b"")
     before = FRAME.pack(length << 8 | HEADERS, END_HEADERS, 0)[:-4]
     between = block + FRAME.pack(size << 8 | DATA, END_STREAM, 0)[:-4]
-    return CallFrames(block, tuple(payload), size, largest, before, between, b"".join(payload))
+    return CallFrames(block, size, True, before, between)
 
 
 def check_beginning(begin: bytes) -> None:

@@ -309,7 +309,7 @@ class Receiving(Sending[S]):
     def _use_window(self, length: int) -> None:
         self._consumed += length
         if self._consumed >= LARGEST_WINDOW // 2:
-            self._grant(0, self._consumed)
+            self.grant(0, self._consumed)
             self._consumed = 0
 
     # Header blocks

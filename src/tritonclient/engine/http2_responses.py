@@ -70,10 +70,18 @@ class FastResponses(Receiving[RpcStream]):
             return False
         if stream_id != second or stream_id != third:
             return False
-        if not self._take_response(
-            stream_id, buffer[start + message : start + last], outcome, stop
-        ):
+        stream = self.streams.get(stream_id)
+        if stream is None or not stream.sent_end or stream.fields is not None:
             return False
+        del self.streams[stream_id]
+        self.response = stream
+        stream.messages.append(buffer[start + message : start + last])
+        stream.result = outcome
+        self._start = stop
+        self._idle_frames = 0
+        self._consumed += last - message + PREFIX_SIZE
+        if self._consumed >= LARGEST_WINDOW // 2:
+            self._use_window(0)
         if self._end - stop == _UPDATE_SIZE:
             # What often comes right behind, for what we sent.
             frame, increment = _UPDATE.unpack_from(buffer, stop)
@@ -81,12 +89,15 @@ class FastResponses(Receiving[RpcStream]):
             if frame == _OPENS_WINDOW and self._window < window <= LARGEST_WINDOW:
                 self._window = window
                 self._start += _UPDATE_SIZE
+        if stream.notify is not None:
+            stream.ended()
         return True
 
     def _parse_whole(self, length: int, stream_id: int) -> bool:
         """Read headers, one message and trailers at once; False if they are not all there.
 
-        Most small responses are received so. It is a third of the work of reading each frame.
+        Most small responses are received so. It is a third of the work of reading each frame. The
+        form of the response is kept for those that follow.
         """
         buffer, end = self._buffer, self._end
         block = self._start + 9
@@ -105,42 +116,18 @@ class FastResponses(Receiving[RpcStream]):
         compressed, message_size = PREFIX.unpack_from(buffer, data + 9)
         if stop > end or compressed or message_size != size - PREFIX_SIZE:
             return False
-        if length + stop - last > _LARGEST_BLOCKS:
+        if length + stop - last > _LARGEST_BLOCKS or message_size > self.max_message:
             return False
         outcome = plain_outcome(bytes(buffer[block:data]), bytes(buffer[last + 9 : stop]))
-        message, start = data + 9 + PREFIX_SIZE, self._start
-        if outcome is None or not self._take_response(
-            stream_id, buffer[message:last], outcome, stop
-        ):
+        if outcome is None:
             return False
+        message, start = data + 9 + PREFIX_SIZE, self._start
         split = struct.Struct(
             f">5s L {length + 5}s L {PREFIX_SIZE}s {message_size}x 5s L {stop - last - 9}s"
         ).unpack_from
         begin, _, middle, _, prefix, trailers, _, end = split(buffer, start)
         fixed = (begin, middle, prefix, trailers, end)
-        self._template = _ResponseTemplate(
+        template = self._template = _ResponseTemplate(
             stop - start, message - start, last - start, split, fixed, outcome
         )
-        return True
-
-    def _take_response(
-        self, stream_id: int, message: bytearray, outcome: Outcome, stop: int
-    ) -> bool:
-        """Take a response that ends at a position; False if it has to be read frame by frame."""
-        stream = self.streams.get(stream_id)
-        if stream is None or not stream.sent_end or stream.fields is not None:
-            return False
-        if len(message) > self._max_message:
-            return False
-        self._start = stop
-        self._idle_frames = 0
-        self._consumed += PREFIX_SIZE + len(message)
-        if self._consumed >= LARGEST_WINDOW // 2:
-            self._use_window(0)
-        del self.streams[stream_id]
-        self.response = stream
-        stream.messages.append(message)
-        stream.result = outcome
-        if stream.notify is not None:
-            stream.ended()
-        return True
+        return self._match_template(template)

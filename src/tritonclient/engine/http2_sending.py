@@ -73,14 +73,14 @@ class Sending(ABC, Generic[S]):
 
     __slots__ = (
         "_blocked", "_control", "_control_size", "_error_code", "_failure", "_idle_frames",
-        "_left_over", "_max_content", "_max_frame", "_max_message", "_most_granted", "_sending",
-        "_stream_window", "_window", "goaway_message", "max_streams", "ping_pending", "pings",
+        "_left_over", "_max_frame", "_most_granted", "_sending", "_stream_window", "_window",
+        "goaway_message", "max_content", "max_message", "max_streams", "ping_pending", "pings",
         "response", "reusable", "streams", "unacknowledged", "unverified",
     )  # fmt: skip
 
     def __init__(self, max_message: int, max_content: int, opening: bytes) -> None:
-        self._max_content = max_content
-        self._max_message = min(max_message, LARGEST_WINDOW)
+        self.max_content = max_content
+        self.max_message = min(max_message, LARGEST_WINDOW)
         self.streams: dict[int, S] = {}
         self.response: S | None = None
         self.ping_pending = False
@@ -119,10 +119,14 @@ class Sending(ABC, Generic[S]):
     @property
     def pending(self) -> bool:
         """True if something may be sent now."""
-        if self._control or not self._sending:
+        if not self._sending:
             return bool(self._control)
         # Where there is nothing left but the end, no window is needed.
-        return self._window > 0 or not all(each.out_size for each in self._sending.values())
+        return (
+            bool(self._control)
+            or self._window > 0
+            or not all(each.out_size for each in self._sending.values())
+        )
 
     # Calls
 
@@ -223,7 +227,8 @@ class Sending(ABC, Generic[S]):
             raise self._broken("sends without reading what it is answered")
         self._control.append(frame)
 
-    def _grant(self, stream_id: int, increment: int) -> None:
+    def grant(self, stream_id: int, increment: int) -> None:
+        """Allow the peer to send more: on a stream, or with the id 0 on the connection."""
         self._control.append(pack_window_update(stream_id, increment))
 
     def _reset(self, stream_id: int, code: int) -> None:

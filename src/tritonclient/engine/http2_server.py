@@ -86,6 +86,7 @@ class Http2Server(Receiving[ServedStream]):
         max_message: int,
         max_streams: int,
     ) -> None:
+        # A message is decompressed to at most the size that one may have without compression.
         super().__init__(max_message, max_message, server_opening(max_streams))
         self._on_call = on_call
         self._on_ping = on_ping
@@ -304,7 +305,7 @@ class Http2Server(Receiving[ServedStream]):
             self._refuse(stream_id, *refusal, ends)
             return
         self._idle_frames = 0
-        stream = ServedStream(stream_id, head, self._max_message, self._grant, self._spare)
+        stream = ServedStream(stream_id, self, head, self._spare)
         stream.half_closed = ends
         self.streams[stream_id] = stream
         self._on_call(stream)

@@ -13,7 +13,7 @@ import math
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -48,6 +48,21 @@ def frame_message(buffers: Sequence[Buffer], coding: str | None = None) -> list[
     if coding is not None:
         buffers = [compress(buffers, coding)]
     return [PREFIX.pack(coding is not None, sum(map(len, buffers))), *buffers]
+
+
+class Connection(Protocol):
+    """What a stream needs of the connection that it is a part of.
+
+    Attributes:
+        max_message: largest message accepted, in bytes.
+        max_content: largest content of a compressed message, in bytes.
+    """
+
+    max_message: int
+    max_content: int
+
+    def grant(self, stream_id: int, increment: int) -> None:
+        """Allow the peer to send more on a stream."""
 
 
 class MessageStream:
@@ -95,17 +110,13 @@ class MessageStream:
     def __init__(
         self,
         id: int,
-        max_message: int,
-        max_content: int,
-        grant: Callable[[int, int], None],
+        connection: Connection,
         data_offset: DataOffset | None,
         single: bool,
     ) -> None:
         self.id = id
         self.messages: deque[Buffer | Waiting | Compressed] = deque()
-        self._max_message = max_message
-        self._max_content = max_content
-        self._grant = grant
+        self._connection = connection
         self._data_offset = data_offset
         self.single = single
 
@@ -148,7 +159,7 @@ class MessageStream:
         """The next message if it is still to be decompressed, otherwise None."""
         first = self.messages[0] if self.messages else None
         if isinstance(first, Waiting):
-            first = self.messages[0] = Compressed(*first, self._max_content)
+            first = self.messages[0] = Compressed(*first, self._connection.max_content)
         return first if isinstance(first, Compressed) and not first.done else None
 
     def take(self) -> Buffer:
@@ -170,7 +181,7 @@ class MessageStream:
         """The next message, which may have to be decompressed; the peer may then send more."""
         message = self.messages.popleft()
         if isinstance(message, Waiting):
-            message = Compressed(*message, self._max_content)
+            message = Compressed(*message, self._connection.max_content)
         if self.result is None:
             size = message.size if isinstance(message, Compressed) else len(message)
             self._queued -= size + _MESSAGE_COST
@@ -226,8 +237,8 @@ class MessageStream:
             data = data[5:]
         if flag > 1:
             raise ProtocolError(f"{self._whole} has a message with the flags {flag}")
-        if length > self._max_message:
-            raise MessageTooLarge(length, self._max_message)
+        if length > self._connection.max_message:
+            raise MessageTooLarge(length, self._connection.max_message)
         self._compressed = flag == 1
         self._message = self._allocate(length, data)
         self._received = 0
@@ -285,7 +296,7 @@ class MessageStream:
         increment = wanted - unread - self.window
         if increment >= WINDOW // 2 or urgent > self.window + unread:
             self.window += increment
-            self._grant(self.id, increment)
+            self._connection.grant(self.id, increment)
 
     # The end
 

@@ -7,7 +7,7 @@ from functools import cache
 from urllib.parse import quote
 
 from .header_block import encode
-from .message_stream import MessageStream
+from .message_stream import Connection, MessageStream
 from .request_head import RequestHead
 from .spare_memory import SpareMemory
 
@@ -45,13 +45,11 @@ class ServedStream(MessageStream):
     def __init__(
         self,
         id: int,
+        connection: Connection,
         head: RequestHead,
-        max_message: int,
-        grant: Callable[[int, int], None],
         spare: SpareMemory,
     ) -> None:
-        # A message is decompressed to at most the size that one may have without compression.
-        super().__init__(id, max_message, max_message, grant, None, False)
+        super().__init__(id, connection, None, False)
         self.head = head
         self._spare = spare
 

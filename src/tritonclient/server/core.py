@@ -108,7 +108,7 @@ class InferenceServer:
         chosen = list(load_models)
         if chosen and not self._explicit:
             raise ValueError(
-                "models to load may be named in the model control mode 'explicit' only"
+                "load_models is for the control mode 'explicit' only: --model-control-mode explicit"
             )
         self._strict = strict_readiness
         self._closed = False

@@ -10,8 +10,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
-from ..client.suggestions import by_keyword, unknown_argument
+from ..client.signatures import explains_arguments
+from ..client.suggestions import (
+    SERVER_NAMES,
+    by_keyword,
+    no_attribute,
+    not_picklable,
+    unknown_argument,
+)
 from ..messages import Request
+from .arguments import (
+    check_flags,
+    check_names,
+    check_number,
+    check_port,
+    check_types,
+    directories_of,
+)
+from .backends.python.environment import checked_interpreter
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions
@@ -38,6 +54,7 @@ _log = logging.getLogger(__name__)
 EXIT_TIMEOUT = 5
 
 
+@explains_arguments
 class Server:
     """Serves a model repository between `start()` and `stop()`, or in a `with` block.
 
@@ -122,16 +139,14 @@ class Server:
             raise unknown_argument(
                 next(iter(unknown)), ["model_repository", *(Server.__init__.__kwdefaults__ or ())]
             )
-        if isinstance(load_models, str):
-            raise TypeError(f"load_models is {load_models!r}, expected a list of names")
-        _check_port("http_port", http_port)
-        _check_port("grpc_port", 0 if grpc_port == "auto" else grpc_port)
-        self._directories = _paths(model_repository)
-        if models is not None and not isinstance(models, Mapping):
-            raise TypeError(
-                f"models is {type(models).__name__}, expected a mapping of names to files, "
-                'directories or functions, such as {"iris": "model.onnx"}'
-            )
+        check_names("load_models", load_models)
+        check_flags(
+            strict_readiness=strict_readiness, exit_on_error=exit_on_error, in_process=in_process
+        )
+        check_types(host, models, trace_settings, grpc)
+        check_port("http_port", http_port)
+        check_port("grpc_port", 0 if grpc_port == "auto" else grpc_port)
+        self._directories = directories_of(model_repository)
         if not self._directories and models is None:
             raise TypeError("there is nothing to serve: give model_repository or models")
         self._models = dict(models or {})
@@ -148,23 +163,17 @@ class Server:
                 **(trace_settings or {}),
             },
         }
-        if response_cache_size < 0:
-            raise ValueError(
-                f"response_cache_size is {response_cache_size}, expected bytes from 0, where 0 "
-                "keeps no responses"
-            )
+        check_number(
+            "response_cache_size", response_cache_size, 0, "bytes from 0; 0 keeps no responses"
+        )
         self._core_options["response_cache_size"] = response_cache_size
-        if not 0 <= watch_interval < float("inf"):
-            raise ValueError(
-                f"watch_interval is {watch_interval}, expected seconds from 0, where 0 does not "
-                "watch"
-            )
+        check_number("watch_interval", watch_interval, 0, "seconds from 0; 0 does not watch")
         self._core_options["watch_interval"] = watch_interval
-        if load_threads < 1:
-            raise ValueError(f"load_threads is {load_threads}, expected a number from 1")
+        check_number("load_threads", load_threads, 1, "a number from 1")
+        check_number("exit_timeout", exit_timeout, 0, "seconds from 0")
         self._core_options |= {
             "in_process": in_process,
-            "python": os.fspath(python),
+            "python": checked_interpreter(python),
             "load_threads": load_threads,
         }
         self._limits = Limits(max_input_size, max_requests, receive_timeout, min_receive_rate)
@@ -186,6 +195,14 @@ class Server:
         urls += [self.grpc_url] if self._grpc else []
         return f"<Server at {' and '.join(urls)}, running>"
 
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, SERVER_NAMES)
+
+    def __reduce__(self) -> Any:
+        raise not_picklable(self, "it runs in this process", "give http_url to other processes")
+
     # Lifecycle
 
     def start(self) -> Server:
@@ -199,7 +216,7 @@ class Server:
             ImportError: an optional package is missing; the message names the extra.
         """
         if self._core is not None:
-            raise RuntimeError("the server is running already")
+            raise RuntimeError("the server is running already; stop() ends it")
         self._process = os.getpid()
         try:
             self._start(*self._ports)
@@ -284,6 +301,14 @@ class Server:
     def __enter__(self) -> Server:
         return self.start()
 
+    if not TYPE_CHECKING:  # type checkers find this mistake themselves
+
+        async def __aenter__(self) -> NoReturn:
+            raise TypeError("a server has threads of its own: use `with`, also in a coroutine")
+
+        async def __aexit__(self, *exc_info: object) -> None:
+            """Do nothing: there is no such context."""
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -338,32 +363,12 @@ class Server:
         if part is not None:
             return part
         if self._core is None:
-            raise RuntimeError("the server is not running")
-        raise RuntimeError(f"the server does not serve {protocol}")
-
-
-def _paths(model_repository: Any) -> list[Path]:
-    """Return the directories of a repository that is given as one or several."""
-    if isinstance(model_repository, (str, os.PathLike)):
-        return [Path(model_repository)]
-    iterable = isinstance(model_repository, Iterable) and not isinstance(model_repository, Mapping)
-    given: list[Any] = list(model_repository) if iterable else [model_repository]
-    for each in given:
-        if not isinstance(each, (str, os.PathLike)):
-            raise TypeError(
-                f"model_repository is {type(each).__name__}, expected a directory or several; "
-                'functions and files are given as models={"double": function}'
+            raise RuntimeError(
+                "the server is not running; call start(), or use it in its `with` block"
             )
-    return [Path(each) for each in given]
-
-
-def _check_port(name: str, port: object) -> None:
-    if port is None:
-        return
-    if isinstance(port, bool) or not isinstance(port, int):
-        raise TypeError(f"{name} is {port!r}, expected a whole number or None")
-    if not 0 <= port <= 65535:
-        raise ValueError(f"{name} is {port}, expected a number from 0 to 65535")
+        raise RuntimeError(
+            f"the server does not serve {protocol}; give {protocol.lower()}_port=0 for a free port"
+        )
 
 
 def _reachable(host: str, port: int) -> str:

@@ -8,11 +8,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import numpy as np
 
 from .. import messages as m
+from ..client.suggestions import RECEIVED_NAMES, no_attribute
 from ..datatypes import Array, unpack
 from ..errors import InferenceServerException, Unavailable
 from .core import InferenceServer, T
@@ -42,6 +43,11 @@ class ReceivedInference:
     inputs: Mapping[str, Array]
     outputs: tuple[str, ...]
     parameters: Mapping[str, m.Parameter]
+
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, RECEIVED_NAMES)
 
     @classmethod
     def of(cls, request: m.Infer) -> ReceivedInference:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, get_args, get_origin
 
 from ..client.aio import AsyncClient
 from ..client.blocking import Client
 from ..client.infer_calls import InferCalls
 from ..client.options import IN_PROCESS
+from ..client.signatures import explains_call
 from ..codec import rest
 from ..errors import DeadlineExceeded, InferenceServerException
 from ..messages import Request
@@ -33,6 +35,38 @@ class _Call:
 
     def without_data(self, request: Request[Any]) -> _Call:
         return self
+
+
+def _check_handle(handle: Any, options: Mapping[str, Any]) -> None:
+    """Raise TypeError for what answers no requests, and for options that need a connection."""
+    if not callable(handle) or isinstance(handle, type):
+        hint = "; its method handle is one" if callable(getattr(handle, "handle", None)) else ""
+        raise TypeError(
+            f"handle is {handle!r:.60}, expected a function that answers a request, such as "
+            f"server.handle{hint}"
+        )
+    if "url" in options:
+        raise TypeError("'url' is not an argument: a local client calls a function of this process")
+
+
+def _checked(request: Request[T], response: Any) -> Any:
+    """Return what a function answered a request with.
+
+    Raises:
+        TypeError: a response to this request has another type.
+    """
+    (expected,) = get_args(type(request).__orig_bases__[0])  # type: ignore[attr-defined]
+    kind = get_origin(expected) or expected
+    if isinstance(response, kind):
+        return response
+    hint = ""
+    if inspect.iscoroutine(response):
+        response.close()
+        hint = "; it must be a plain function, which is called on a thread by LocalAsyncClient"
+    raise TypeError(
+        f"handle returned {type(response).__name__} for {type(request).__name__}, expected "
+        f"{getattr(expected, '__name__', expected)}{hint}"
+    )
 
 
 class _LocalTransport:
@@ -64,7 +98,7 @@ class _LocalTransport:
         headers = {name.lower(): value for name, value in sent.headers.items()}
         body = bytearray().join(sent.body)
         received = rest.decode_request(sent._replace(headers=headers, body=(body,)))
-        response = rest.encode_response(received, self._handle(received))
+        response = rest.encode_response(received, _checked(received, self._handle(received)))
         headers = {name.lower(): value for name, value in response.headers.items()}
         body = bytearray().join(response.body)
         return rest.decode_response(request, response._replace(headers=headers, body=(body,)))
@@ -95,7 +129,9 @@ class LocalClient(Client):
         options: those of `Client`.
     """
 
+    @explains_call
     def __init__(self, handle: Handle, **options: Any) -> None:
+        _check_handle(handle, options)
         super().__init__(IN_PROCESS, **options)
         self._handle = handle
         transport: Any = _LocalTransport(handle)
@@ -114,7 +150,9 @@ class LocalAsyncClient(AsyncClient):
         options: those of `AsyncClient`.
     """
 
+    @explains_call
     def __init__(self, handle: Handle, **options: Any) -> None:
+        _check_handle(handle, options)
         super().__init__(IN_PROCESS, **options)
         transport: Any = _AsyncLocalTransport(handle)
         self._transport = transport

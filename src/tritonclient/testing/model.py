@@ -11,18 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.model_spec import ModelSpec
 from ..client.options import InferOptions
+from ..client.request_checks import check_texts
 from ..client.requests import TensorLike
 from ..client.requests import request as make_request
 from ..client.results import InferResult
+from ..client.signatures import explains_arguments, explains_call
+from ..client.suggestions import MODEL_NAMES, meant, no_attribute, not_picklable
 from ..errors import InferenceServerException
+from ..server.backends.function.model import FunctionModel
 from ..server.core import InferenceServer
 from ..server.repository.given import GivenModels
+from ..server.repository.layout import repository_problem
 from .local import LocalClient
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+@explains_arguments
 class LocalModel:
     """A model of this process: `model(IN=array)["OUT"]`.
 
@@ -39,6 +45,7 @@ class LocalModel:
     def __init__(self, core: InferenceServer, name: str, version: str, held: ExitStack) -> None:
         self._core = core
         self._held = held
+        self._closed = False
         self._client = LocalClient(core.handle)
         try:
             self._model = self._client.model(name, version)
@@ -49,8 +56,17 @@ class LocalModel:
         self.name = name
         self.spec: ModelSpec = self._model.spec
 
+    if not TYPE_CHECKING:  # a type checker would take it that there is any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, {**MODEL_NAMES, "submit": "infer", "map": "infer"})
+
+    def __reduce__(self) -> Any:
+        raise not_picklable(self, "it runs in this process", "load it in each process")
+
     def __call__(self, /, *only: TensorLike, **inputs: TensorLike) -> InferResult:
         """Run the model; inputs are given by name, and an only one also without."""
+        self._check_open()
         return self._model(*only, **inputs)
 
     def infer(
@@ -66,7 +82,8 @@ class LocalModel:
             TypeError, ValueError: an input or output is not the model's.
             InferenceServerException: the model failed; the message has its traceback.
         """
-        names = None if outputs is None else list(outputs)
+        self._check_open()
+        names = outputs if outputs is None or isinstance(outputs, str) else list(outputs)
         return self._model.infer(inputs, outputs=names, **options)
 
     def stream(
@@ -80,7 +97,8 @@ class LocalModel:
 
         Closing the iterator cancels the request.
         """
-        names = None if outputs is None else list(outputs)
+        self._check_open()
+        names = outputs if outputs is None or isinstance(outputs, str) else list(outputs)
         checked = self.spec.check(inputs, names)
         request = make_request(
             self.name, checked, version=self.spec.version, outputs=names, **options
@@ -90,8 +108,16 @@ class LocalModel:
                 raise item
             yield InferResult(item)
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError(
+                f"the model {self.name!r} is closed; load it again, or call it before close() and "
+                "inside of its `with` block"
+            )
+
     def close(self) -> None:
         """Finalize the model; idempotent."""
+        self._closed = True
         self._client.close()
         self._held.close()
 
@@ -110,6 +136,7 @@ class LocalModel:
         return f"<LocalModel {self.spec}>"
 
 
+@explains_call
 def load_model(
     path: str | os.PathLike[str], *, version: str = "", with_models: Iterable[str] = ()
 ) -> LocalModel:
@@ -126,9 +153,14 @@ def load_model(
         ValueError: there is no model; the message says what is expected.
         ServerError: the model cannot be loaded; the message has the cause.
     """
+    _check_arguments(path, version, with_models)
     place = Path(path).absolute()
     if not place.exists():
         raise ValueError(f"'{path}' does not exist; expected the directory or the file of a model")
+    if place.name == "config.pbtxt":
+        raise ValueError(f"'{path}' configures a model; give its directory: '{place.parent}'")
+    if place.is_dir() and (problem := repository_problem(place)):
+        raise ValueError(problem)
     folder = place.parent if place.is_file() else place
     if folder.name.isdecimal() and (place.is_dir() or place.stem == "model"):
         version = version or folder.name
@@ -140,6 +172,7 @@ def load_model(
             given = GivenModels({name: place})
             stack.callback(given.close)
             repository = given.directory
+        _check_names(with_models, repository)
         core = InferenceServer(
             [repository],
             control_mode="explicit",
@@ -148,3 +181,26 @@ def load_model(
         )
         stack.callback(core.close)
         return LocalModel(core, name, version, stack.pop_all())
+
+
+def _check_arguments(path: Any, version: Any, with_models: Any) -> None:
+    if callable(path) or isinstance(path, FunctionModel):
+        raise TypeError(
+            f"path is {path!r:.60}, expected the directory or the file of a model; a function is "
+            'served by FaultServer(models={"name": function})'
+        )
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise TypeError(f"path is {path!r:.60}, expected the directory or the file of a model")
+    check_texts(version=version)
+    if isinstance(with_models, str) or not isinstance(with_models, Iterable):
+        raise TypeError(f"with_models is {with_models!r:.60}, expected a list of names of models")
+
+
+def _check_names(names: Iterable[str], repository: Path) -> None:
+    """Raise ValueError for a name that no directory of a repository has."""
+    there = [each.name for each in repository.iterdir() if each.is_dir()]
+    for name in names:
+        if name not in there:
+            raise ValueError(
+                f"with_models has {name!r}, which is not in '{repository}'{meant(str(name), there)}"
+            )

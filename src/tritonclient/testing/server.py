@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from ..client.signatures import explains_arguments
 from ..client.suggestions import meant
 from ..errors import ConnectionFailed, InferenceServerException, ProtocolError
 from ..messages import GetRepositoryIndex, Infer, Request
+from ..server.arguments import check_port
 from ..server.core import InferenceServer
 from ..server.embedded import Server
 from ..server.fault_proxy import FaultProxy
@@ -21,6 +26,7 @@ from .local import LocalAsyncClient, LocalClient
 HOST = "127.0.0.1"
 
 
+@explains_arguments
 class FaultServer(Server):
     """A `tritonclient.server.Server` for tests: it fails on request, and says what it was asked.
 
@@ -41,6 +47,8 @@ class FaultServer(Server):
         grpc_port: int | Literal["auto"] | None = "auto",
         **options: Any,
     ) -> None:
+        check_port("http_port", http_port)
+        check_port("grpc_port", 0 if grpc_port == "auto" else grpc_port)
         if "host" in options:
             raise TypeError("FaultServer takes no host: it listens at 127.0.0.1 only")
         super().__init__(
@@ -122,9 +130,10 @@ class FaultServer(Server):
     ) -> None:
         """Answer with an error, such as `tritonclient.Unavailable("busy")`."""
         if not isinstance(error, InferenceServerException):
+            made = error.__name__ if isinstance(error, type) else "Unavailable"
             raise TypeError(
                 f"error is {error!r:.80}, expected an error of this package, such as "
-                'tritonclient.Unavailable("busy")'
+                f'tritonclient.{made}("busy")'
             )
         if isinstance(error, (ConnectionFailed, ProtocolError)):
             raise TypeError(
@@ -142,7 +151,7 @@ class FaultServer(Server):
         request: type[Request[Any]] = Infer,
     ) -> None:
         """Answer later. A delayed GET request over HTTP delays others as well."""
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
+        if not _is_number(seconds) or seconds < 0:
             raise ValueError(f"seconds is {seconds!r:.80}, expected a number from 0")
         self._add(model, times, request, delay=float(seconds))
 
@@ -167,8 +176,7 @@ class FaultServer(Server):
         request: type[Request[Any]] = Infer,
     ) -> None:
         """Close the connection after `size` bytes of the answer."""
-        if type(size) is not int or size < 1:
-            raise ValueError(f"size is {size!r:.80}, expected a number of bytes from 1")
+        size = _count("size", size, "a number of bytes from 1")
         self._add(model, times, request, harm=self._harm("truncate", size))
 
     def drip_next(
@@ -180,8 +188,10 @@ class FaultServer(Server):
         request: type[Request[Any]] = Infer,
     ) -> None:
         """Send the answer, and all else that follows on its connection, slowly."""
-        if not isinstance(bytes_per_second, (int, float)) or not bytes_per_second > 0:
-            raise ValueError(f"bytes_per_second is {bytes_per_second!r:.80}, expected more than 0")
+        if not _is_number(bytes_per_second) or bytes_per_second <= 0:
+            raise ValueError(
+                f"bytes_per_second is {bytes_per_second!r:.80}, expected a number greater than 0"
+            )
         self._add(model, times, request, harm=self._harm("drip", float(bytes_per_second)))
 
     @contextmanager
@@ -197,10 +207,16 @@ class FaultServer(Server):
                 proxy.accept()
 
     def _add(self, model: str | None, times: int, request: type[Request[Any]], **what: Any) -> None:
-        if type(times) is not int or times < 1:
-            raise ValueError(f"times is {times!r:.80}, expected a whole number from 1")
+        times = _count("times", times, "a whole number from 1")
+        if model is not None and not isinstance(model, str):
+            raise TypeError(
+                f"model is {model!r:.80}, expected the name of a model, or None for any"
+            )
         if not (isinstance(request, type) and issubclass(request, Request)):
-            raise TypeError(f"request is {request!r:.80}, expected a type of tritonclient.messages")
+            raise TypeError(
+                f"request is {request!r:.80}, expected a type of tritonclient.messages, such as "
+                "messages.IsServerReady"
+            )
         if request is Infer and model is not None:
             self._check_model(model)
         self._faulty.add(Fault(model, request, times, **what))
@@ -234,3 +250,17 @@ class FaultServer(Server):
     def local_async_client(self, **options: Any) -> LocalAsyncClient:
         """Return an `AsyncClient` that calls this server without sockets."""
         return LocalAsyncClient(self.handle, **options)
+
+
+def _is_number(value: object) -> bool:
+    """True for a finite number, also one of numpy."""
+    if isinstance(value, (bool, np.bool_)):
+        return False
+    return isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value)
+
+
+def _count(name: str, value: Any, expected: str) -> int:
+    """Return a number from 1, also one of numpy, as an int of Python; ValueError for others."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} is {value!r:.80}, expected {expected}")
+    return int(value)

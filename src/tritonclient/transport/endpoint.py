@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field
+from os import PathLike
 from socket import AF_INET6, inet_pton
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, unquote
@@ -28,6 +29,8 @@ _SCHEMES = {
 
 
 #: What no part of a URL may hold: line breaks and other control characters, halves of characters.
+#: A scheme that other characters than "://" follow.
+_SLIP = re.compile(r"(https?|grpcs?)[:/\\]+(?=[^:/\\]|$)", re.IGNORECASE)
 _UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _SCHEME = re.compile(r"[A-Za-z+]+://")
@@ -129,8 +132,11 @@ def parse_url(url: str, default_port: int = 0) -> Endpoint:
 
 
 def _with_scheme(url: str) -> str:
-    """Return a URL with a scheme, made of one that is only a host and a port if that is so."""
-    if not re.fullmatch(r"[\w.-]+:[0-9]{1,5}", url):
+    """Return a URL that was meant: with the slashes of its scheme, or with a scheme."""
+    slip = _SLIP.match(url)
+    if slip:
+        return f"{slip[1].lower()}://{url[slip.end() :] or 'localhost:8000'}"
+    if not re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\])(:[0-9]{1,5})?", url):
         url = "localhost:8000"
     return f"{'grpc' if url.endswith(':8001') else 'http'}://{url}"
 
@@ -244,6 +250,15 @@ class TLS:
     context: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.verify, bool):
+            raise TypeError(
+                f"verify of TLS is {self.verify!r:.60}, expected True or False; ca_file is the "
+                "file of authorities to trust"
+            )
+        for name in ("ca_file", "cert_file", "key_file", "server_name"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, (str, PathLike)):
+                raise TypeError(f"{name} of TLS is {type(value).__name__}, expected str")
         if self.context is not None:
             files = ("ca_file", "cert_file", "key_file", "key_password")
             others = [name for name in files if getattr(self, name) is not None]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..caches import small_cache
 from ..codec import rpc, rpc_infer, rpc_status
@@ -19,6 +19,7 @@ from ..engine.coding import MAX_CONTENT, Compressed
 from ..engine.header_block import encode, encode_binary, require_hpack
 from ..engine.header_faults import shown_name, wrong_type
 from ..engine.http2 import Http2
+from ..engine.http2_frames import CallFrames, frame_call
 from ..engine.message_stream import PREFIX_SIZE, frame_message
 from ..engine.rpc_outcome import Outcome
 from ..engine.rpc_stream import RpcStream
@@ -40,6 +41,7 @@ _OWN_NAMES = {
 }
 _ACCEPTED = "identity, deflate, gzip"
 #: Where the first tensor of a stream's response begins.
+_new: Any = object.__new__
 stream_data_offset = partial(rpc_infer.data_offset, stream=True)
 
 
@@ -177,14 +179,20 @@ def timeout_block(seconds: float | None) -> bytes:
     return b""
 
 
-class CallHead(NamedTuple):
-    """The part of a call that its template keeps."""
+@dataclass(slots=True)
+class CallHead:
+    """The part of a call that its template keeps.
+
+    Attributes:
+        framed: the timeout of the last call that was made of the template, and its frames.
+    """
 
     block: bytes
     path: str
     metadata: tuple[tuple[str, str | bytes], ...]
     coding: str | None
     idempotent: bool
+    framed: tuple[float | None, CallFrames] | None = None
 
     def __repr__(self) -> str:  # without the metadata, which may be secret
         return f"<CallHead of {self.path}>"
@@ -216,12 +224,13 @@ class GrpcCall(Generic[T]):
             rpc.idempotent(request),
         )
         # Heads and tensors by turns, with the prefix that frames the message before the first.
-        self._payload: Sequence[Buffer] = _framed(encoded.message)
+        self._payload = _framed(encoded.message)
 
     def without_data(self, request: Request[Any]) -> Self:
-        """Return the call as a template: the message's heads before each tensor."""
+        """Return the call as a template: the message's heads, with room for the tensors."""
         call = copy.copy(self)
-        call.request, call._payload = request, self._payload[::2]
+        call.request, call._payload = request, list(self._payload)
+        call._payload[1::2] = [b""] * (len(self._payload) // 2)
         return call
 
     @property
@@ -231,9 +240,9 @@ class GrpcCall(Generic[T]):
 
     def with_data(self, data: list[Buffer]) -> Self:
         """Return a call made of this template and the tensors' data, of the original sizes."""
-        payload = data * 2
-        payload[::2], payload[1::2] = self._payload, data
-        call = object.__new__(type(self))
+        payload = self._payload.copy()
+        payload[1::2] = data
+        call: Self = _new(type(self))
         call.request, call._head, call._payload = self.request, self._head, payload
         return call
 
@@ -247,8 +256,13 @@ class GrpcCall(Generic[T]):
         head, payload = self._head, self._payload
         if head.coding is not None:
             payload = frame_message([self.message()], head.coding)
-        block = head.block + timeout_block(timeout)
-        return engine.start(block, payload, data_offset=rpc_infer.data_offset)
+            block = head.block + timeout_block(timeout)
+            return engine.start(block, payload, data_offset=rpc_infer.data_offset)
+        framed = head.framed
+        if framed is None or framed[0] != timeout:
+            frames = frame_call(head.block + timeout_block(timeout), sum(map(len, payload)))
+            framed = head.framed = timeout, frames
+        return engine.start_framed(framed[1], payload, rpc_infer.data_offset)
 
     def compressed(self, response: RpcStream) -> Compressed | None:
         """The message if it is to be decompressed before `finish`."""

@@ -70,6 +70,7 @@ class HttpSettings:
 
     def __post_init__(self) -> None:
         _check_headers(self.headers)
+        encode_fields([(name, str(value)) for name, value in self.headers.items()])  # checks them
         check_limit("max_response_size", self.max_response_size)
         check_limit("max_content", self.max_content)
         if self.max_request_size is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..engine.coding import MAX_CONTENT
@@ -106,7 +107,7 @@ def make_context(settings: Settings, tls: TLS) -> ssl.SSLContext | None:
 
 def check_limit(name: str, value: int) -> None:
     """Raise unless a setting is a whole number from 1."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):  # numpy's as well
         raise TypeError(f"{name} is {value!r:.60}, expected a whole number")
     if value < 1:
         raise ValueError(f"{name} is {value}, expected at least 1")
@@ -129,8 +130,9 @@ def check_timeout(timeout: float | None, name: str = "timeout") -> None:
     """Raise unless a timeout is a positive number of seconds or None."""
     if timeout is None or (type(timeout) is float and 0.0 < timeout < math.inf):
         return
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"{name} is {timeout!r}, expected seconds as a number, or None")
+    if isinstance(timeout, bool) or not isinstance(timeout, Real):  # numpy's as well
+        hint = "; its total_seconds() is one" if hasattr(timeout, "total_seconds") else ""
+        raise TypeError(f"{name} is {timeout!r:.60}, expected seconds as a number, or None{hint}")
     if not timeout > 0 or math.isinf(timeout):
         raise ValueError(f"{name} is {timeout!r}, expected a positive number of seconds, or None")
 

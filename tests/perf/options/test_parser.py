@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tritonclient.perf.exits import UsageError
+from tritonclient.perf.options import parser
 from tritonclient.perf.options.checks import check
 from tritonclient.perf.options.parser import HELP, help_text, parse
 from tritonclient.perf.options.settings import Settings
@@ -221,3 +222,24 @@ def test_warnings_for_what_is_odd_but_allowed():
     assert found.load_range.single
     assert found.sequence_length == 20
     assert len(warnings) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--header", "--header is not an option; here it is -H"),
+        ("--model", None),  # an abbreviation that is ambiguous
+        ("--threads", "here it is --concurrency-range"),
+        ("--model-version", "here it is -x"),
+        ("--concurency-range", "did you mean --concurrency-range?"),
+        ("--nonsense", "is not an option; see --help"),
+    ],
+)
+def test_options_of_common_habit(option: str, words: str | None) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(["-m", "model", option, "1"])
+    assert (words or "is ambiguous: it may mean --model-") in str(caught.value)
+
+
+def test_all_that_habits_name_are_options() -> None:
+    assert {each.split(",")[0] for each in parser._HABITS.values()} <= set(BY_SPELLING)

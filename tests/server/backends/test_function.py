@@ -224,6 +224,11 @@ def test_what_is_no_model_is_refused(model: Any, message: str) -> None:
         ({"outputs": {"Y": ("FP32", [0])}}, "type of 'Y' is"),
         ({"max_batch_size": -1}, "max_batch_size is -1, expected a whole number from 0"),
         ({"instances": 0}, "instances is 0, expected a whole number from 1"),
+        ({"max_batch_size": 2**31}, "expected a whole number from 0 below 2"),
+        ({"outputs": {"Y": None}}, "type of 'Y' is None, expected a datatype"),
+        ({"outputs": {1: "FP32"}}, "outputs has the key 1, expected a name"),
+        ({"outputs": {"": "FP32"}}, "outputs has the key '', expected a name"),
+        ({"batched": True}, "'batched' is not an argument; expected function, inputs"),
     ],
 )
 def test_wrong_arguments_are_named(options: Any, message: str) -> None:
@@ -239,6 +244,123 @@ def test_unknown_outputs_that_cannot_be_found_are_to_be_declared() -> None:
         Server(models={"m": fails}).start()
     with pytest.raises(tc.ServerError, match=r"no output.*declare them: FunctionModel\("):
         Server(models={"m": counted}).start()
+
+
+async def later(X: Floats) -> Floats:
+    return X
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (lambda X: None, "returned NoneType, expected a dictionary * does it lack a `return`?"),
+        (lambda X: X, "returned ndarray, expected * name its only output: FunctionModel(function"),
+        (lambda X: later(X), "returned coroutine, expected * with async def and await"),
+        (lambda X: {1: X}, "the function returned the name 1 of an output, expected str"),
+        (lambda X: {"": X}, "the function returned the name '' of an output, expected str"),
+        (lambda X: {"Y": None}, "output 'Y': element 0 is NoneType, expected a number, * nan stan"),
+        (lambda X: {"Y": [1.5, None]}, "output 'Y': element 0 is float, expected"),
+        (lambda X: {"Y": {"a": X}}, "element 0 is dict, * or each as an output of its own"),
+        (lambda X: {"Y": map(abs, X)}, "element 0 is map, * list(...) makes a list of it"),
+        (lambda X: {"Y": later(X)}, "element 0 is coroutine, * await it"),
+        (lambda X: {"Y": object()}, "element 0 is object, expected a number, str or bytes"),
+        (lambda X: {"Y": [[1], [1, 2]]}, "output 'Y': list is not a rectangular array"),
+        (lambda X: {"Y": np.ma.array(X, mask=True)}, "elements are masked; array.filled(value)"),
+        (lambda X: {"Y": X.astype(complex)}, "output 'Y': dtype complex128 has no v2 datatype"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:coroutine 'later' was never awaited")
+@pytest.mark.parametrize("declared", [None, {"Y": "FP32", "Z": "FP32"}], ids=["found", "declared"])
+def test_what_is_no_output(
+    call: Callable[..., Any], returned: Any, words: str, declared: Any
+) -> None:
+    text = error_of(call, FunctionModel(returned, outputs=declared))
+    if declared and "expected str" not in words and "returned" not in words:
+        text = error_of(call, FunctionModel(lambda X: {"Z": X, **returned(X)}, outputs=declared))
+    for each in words.split("*"):
+        assert each.strip() in text, text
+    assert "declare them" not in text
+
+
+def error_of(call: Callable[..., Any], model: FunctionModel, X: Any = ONES) -> str:
+    with pytest.raises(tc.ServerError) as caught:
+        call(model, X=X)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "words"),
+    [
+        (lambda X: {"Y": X}, {"outputs": {"Y": ("FP32", [4])}}, "shape [3], expected [4], as the"),
+        (lambda X: {"Y": X[None]}, {"outputs": {"Y": ("FP32", [3])}}, "[1, 3], expected [3]"),
+        (lambda X: {"Y": X}, {"outputs": {"Y": "FP32", "Z": "FP32"}}, "no output 'Z'; expected 'Y"),
+        (
+            lambda X: {"Y": X[:1]},
+            {"max_batch_size": 4, "inputs": {"X": ("FP32", [1])}, "outputs": {"Y": ("FP32", [1])}},
+            "output 'Y' has shape [1, 1], expected [3, 1], whose first dimension is the batch",
+        ),
+        (
+            lambda X: {"Y": X.sum()},
+            {"max_batch_size": 4, "inputs": {"X": ("FP32", [1])}},
+            "output 'Y' has shape [1], expected 3 rows, whose first dimension is the batch",
+        ),
+    ],
+)
+def test_shapes_of_outputs(
+    call: Callable[..., Any], function: Any, options: Any, words: str
+) -> None:
+    model = FunctionModel(function, **options)
+    text = error_of(call, model, ONES[:, None] if model.max_batch_size else ONES)
+    assert words in text
+    assert ".py, line" not in text  # it concerns the function as a whole
+
+
+def test_annotations_without_a_datatype(call: Callable[..., Any]) -> None:
+    """They say no more than none; an input may be None where it may be left out."""
+
+    def bare(X: np.ndarray, Z: npt.NDArray[Any]) -> np.ndarray:  # type: ignore[type-arg]
+        return {"Y": X + Z}  # type: ignore[return-value]
+
+    def without(X: Floats, Z: npt.NDArray[np.int8] | None = None) -> dict[str, Any]:
+        return {"Y": X if Z is None else Z}
+
+    assert call(bare, X=ONES, Z=ONES)["Y"].tolist() == [2, 2, 2]
+    assert call(without, X=ONES)["Y"].tolist() == ONES.tolist()
+    assert FunctionModel(without).inputs["Z"].datatype == "INT8"
+
+
+class Machine:
+    def run(self, X: Floats) -> dict[str, Any]:
+        return {"Y": X}
+
+
+def wrongly(annotation: Any) -> Any:
+    def function(X: Any) -> dict[str, Any]:
+        return {"Y": X}
+
+    function.__annotations__["X"] = annotation
+    return function
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (Machine, "function is the class Machine, expected a function; an object of it is one if"),
+        (Machine.run, "takes self, so it is a method without its object; give the method of an"),
+        (FunctionModel(lambda X: {"Y": X}), "function is a FunctionModel already"),
+        (wrongly("FP32"), "names what is not there (name 'FP32'"),
+        (wrongly("np.float33"), "can't be evaluated (AttributeError: module 'numpy' has no"),
+        (wrongly("np.float32[3]"), "can't be evaluated (TypeError: "),
+        (wrongly(list), "the type of 'X' is <class 'list'>, expected a datatype such as 'FP32'"),
+        (wrongly(dict), "the type of 'X' is <class 'dict'>, expected a datatype"),
+        (wrongly(list[float]), "the type of 'X' is list[float], expected a datatype"),
+        (wrongly(Machine), "Machine'>, expected a datatype"),
+    ],
+)
+def test_functions_that_are_no_models(function: Any, words: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        FunctionModel(function)
+    assert words in str(caught.value)
 
 
 def test_a_function_can_be_unloaded_and_loaded() -> None:

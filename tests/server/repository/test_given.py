@@ -49,7 +49,7 @@ def test_they_come_beside_a_repository(repository: RepositoryMaker) -> None:
         assert [each.name for each in server.models()] == ["a", "b"]
 
 
-@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "..", 7])
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "..", 7, "a\n", "a\0", "a" * 256])
 def test_names_cannot_lead_elsewhere(name: str) -> None:
     with pytest.raises((TypeError, ValueError), match="name of a model"):
         Server(models={name: DIGITS}).start()
@@ -65,9 +65,46 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
         Server(models={"a": tmp_path}).start()
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("{}/modle.onnx", "there is no file '.*modle.onnx'; did you mean 'model.onnx'"),
+        ("{}/model", "did you mean 'model.onnx'"),
+        ("{}/none/model.onnx", "there is no directory '.*none' either"),
+        ("s3://bucket/model.onnx", "is a URL, and this server reads files of this machine"),
+    ],
+)
+def test_a_file_that_is_not_there(tmp_path: Path, path: str, words: str) -> None:
+    shutil.copy(DIGITS, tmp_path)
+    with pytest.raises(ValueError, match=words):
+        Server(models={"a": path.format(tmp_path)}).start()
+
+
+def test_what_to_do_about_a_failure(tmp_path: Path, repository: RepositoryMaker) -> None:
+    (tmp_path / "f.py").write_text("def f(X):\n    return {'Y': X}\n")
+    with pytest.raises(tc.ServerError, match="a function is served from Python: Server"):
+        Server(models={"f": tmp_path / "f.py"}).start()
+    repository.python("first")
+    explicit: Any = {"model_control_mode": "explicit"}
+    with pytest.raises(tc.ServerError, match="no model 'frist'; did you mean 'first'"):
+        Server(repository.directory, load_models=["frist"], **explicit).start()
+    with pytest.raises(tc.ServerError, match="no model 'x'; its models are first"):
+        Server(repository.directory, load_models=["x"], **explicit).start()
+    with pytest.raises(
+        ValueError, match="for the control mode 'explicit' only: --model-control-mode"
+    ):
+        Server(repository.directory, load_models=["first"]).start()
+    with pytest.raises(ValueError, match="python is 'nothere', expected the path of an interp"):
+        Server(repository.directory, python="nothere")
+
+
 def test_nothing_to_serve_is_an_error() -> None:
     with pytest.raises(TypeError, match="give model_repository or models"):
         Server()
+    with pytest.raises(ValueError, match="nothing to serve: models is empty"):
+        Server(models={}).start()
+    with pytest.raises(ValueError, match="model 'a' is '', expected the path"):
+        Server(models={"a": ""}).start()
     with pytest.raises(TypeError, match="models is list, expected a mapping"):
         Server(models=[DIGITS])  # type: ignore[arg-type]
 

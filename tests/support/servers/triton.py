@@ -150,9 +150,19 @@ class KeptServer(AbstractContextManager["KeptServer"]):
     def __exit__(self, *exc_info: object) -> None:
         self._running.close()
 
+    @property
+    def pid(self) -> int:
+        """The id of its process now."""
+        return self._current.pid
+
+    @property
+    def is_running(self) -> bool:
+        """True while its process has not ended."""
+        return is_running(self.pid)
+
     def restart_if_ended(self) -> None:
         """Start it again if its process has ended."""
-        if is_running(self._current.pid):
+        if self.is_running:
             return
         log.warning("Triton ended by itself; starting it again\n%s", self._current.log_tail())
         self._running.close()

@@ -10,21 +10,21 @@ from ...messages import RequestedOutput
 from ...transport.errors import client_closed
 from ..flows import Flow, describe_model
 from ..model_spec import ModelSpec
-from ..options import CLIENT_DEFAULT, Timeout, make_transport_options
-from ..suggestions import by_keyword
+from ..options import CLIENT_DEFAULT, MapOptions, Timeout, make_transport_options
+from ..signatures import explains_arguments
 from .plan import Item, Items, Plan, check_items, fit_plan, make_plan
 
 if TYPE_CHECKING:
-    from typing_extensions import Never, Unpack
+    from typing_extensions import Unpack
 
     from ...transport.call import Options
     from ..executor import Workers
-    from ..options import MapOptions
     from .blocking import Sending
     from .results import MapResult
     from .sending import ResultOrError
 
 
+@explains_arguments
 class MapCalls:
     """`map` of a `Client`."""
 
@@ -70,7 +70,7 @@ class MapCalls:
         self,
         model: str,
         items: Items,
-        *surplus: Never,
+        *,
         version: str = "",
         outputs: Sequence[str | RequestedOutput] | None = None,
         batch_size: int | Literal["max"] = "max",
@@ -114,8 +114,6 @@ class MapCalls:
             InferenceServerException: by the iteration, after the results of all items before; its
                 `index` tells the item.
         """
-        if surplus:
-            raise by_keyword(surplus, MapCalls.map)
         plan = make_plan(
             (model, version, outputs), batch_size, concurrency, errors, ordered, timeout, options
         )
@@ -156,6 +154,7 @@ class MapCalls:
             sending.close()
 
 
+@explains_arguments
 class AsyncMapCalls:
     """`map` of an `AsyncClient`."""
 
@@ -198,7 +197,7 @@ class AsyncMapCalls:
         self,
         model: str,
         items: Items,
-        *surplus: Never,
+        *,
         version: str = "",
         outputs: Sequence[str | RequestedOutput] | None = None,
         batch_size: int | Literal["max"] = "max",
@@ -212,8 +211,6 @@ class AsyncMapCalls:
 
         Items are read by a task of its own.
         """
-        if surplus:
-            raise by_keyword(surplus, AsyncMapCalls.map)
         plan = make_plan(
             (model, version, outputs), batch_size, concurrency, errors, ordered, timeout, options
         )

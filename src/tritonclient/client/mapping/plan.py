@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, TypeAlias
 
 from ...messages import RequestedOutput
@@ -102,11 +103,11 @@ def make_plan(
 def _count(name: str, value: int | str, word: str) -> int | None:
     if isinstance(value, str) and value == word:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
+    if isinstance(value, bool) or not isinstance(value, (Integral, str)):
         raise TypeError(f"{name} is {value!r:.60}, expected {word!r} or a number from 1")
     if isinstance(value, str) or value < 1:
         raise ValueError(f"{name} is {value!r:.60}, expected {word!r} or a number from 1")
-    return value
+    return int(value)
 
 
 def check_items(items: Any, *, asynchronous: bool) -> None:

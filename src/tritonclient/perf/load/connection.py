@@ -134,7 +134,8 @@ class Target(NamedTuple):
         if self.kind == "grpc_stream":
             return Wire(b"", _framed(request, self.options))
         block, framed = self.block("ModelInfer"), _framed(request, self.options)
-        return Wire(block, framed, None, frame_call(block, framed))
+        frames = frame_call(block, sum(map(len, framed)))
+        return Wire(block, (b"".join(framed),) if frames.fit else framed, None, frames)
 
     def block(self, method: str) -> bytes:
         """Return the header block of a gRPC call."""

@@ -32,7 +32,7 @@ class GrpcLane(Lane):
                 raise StreamRefused("the server is going away")
             self.connect()
         engine = self.engine
-        flight.rpc = engine.start_framed(flight.wire.frames)
+        flight.rpc = engine.start_framed(flight.wire.frames, flight.wire.body)
         self.flights.append(flight)
         self.transmit(gather(engine.data_to_send()))
 

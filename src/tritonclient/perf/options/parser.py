@@ -89,6 +89,20 @@ def _next(spelling: str, option: Option, left: list[str]) -> str:
     return left.pop(0)
 
 
+#: Options of common habit, and what they are here.
+_HABITS = {
+    "--header": "-H",
+    "--headers": "-H",
+    "--model": "-m",
+    "--url": "-u",
+    "--protocol": "-i",
+    "--batch-size": "-b",
+    "--model-version": "-x",
+    "--threads": "--concurrency-range",
+    "--output": "-f",
+}
+
+
 def _long(name: str) -> tuple[Option, str]:
     """The option of a long name or of an abbreviation that is not ambiguous."""
     if name in BY_SPELLING:
@@ -100,8 +114,11 @@ def _long(name: str) -> tuple[Option, str]:
             return BY_SPELLING[matches[0]], matches[0]
         if matches:
             raise UsageError(f"{name} is ambiguous: it may mean {', '.join(sorted(matches))}")
-    close = get_close_matches(name, longs, 1)
-    hint = f"; did you mean {close[0]}?" if close else "; see --help"
+    # Without the dashes, which all have.
+    close = get_close_matches(name[2:], [each[2:] for each in longs], 1)
+    hint = f"; did you mean --{close[0]}?" if close else "; see --help"
+    if name in _HABITS:
+        hint = f"; here it is {_HABITS[name]}"
     raise UsageError(f"{name} is not an option{hint}")
 
 

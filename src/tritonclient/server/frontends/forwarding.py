@@ -25,6 +25,11 @@ class HeaderForwarding:
     """
 
     def __init__(self, pattern: str) -> None:
+        if not isinstance(pattern, str):
+            raise TypeError(
+                f"forwarded_headers is {pattern!r:.80}, expected str, a regular expression such as "
+                "'authorization|x-user'"
+            )
         try:
             # Python has no flag in a pattern that ends another one.
             exact = pattern.startswith(EXACT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 #: Default limit of a request body, after decompression, in bytes.
 MAX_INPUT_SIZE = 1 << 30
@@ -39,5 +40,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if not 0 < value < float("inf"):
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise TypeError(f"{name} is {value!r:.80}, expected a number above 0")
+            if not 0 < float(value) < float("inf"):
                 raise ValueError(f"{name} is {value}, expected a number above 0")

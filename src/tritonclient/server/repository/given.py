@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ...client.suggestions import meant
 from ..backends.function.model import FunctionModel, as_function_model
 from .directory import version_numbers
 from .layout import MODEL_FILES, misplaced
@@ -19,6 +21,9 @@ from .layout import MODEL_FILES, misplaced
 GivenModel: TypeAlias = "str | os.PathLike[str] | Callable[..., Any] | FunctionModel"
 #: The models of a repository that are functions, by name.
 Functions: TypeAlias = Mapping[str, FunctionModel]
+
+#: Bytes of a name, as it is that of a directory.
+_MAX_NAME = 255
 
 
 class GivenModels:
@@ -55,6 +60,8 @@ class GivenModels:
     def _add(self, name: str, given: Any) -> None:
         place = self.directory / name
         if isinstance(given, (str, os.PathLike)):
+            if not os.fspath(given):
+                raise ValueError(f"model {name!r} is '', expected the path of a file or directory")
             path = Path(given).absolute()
             if path.is_dir():
                 _add_directory(name, place, path)
@@ -91,10 +98,15 @@ def _remove(directory: Path, process: int) -> None:
 def _checked_name(name: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(f"models has the key {name!r:.80}, expected the name of a model")
-    if not name or name.startswith(".") or "/" in name or os.sep in name or "\0" in name:
+    if not name or name.startswith(".") or "/" in name or os.sep in name:
         raise ValueError(
             f"{name!r:.80} is not the name of a model: it is empty, begins with a dot "
             "or holds a slash"
+        )
+    if not name.isprintable() or len(os.fsencode(name)) > _MAX_NAME:
+        raise ValueError(
+            f"{name!r:.80} is not the name of a model: it holds control characters or has more "
+            f"than {_MAX_NAME} bytes"
         )
     return name
 
@@ -107,7 +119,7 @@ def _add_directory(name: str, place: Path, path: Path) -> None:
 
 def _add_file(name: str, place: Path, path: Path) -> None:
     if not path.exists():
-        raise ValueError(f"model {name!r}: there is no file '{path}'")
+        raise ValueError(f"model {name!r}: there is no file '{path}'{_close_to(path)}")
     backend = MODEL_FILES.get(path.suffix)
     if backend is None:
         raise ValueError(
@@ -120,6 +132,17 @@ def _add_file(name: str, place: Path, path: Path) -> None:
     _refer(place / "1", path.parent, path)
     config = f"backend: {json.dumps(backend)}\ndefault_model_filename: {json.dumps(path.name)}\n"
     (place / "config.pbtxt").write_text(config, "utf-8")
+
+
+def _close_to(path: Path) -> str:
+    """Return what is wrong with the path of a file that is not there, or a close one, or ""."""
+    text = str(path)
+    if re.search(r"/(s3|gs|as|https?|hdfs):/", text):
+        return "; it is a URL, and this server reads files of this machine: download it first"
+    if not path.parent.is_dir():
+        return f"; there is no directory '{path.parent}' either"
+    names = [each.name for each in path.parent.iterdir() if each.suffix in MODEL_FILES]
+    return meant(path.name, names)
 
 
 def _refer(place: Path, directory: Path, file: Path | None = None) -> None:

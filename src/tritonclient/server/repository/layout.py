@@ -57,6 +57,8 @@ def check_repository(directory: Path) -> None:
 def empty(directories: Iterable[Path]) -> str:
     """Return the message about repositories without any model."""
     named = ", ".join(f"'{each}'" for each in directories)
+    if not named:
+        return 'there is nothing to serve: models is empty, expected {"name": file or function}'
     return f"there are no models in {named}; {EXPECTED}"
 
 
@@ -86,7 +88,10 @@ def misplaced(directory: Path) -> str:
         return ""
     inner = [each for each in _folders(directory) if version_numbers(each)]
     if inner:
-        return f"'{directory}' holds models, so it is a repository itself: give '{directory}'"
+        return (
+            f"'{directory}' holds models, so it is a repository itself: serve it as "
+            f"model_repository='{directory}', or give one of its models, such as '{inner[0]}'"
+        )
     files = model_files(directory)
     if files:
         return (
@@ -94,6 +99,16 @@ def misplaced(directory: Path) -> str:
             f"'{directory / '1' / ('model' + files[0].suffix)}'"
         )
     return f"'{directory}' has no version directory; expected '{directory / '1' / 'model.onnx'}'"
+
+
+def repository_problem(directory: Path) -> str:
+    """Return what is wrong with a repository that is given in place of a model, or ""."""
+    if is_model(directory) or version_numbers(directory):
+        return ""
+    inner = [each for each in sorted(_folders(directory)) if version_numbers(each)]
+    if not inner:
+        return ""
+    return f"'{directory}' is a repository, expected one of its models, such as '{inner[0]}'"
 
 
 def model_files(directory: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from ...client.suggestions import meant
 from ...errors import Internal, ServerError
 from ..config.checking import is_ensemble
 from . import layout
@@ -62,6 +63,7 @@ def load_all(
         except ServerError as error:
             text = (error.message() or "").strip()
             cause = repository.failure(name)
+            cause = cause or _cause(text, name, repository.names())
             failures[name] = f"{text} ({cause})" if cause and cause not in text else text
     for versions in repository.prepared.values():  # of models that were removed meanwhile
         ModelEntry(versions).close()
@@ -78,6 +80,20 @@ def load_all(
             failures.pop(name, None)
     texts += [failures[name] for name in names if name in failures]
     raise Internal("failed to load all models: " + "; ".join(texts))
+
+
+def _cause(text: str, name: str, names: Iterable[str]) -> str:
+    """Return what to do about a failure that a model's user may have made, or ""."""
+    if "no attribute 'TritonPythonModel'" in text:
+        return (
+            "a model.py defines the class TritonPythonModel; a function is served from Python: "
+            "Server(models={'name': function})"
+        )
+    names = sorted(names)
+    if name in names:
+        return ""
+    hint = meant(name, names) or f"; its models are {', '.join(names[:8])}" if names else ""
+    return f"the repository has no model {name!r}{hint}"
 
 
 def _prepare_all(repository: Repository, names: list[str], threads: int) -> None:

@@ -87,8 +87,8 @@ class GrpcConnection(BaseConnection):
             self.begin(stream, partial(_settle, stream, future), deadline)
             self.send_call()
             await future
-            compressed = stream.compressed
-            if compressed is not None:
+            # What came as a whole has no fields; the engine takes nothing compressed so.
+            if stream.fields is not None and (compressed := stream.compressed) is not None:
                 await decompress(compressed, deadline)
             return call.finish(stream)
         except BaseException as error:
@@ -222,7 +222,6 @@ class GrpcConnection(BaseConnection):
         engine = self.engine
         return engine.max_streams - len(engine.streams) if engine.reusable else 0
 
-    @property
     def has_room(self) -> bool:
         """True if another call can be made."""
         engine = self.engine
@@ -234,7 +233,6 @@ class GrpcConnection(BaseConnection):
         """True if the server's first SETTINGS, or its response to a liveness probe, are awaited."""
         return self.engine.unverified or not self._spoke
 
-    @property
     def discard_when_idle(self) -> bool:
         """True if it should be closed once it is idle."""
         return self.given_up or (self._spoke and not self._max_streams)

@@ -27,7 +27,7 @@ def _to_be_read(connection: GrpcConnection) -> bool:
 
     It ends no call, so that nobody who waits would be told of it.
     """
-    return connection.idle and (connection.has_room or not connection.engine.reusable)
+    return connection.idle and (connection.has_room() or not connection.engine.reusable)
 
 
 class GrpcPool(BasePool[GrpcConnection]):
@@ -45,7 +45,7 @@ class GrpcPool(BasePool[GrpcConnection]):
         """Return a connection that has room for another call, or None."""
         for connection in self._connections:
             # What came unasked may be the end, which the loop has not come round to reading.
-            if connection.has_room and (connection.engine.streams or not connection.has_input()):
+            if connection.has_room() and (connection.engine.streams or not connection.has_input()):
                 return connection
         return None
 
@@ -163,7 +163,7 @@ class GrpcPool(BasePool[GrpcConnection]):
         if connection.given_up:
             self.release(connection)
             self.wake()  # another may be opened in its place
-        elif connection.has_room:
+        elif connection.has_room():
             self.wake()
 
     def _end_connecting(self, connecting: Future[None]) -> None:
@@ -181,8 +181,8 @@ class GrpcPool(BasePool[GrpcConnection]):
 
     def release(self, connection: GrpcConnection) -> None:
         """Use the room that a call has left, or close the connection."""
-        if connection.engine.reusable and not (self._closed or connection.discard_when_idle):
-            if self._waiters and connection.has_room:
+        if connection.engine.reusable and not (self._closed or connection.discard_when_idle()):
+            if self._waiters and connection.has_room():
                 self.wake()
         elif connection.idle and connection in self._all:
             self.discard(connection)

@@ -21,6 +21,10 @@ from ..polling import IN, Poll, poller, readable_check, unacknowledged_bytes
 
 #: sendmsg takes no more buffers than IOV_MAX, which is 1024 on Linux and macOS.
 _MAX_BUFFERS = 512
+#: Microseconds that a receive waits in the kernel, which is shorter than the pauses of what sends
+#: signals, of profilers for instance; and seconds after which it has ended, with slow kernel ticks.
+_KERNEL_WAIT = 4000
+_LATEST = 0.02
 
 
 class Stream:
@@ -91,16 +95,17 @@ class Stream:
 class PlainStream(Stream):
     """A socket without TLS on a POSIX system: receiving waits in the kernel.
 
-    The socket is a blocking one whose receive timeout the kernel keeps. It is set only when it is
-    off by more than a millisecond, so that a call usually costs one system call to send and one
-    to receive. Everything else asks not to wait by a flag. As the kernel's timer may ring an
-    eighth of its time late, it is set to 7/8, and poll() waits for the rest.
+    The socket is a blocking one with a short receive timeout, so that a call usually costs one
+    system call to send and one to receive. Everything else asks not to wait by a flag. What comes
+    later is waited for with poll(): a receive that a signal interrupts begins its whole timeout
+    again, so that one for the whole deadline would never end in a program with a periodic signal.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         sock.setblocking(True)
-        self._patience = math.inf
+        value = struct.pack("@ll", 0, _KERNEL_WAIT)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
 
     def send_some(self, buffers: list[Buffer]) -> int:
         if len(buffers) == 1:
@@ -118,14 +123,13 @@ class PlainStream(Stream):
         left = deadline - now
         if left > self.silence:
             left = self.silence
-        patience = self._patience
-        if left != patience and not -0.001 < left - patience < 0.001:
-            self._set_patience(left)
-        try:
-            # A large body comes in hundreds of pieces; the kernel puts them together cheaper.
-            return self.sock.recv_into(buffer, 0, socket.MSG_WAITALL if whole else 0)
-        except BlockingIOError:
-            return self._receive_by(buffer, now + left, deadline)
+        if left > _LATEST:
+            try:
+                # A large body comes in hundreds of pieces; the kernel puts them together cheaper.
+                return self.sock.recv_into(buffer, 0, socket.MSG_WAITALL if whole else 0)
+            except BlockingIOError:
+                pass
+        return self._receive_by(buffer, now + left, deadline)
 
     def _receive_by(self, buffer: memoryview, until: float, deadline: float) -> int:
         try:
@@ -135,16 +139,6 @@ class PlainStream(Stream):
                     return self.receive_now(buffer)
         except DeadlineExceeded:
             raise self._too_late(deadline) from None
-
-    def _set_patience(self, seconds: float) -> None:
-        if seconds <= 0:
-            raise late()
-        # The zero that means "for ever" must not come of rounding.
-        armed = min(seconds, 1e8) * 7 / 8
-        microseconds = 0 if seconds == math.inf else max(1, math.ceil(armed * 1e6))
-        value = struct.pack("@ll", *divmod(microseconds, 1_000_000))
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
-        self._patience = seconds
 
 
 def wait(poll: Poll, events: int, deadline: float) -> int:

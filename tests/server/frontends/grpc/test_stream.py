@@ -499,11 +499,13 @@ def test_a_slow_reader_does_not_keep_the_server(repository: RepositoryMaker) -> 
 def threads() -> Callable[[], int]:
     """Counts the threads that wait for responses, but those of other servers."""
 
-    def count() -> int:
-        return sum(each.name.startswith("tritonclient-stream") for each in threading.enumerate())
+    def found() -> set[threading.Thread]:
+        return {
+            each for each in threading.enumerate() if each.name.startswith("tritonclient-stream")
+        }
 
-    others = count()
-    return lambda: count() - others
+    others = found()
+    return lambda: len(found() - others)
 
 
 def test_so_many_requests_are_in_work(

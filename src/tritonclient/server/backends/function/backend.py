@@ -25,6 +25,7 @@ from ..base import RAISED, Backend, InstanceFactory, LocalInstance, ModelSource
 from ..batches import concatenate, split
 from ..execution import Result
 from .model import FunctionModel, described
+from .outputs import found_outputs, outputs_of
 from .tensor_types import TensorType
 
 _log = logging.getLogger(__name__)
@@ -47,20 +48,16 @@ class FunctionBackend(Backend):
         }
         try:
             returned = _first(model, arrays)
-            found = _named(returned, ())
-            if not found:
-                raise ValueError("it gave no output")
         except RAISED as error:
             raise ValueError(
                 f"the outputs of model '{source.name}' were to be found by calling its function "
                 f"with zeros, which failed ({_describe(error)}); declare them: "
                 f'FunctionModel(function, outputs={{"Y": "FP32"}})'
             ) from error
-        for name, value in found.items():
-            tensor = _tensor(name, value, None)
+        for tensor in found_outputs(source.name, returned):
             rank = max(1, tensor.array.ndim - (config.max_batch_size > 0))
-            item = described(name, TensorType(tensor.datatype, (-1,) * rank))
-            added = config.output.add(name=name, dims=item["dims"])
+            item = described(tensor.name, TensorType(tensor.datatype, (-1,) * rank))
+            added = config.output.add(name=tensor.name, dims=item["dims"])
             kinds = added.DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_name
             added.data_type = kinds[item["data_type"]].number
 
@@ -108,7 +105,7 @@ class _Instance(LocalInstance):
         feeds = concatenate([{each.name: each.array for each in job.inputs} for job in jobs])
         watch.lap()
         try:
-            tensors = self.tensors(_call(self._model, feeds))
+            tensors = self.tensors(_call(self._model, feeds), jobs)
             watch.lap()
             return split(tensors, [job.batch_size for job in jobs])
         except RAISED as error:
@@ -119,7 +116,7 @@ class _Instance(LocalInstance):
 
     def _alone(self, job: Job) -> Result:
         try:
-            return self.tensors(_call(self._model, arrays(job), job))
+            return self.tensors(_call(self._model, arrays(job), job), [job])
         except RAISED as error:
             return self.failure(error)
 
@@ -134,16 +131,16 @@ class _Instance(LocalInstance):
         job.send(final=True)  # without effect after an error
         return None
 
-    def tensors(self, returned: Any) -> list[Tensor]:
-        """Return the outputs that a function returned, checked against those that it declares."""
-        found = _named(returned, tuple(self._outputs))
-        for name in found:
-            if name not in self._outputs:
-                raise ValueError(
-                    f"the function returned the output {name!r}, which is not one of "
-                    f"{', '.join(map(repr, self._outputs))}"
-                )
-        return [_tensor(name, value, self._outputs[name]) for name, value in found.items()]
+    def tensors(self, returned: Any, jobs: Sequence[Job] = ()) -> list[Tensor]:
+        """Return the outputs that a function returned, checked against those that it declares.
+
+        Args:
+            jobs: those that it returned all outputs of; without any, they may be some of several.
+        """
+        rows = sum(job.batch_size for job in jobs) if self._model.max_batch_size else 0
+        return outputs_of(
+            returned, self._outputs, self._model.outputs or {}, rows, whole=bool(jobs)
+        )
 
     def failure(self, error: BaseException) -> InferenceServerException:
         """Return what clients receive for an exception; errors of this package are passed on."""
@@ -181,7 +178,7 @@ class _AsyncInstance(_Instance):
 
     async def _await(self, job: Job) -> None:
         try:
-            found = self.tensors(await _call(self._model, arrays(job), job))
+            found = self.tensors(await _call(self._model, arrays(job), job), [job])
         except RAISED as error:
             job.send(error=self.failure(error), final=True)
         else:
@@ -269,60 +266,13 @@ async def _first_of(items: AsyncIterator[Any]) -> Any:
     return {}
 
 
-def _named(returned: Any, declared: tuple[str, ...]) -> dict[str, Any]:
-    """Return outputs by name; an array alone is the only declared output.
-
-    Raises:
-        TypeError: it is neither.
-    """
-    if isinstance(returned, Mapping):
-        return dict(returned)
-    if len(declared) == 1 and returned is not None:
-        return {declared[0]: returned}
-    raise TypeError(
-        f"the function returned {type(returned).__name__}, expected a dictionary of arrays by the "
-        'names of outputs, such as {"Y": y}'
-    )
-
-
-def _tensor(name: str, value: Any, declared: Specification | None) -> Tensor:
-    """Return an output; its datatype is the declared one if no value can overflow by that."""
-    array = np.atleast_1d(np.asarray(value))
-    if array.dtype.kind in "OSUT":
-        items = [each if isinstance(each, bytes) else str(each).encode() for each in array.ravel()]
-        texts: Array = np.empty(array.size, object)
-        texts[:] = items
-        array, datatype = texts.reshape(array.shape), "BYTES"
-    else:
-        try:
-            datatype = datatypes.datatype_of(array)
-        except ValueError as error:
-            raise ValueError(f"output {name!r}: {error}") from error
-    if datatype == "BF16":
-        array = array.view(np.uint16)
-    if declared is None or datatype == declared.datatype:
-        return Tensor(name, datatype, array)
-    wanted = datatypes.NUMPY.get(declared.datatype)
-    if declared.datatype == "BF16" and datatype == "UINT16":
-        return Tensor(name, "BF16", array)
-    if wanted is None or declared.datatype == "BF16" or not _converts(array.dtype, wanted):
-        raise ValueError(
-            f"output {name!r} is {datatype}, but the model declares {declared.datatype}; convert "
-            "it in the function"
-        )
-    return Tensor(name, declared.datatype, array.astype(wanted))
-
-
-def _converts(dtype: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
-    """Return True if no value changes, apart from the precision of floating-point numbers."""
-    return np.can_cast(dtype, wanted, "safe") or (dtype.kind == wanted.kind == "f")
-
-
 def _describe(error: BaseException) -> str:
-    """Return an exception's text and the innermost line outside of this package's own code."""
+    """Return an exception's text and the innermost line outside of this folder's own code."""
     text = "".join(traceback.format_exception_only(type(error), error)).strip()
     frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).parent != Path(__file__).parent
     ]
     if not frames:
         return text

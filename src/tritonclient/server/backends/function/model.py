@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ....client.signatures import explains_call
 from ...config import reading
 from .tensor_types import TensorType, given_types, tensor_type, typed_fields
 
@@ -45,6 +46,7 @@ class FunctionModel:
         TypeError: an argument, or the function's signature, cannot be used; the message says why.
     """
 
+    @explains_call
     def __init__(
         self,
         function: Callable[..., Any],
@@ -54,14 +56,15 @@ class FunctionModel:
         max_batch_size: int = 0,
         instances: int = 1,
     ) -> None:
-        if not callable(function):
-            raise TypeError(f"function is {function!r:.80}, expected a function")
+        _check_function(function)
         for name, number, least in (
             ("max_batch_size", max_batch_size, 0),
             ("instances", instances, 1),
         ):
-            if type(number) is not int or number < least:
-                raise TypeError(f"{name} is {number!r:.80}, expected a whole number from {least}")
+            if type(number) is not int or not least <= number < 1 << 31:
+                raise TypeError(
+                    f"{name} is {number!r:.80}, expected a whole number from {least} below 2**31"
+                )
         self.function = function
         self.max_batch_size = max_batch_size
         self.instances = instances
@@ -113,6 +116,11 @@ class FunctionModel:
     ) -> dict[str, TensorType]:
         """Return the types of the inputs, and check that the function takes them."""
         types = None if given is None else given_types(given, "inputs")
+        if types is None and next(iter(parameters), "") == "self":
+            raise TypeError(
+                f"{self.function!r:.80} takes self, so it is a method without its object; give "
+                "the method of an object, such as Model().run"
+            )
         if unknown:
             if types is None:
                 raise TypeError(
@@ -190,6 +198,19 @@ def described(name: str, stated: TensorType) -> dict[str, Any]:
     return {"name": name, "data_type": datatype, "dims": dims or [1]}
 
 
+def _check_function(function: Any) -> None:
+    """Raise TypeError for what is no function."""
+    if isinstance(function, FunctionModel):
+        raise TypeError("function is a FunctionModel already, expected a function")
+    if inspect.isclass(function):
+        raise TypeError(
+            f"function is the class {function.__name__}, expected a function; an object of it is "
+            "one if it has __call__, and so are its methods"
+        )
+    if not callable(function):
+        raise TypeError(f"function is {function!r:.80}, expected a function")
+
+
 def _body(function: Callable[..., Any]) -> Any:
     """Return what a call executes: the function, or the `__call__` of an object."""
     while isinstance(function, partial):
@@ -203,14 +224,21 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
     if isinstance(function, np.ufunc):  # its further parameters, such as `out`, are no inputs
         return None
     try:
+        inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+    try:
         return inspect.signature(function, eval_str=True)
     except NameError as error:
         raise TypeError(
             f"an annotation of {function!r:.80} names what is not there ({error}); give inputs= "
             "and outputs= instead"
         ) from error
-    except (TypeError, ValueError):
-        return None
+    except Exception as error:  # whatever the expression in it raises
+        raise TypeError(
+            f"an annotation of {function!r:.80} can't be evaluated ({type(error).__name__}: "
+            f"{error}); give inputs= and outputs= instead"
+        ) from error
 
 
 def _keyword_only(parameters: Mapping[str, inspect.Parameter], name: str) -> bool:

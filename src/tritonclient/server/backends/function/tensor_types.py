@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -42,7 +43,7 @@ def tensor_type(stated: Any, name: str) -> TensorType:
     """
     if isinstance(stated, TensorType):
         return stated
-    stated = _without_aliases(stated)
+    stated = _without_aliases(_without_none(stated))
     if typing.get_origin(stated) is typing.Annotated:
         inner, *extra = typing.get_args(stated)
         shapes = [each for each in extra if _is_shape(each)]
@@ -69,6 +70,9 @@ def given_types(given: Mapping[str, Any], argument: str) -> dict[str, TensorType
             f"{argument} is {type(given).__name__}, expected a mapping of names to datatypes, "
             'such as {"X": "FP32"} or {"X": ("FP32", [-1, 4])}'
         )
+    for name in given:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"{argument} has the key {name!r:.60}, expected a name")
     return {name: tensor_type(stated, name) for name, stated in given.items()}
 
 
@@ -86,14 +90,26 @@ def _datatype(stated: Any, name: str) -> str:
     stated = _without_aliases(stated)
     if typing.get_origin(stated) is np.ndarray:  # NDArray[T] is ndarray[shape, dtype[T]]
         arguments = typing.get_args(typing.get_args(stated)[-1])
-        stated = arguments[0] if arguments else stated
+        stated = arguments[0] if arguments else np.ndarray
+    if stated is np.ndarray or stated is Any:
+        return TensorType().datatype
     try:
         found = datatypes.datatype_for(np.dtype(stated))
     except TypeError:
         found = None
-    if found is None:
+    # numpy takes None for float64, and any class for an array of objects.
+    other = isinstance(stated, type) and not issubclass(stated, np.generic) and found == "BYTES"
+    if found is None or stated is None or (other and stated is not object):
         raise _unknown(stated, name)
     return found
+
+
+def _without_none(stated: Any) -> Any:
+    """Return the type that `type | None` has besides None, which annotates a default of None."""
+    if typing.get_origin(stated) in (typing.Union, types.UnionType):
+        others = [each for each in typing.get_args(stated) if each is not type(None)]
+        return others[0] if len(others) == 1 else stated
+    return stated
 
 
 def _without_aliases(stated: Any) -> Any:
