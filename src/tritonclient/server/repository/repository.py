@@ -111,9 +111,7 @@ class Repository:
         entry = self._entries.get(name)
         if entry is None:
             raise NotFound(f"Request for unknown model: '{name}' is not found", "404")
-        if wanted is None:
-            wanted = max(entry.ready, default=None)
-        if wanted is None:
+        if wanted is None and (wanted := max(entry.ready, default=None)) is None:
             raise NotFound(f"Request for unknown model: '{name}' has no available versions", "404")
         text = f"Request for unknown model: '{name}' version {wanted} is not"
         if wanted not in entry.versions:
