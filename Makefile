@@ -20,7 +20,7 @@ QUICK := -m "unit and not slow and not long"
 help:
 	@echo "make quick        run the unit tests: one minute"
 	@echo "make demo         the embedded server and image_client read handwritten digits: 10 seconds"
-	@echo "make test         run all tests: about 30 minutes; downloads a real Triton once, some 300 MB;"
+	@echo "make test         run all tests: about 30 minutes; downloads about 1 GB once;"
 	@echo "                  ARGS='-k name' selects tests"
 	@echo "make test-docs    run the code of README.md and docs/: 10 seconds"
 	@echo "make test-all     run all tests under every installed Python from 3.10 on"
