@@ -75,9 +75,6 @@ class AsyncInferStream(AsyncIterator[InferResult]):
 
         __next__ = __iter__
 
-        def __await__(self) -> NoReturn:
-            raise TypeError("a stream has many responses: use `async for`, or await anext(stream)")
-
     if not TYPE_CHECKING:  # a type checker would take it that there is any name
 
         def __getattr__(self, name: str) -> Any:

@@ -126,6 +126,3 @@ class AsyncSharedMemory(BasePlacement):
 
         def __exit__(self, *exc_info: object) -> None:
             """Do nothing: there is no such context."""
-
-        def __await__(self) -> NoReturn:
-            raise TypeError("shared_memory is not awaited: memory = client.shared_memory()")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from pathlib import Path
@@ -48,6 +49,19 @@ def check_flags(**flags: Any) -> None:
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise TypeError(f"{name} is {value!r:.80}, expected True or False")
+
+
+def checked_interpreter(python: str | os.PathLike[str]) -> str:
+    """Return the path or name of an interpreter; ValueError if it can't be executed."""
+    if not isinstance(python, (str, os.PathLike)):
+        raise TypeError(f"python is {python!r:.80}, expected the path of an interpreter")
+    path = os.fspath(python)
+    if path and shutil.which(path) is None:
+        raise ValueError(
+            f"python is {path!r:.80}, expected the path of an interpreter, such as "
+            "'/path/of/venv/bin/python'"
+        )
+    return path
 
 
 def check_number(name: str, value: Any, least: float, expected: str) -> None:

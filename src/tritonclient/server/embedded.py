@@ -25,9 +25,9 @@ from .arguments import (
     check_number,
     check_port,
     check_types,
+    checked_interpreter,
     directories_of,
 )
-from .backends.python.environment import checked_interpreter
 from .core import IN_PROCESS, LOAD_THREADS, InferenceServer, T
 from .frontends.forwarding import HeaderForwarding
 from .frontends.grpc.options import GrpcOptions

@@ -33,19 +33,6 @@ _lock = threading.Lock()
 _unpacked: dict[tuple[str, int, int], _Folder] = {}
 
 
-def checked_interpreter(python: str | os.PathLike[str]) -> str:
-    """Return the path or name of an interpreter; ValueError if it can't be executed."""
-    if not isinstance(python, (str, os.PathLike)):
-        raise TypeError(f"python is {python!r:.80}, expected the path of an interpreter")
-    path = os.fspath(python)
-    if path and shutil.which(path) is None:
-        raise ValueError(
-            f"python is {path!r:.80}, expected the path of an interpreter, such as "
-            "'/path/of/venv/bin/python'"
-        )
-    return path
-
-
 def asked_for(config: dict[str, Any], directory: Path) -> Path | None:
     """Return the environment that a model asks for; None if it asks for none.
 

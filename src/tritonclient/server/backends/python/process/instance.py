@@ -69,6 +69,7 @@ class ProcessInstance(RemoteInstance):
         self._ended = False
         self._room = 1
         self._unbegun: list[Execution] = []  # while no process is ready
+        self._handing_over = False  # what is unbegun to a process that is ready
         self._loaded = False
         self._has_is_ready = False
         self._waits = False
@@ -88,19 +89,26 @@ class ProcessInstance(RemoteInstance):
     def begin(self, execution: Execution) -> None:
         with self._state:
             dispatcher = self._dispatcher
-            if dispatcher is None and not (self._waits or self._ended):
+            if self._handing_over or self._is_starting():
                 self._unbegun.append(execution)
                 return
+        if not self._begin(execution, dispatcher):  # the process has just ended
+            self.begin(execution)
+
+    def _is_starting(self) -> bool:
+        """Return True if a process will be ready without a delay; call this with the lock."""
+        return self._dispatcher is None and not (self._waits or self._ended)
+
+    def _begin(self, execution: Execution, dispatcher: Dispatcher | None) -> bool:
+        """Begin or fail an execution; False if the process has ended and did not begin it."""
         if dispatcher is None:
             execution.fail(self._unhealthy())
-            return
+            return True
         try:
-            begun = dispatcher.begin(execution)
+            return dispatcher.begin(execution)
         except Exception as error:
             execution.fail(error)
-            return
-        if not begun:  # the process has just ended
-            self.begin(execution)
+            return True
 
     def room(self) -> int:
         if self._dispatcher is not None:
@@ -114,11 +122,17 @@ class ProcessInstance(RemoteInstance):
         self._room = max(1, min(_MOST_IN_WORK, _AHEAD // max(1, took)))
 
     def _begin_unbegun(self) -> None:
-        """Begin what no process has begun, or fail it."""
-        with self._state:
-            unbegun, self._unbegun = self._unbegun, []
-        for execution in unbegun:
-            self.begin(execution)
+        """Begin what no process has begun, before all that comes meanwhile, or fail it."""
+        while True:
+            with self._state:
+                dispatcher = self._dispatcher
+                self._handing_over = bool(self._unbegun) and not self._is_starting()
+                if not self._handing_over:
+                    break
+                execution = self._unbegun.pop(0)
+            if not self._begin(execution, dispatcher):
+                with self._state:
+                    self._unbegun.insert(0, execution)
         self.on_room()
 
     def _unhealthy(self) -> Internal:
@@ -203,6 +217,7 @@ class ProcessInstance(RemoteInstance):
                     self._dispatcher, self._loaded = dispatcher, True
                     self._has_is_ready = bool(message.values["has_is_ready"])
                     self._room = 1
+                    self._handing_over = True
                     self._loop.in_thread(self._begin_unbegun)
                 elif kind == "failed":
                     problems[0] = load_error(message.values)
