@@ -7,7 +7,6 @@ may also have the official client's modules, whose messages have the same names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +124,9 @@ def to_dict(message: Any) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for field in message.DESCRIPTOR.fields:
         member = getattr(message, field.name)
-        if isinstance(member, Mapping):
+        # By their methods: in threads that load models at the same time, `isinstance` with an
+        # abstract class and protobuf's own types has ended the interpreter (Python 3.11).
+        if hasattr(member, "keys"):
             # Sorted, as protobuf keeps no order of its own in maps.
             value[field.name] = {
                 str(key): to_dict(item) if hasattr(item, "DESCRIPTOR") else item
