@@ -17,9 +17,6 @@ from tests.support.waiting import eventually
 from tritonclient import messages as m
 from tritonclient.datatypes import unpack
 from tritonclient.errors import Cancelled, Internal
-from tritonclient.server.backends.execution import Execution
-from tritonclient.server.backends.python.process.dispatcher import Dispatcher
-from tritonclient.server.backends.python.process.instance import ProcessInstance
 from tritonclient.server.core import InferenceServer
 from tritonclient.server.inference import Outcome
 
@@ -117,38 +114,6 @@ def test_what_a_process_had_not_begun_is_executed_by_the_next(asker: Asker) -> N
         answer(ends)
     assert [answer(each) for each in others] == values
     assert asker.executed() == [*values, END, *values]
-
-
-def test_what_comes_later_is_executed_later(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request does not overtake those that the next process is still to get."""
-    go_on = threading.Event()
-    handed_over: list[Execution] = []
-    begin = Dispatcher.begin
-
-    def begin_slowly(dispatcher: Dispatcher, execution: Execution) -> bool:
-        if threading.current_thread().name.startswith("tritonclient-worker"):
-            handed_over.append(execution)
-            if len(handed_over) == 2:
-                go_on.wait(30)
-        return begin(dispatcher, execution)
-
-    def room(instance: ProcessInstance) -> int:
-        return 0 if instance._dispatcher is None else 16
-
-    monkeypatch.setattr(ProcessInstance, "room", room)
-    monkeypatch.setattr(Dispatcher, "begin", begin_slowly)
-    slow, ends = asker.start(WAIT), asker.start(END)
-    others = [asker.start(value) for value in (10.0, 11.0)]
-    asker.release()
-    assert answer(slow) == WAIT
-    with pytest.raises(Internal, match="is not healthy"):
-        answer(ends)
-    assert answer(others[0]) == 10.0
-    eventually(lambda: len(handed_over) == 2)
-    others.append(asker.start(12.0))
-    go_on.set()
-    assert [answer(each) for each in others[1:]] == [11.0, 12.0]
-    assert asker.executed() == [WAIT, END, 10.0, 11.0, 12.0]
 
 
 def test_a_process_gets_more_only_while_it_is_quick(asker: Asker) -> None:
