@@ -20,7 +20,7 @@ class BaseClient:
 
     def _set_up(self, settings: Settings, timeout: float | None, binary: bool | None) -> None:
         self._url = settings.endpoint.url
-        self._timeout = None if timeout is None else plain_seconds(timeout)
+        self._timeout = plain_seconds(timeout)
         self._protocol = settings.endpoint.protocol
         self._calls = InferCalls(self._transport.prepare, BinaryTensors(binary, self._protocol))
         self._hints: dict[Any, str] = {}  # of errors that the server was asked about
@@ -28,7 +28,7 @@ class BaseClient:
     def _seconds(self, timeout: Timeout) -> float | None:
         if timeout is CLIENT_DEFAULT:
             return self._timeout
-        return None if timeout is None else plain_seconds(timeout)
+        return plain_seconds(timeout)
 
     def _placed(
         self, arguments: InferArguments, timeout: Timeout

@@ -157,15 +157,15 @@ def stream_requests(
     return model
 
 
-def plain_seconds(timeout: float, name: str = "timeout") -> float:
+def plain_seconds(timeout: float | None) -> float | None:
     """Return a timeout as a number of Python; warn of one that is longer than anybody waits."""
     if not isinstance(timeout, (int, float)):
         if not isinstance(timeout, Real):
-            return timeout  # which is refused later
+            return timeout  # None, or what is refused later
         timeout = float(timeout)
     if _A_DAY < timeout < math.inf:
         warn(
-            f"{name} is {timeout:g} s, which is {timeout / _A_DAY:.1f} days; it counts seconds, "
+            f"timeout is {timeout:g} s, which is {timeout / _A_DAY:.1f} days; it counts seconds, "
             "not microseconds; None means no limit"
         )
     return timeout
@@ -332,7 +332,7 @@ def settings(
         raise TypeError(f"keep_alive is {type(keep_alive).__name__}, expected KeepAlive or None")
     if keep_alive is not None and _AN_HOUR < keep_alive.time < math.inf:
         warn(
-            f"keep_alive has time={keep_alive.time:g} s, which is {keep_alive.time / 3600:.1f} "
+            f"keep_alive has time={keep_alive.time:g} s, which is {keep_alive.time / _AN_HOUR:.1f} "
             "hours; it counts seconds, not milliseconds"
         )
     if endpoint.protocol == "http":

@@ -32,8 +32,8 @@ def explains_arguments(owner: K) -> K:
 def explains_call(function: C) -> C:
     """Let a function explain a call with arguments that it does not take.
 
-    Python's own error counts positions. It has no traceback within the function, which is how it
-    is told from the function's own errors.
+    Python's own error counts positions. Its traceback has no frame of the function, unlike those of
+    errors that the function raises itself.
     """
     if inspect.iscoroutinefunction(function):
 

@@ -119,14 +119,10 @@ class Sending(ABC, Generic[S]):
     @property
     def pending(self) -> bool:
         """True if something may be sent now."""
-        if not self._sending:
+        if self._control or not self._sending:
             return bool(self._control)
         # Where there is nothing left but the end, no window is needed.
-        return (
-            bool(self._control)
-            or self._window > 0
-            or not all(each.out_size for each in self._sending.values())
-        )
+        return self._window > 0 or not all(each.out_size for each in self._sending.values())
 
     # Calls
 

@@ -86,7 +86,7 @@ def misplaced(directory: Path) -> str:
                     "that default_model_filename in config.pbtxt names"
                 )
         return ""
-    inner = [each for each in _folders(directory) if version_numbers(each)]
+    inner = _models_in(directory)
     if inner:
         return (
             f"'{directory}' holds models, so it is a repository itself: serve it as "
@@ -105,10 +105,15 @@ def repository_problem(directory: Path) -> str:
     """Return what is wrong with a repository that is given in place of a model, or ""."""
     if is_model(directory) or version_numbers(directory):
         return ""
-    inner = [each for each in sorted(_folders(directory)) if version_numbers(each)]
+    inner = _models_in(directory)
     if not inner:
         return ""
     return f"'{directory}' is a repository, expected one of its models, such as '{inner[0]}'"
+
+
+def _models_in(directory: Path) -> list[Path]:
+    """Return the directories of models in a directory, sorted by name."""
+    return [each for each in sorted(_folders(directory)) if version_numbers(each)]
 
 
 def model_files(directory: Path) -> list[Path]:

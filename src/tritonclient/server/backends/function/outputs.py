@@ -160,8 +160,6 @@ def _bytes(element: Any, index: int) -> bytes:
 def _way_to_array(value: Any) -> str:
     if value is None:
         return "; nan stands for a missing number, '' for a missing text"
-    if inspect.isawaitable(value):
-        return "; await it"
     way = way_to_array(value)
     return "" if way.startswith("; expected") else way.replace("an input", "an output")
 
