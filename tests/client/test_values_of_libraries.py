@@ -16,6 +16,7 @@ from tritonclient.client.model_spec import ModelSpec
 from tritonclient.messages import ModelMetadata, TensorMetadata
 
 F = np.arange(8, dtype=np.float32).reshape(2, 4)
+IMAGE = np.zeros((1, 5, 5, 3), np.float32)
 
 
 class OnDevice:
@@ -160,8 +161,12 @@ MISFITS = {
     "scalar": ("FP32", [-1], 3.0, False, "got FP32 []; a list has one dimension: [value]"),
     "one dimension": ("FP32", [-1, 4], F[0], False, "; array[None] adds a dimension in front"),
     "no batch": ("FP32", [-1, 4], F[0], False, "the first dimension is the batch: array[None]", 8),
-    "three": ("FP32", [-1, 4], F[None], False, "; it has 3 dimensions, expected 2"),
+    "three": ("FP32", [-1, 4], F[None], False, "expected 2; array.reshape(-1, 4) gives it that"),
+    "flat image": ("FP32", [1, 3, 2, 2], np.ones(12), True, "array.reshape(1, 3, 2, 2) gives it"),
+    "flat, no size": ("FP32", [-1, -1, 4], F[0], False, "it has 1 dimension, expected 3"),
+    "flat, too few": ("FP32", [1, 3, 4], F[0], False, "it has 1 dimension, expected 3"),
     "size": ("FP32", [-1, 3], F, False, "; dimension 1 is 4, expected 3"),
+    "channels last": ("FP32", [-1, 3, 5, 5], IMAGE, False, "array.transpose(0, 3, 1, 2) puts"),
     "batch": ("FP32", [-1, 4], F, False, "; its largest batch is 1; client.map('m', rows)", 1),
 }
 
@@ -198,7 +203,7 @@ HINTS = {
     "wrong size": (np.ones((1, 5), np.int32), "dimension 1 is 5, expected 16"),
     "no batch": (np.ones(4, np.int32), "the first dimension is the batch: array[None] adds it"),
     "no batch, many": (np.ones(16, np.int32), "the batch, which array[None] adds; client.map("),
-    "one too many": (np.ones((1, 1, 16), np.int32), "it has 3 dimensions, expected 2"),
+    "one too many": (np.ones((1, 1, 16), np.int32), "it has 3 dimensions, expected 2; array.reshape(-1, 16)"),
     "texts": (np.full((1, 16), "1"), "array.astype(np.int32) reads numbers from texts"),
     "floats": (np.ones((1, 16)), "array.astype(np.int32) converts it"),
 }

@@ -44,6 +44,15 @@ def simple_data(tmp_path, wrong=False):
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_an_unknown_model(triton, protocol):
+    report = running.run("-m", "simpel", *at(triton, protocol))
+    assert report.code == 99
+    text = "failed to get model metadata: Request for unknown model: 'simpel' is not found"
+    assert report.err.startswith(f"error: {text} (the server has no model 'simpel'")
+    assert report.err.endswith("; did you mean 'simple'?)\n")
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
 @pytest.mark.parametrize(
     "extra", [(), ("-b", "3"), ("--request-rate-range", "50", "-a"), ("--streaming",)]
 )

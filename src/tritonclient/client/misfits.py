@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from ..datatypes import DATATYPES, NUMPY
 from .strange_values import is_number
+
+#: Dimensions at most whose orders are tried: there are 24 of four.
+_MAX_TRANSPOSED = 4
 
 
 def numpy_name(datatype: str) -> str:
@@ -74,10 +79,33 @@ def shape_hint(expected: Sequence[int], given: Sequence[int], largest_batch: int
             return "the first dimension is the batch: array[None] adds it"
         return "array[None] adds a dimension in front"
     if len(given) != len(expected):
-        return f"it has {_dimensions(len(given))}, expected {len(expected)}"
+        reshaping = _reshaping(expected, given)
+        return f"it has {_dimensions(len(given))}, expected {len(expected)}{reshaping}"
     for index, (wanted, size) in enumerate(zip(expected, given, strict=True)):
         if wanted not in (-1, size):
-            return f"dimension {index} is {size}, expected {wanted}"
+            return f"dimension {index} is {size}, expected {wanted}{_transposing(expected, given)}"
+    return ""
+
+
+def _reshaping(expected: Sequence[int], given: Sequence[int]) -> str:
+    """Return how an array gets as many dimensions as are expected, if that is clear, or ""."""
+    free = expected.count(-1)
+    fixed = math.prod(size for size in expected if size != -1)
+    count = math.prod(given)
+    if not fixed or free > 1 or (count % fixed if free else count != fixed):
+        return ""
+    sizes = ", ".join(map(str, expected))
+    return f"; array.reshape({sizes}) gives it that shape"
+
+
+def _transposing(expected: Sequence[int], given: Sequence[int]) -> str:
+    """Return which order of an array's dimensions is the one expected, or ""."""
+    if len(given) > _MAX_TRANSPOSED:
+        return ""
+    for order in permutations(range(len(given))):
+        if all(wanted in (-1, given[axis]) for wanted, axis in zip(expected, order, strict=True)):
+            axes = ", ".join(map(str, order))
+            return f"; array.transpose({axes}) puts its dimensions in that order"
     return ""
 
 

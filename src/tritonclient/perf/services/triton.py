@@ -192,9 +192,10 @@ def _kept(value: Any) -> Any:
 
 
 def _text(error: InferenceServerException) -> str:
-    if isinstance(error, ServerError):
-        return error.message() or str(error)
-    return str(error)
+    """Return the words of a server as the official tool prints them, and what to do about them."""
+    if not (isinstance(error, ServerError) and error.message()):
+        return str(error)
+    return f"{error.message()} ({error.hint})" if error.hint else error.message()
 
 
 def _values(tensor: Any) -> str:
