@@ -203,7 +203,7 @@ HINTS = {
     "wrong size": (np.ones((1, 5), np.int32), "dimension 1 is 5, expected 16"),
     "no batch": (np.ones(4, np.int32), "the first dimension is the batch: array[None] adds it"),
     "no batch, many": (np.ones(16, np.int32), "the batch, which array[None] adds; client.map("),
-    "one too many": (np.ones((1, 1, 16), np.int32), "it has 3 dimensions, expected 2; array.reshape(-1, 16)"),
+    "one too many": (np.ones((1, 1, 16), np.int32), "expected 2; array.reshape(-1, 16) gives it"),
     "texts": (np.full((1, 16), "1"), "array.astype(np.int32) reads numbers from texts"),
     "floats": (np.ones((1, 16)), "array.astype(np.int32) converts it"),
 }
