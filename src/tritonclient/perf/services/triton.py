@@ -193,9 +193,10 @@ def _kept(value: Any) -> Any:
 
 def _text(error: InferenceServerException) -> str:
     """Return the words of a server as the official tool prints them, and what to do about them."""
-    if not (isinstance(error, ServerError) and error.message()):
+    text = error.message() if isinstance(error, ServerError) else ""
+    if not text:
         return str(error)
-    return f"{error.message()} ({error.hint})" if error.hint else error.message()
+    return f"{text} ({error.hint})" if error.hint else text
 
 
 def _values(tensor: Any) -> str:
