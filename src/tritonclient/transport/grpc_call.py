@@ -332,8 +332,7 @@ def check_outcome(result: Outcome | InferenceServerException | None) -> Outcome:
     assert result is not None, "the call is not over"
     if isinstance(result, InferenceServerException):
         # Calls that end together share the error; each gets one of its own.
-        error = copy.copy(result)
-        raise error from result.__cause__
+        raise copy.copy(result) from result.__cause__
     if result.code:
         raise rpc_status.error_of(result.code, result.message, result.details)
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import math
 from asyncio import Future
 from collections.abc import Sequence
@@ -149,7 +150,8 @@ class AsyncGrpcStream:
 
     def cancel(self, error: InferenceServerException | None = None) -> None:
         """End the stream at once; harmless when it has ended."""
-        error = error or Cancelled("the stream was cancelled")
+        # A copy, as one that was raised refers to the frames of those who called.
+        error = Cancelled("the stream was cancelled") if error is None else copy.copy(error)
         if self._decompressing is not None:
             self._decompressing.stop()
         if self._replay.refused(self._stream.result):

@@ -1,13 +1,14 @@
 """Stream of inferences over gRPC on blocking sockets, for one sending and one receiving thread.
 
 A stream has a connection of its own. Whoever needs something from the server waits for it and
-reads for both; there is no other thread. All that touches engine and socket happens
-under one lock, except waiting.
+reads for both; there is no other thread. Bytes that the socket did not take are waited for in the
+same way. All that touches engine and socket happens under one lock, except waiting.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import os
 import threading
@@ -62,7 +63,8 @@ class GrpcStream:
         self._deadline = deadline
         self._pool = pool
         self._changed = threading.Condition()
-        self._reading = False
+        self._reading = False  # whether a thread waits until something comes
+        self._writing = False  # whether a thread waits until the socket takes more
         self._begin(pool.acquire(deadline))
         _streams.add(self)
 
@@ -89,7 +91,7 @@ class GrpcStream:
     def after_fork(self) -> None:
         """Be over in a forked child: the stream is the parent's, and so may be the lock."""
         self._changed = threading.Condition()
-        self._reading = False
+        self._reading = self._writing = False
         self._released = True
         _in_use.discard(self._connection)
         self._stream.finish(ConnectionFailed("the stream was left to the process that forked"))
@@ -141,7 +143,7 @@ class GrpcStream:
         """
         while not self.sent():
             try:
-                self._wait_to_send()
+                self._pump(self._deadline)
             except DeadlineExceeded as error:
                 self.cancel(error)
                 raise
@@ -153,6 +155,10 @@ class GrpcStream:
             if self._stream.result is None:
                 self._engine.send(self._stream, (), end=True)
                 self._flush()
+            # A thread that reads already does not see that there is more to send; later ones do.
+            unseen = bool(self._unsent) and self._reading and not self._writing
+        if unseen:
+            self.drain()
 
     def receive(self, timeout: float | None = None) -> Buffer | None:
         """Return the next message, or None when the server has ended the stream with status OK.
@@ -183,11 +189,11 @@ class GrpcStream:
                 else:
                     self._pump(min(until, self._deadline))
             except DeadlineExceeded as error:
-                late = error
-                if timeout is not None and until <= self._deadline:
-                    late = no_response(timeout)
-                self.cancel(late)
-                raise late from None
+                if timeout is None or until > self._deadline:
+                    self.cancel(error)
+                    raise
+                self.cancel(no_response(timeout))
+                raise no_response(timeout) from None
 
     def _begin_again(self, until: float) -> None:
         try:
@@ -218,7 +224,8 @@ class GrpcStream:
 
     def cancel(self, error: InferenceServerException | None = None) -> None:
         """End the stream at once, from any thread; harmless when it has ended."""
-        error = error or Cancelled("the stream was cancelled")
+        # A copy, as one that was raised refers to the frames of those who called.
+        error = Cancelled("the stream was cancelled") if error is None else copy.copy(error)
         with self._changed:
             if self._replay.refused(self._stream.result):
                 self._stream.result = error
@@ -253,49 +260,61 @@ class GrpcStream:
                 return
             self._unsent = drop_first(self._unsent, sent)
 
-    def _wait_to_send(self) -> None:
-        with self._changed:
-            full, reading = bool(self._unsent), self._reading
-        if not (full and reading):
-            # The server may have to be read from before it takes more.
-            self._pump(self._deadline, IN | OUT if full else IN)
-            return
-        # A while only, since the other thread may find the stream ended meanwhile.
-        until = min(self._deadline, monotonic() + _A_WHILE)
-        try:
-            wait(self._writable, OUT, until)
-        except DeadlineExceeded:
-            if until == self._deadline:
-                raise
-
     # Receiving
 
-    def _pump(self, until: float, events: int = IN) -> None:
-        """Wait until something has come, whichever thread reads it, or another event."""
+    def _pump(self, until: float) -> None:
+        """Wait until something has come, or the socket takes more if there is more to send.
+
+        What another thread waits for already, it reads or sends for this one too.
+        """
         with self._changed:
             if self._stream.result is not None:
                 return
-            if self._reading:
+            reads = not self._reading
+            writes = bool(self._unsent) and not self._writing
+            if not (reads or writes):
                 if not self._changed.wait(_wait_seconds(until)) and monotonic() >= until:
                     raise late()
                 return
-            self._reading = True
+            self._reading = self._reading or reads
+            self._writing = self._writing or writes
+        failure = None
         try:
-            self._connection.wait(events, until, self._flush_now)
+            if reads:
+                self._connection.wait(IN | OUT if writes else IN, until, self._flush_now)
+            else:
+                self._wait_for_room(until)
         except ConnectionFailed as error:
-            with self._changed:
-                self._engine.fail(error)
+            failure = error.with_traceback(None)
         except BaseException:
             with self._changed:
-                self._reading = False
-                self._changed.notify_all()  # another takes over
+                self._waited(reads, writes)  # another takes over
             raise
         with self._changed:
-            self._reading = False
-            if not self._released:
-                self._read()
+            self._waited(reads, writes)
+            if failure is not None:
+                self._engine.fail(failure)
+            elif not self._released:
+                if reads:
+                    self._read()
                 self._flush()
-            self._changed.notify_all()
+
+    def _waited(self, reads: bool, writes: bool) -> None:
+        self._reading = self._reading and not reads
+        self._writing = self._writing and not writes
+        self._changed.notify_all()
+
+    def _wait_for_room(self, until: float) -> None:
+        """Wait until the socket takes more.
+
+        A while only, since the thread that reads may find the stream ended meanwhile.
+        """
+        soon = min(until, monotonic() + _A_WHILE)
+        try:
+            wait(self._writable, OUT, soon)
+        except DeadlineExceeded:
+            if soon == until:
+                raise
 
     def _flush_now(self) -> None:
         with self._changed:
@@ -334,7 +353,7 @@ class GrpcStream:
             return
         self._released = True
         _in_use.discard(self._connection)
-        if self._unsent or self._reading:
+        if self._unsent or self._reading or self._writing:
             self._pool.discard(self._connection)
         else:
             self._pool.release(self._connection)
