@@ -37,9 +37,12 @@ def record_end(
         outcome: the error that it ended with, or its status.
     """
     if (logger := recording()) is not None:
-        if not isinstance(outcome, str):
-            outcome = outcome.status() or type(outcome).__name__
-        record(logger, url, request, outcome, monotonic() - started)
+        status = outcome if isinstance(outcome, str) else _status(outcome)
+        record(logger, url, request, status, monotonic() - started)
+
+
+def _status(error: InferenceServerException) -> str:
+    return error.status() or type(error).__name__
 
 
 def record(logger: Any, url: str, request: Any, status: str, seconds: float) -> None:
@@ -70,14 +73,15 @@ class StreamRecord:
     def __init__(self, url: str) -> None:
         self._url = url
         self._started = monotonic()
-        self._refusal: InferenceServerException | None = None
+        self._refusal = ""  # not the error itself, whose traceback refers to the stream
         self._written = False
 
     def received(self, model: str, id: str, refusal: InferenceServerException | None) -> None:
         """Note a response, or the refusal of a request."""
         self.model = model if self.model in (None, model) else ""
         self.id = id if self.id in (None, id) else ""
-        self._refusal = refusal or self._refusal
+        if refusal is not None:
+            self._refusal = _status(refusal)
 
     def end(self, outcome: InferenceServerException | str = "OK") -> None:
         """Write the record, unless it is written.
@@ -88,5 +92,5 @@ class StreamRecord:
         """
         if not self._written:
             self._written = True
-            refused = self._refusal if outcome == "OK" else None
+            refused = self._refusal if outcome == "OK" else ""
             record_end(self._url, self, self._started, refused or outcome)

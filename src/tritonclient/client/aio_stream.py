@@ -119,7 +119,10 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         if isinstance(result, InferResult):
             return result
         await self._explain(result)
-        raise result
+        try:
+            raise result
+        finally:
+            del result  # it refers to this frame, which would be a circle
 
     @explains_missing
     async def send(

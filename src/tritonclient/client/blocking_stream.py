@@ -160,7 +160,10 @@ class InferStream(Iterator[InferResult]):
         if isinstance(result, InferResult):
             return result
         self._explain(result)
-        raise result
+        try:
+            raise result
+        finally:
+            del result  # it refers to this frame, which would be a circle
 
     @explains_missing
     def send(self, model: str, inputs: Mapping[str, Any], *surplus: Never, **options: Any) -> None:

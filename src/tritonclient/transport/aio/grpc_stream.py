@@ -12,7 +12,7 @@ from ...engine.rpc_outcome import Outcome
 from ...errors import Cancelled, DeadlineExceeded, InferenceServerException, ProtocolError
 from ..deadline import no_response
 from ..grpc_call import check_outcome
-from ..grpc_stream import StreamReplay
+from ..grpc_stream import StreamReplay, kept
 from .decompressing import Decompressing
 from .grpc_connection import GrpcConnection
 from .grpc_pool import GrpcPool
@@ -149,7 +149,7 @@ class AsyncGrpcStream:
 
     def cancel(self, error: InferenceServerException | None = None) -> None:
         """End the stream at once; harmless when it has ended."""
-        error = error or Cancelled("the stream was cancelled")
+        error = kept(error)
         if self._decompressing is not None:
             self._decompressing.stop()
         if self._replay.refused(self._stream.result):

@@ -20,7 +20,6 @@ from ...datatypes import Buffer
 from ...engine.http2 import Http2
 from ...engine.rpc_outcome import Outcome
 from ...errors import (
-    Cancelled,
     ConnectionFailed,
     DeadlineExceeded,
     InferenceServerException,
@@ -30,7 +29,7 @@ from ..call import Options, gather
 from ..deadline import late, no_response, seconds_left
 from ..errors import lost, lost_while_sending
 from ..grpc_call import GrpcSettings, check_outcome
-from ..grpc_stream import StreamReplay
+from ..grpc_stream import StreamReplay, kept
 from ..polling import IN, OUT, poller
 from .connection import Connection
 from .decompressing import decompress
@@ -183,11 +182,11 @@ class GrpcStream:
                 else:
                     self._pump(min(until, self._deadline))
             except DeadlineExceeded as error:
-                late = error
-                if timeout is not None and until <= self._deadline:
-                    late = no_response(timeout)
-                self.cancel(late)
-                raise late from None
+                if timeout is None or until > self._deadline:
+                    self.cancel(error)
+                    raise error from None
+                self.cancel(no_response(timeout))
+                raise no_response(timeout) from None
 
     def _begin_again(self, until: float) -> None:
         try:
@@ -218,7 +217,7 @@ class GrpcStream:
 
     def cancel(self, error: InferenceServerException | None = None) -> None:
         """End the stream at once, from any thread; harmless when it has ended."""
-        error = error or Cancelled("the stream was cancelled")
+        error = kept(error)
         with self._changed:
             if self._replay.refused(self._stream.result):
                 self._stream.result = error
