@@ -14,6 +14,7 @@ UNIT = {
     *("client", "codec", "engine", "shm"),
     *("meta/test_benchmarks.py", "meta/test_layers.py", "meta/test_markers.py"),
     *("examples/test_images.py", "examples/test_models.py", "classic/test_utils.py"),
+    "classic/test_certificate_files.py",
     *("transport/test_endpoint.py", "transport/test_happy_eyeballs.py"),
 }
 #: Of these folders, files that do need one.

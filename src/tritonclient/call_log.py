@@ -73,7 +73,7 @@ class StreamRecord:
     def __init__(self, url: str) -> None:
         self._url = url
         self._started = monotonic()
-        self._refusal = ""  # the status of the last one
+        self._refusal = ""  # not the error itself, whose traceback refers to the stream
         self._written = False
 
     def received(self, model: str, id: str, refusal: InferenceServerException | None) -> None:
@@ -81,7 +81,6 @@ class StreamRecord:
         self.model = model if self.model in (None, model) else ""
         self.id = id if self.id in (None, id) else ""
         if refusal is not None:
-            # Not the error itself: once raised, it refers to the frames of whoever iterates.
             self._refusal = _status(refusal)
 
     def end(self, outcome: InferenceServerException | str = "OK") -> None:

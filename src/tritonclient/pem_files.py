@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
-File: TypeAlias = "str | PathLike[str]"
+File: TypeAlias = "str | bytes | PathLike[str]"
 #: More than any chain of certificates has, in bytes.
 _LARGEST = 1 << 20
 
@@ -25,8 +26,8 @@ def check_files(files: Mapping[str, File | None], owner: str = "") -> None:
         FileNotFoundError: one is missing.
     """
     for name, file in files.items():
-        if file is not None and not Path(file).is_file():
-            raise FileNotFoundError(f"{name} {str(file)!r}{owner} is not a file")
+        if file is not None and not Path(os.fsdecode(file)).is_file():
+            raise FileNotFoundError(f"{name} {os.fsdecode(file)!r}{owner} is not a file")
 
 
 @contextmanager
@@ -83,5 +84,5 @@ def _hint(error: ssl.SSLError, certificates: File | None, key: File | None) -> s
 
 
 def _begin(file: File) -> str:
-    with Path(file).open("rb") as opened:
+    with Path(os.fsdecode(file)).open("rb") as opened:
         return opened.read(_LARGEST).decode("ascii", "replace")

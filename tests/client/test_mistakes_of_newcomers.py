@@ -8,7 +8,9 @@ import copy
 import multiprocessing
 import pickle
 import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import pytest
 import tritonclient as tc
 from tests.client.test_closed import act, both, settled
 from tests.client.test_mistakes import make
+from tests.conftest import MODELS
 from tritonclient import AsyncClient, Client
 from tritonclient.server import Server
 
@@ -64,6 +67,13 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda c: c.update_log_settings(timeout=5),
         'settings is NoneType, expected a mapping, such as {"log_verbose_level": 1}',
     ),
+    **{
+        f"trace setting {value!r}": (
+            lambda c, value=value: c.update_trace_settings({"trace_rate": value}),
+            "trace_rate of settings is *, expected a text or a whole number, a list",
+        )
+        for value in (1.5, True, [1], {"value": "1"})
+    },
     "requests in a mapping": (
         lambda c: c.stream(PAIR),
         "model is dict, expected a model's name or",
@@ -86,6 +96,21 @@ def test_refused(kind: Any, action: Any, words: str) -> None:
         except ValueError as error:  # of the datatype
             raise TypeError(str(error)) from error
     check(caught, words)
+
+
+@pytest.mark.parametrize("broken", ["config.pbtxt", "config"])
+def test_models_that_a_server_can_not_read(tmp_path: Path, broken: str) -> None:
+    shutil.copytree(MODELS / "identity_fp32", tmp_path / "identity_fp32")
+    config = {"max_batch_sizes": 3} if broken == "config" else None
+    with (
+        Server(tmp_path, model_control_mode="explicit") as server,
+        Client(server.http_url) as client,
+    ):
+        if config is None:
+            (tmp_path / "identity_fp32" / "config.pbtxt").write_text("max_batch_sizes: 3")
+        with pytest.raises(tc.ServerError) as caught:
+            client.load_model("identity_fp32", config=config)
+    check(caught, "the repository has this model, but its configuration or files can't be read")
 
 
 def check(caught: Any, words: str) -> None:

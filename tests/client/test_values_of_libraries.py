@@ -17,6 +17,7 @@ from tritonclient.messages import ModelMetadata, TensorMetadata
 
 F = np.arange(8, dtype=np.float32).reshape(2, 4)
 IMAGE = np.zeros((1, 5, 5, 3), np.float32)
+FILE = np.frombuffer(b"GIF89a", np.uint8)
 
 
 class OnDevice:
@@ -158,6 +159,7 @@ MISFITS = {
     "FP32 of dates": ("FP32", [1], np.zeros(1, "M8[s]"), True, "(np.float32) gives counts of its"),
     "FP32 of complex": ("FP32", [1], [1j], True, "; array.real is the real part"),
     "BYTES of ints": ("BYTES", [-1], [1, 2], False, "; array.astype(str) makes texts of numbers"),
+    "BYTES of a file": ("BYTES", [-1], FILE, False, "[bytes(data)] is a file or buffer"),
     "scalar": ("FP32", [-1], 3.0, False, "got FP32 []; a list has one dimension: [value]"),
     "one dimension": ("FP32", [-1, 4], F[0], False, "; array[None] adds a dimension in front"),
     "no batch": ("FP32", [-1, 4], F[0], False, "the first dimension is the batch: array[None]", 8),

@@ -179,8 +179,10 @@ def test_load_from_files(client):
 def test_what_can_not_be_loaded(client):
     with pytest.raises(tritonclient.ServerError, match="failed to load 'nope'"):
         client.load_model("nope")
-    with pytest.raises(tritonclient.ServerError, match="failed to load 'simple'"):
+    with pytest.raises(tritonclient.ServerError, match=r"failed to load 'simple'.*can't be read"):
         client.load_model("simple", config="not JSON")
+    with pytest.raises(tritonclient.ServerError, match="config is JSON with the fields of Triton"):
+        client.load_model("nope", config="not JSON", files={"1/model.py": MODEL_FILE})
     client.load_model("simple")
     assert client.is_model_ready("simple")
 
@@ -188,7 +190,7 @@ def test_what_can_not_be_loaded(client):
 def test_trace_settings(client):
     before = client.trace_settings()
     assert before["trace_rate"] == "1000"
-    changed = client.update_trace_settings({"trace_rate": "7", "log_frequency": "3"})
+    changed = client.update_trace_settings({"trace_rate": 7, "log_frequency": np.int32(3)})
     try:
         assert (changed["trace_rate"], changed["log_frequency"]) == ("7", "3")
         assert client.trace_settings("simple")["trace_rate"] == "7"

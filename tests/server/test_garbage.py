@@ -83,7 +83,7 @@ def failing_stream(client: Client, size: int) -> None:
         list(client.stream("fails", {"IN": np.ones(size, np.float32)}))
 
 
-#: They end with an error; the client ends the connection, which leaves its buffers to the collector.
+#: They end with an error; the client ends its connection, and leaves the buffers to the collector.
 BROKEN_STREAMS = (refused_stream, failing_stream)
 REFUSED = (unknown, misnamed, mistyped, unknown_output, failing)
 

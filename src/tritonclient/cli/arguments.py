@@ -81,7 +81,9 @@ def _meant(name: str, names: Iterable[str]) -> str:
     names = list(names)
     here = _HABITS.get(name, "")
     flags = re.findall(r"--[a-z-]+|-[a-zA-Z]\b", here)
-    if here and (here in names or all(each in names for each in flags) or "--help" in flags):
+    if here and (
+        here in names or all(each in names for each in flags) or name in ("help", "version")
+    ):
         return f"; here it is {here}"
     # The dashes that all flags have make no two of them alike.
     by_word = {each.lstrip("-"): each for each in names if each.lstrip("-") or each == name}
@@ -173,6 +175,16 @@ def server_url(text: str, scheme: str = "http") -> str:
     if re.search(r":8001(/|$)", text):
         scheme = "grpc"
     return f"{scheme}://{text}"
+
+
+def model_name(text: str) -> str:
+    """The name of a model, and not the address of a server."""
+    if "://" in text or re.fullmatch(r"(localhost|[\d.]+):\d+", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is the address of a server, expected the name of a model; an address is "
+            f"given by its flag: -u {text}"
+        )
+    return text
 
 
 def grpc_url(text: str) -> str:

@@ -10,6 +10,7 @@ from ..client.blocking import Client
 from ..client.refusals import of_models
 from ..errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, Unavailable
 from . import connection
+from .arguments import model_name
 from .output import as_json, say, waiting
 
 NAME = "health"
@@ -26,7 +27,9 @@ Exit status: 0 if all is ready, 1 if not or if the server cannot be reached."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    parser.add_argument("model", nargs="?", default="", metavar="NAME", help="also of this model")
+    parser.add_argument(
+        "model", nargs="?", type=model_name, default="", metavar="NAME", help="also of this model"
+    )
     parser.add_argument(
         "--wait",
         type=connection.seconds,

@@ -23,7 +23,7 @@ from ..errors import (
 from ..images import SCALINGS
 from ..transport.endpoint import TLS
 from . import connection
-from .arguments import positive, unsigned
+from .arguments import model_name, positive, unsigned
 from .infer_progress import InferProgress
 from .output import note, say
 
@@ -58,7 +58,7 @@ gone, 4 more rows failed than --max-errors, 5 the output can't be written, 130 i
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     add = parser.add_argument
-    add("-m", "--model", required=True, metavar="NAME", help="the model")
+    add("-m", "--model", required=True, type=model_name, metavar="NAME", help="the model")
     add("--model-version", default="", metavar="VERSION", help="its version (the server's choice)")
     add("-i", "--input", nargs="+", required=True, metavar="FILE", help="files, or folders of them")
     add("-o", "--output", required=True, metavar="FILE", help="a file, or a folder for its parts")

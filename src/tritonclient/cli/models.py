@@ -9,6 +9,7 @@ from .. import messages as m
 from ..client.blocking import Client
 from ..errors import NotFound, ServerError, Unimplemented
 from . import connection
+from .arguments import model_name
 from .output import as_json, say, table
 
 NAME = "models"
@@ -25,7 +26,9 @@ Exit status: 0, or 1 if there is no such model or the server cannot be asked."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    parser.add_argument("model", nargs="?", default="", metavar="NAME", help="only this model")
+    parser.add_argument(
+        "model", nargs="?", type=model_name, default="", metavar="NAME", help="only this model"
+    )
     connection.add_arguments(parser)
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from ..client.blocking import Client
 from . import connection
+from .arguments import model_name
 from .output import as_json, say, waiting
 
 
 def _add_load(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="NAME", help="the model")
+    parser.add_argument("model", type=model_name, metavar="NAME", help="the model")
     parser.add_argument(
         "--config",
         metavar="JSON",
@@ -42,7 +43,7 @@ def _load(client: Client, arguments: argparse.Namespace) -> int:
 
 
 def _add_unload(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="NAME", help="the model")
+    parser.add_argument("model", type=model_name, metavar="NAME", help="the model")
     parser.add_argument(
         "--dependents", action="store_true", help="also the models that an ensemble brought along"
     )
@@ -62,7 +63,7 @@ def _done(arguments: argparse.Namespace, what: str) -> int:
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="NAME", help="the model")
+    parser.add_argument("model", type=model_name, metavar="NAME", help="the model")
     parser.add_argument("--version", default="", help="its version; the server's choice by default")
     connection.add_arguments(parser)
 
@@ -81,7 +82,13 @@ def _config(given: str | None) -> str | None:
         raise ValueError(
             f"--config is {given!r:.60}, expected a JSON object, or a file that holds it"
         )
-    return Path(given).read_text("utf-8")
+    try:
+        return Path(given).read_text("utf-8")
+    except OSError as error:
+        raise ValueError(
+            f"--config is {given!r:.60}, neither a JSON object nor a file that can be read: "
+            f"{error.strerror}"
+        ) from None
 
 
 def _file(text: str) -> tuple[str, str]:

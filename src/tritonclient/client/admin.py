@@ -248,7 +248,7 @@ class AdminClient(BaseClient):
 
     def update_trace_settings(
         self,
-        settings: Mapping[str, m.TraceValue],
+        settings: Mapping[str, m.TraceValue | int],
         model: str = "",
         **call: Unpack[CallOptions],
     ) -> dict[str, Any]:

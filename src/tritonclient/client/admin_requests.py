@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from ..messages import (
     LoadModel,
     LogValue,
@@ -54,17 +56,32 @@ def load_request(
     return LoadModel(model, config, files or {})
 
 
-def trace_request(settings: Mapping[str, TraceValue], model: str) -> UpdateTraceSettings:
+def trace_request(settings: Mapping[str, TraceValue | int], model: str) -> UpdateTraceSettings:
     """The request that the arguments of `Client.update_trace_settings` make.
 
     Raises:
-        TypeError: the settings are no mapping.
+        TypeError: the settings are no mapping, or one is neither text, a number nor texts.
     """
     _check_settings(settings, _TRACE, '{"trace_level": ["TIMESTAMPS"]}')
-    level = settings.get("trace_level")
-    if isinstance(level, str):  # HTTP servers take a list only
-        settings = {**settings, "trace_level": (level,)}
-    return UpdateTraceSettings(settings, model)
+    return UpdateTraceSettings(
+        {name: _trace_value(name, value) for name, value in settings.items()}, model
+    )
+
+
+def _trace_value(name: str, value: Any) -> TraceValue:
+    """Return a trace setting as servers take it: numbers as texts, the level as a list."""
+    if name == "trace_level" and isinstance(value, str):  # HTTP servers take a list only
+        return (value,)
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
+        return tuple(value)
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(
+            f"{name} of settings is {value!r:.60}, expected a text or a whole number, a list of "
+            "texts for trace_level, or None, which resets it"
+        )
+    return str(value)
 
 
 def log_request(settings: Mapping[str, LogValue]) -> UpdateLogSettings:

@@ -238,7 +238,7 @@ class AsyncAdminClient(BaseClient):
 
     async def update_trace_settings(
         self,
-        settings: Mapping[str, m.TraceValue],
+        settings: Mapping[str, m.TraceValue | int],
         model: str = "",
         **call: Unpack[CallOptions],
     ) -> dict[str, Any]:

@@ -118,11 +118,11 @@ class AsyncInferStream(AsyncIterator[InferResult]):
         result = result_of(message, self._url, self._record)
         if isinstance(result, InferResult):
             return result
+        await self._explain(result)
         try:
-            await self._explain(result)
             raise result
         finally:
-            del result  # see `InferStream.__next__`
+            del result  # it refers to this frame, which would be a circle
 
     @explains_missing
     async def send(

@@ -159,11 +159,11 @@ class InferStream(Iterator[InferResult]):
         result = result_of(message, self._url, self._record)
         if isinstance(result, InferResult):
             return result
+        self._explain(result)
         try:
-            self._explain(result)
             raise result
         finally:
-            del result  # it refers to this frame, and so to the stream, which would never be dropped
+            del result  # it refers to this frame, which would be a circle
 
     @explains_missing
     def send(self, model: str, inputs: Mapping[str, Any], *surplus: Never, **options: Any) -> None:

@@ -27,9 +27,7 @@ def datatype_hint(given: str, expected: str) -> str:
     if expected not in DATATYPES:
         return ""
     if expected == "BYTES":
-        return (
-            "BYTES are sent from arrays of str or bytes; array.astype(str) makes texts of numbers"
-        )
+        return f"BYTES are sent from arrays of str or bytes; {_as_bytes(given)}"
     if expected == "BF16":
         return (
             "Tensor(array, 'BF16') sends an array of float32 so, and client.model(name) any floats"
@@ -43,6 +41,14 @@ def datatype_hint(given: str, expected: str) -> str:
     return f"array.astype({name}) converts it; client.model(name, cast=True) does so for each call"
 
 
+def _as_bytes(given: str) -> str:
+    """Return how numbers of a datatype become BYTES; those of one byte may be a file's."""
+    texts = "array.astype(str) makes texts of numbers"
+    return (
+        f"[bytes(data)] is a file or buffer as one element; {texts}" if given == "UINT8" else texts
+    )
+
+
 def dtype_hint(value: Any, dtype: np.dtype[Any], expected: str, casts: bool) -> str:
     """Return how an array becomes one of a datatype, or "".
 
@@ -54,7 +60,7 @@ def dtype_hint(value: Any, dtype: np.dtype[Any], expected: str, casts: bool) -> 
         return ""  # the server described its model in a way of its own
     name = "np.float32" if expected == "BF16" else numpy_name(expected)
     if expected == "BYTES":
-        return "; array.astype(str) makes texts of numbers" if is_number(dtype) else ""
+        return f"; {_as_bytes(dtype.name.upper())}" if is_number(dtype) else ""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"; np.frombuffer(data, {name}) takes the bytes of numbers"
     if is_number(dtype):

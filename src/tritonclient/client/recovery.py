@@ -13,7 +13,7 @@ from ..transport.deadline import name_seconds
 from .binary_tensors import REFUSALS
 from .flows import Flow
 from .infer_calls import InferArguments, InferCalls
-from .refusals import explain
+from .refusals import explain, of_loading
 
 #: Statuses with which servers in HTTP refuse a body that they can't read.
 _UNREADABLE = ("400", "415", "422", "500")
@@ -62,7 +62,9 @@ def recover(
             else:
                 binary.sent = False
                 return response
-    yield from explain(error, _left(end, clock), remembered)
+    error.hint = of_loading(error, call.request)
+    if not error.hint:
+        yield from explain(error, _left(end, clock), remembered)
     hints = (error.hint, _of_compression(error, options), also)
     error.hint = "; ".join(filter(None, hints))
     try:

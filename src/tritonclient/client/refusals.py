@@ -16,6 +16,7 @@ from ..messages import (
     GetModelMetadata,
     GetRepositoryIndex,
     GetServerMetadata,
+    LoadModel,
     ModelIndex,
     Request,
     TensorMetadata,
@@ -35,6 +36,7 @@ _UNKNOWN_MODEL = re.compile(
     r"requested model .* is not available|^Not Found$|^Method Not Allowed$",
     re.IGNORECASE | re.DOTALL,
 )
+_NOT_POLLED = re.compile("failed to poll from model repository")
 _MODEL = re.compile(r"\bmodel:? '([^']+)'")
 _UNKNOWN_TENSOR = re.compile(r"unexpected inference (input|output) '([^']*)'")
 _MISSING_INPUT = re.compile(r"expected \d+ inputs? but got \d+|missing input", re.IGNORECASE)
@@ -78,6 +80,21 @@ def explain(
     remembered[key] = error.hint
 
 
+def of_loading(error: InferenceServerException, request: object) -> str:
+    """Return what to do about a model that a server does not load from files of a client, or "".
+
+    Triton says no more of a configuration that it can't read than of a model that is not there.
+    """
+    if not isinstance(request, LoadModel) or not request.files:
+        return ""
+    if not _NOT_POLLED.search(str(error.message())[:MAX_TEXT]):
+        return ""
+    return (
+        "the server can't read config or files: config is JSON with the fields of Triton's "
+        "ModelConfig, files are named such as '1/model.py'; the server's log says why"
+    )
+
+
 def _named_model(text: str) -> str:
     """Return the model that an error of a stream speaks of; streams do not say it otherwise."""
     found = _MODEL.search(text)
@@ -98,6 +115,12 @@ def _answer(
     index: Iterable[ModelIndex] | None = None
     if isinstance(question, GetRepositoryIndex):
         index = response
+    known = index is not None and any(each.name == model for each in index)
+    if known and _NOT_POLLED.search(text):
+        return (
+            "the repository has this model, but its configuration or files can't be read; the "
+            "server's log says why"
+        )
     if index is not None and (hint := of_models(model, index)):
         return hint
     if not _NO_ROUTE.match(text):

@@ -201,10 +201,12 @@ class Http2(FastResponses):
         if self._first and self._start == self._end:
             reason = " before it said anything; is this a port for gRPC, with TLS or without?"
         busy = bool(self.streams)
-        error = ConnectionFailed(f"the server closed the connection{reason}")
-        self.fail(error)
+        text = f"the server closed the connection{reason}"
+        self.fail(ConnectionFailed(text))
         if busy:
-            raise error
+            # The calls keep theirs. The traceback of this one refers to them, which would be a
+            # circle.
+            raise ConnectionFailed(text)
 
     def _refuse_others(self) -> None:
         """Refuse what can't be the first frame, at once: the port may speak another protocol."""

@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
@@ -147,6 +148,7 @@ def make_route(
     if authority:
         endpoint = replace(endpoint, authority=authority)
     files = (root_certificates, certificate_chain, private_key) if ssl else (None, None, None)
+    _check_paths(files)
     tls = TLS(*files, server_name=name or None)
     if ssl and grpcio is None:
         tls = TLS(context=_context(tls), server_name=authority or None)
@@ -240,6 +242,24 @@ def _endpoint(url: str, secure: bool) -> Endpoint | None:
     return parse_url(f"{'grpcs' if secure else 'grpc'}://{url}")
 
 
+#: The arguments for the files of `TLS`, in the order of its attributes.
+_FILES = {
+    "ca_file": "root_certificates",
+    "cert_file": "certificate_chain",
+    "key_file": "private_key",
+}
+
+
+def _check_paths(files: Iterable[object]) -> None:
+    """Raise TypeError for what is no path, such as what grpcio's own credentials take."""
+    for name, file in zip(_FILES.values(), files, strict=True):
+        if file is not None and not isinstance(file, (str, PathLike)):
+            raise TypeError(
+                f"{name} is {type(file).__name__}, expected the path of a PEM file as str; "
+                "creds=grpc.ssl_channel_credentials(...) takes what is in such files"
+            )
+
+
 def _context(tls: TLS) -> ssl_module.SSLContext:
     """The `ssl.SSLContext` that trusts what grpcio would.
 
@@ -247,7 +267,7 @@ def _context(tls: TLS) -> ssl_module.SSLContext:
     """
     import ssl  # takes longer to import than a client without TLS
 
-    context = tls.make_context("h2")
+    context = tls.make_context("h2", arguments=_FILES)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

@@ -11,7 +11,8 @@ from ..transport.endpoint import TLS
 if TYPE_CHECKING:
     import ssl
 
-
+#: How errors of files name what they were given in.
+_OWNER = " of ssl_options"
 _OPTIONS = (
     *("ca_certs", "certfile", "keyfile", "server_hostname"),
     *("ciphers", "options", "verify_flags", "cert_reqs"),
@@ -30,6 +31,8 @@ def make_tls(
     """
     import ssl  # takes longer to import than a client without TLS
 
+    from ..pem_files import check_files, load_chain
+
     options = ssl_options or {}
     if options.get("keyfile") is not None and options.get("certfile") is None:
         raise ValueError("ssl_options has a keyfile but no certfile")
@@ -39,6 +42,8 @@ def make_tls(
                 f"{name!r} in ssl_options has no effect; known are {', '.join(_OPTIONS)}",
                 stacklevel=3,
             )
+    files = {name: options.get(name) for name in ("ca_certs", "certfile", "keyfile")}
+    check_files(files, _OWNER)
     context = _make_context(ssl_context_factory or ssl.create_default_context, options)
     context.check_hostname = not insecure
     if not insecure:
@@ -48,7 +53,12 @@ def make_tls(
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if options.get("certfile") is not None:
-        context.load_cert_chain(options["certfile"], options.get("keyfile"))
+        named = " with ".join(
+            f"{name} {str(options[name])!r}"
+            for name in ("certfile", "keyfile")
+            if options.get(name) is not None
+        )
+        load_chain(context, named + _OWNER, options["certfile"], options.get("keyfile"))
     if "ciphers" in options:
         context.set_ciphers(options["ciphers"])
     for name in ("options", "verify_flags"):
@@ -60,13 +70,16 @@ def make_tls(
 def _make_context(
     factory: Callable[..., ssl.SSLContext], options: Mapping[str, Any]
 ) -> ssl.SSLContext:
+    from ..pem_files import naming
+
     authorities = options.get("ca_certs")
-    try:
-        return factory(cafile=authorities)
-    except TypeError:  # a factory without arguments
-        context = factory()
-        if authorities is not None:
-            context.load_verify_locations(cafile=authorities)
-        elif not context.cert_store_stats()["x509_ca"]:
-            context.load_default_certs()
-        return context
+    with naming(f"ca_certs {str(authorities)!r}{_OWNER}", authorities):
+        try:
+            return factory(cafile=authorities)
+        except TypeError:  # a factory without arguments
+            context = factory()
+            if authorities is not None:
+                context.load_verify_locations(cafile=authorities)
+            elif not context.cert_store_stats()["x509_ca"]:
+                context.load_default_certs()
+            return context

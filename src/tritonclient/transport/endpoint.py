@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from socket import AF_INET6, inet_pton
@@ -272,12 +273,15 @@ class TLS:
             if getattr(self, name) is not None and self.cert_file is None:
                 raise ValueError(f"TLS has a {name} but no cert_file")
 
-    def make_context(self, alpn: str = "", host: str = "") -> ssl.SSLContext:
+    def make_context(
+        self, alpn: str = "", host: str = "", arguments: Mapping[str, str] | None = None
+    ) -> ssl.SSLContext:
         """Return the `ssl.SSLContext` of these settings.
 
         Args:
             alpn: the protocol to agree on in the handshake: "h2" for gRPC, "http/1.1" for HTTP.
             host: the server's name.
+            arguments: how errors name the files, by attribute, if they were given by other names.
 
         Raises:
             OSError: a file can't be read; `ssl.SSLError` when it is not what it should be.
@@ -293,9 +297,12 @@ class TLS:
 
         from .. import pem_files
 
-        given = {name: getattr(self, name) for name in ("ca_file", "cert_file", "key_file")}
-        pem_files.check_files(given, " of TLS")
-        with pem_files.naming(f"ca_file {self.ca_file!r} of TLS", self.ca_file):
+        owner = " of TLS" if arguments is None else ""
+        called = arguments or {}
+        ca, cert, key = (called.get(name, name) for name in ("ca_file", "cert_file", "key_file"))
+        given = {ca: self.ca_file, cert: self.cert_file, key: self.key_file}
+        pem_files.check_files(given, owner)
+        with pem_files.naming(f"{ca} {str(self.ca_file)!r}{owner}", self.ca_file):
             context = ssl.create_default_context(cafile=self.ca_file)
         if alpn:
             context.set_alpn_protocols([alpn])
@@ -303,11 +310,11 @@ class TLS:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if self.cert_file is not None:
-            files = f"cert_file {self.cert_file!r}"
+            files = f"{cert} {str(self.cert_file)!r}"
             if self.key_file is not None:
-                files += f" with key_file {self.key_file!r}"
+                files += f" with {key} {str(self.key_file)!r}"
             pem_files.load_chain(
-                context, f"{files} of TLS", self.cert_file, self.key_file, self.key_password
+                context, f"{files}{owner}", self.cert_file, self.key_file, self.key_password
             )
         return context
 

@@ -331,7 +331,8 @@ def check_outcome(result: Outcome | InferenceServerException | None) -> Outcome:
     """The outcome of a call that went well; otherwise its error is raised."""
     assert result is not None, "the call is not over"
     if isinstance(result, InferenceServerException):
-        # Calls that end together share the error; each gets one of its own.
+        # Calls that end together share the error; each gets one of its own. It has no name here:
+        # its traceback refers to this frame, which would be a circle.
         raise copy.copy(result) from result.__cause__
     if result.code:
         raise rpc_status.error_of(result.code, result.message, result.details)

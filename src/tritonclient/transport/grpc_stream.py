@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 from ..datatypes import Buffer
@@ -9,7 +10,7 @@ from ..engine.http2 import Http2
 from ..engine.message_stream import frame_message
 from ..engine.rpc_outcome import Outcome
 from ..engine.rpc_stream import RpcStream
-from ..errors import InferenceServerException
+from ..errors import Cancelled, InferenceServerException
 from .call import Options, log_debug
 from .grpc_call import GrpcSettings, check_options, stream_data_offset, timeout_block
 from .retry import counts, may_resend
@@ -75,3 +76,17 @@ class StreamReplay:
         if self._sent is None or not isinstance(result, InferenceServerException):
             return False
         return may_resend(result, retries=self._retries)
+
+
+def kept(error: InferenceServerException | None) -> InferenceServerException:
+    """Return the error that a cancelled stream keeps.
+
+    Args:
+        error: what it is cancelled for. The traceback of one that is raised refers to the stream,
+            which would be a circle; so a twin of it is kept.
+    """
+    if error is None:
+        return Cancelled("the stream was cancelled")
+    twin = copy.copy(error)
+    twin.__cause__ = error.__cause__
+    return twin

@@ -113,11 +113,11 @@ class Race:
             self.next_time = -math.inf
 
     def error(self) -> OSError:
-        """The error that tells of all attempts when they are lost."""
+        """The error that tells of all attempts when they are lost; it is not kept."""
         if not self._failures:
             return OSError("the name has no address")
         if len(self._failures) == 1:
-            return self._failures[0][1]
+            return self._failures.pop()[1]
         errors = [error for _, error in self._failures]
         telling = [error for error in errors if error.errno not in _NO_ROUTE] or errors
         refused = all(isinstance(error, ConnectionRefusedError) for error in telling)

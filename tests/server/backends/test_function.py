@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 import sys
 import threading
 import typing
@@ -244,6 +245,19 @@ def test_unknown_outputs_that_cannot_be_found_are_to_be_declared() -> None:
         Server(models={"m": fails}).start()
     with pytest.raises(tc.ServerError, match=r"no output.*declare them: FunctionModel\("):
         Server(models={"m": counted}).start()
+
+
+def tokens(prompt, size: int):  # type: ignore[no-untyped-def]
+    yield {"token": prompt.item().decode()}
+
+
+def test_inputs_without_a_type_are_named_where_the_call_with_zeros_fails() -> None:
+    words = (
+        "'prompt' without a type is FP32; an annotation such as `prompt: str` makes it BYTES; or "
+        'declare them: FunctionModel(function, inputs={"prompt": "BYTES"}, outputs={"Y": "FP32"})'
+    )
+    with pytest.raises(tc.ServerError, match=re.escape(words)):
+        Server(models={"m": tokens}).start()
 
 
 async def later(X: Floats) -> Floats:

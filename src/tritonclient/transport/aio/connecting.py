@@ -65,6 +65,8 @@ class Connector:
                     error if str(error) else "the server closed the connection"
                 ) from error
             raise unreachable(error) from error
+        finally:
+            del connecting  # its error refers to this frame, which would be a circle
 
     async def _connect(self, attempt: Attempt, loop: AbstractEventLoop) -> Any:
         sock = await attempt.connect()
@@ -165,17 +167,10 @@ class Attempt:
             if race.lost:
                 raise race.error()
             left = None if race.next_time == math.inf else max(0.0, race.next_time - now)
-            done, _ = await asyncio.wait(
-                attempts, timeout=left, return_when=asyncio.FIRST_COMPLETED
-            )
-            for attempt in done:
-                error = attempt.exception()
-                if error is None:
-                    del attempts[attempt]
-                    return attempt.result()
-                if not isinstance(error, OSError):
-                    raise error
-                race.failed(attempts.pop(attempt), error)
+            await asyncio.wait(attempts, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            sock = _winner(race, attempts)
+            if sock is not None:
+                return sock
 
     async def _connect_one(self, address: Address) -> socket.socket:
         sock = socket.socket(address.family, socket.SOCK_STREAM)
@@ -203,6 +198,21 @@ class Attempt:
         except BaseException:
             sock.close()
             raise
+
+
+def _winner(race: Race, attempts: dict[Task[socket.socket], Address]) -> socket.socket | None:
+    """Take out the attempts that ended, up to one that is connected, whose socket is returned.
+
+    Nothing else may refer to the others: their errors refer to the frames that wait for them.
+    """
+    for attempt in [each for each in attempts if each.done()]:
+        address, error = attempts.pop(attempt), attempt.exception()
+        if error is None:
+            return attempt.result()
+        if not isinstance(error, OSError):
+            raise error
+        race.failed(address, error)
+    return None
 
 
 def _give_up(connecting: Task[Any]) -> None:

@@ -165,6 +165,7 @@ class Connection(BaseConnection):
             raise
         finally:
             self._future, self.deadline = None, math.inf
+            del future  # its error refers to this frame, which would be a circle
 
     def _write(self, data: Buffer) -> None:
         self.transport.write(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import math
 from asyncio import Future
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from ...engine.rpc_outcome import Outcome
 from ...errors import Cancelled, DeadlineExceeded, InferenceServerException, ProtocolError
 from ..deadline import no_response
 from ..grpc_call import check_outcome
-from ..grpc_stream import StreamReplay
+from ..grpc_stream import StreamReplay, kept
 from .decompressing import Decompressing
 from .grpc_connection import GrpcConnection
 from .grpc_pool import GrpcPool
@@ -150,8 +149,7 @@ class AsyncGrpcStream:
 
     def cancel(self, error: InferenceServerException | None = None) -> None:
         """End the stream at once; harmless when it has ended."""
-        # A copy, as one that was raised refers to the frames of those who called.
-        error = Cancelled("the stream was cancelled") if error is None else copy.copy(error)
+        error = kept(error)
         if self._decompressing is not None:
             self._decompressing.stop()
         if self._replay.refused(self._stream.result):

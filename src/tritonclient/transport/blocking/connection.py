@@ -160,6 +160,8 @@ class Connection:
             count = self.stream.receive_now(self.engine.get_buffer())
         except BlockingIOError:
             return False
+        except InferenceServerException:  # our own errors are OSErrors as well
+            raise
         except OSError as error:
             raise self._lost(error) from error
         self._feed(count)
@@ -187,6 +189,8 @@ class Connection:
         whole = engine.length_known
         try:
             count = self._receive(buffer, deadline, whole)
+        except InferenceServerException:  # our own errors are OSErrors as well
+            raise
         except OSError as error:
             raise self._lost(error) from error
         if count:
@@ -218,8 +222,7 @@ class Connection:
             self.engine.eof_received()
 
     def _lost(self, error: OSError) -> InferenceServerException:
-        # Our own errors are OSErrors as well.
-        return error if isinstance(error, InferenceServerException) else lost(error)
+        return lost(error)
 
     # What the pool asks
 

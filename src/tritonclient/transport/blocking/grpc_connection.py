@@ -74,8 +74,6 @@ class GrpcConnection(Connection):
         return self.engine.unverified
 
     def _lost(self, error: OSError) -> InferenceServerException:
-        if isinstance(error, InferenceServerException):
-            return error
         return lost(error, self.engine.goaway_message)
 
     # Keepalive

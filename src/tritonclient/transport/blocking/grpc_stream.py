@@ -8,7 +8,6 @@ same way. All that touches engine and socket happens under one lock, except wait
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import os
 import threading
@@ -21,7 +20,6 @@ from ...datatypes import Buffer
 from ...engine.http2 import Http2
 from ...engine.rpc_outcome import Outcome
 from ...errors import (
-    Cancelled,
     ConnectionFailed,
     DeadlineExceeded,
     InferenceServerException,
@@ -31,7 +29,7 @@ from ..call import Options, gather
 from ..deadline import late, no_response, seconds_left
 from ..errors import lost, lost_while_sending
 from ..grpc_call import GrpcSettings, check_outcome
-from ..grpc_stream import StreamReplay
+from ..grpc_stream import StreamReplay, kept
 from ..polling import IN, OUT, poller
 from .connection import Connection
 from .decompressing import decompress
@@ -191,7 +189,7 @@ class GrpcStream:
             except DeadlineExceeded as error:
                 if timeout is None or until > self._deadline:
                     self.cancel(error)
-                    raise
+                    raise error from None
                 self.cancel(no_response(timeout))
                 raise no_response(timeout) from None
 
@@ -224,8 +222,7 @@ class GrpcStream:
 
     def cancel(self, error: InferenceServerException | None = None) -> None:
         """End the stream at once, from any thread; harmless when it has ended."""
-        # A copy, as one that was raised refers to the frames of those who called.
-        error = Cancelled("the stream was cancelled") if error is None else copy.copy(error)
+        error = kept(error)
         with self._changed:
             if self._replay.refused(self._stream.result):
                 self._stream.result = error

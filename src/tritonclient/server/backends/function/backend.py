@@ -51,8 +51,7 @@ class FunctionBackend(Backend):
         except RAISED as error:
             raise ValueError(
                 f"the outputs of model '{source.name}' were to be found by calling its function "
-                f"with zeros, which failed ({_describe(error)}); declare them: "
-                f'FunctionModel(function, outputs={{"Y": "FP32"}})'
+                f"with zeros, which failed ({_describe(error)}); {_declaring(model)}"
             ) from error
         for tensor in found_outputs(source.name, returned):
             rank = max(1, tensor.array.ndim - (config.max_batch_size > 0))
@@ -78,6 +77,18 @@ def _function(source: ModelSource) -> FunctionModel:
             "Server(models=...) only"
         )
     return model
+
+
+def _declaring(model: FunctionModel) -> str:
+    """Return how to declare the tensors of a function that can't be called with zeros."""
+    if not model.untyped:
+        return 'declare them: FunctionModel(function, outputs={"Y": "FP32"})'
+    name, names = model.untyped[0], ", ".join(map(repr, model.untyped))
+    return (
+        f"{names} without a type {'is' if len(model.untyped) == 1 else 'are'} FP32; an annotation "
+        f"such as `{name}: str` makes it BYTES; or declare them: "
+        f'FunctionModel(function, inputs={{"{name}": "BYTES"}}, outputs={{"Y": "FP32"}})'
+    )
 
 
 def _zeros(specification: Specification, batched: bool) -> Array:

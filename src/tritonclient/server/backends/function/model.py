@@ -17,6 +17,7 @@ from .tensor_types import TensorType, given_types, tensor_type, typed_fields
 
 #: What a function may ask for by keyword-only parameters of these names.
 REQUEST_ARGUMENTS = ("parameters", "request_id")
+_NO_TYPE = (inspect.Parameter.empty, Any, np.ndarray)
 _FREE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -82,6 +83,12 @@ class FunctionModel:
             if each.kind is inspect.Parameter.POSITIONAL_ONLY
         ]
         self.inputs = self._read_inputs(inputs, parameters, signature is None)
+        #: Inputs that nothing says a type of.
+        self.untyped = (
+            []
+            if inputs is not None
+            else [name for name in self.inputs if parameters[name].annotation in _NO_TYPE]
+        )
         self.optional = {
             name
             for name in self.inputs
@@ -146,7 +153,7 @@ class FunctionModel:
                 )
             return {
                 name: TensorType()
-                if each.annotation in (inspect.Parameter.empty, Any)
+                if each.annotation in _NO_TYPE
                 else tensor_type(each.annotation, name)
                 for name, each in found.items()
             }
