@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.server.conftest import RepositoryMaker, fp32
+from tests.server.conftest import FP32_CONFIG, RepositoryMaker, fp32
 from tests.support.processes import descendants, runs
 from tests.support.waiting import eventually
 from tritonclient import messages as m
@@ -262,3 +262,25 @@ def test_ended_processes_leave_nothing(
         crash()
     eventually(lambda: all(now <= then for now, then in zip(used(), before, strict=True)))
     assert resident() - memory < 16 << 20
+
+
+def test_what_a_model_has_sent_before_it_ends_arrives(
+    repository: RepositoryMaker, serve: Serve
+) -> None:
+    source = """
+import os
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        (request,) = requests
+        sender = request.get_response_sender()
+        for _ in range(12):
+            output = pb_utils.Tensor("OUT", request.inputs()[0].as_numpy())
+            sender.send(pb_utils.InferenceResponse([output]))
+        os._exit(1)
+"""
+    config = FP32_CONFIG + "model_transaction_policy { decoupled: true }"
+    repository.python("m", source, config)
+    answers = list(serve().stream(m.Infer("m", (fp32("IN", [1]),))))
+    assert [isinstance(each, m.InferResponse) for each in answers] == [True] * 12 + [False]
