@@ -144,6 +144,8 @@ class InferenceServer:
     def close(self) -> None:
         """Refuse further requests, finalize the models and unmap shared memory."""
         self._closed = True
+        # A model that is being loaded may take for ever.
+        self._loop.interrupt()
         if self._watch is not None:
             self._watch.close()
         self._repository.close()

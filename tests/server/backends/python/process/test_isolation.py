@@ -284,3 +284,28 @@ class TritonPythonModel:
     repository.python("m", source, config)
     answers = list(serve().stream(m.Infer("m", (fp32("IN", [1]),))))
     assert [isinstance(each, m.InferResponse) for each in answers] == [True] * 12 + [False]
+
+
+@pytest.mark.parametrize("method", ["auto_complete_config", "initialize"])
+def test_a_model_that_is_never_loaded_does_not_keep_the_server(
+    repository: RepositoryMaker, serve: Serve, tmp_path: Path, method: str
+) -> None:
+    begun = tmp_path / "begun"
+    head = "@staticmethod\n    " if method == "auto_complete_config" else ""
+    deed = f"open({str(begun)!r}, 'w').close(); time.sleep(10_000)"
+    core = serve(control_mode="explicit")
+    repository.python("m", code(method=f"{head}def {method}(*arguments): {deed}"))
+    errors = []
+
+    def load() -> None:
+        try:
+            core.handle(m.LoadModel("m"))
+        except InvalidArgument as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    eventually(begun.exists)
+    core.close()
+    thread.join()
+    assert "it was killed by SIGKILL" in errors[0]
