@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import made_models
 from tests.support.made_models import NAME, ask
+from tritonclient import Client
 
 CODE = """
 import triton_python_backend_utils as pb_utils
@@ -183,3 +184,114 @@ def test_responses_of_ensembles_have_the_sequence(
 def test_policies_of_priority_levels_that_do_not_exist(server: Any) -> None:
     batching = {"priority_queue_policy": {"5": {"max_queue_size": 1}}}
     assert load(server, python(max_batch_size=2, dynamic_batching=batching))[0] == 200
+
+
+def joined(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The configuration of an ensemble of the model "several", which is decoupled, and others."""
+    tensors = {"input": [tensor("IN")], "output": [tensor("OUT")], **more}
+    return {"platform": "ensemble", "ensemble_scheduling": {"step": steps}, **tensors}
+
+
+SEVERAL = {**python(), "model_transaction_policy": {"decoupled": True}}
+SUM = {**python(input=[tensor("A"), tensor("B")])}
+
+
+def takes(a: str, b: str, give: str = "OUT") -> dict[str, Any]:
+    """A step of the model "sum"."""
+    maps = {"input_map": {"A": a, "B": b}, "output_map": {"OUT": give}}
+    return {"model_name": "sum_of_a_test", "model_version": -1, **maps}
+
+
+@pytest.fixture(scope="module")
+def joined_models(server: Any) -> Iterator[None]:
+    made = {"several_of_a_test": SEVERAL, "sum_of_a_test": SUM}
+    for name, config in made.items():
+        assert made_models.load(server, config, CODE, name)[0] == 200
+    yield
+    for name in made:
+        made_models.unload(server, name)
+
+
+OWN = ("IN", "OUT")
+MANY = step("several_of_a_test", give="A", own=OWN)
+
+
+@pytest.mark.usefixtures("unload", "joined_models")
+@pytest.mark.parametrize(
+    ("config", "model"),
+    [
+        (joined(MANY, takes("A", "IN")), NAME),
+        (joined(MANY, step(give="B"), takes("A", "B")), NAME),
+        (joined(MANY, takes("A", "IN", "C"), step(take="C")), "sum_of_a_test"),
+        (joined(step(take="C"), takes("A", "IN", "C"), MANY), "identity_fp32"),
+        (joined(MANY, step("several_of_a_test", give="B", own=OWN), takes("A", "B")), NAME),
+        (joined(MANY, step(), output=[tensor("A"), tensor("OUT")]), NAME),
+        (joined(MANY, step(take="A", give="B"), takes("A", "B")), None),
+        (joined(MANY, step(take="A"), output=[tensor("A"), tensor("OUT")]), None),
+    ],
+)
+def test_steps_that_join_responses(server: Any, config: dict[str, Any], model: str | None) -> None:
+    error = (
+        f"load failed for model '{NAME}': in ensemble {NAME}, step of model '{model}' receives "
+        "inputs originated from different decoupled models\n"
+    )
+    answer = load(server, config)
+    if model:
+        assert answer == (400, {"error": error})
+    else:  # Triton looks for the files of the models, which came with a request
+        assert "decoupled" not in str(answer)
+
+
+def reshaped(name: str, dims: tuple[int, ...], shape: tuple[int, ...]) -> dict[str, Any]:
+    return {**tensor(name, dims=dims), "reshape": {"shape": shape}}
+
+
+@pytest.mark.usefixtures("unload")
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"input": [reshaped("IN", (2, 2), (4,))]}, ""),
+        ({"output": [reshaped("OUT", (2, 2), (4,))]}, ""),
+        ({"input": [reshaped("IN", (4,), (2, 2))]}, "IN: inconsistent shape: [2,2]"),
+        ({"output": [reshaped("OUT", (4,), (2, 2))]}, "OUT: inconsistent shape: [2,2]"),
+    ],
+)
+def test_reshapes_of_ensembles(server: Any, more: dict[str, Any], text: str) -> None:
+    status, answer = load(server, ensemble(**more))
+    if text:
+        assert (status, text in answer["error"]) == (400, True)
+        return
+    assert status == 200
+    shape = more.get("input", [{"dims": [4]}])[0]["dims"]
+    given = {"name": "IN", "datatype": "FP32", "shape": shape, "data": [1, 2, 3, 4]}
+    (output,) = ask(server, f"models/{NAME}/infer", {"inputs": [given]})[1]["outputs"]
+    wanted = more.get("output", [{"dims": [4]}])[0]["dims"]
+    assert (output["shape"], output["data"]) == (list(wanted), [1, 2, 3, 4])
+
+
+@pytest.mark.usefixtures("unload")
+def test_a_count_below_one_counts_as_the_default(server: Any) -> None:
+    assert load(server, python(instance_group=[{"count": -5}]))[0] == 200
+    with Client(server.http_url) as client:
+        assert client.model_config(NAME)["instance_group"][0]["count"] == 1
+
+
+@pytest.mark.usefixtures("unload")
+def test_a_warmup_that_fails(server: Any) -> None:
+    sample = {
+        "name": "w",
+        "batch_size": 1,
+        "inputs": {"IN": {"data_type": "TYPE_FP32", "dims": [1], "zero_data": True}},
+    }
+    failing = """
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        error = pb_utils.TritonError("cold")
+        return [pb_utils.InferenceResponse(error=error) for request in requests]
+"""
+    config = python(model_warmup=[sample])
+    text = "Invalid argument: failed to run warmup sample 'w': cold; "
+    error = f"load failed for model '{NAME}': version 1 is at UNAVAILABLE state: {text};\n"
+    assert made_models.load(server, config, failing) == (400, {"error": error})

@@ -32,6 +32,8 @@ SEND_BINARY = "; send it as binary data"
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 # As Triton does, answers have NaN, Infinity, and bytes that are no UTF-8.
 _response_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+#: Values that are encoded at once. No other thread runs meanwhile, such as one that serves others.
+_AT_ONCE = 4096
 
 
 def dumps(value: Any) -> bytes:
@@ -94,9 +96,17 @@ def _tensor(tensor: InferTensor, is_input: bool = False) -> str:
         parameters["binary_data_size"] = len(tensor.data)
     if parameters:
         description["parameters"] = parameters
-    if tensor.data is not None and not tensor.binary:
-        description["data"] = json_values(tensor, is_input)
-    return (_encoder if is_input else _response_encoder).encode(description)
+    encoder = _encoder if is_input else _response_encoder
+    if tensor.data is None or tensor.binary:
+        return encoder.encode(description)
+    values = json_values(tensor, is_input)
+    if len(values) <= _AT_ONCE:
+        return encoder.encode({**description, "data": values})
+    pieces = [
+        encoder.encode(values[begin : begin + _AT_ONCE])[1:-1]
+        for begin in range(0, len(values), _AT_ONCE)
+    ]
+    return f'{encoder.encode(description)[:-1]},"data":[{",".join(pieces)}]}}'
 
 
 def _describe_binary(

@@ -116,12 +116,10 @@ class InferenceServer:
         self._metrics = Metrics()
         self._loop = ServerLoop() if loop is None else loop
         self._owns_loop = loop is None
-        make_source = partial(
+        source = partial(
             ModelSource, host=self, loop=self._loop, in_process=in_process, python=python
         )
-        self._repository = Repository(
-            directories, self, make_source, functions, response_cache_size
-        )
+        self._repository = Repository(directories, self, source, functions, response_cache_size)
         self._regions = Regions()
         self._trace = TraceSettings(trace_settings)
         self._logging = LogSettings()
@@ -144,6 +142,8 @@ class InferenceServer:
     def close(self) -> None:
         """Refuse further requests, finalize the models and unmap shared memory."""
         self._closed = True
+        # A model that is being loaded may take for ever.
+        self._loop.interrupt()
         if self._watch is not None:
             self._watch.close()
         self._repository.close()

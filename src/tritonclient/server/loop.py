@@ -12,9 +12,9 @@ import os
 import selectors
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -57,6 +57,8 @@ class ServerLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._workers: ThreadPoolExecutor | None = None
+        self._waits: list[Callable[[], None]] = []
+        self._interrupted = False
 
     @property
     def events(self) -> asyncio.AbstractEventLoop:
@@ -98,6 +100,28 @@ class ServerLoop:
             if self._workers is None:
                 self._workers = ThreadPoolExecutor(thread_name_prefix="tritonclient-worker")
             self._workers.submit(work)
+
+    @contextmanager
+    def interruptible(self, end: Callable[[], None]) -> Iterator[None]:
+        """Wait in a block for what `end` ends; it is called when the server stops meanwhile."""
+        with self._lock:
+            self._waits.append(end)
+            interrupted = self._interrupted
+        if interrupted:
+            end()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waits.remove(end)
+
+    def interrupt(self) -> None:
+        """End what is waited for in `interruptible` blocks, now and from now on."""
+        with self._lock:
+            self._interrupted = True
+            waits = list(self._waits)
+        for end in waits:
+            end()
 
     def close(self) -> None:
         """End the thread, after the work that was given to other threads."""

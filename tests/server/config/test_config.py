@@ -192,7 +192,6 @@ def test_json_that_is_no_configuration_is_refused(text: str) -> None:
             "batch_input { }",
             "model 'it' has batch_input, which this server refuses: ragged batches are not made",
         ),
-        ("instance_group { count: -1 }", "instance group 'it_0' of it must have a count >= 1"),
         ('platform: "ensemble"', "must specify .step. for ensemble"),
         ('platform: "tensorrt_plan"', "unexpected platform type 'tensorrt_plan' for it"),
     ],

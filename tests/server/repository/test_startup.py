@@ -26,18 +26,12 @@ while len(list(folder.iterdir())) < {count}:
     assert time.monotonic() < end
     time.sleep(0.01)
 """
-#: A model that calls another while it is loaded.
-CALLING = ECHO.replace(
+#: A model that asks the server for another while it is loaded.
+ASKING = ECHO.replace(
     "    def execute",
     """    def initialize(self, args):
-        import numpy as np
-        tensor = pb_utils.Tensor("IN", np.array([7], np.float32))
-        request = pb_utils.InferenceRequest(
-            model_name="b", inputs=[tensor], requested_output_names=["OUT"]
-        )
-        response = request.exec()
-        if response.has_error():
-            raise pb_utils.TritonModelException(response.error().message())
+        if not pb_utils.is_model_ready("b"):
+            raise pb_utils.TritonModelException("model 'b' is not ready")
 
     def execute""",
 )
@@ -57,11 +51,11 @@ def test_models_are_loaded_together(
 
 
 @pytest.mark.parametrize("in_process", [True, False])
-def test_a_model_may_call_another_while_it_is_loaded(
+def test_a_model_may_ask_for_another_while_it_is_loaded(
     repository: RepositoryMaker, serve: Serve
 ) -> None:
     repository.python("b")
-    repository.python("c", CALLING)
+    repository.python("c", ASKING)
     core = serve()
     assert core.handle(m.Infer("c", (fp32("IN", [1]),))).outputs
 

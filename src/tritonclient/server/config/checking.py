@@ -24,8 +24,6 @@ def check(config: ModelConfig) -> None:
             raise ValueError(f"model input NHWC/NCHW require 3 dims for {name}")
     fields.check(config)
     for group in config.instance_group:
-        if group.count < 1:
-            raise ValueError(f"instance group '{group.name}' of {name} must have a count >= 1")
         if group.gpus and enum_name(group, "kind") == "KIND_CPU":
             raise ValueError(
                 f"instance group {group.name} of model {name} has kind KIND_CPU but specifies one "

@@ -73,4 +73,5 @@ def _complete_instances(config: ModelConfig) -> None:
         group.name = group.name or f"{config.name}_{index}"
         if group.kind == group.Kind.Value("KIND_AUTO"):
             group.kind = group.Kind.Value("KIND_CPU")
-        group.count = group.count or default_count
+        if group.count < 1:
+            group.count = default_count

@@ -51,6 +51,11 @@ class Specification(NamedTuple):
     label_filename: str = ""
     any_shape: bool = False
 
+    @property
+    def inner_shape(self) -> tuple[int, ...]:
+        """The shape that the model expects."""
+        return self.shape if self.reshape is None else self.reshape
+
 
 def enum_name(message: Any, field: str) -> Any:
     return messages_pb.scalar(message.DESCRIPTOR.fields_by_name[field], getattr(message, field))

@@ -15,7 +15,7 @@ from ...errors import Cancelled, InferenceServerException, Internal
 from ...messages import Parameter
 from ...operations import NO_PARAMETERS
 from .model_info import ModelInfo
-from .response import CancelFlag, Response, ResponseSink
+from .response import CancelFlag, Response, ResponseQueue, ResponseSink
 from .sequence_state import SequenceState
 from .tensor import Tensor
 
@@ -51,12 +51,13 @@ class Job:
         queued: time of creation, in nanoseconds of the monotonic clock.
         refusal: the error to respond with instead of executing; None to execute.
         state: what its sequence keeps for the next request; None if that is nothing.
+        queue: where responses wait that an instance sends on another thread; None if there is none.
         on_settled: called once when no more responses come; set by whatever takes the job.
     """
 
     __slots__ = (
         *("model", "inputs", "options", "batch_size", "decoding", "queued", "refusal"),
-        "state",
+        *("state", "queue"),
         *("on_settled", "_sink", "_lock", "_ended", "_abandoned", "_settled"),
         *("_executed", "_held"),
     )
@@ -78,6 +79,7 @@ class Job:
         self.queued = time.monotonic_ns()
         self.refusal: InferenceServerException | None = None
         self.state: SequenceState | None = None
+        self.queue: ResponseQueue | None = None
         self.on_settled: Callable[[], None] | None = None
         self._sink = sink
         self._lock = threading.Lock()
@@ -112,6 +114,16 @@ class Job:
         parameters: Mapping[str, Parameter] = NO_PARAMETERS,
     ) -> None:
         """Send a response; may block until its reader has room. Nothing is sent after the final."""
+        given = None if outputs is None else tuple(outputs)
+        response = Response(given, error, final, parameters)
+        if self.queue is not None:
+            self.queue.put(response)
+        else:
+            self.deliver(response)
+
+    def deliver(self, response: Response) -> None:
+        """Send a response before those that wait in `queue`."""
+        outputs, error, final, parameters = response
         wanted: tuple[Tensor, ...] | None = None
         if outputs is not None and error is None:
             try:

@@ -12,6 +12,13 @@ from ...operations import NO_PARAMETERS
 from .tensor import Tensor
 
 
+class ResponseQueue(Protocol):
+    """Responses on their way to a sink."""
+
+    def put(self, response: Response) -> None:
+        """Deliver a response after those before it, without waiting; drop it after the final."""
+
+
 class CancelFlag(Protocol):
     """The readable half of a `threading.Event` that is set to cancel a request."""
 

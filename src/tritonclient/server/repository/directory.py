@@ -66,10 +66,7 @@ def version_numbers(directory: Path) -> list[int]:
     return sorted(
         int(each.name)
         for each in directory.iterdir()
-        if each.is_dir()
-        and each.name.isdecimal()
-        and str(int(each.name)) == each.name
-        and each.name != "0"
+        if each.is_dir() and each.name.isdecimal() and str(int(each.name)) == each.name
     )
 
 

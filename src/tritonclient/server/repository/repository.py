@@ -32,6 +32,7 @@ from .given import Functions
 from .loading import release_backends
 from .model import Model
 from .versions import (
+    NO_VERSION,
     CircularDependency,
     ModelEntry,
     ModelStatus,
@@ -109,7 +110,7 @@ class Repository:
         """
         wanted = version_number(version)
         entry = self._entries.get(name)
-        if entry is None:
+        if entry is None or entry.unread:
             raise NotFound(f"Request for unknown model: '{name}' is not found", "404")
         if wanted is None and (wanted := max(entry.ready, default=None)) is None:
             raise NotFound(f"Request for unknown model: '{name}' has no available versions", "404")
@@ -170,7 +171,7 @@ class Repository:
                 for number, each in sorted(entry.versions.items())
                 if each.state == "READY" or not ready
             ]
-            if not entry.versions and not ready:
+            if not entry.versions and not ready and entry.reason != NO_VERSION:
                 rows.append(ModelIndex(name))
         return tuple(rows)
 
@@ -356,7 +357,7 @@ class Repository:
             # As in Triton, all versions are served or none.
             ModelEntry(versions).close()
             if not old.ready:
-                reason = "" if versions else "No model version was found"
+                reason = "" if versions else NO_VERSION
                 unloaded = {number: each.unloaded() for number, each in versions.items()}
                 self._entries = {**self._entries, name: ModelEntry(unloaded, reason)}
             raise failure

@@ -16,6 +16,9 @@ from .model import Model
 
 _log = logging.getLogger(__name__)
 
+#: Why a model without version directories is not loaded.
+NO_VERSION = "No model version was found"
+
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+")
 _HIGHEST = (1 << 63) - 1
 #: More are too many, also with zeros before them; Python reads no number of thousands of digits.
@@ -69,6 +72,11 @@ class ModelEntry:
     def ready(self) -> dict[int, Model]:
         """The ready versions."""
         return {number: each.model for number, each in self.versions.items() if each.model}
+
+    @property
+    def unread(self) -> bool:
+        """True if its configuration could not be read, so that nothing is known of it."""
+        return bool(self.reason) and not self.versions and self.reason != NO_VERSION
 
     @property
     def failed(self) -> bool:

@@ -52,23 +52,30 @@ def plan(model: ModelInfo, config: Mapping[str, Any], directory: Path) -> Warmup
 class WarmupBatch:
     """Requests that an instance executes together.
 
+    Args:
+        name: the name of the sample.
+
     Attributes:
         jobs: the requests; their responses are dropped.
     """
 
-    def __init__(self, model: ModelInfo, inputs: Sequence[Tensor], count: int) -> None:
+    def __init__(self, name: str, model: ModelInfo, inputs: Sequence[Tensor], count: int) -> None:
+        self._name = name
         self._responses: queue.SimpleQueue[Response] = queue.SimpleQueue()
         options = JobOptions(outputs=tuple(model.outputs))
         self.jobs = [Job(model, inputs, options, 1, self._responses.put) for _ in range(count)]
 
     def wait(self) -> None:
-        """Wait for all responses; raise the first error among them."""
+        """Wait for all responses; raise ServerError with all errors among them."""
         pending = len(self.jobs)
+        errors = ""
         while pending:
             response = self._responses.get()
             if response.error is not None:
-                raise response.error
+                errors += f"{response.error.message()}; "
             pending -= response.final or not self.jobs[0].model.decoupled
+        if errors:
+            _refuse(f"failed to run warmup sample '{self._name}': {errors}")
 
 
 class _Sample:
@@ -81,6 +88,7 @@ class _Sample:
         config: Mapping[str, Any],
         directory: Path,
     ) -> None:
+        self._name = sample["name"]
         self._model = model
         # As in Triton, a batch is made of requests of the batch size 1.
         self._batch_size = sample["batch_size"]
@@ -112,7 +120,7 @@ class _Sample:
 
     def batch(self) -> WarmupBatch:
         """Return the requests of one execution."""
-        return WarmupBatch(self._model, self._inputs, self._batch_size)
+        return WarmupBatch(self._name, self._model, self._inputs, self._batch_size)
 
 
 def _tensor(model: ModelInfo, name: str, given: Mapping[str, Any], files: Path) -> Tensor:

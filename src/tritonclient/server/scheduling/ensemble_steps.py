@@ -80,12 +80,15 @@ def check(name: str, config: Any, host: Host, failures: Mapping[str, str]) -> No
             f"ensemble {name} contains models that are not available or ambiguous: "
             f"{', '.join(step.model for step in missing)}"
         )
+    own = [*specifications(config.input), *specifications(config.output)]
     tensors = {
-        each.name: _Node(name, config.max_batch_size > 0, each)
-        for each in (*specifications(config.input), *specifications(config.output))
+        # Between the steps a tensor has the shape that it is reshaped to.
+        each.name: _Node(name, config.max_batch_size > 0, each._replace(shape=each.inner_shape))
+        for each in own
     }
     for step in parts:
         _check_step(name, config.max_batch_size, step, host, tensors)
+    _check_responses(name, config, host, tensors)
 
 
 def _find(step: Step, host: Host) -> ModelInfo | None:
@@ -173,6 +176,33 @@ def _check_step(
                 f"in ensemble {name}, input {unmapped[0]} in model {step.model} is not mapped to "
                 "any ensemble tensors"
             )
+
+
+def _check_responses(name: str, config: Any, host: Host, tensors: Mapping[str, _Node]) -> None:
+    """Raise ValueError if a step, or the ensemble, joins tensors that come differently often.
+
+    Those of a decoupled model come once with each of its responses.
+    """
+    # The decoupled step that each tensor comes from last; None for those that come once.
+    origins: dict[str, Step | None] = {each.name: None for each in config.input}
+    waiting = list(steps(config))
+    while ready := [each for each in waiting if origins.keys() >= set(each.inputs.values())]:
+        waiting = [each for each in waiting if each not in ready]
+        for step in ready:
+            found = {origins[tensor] for tensor in step.inputs.values()}
+            if len(found) > 1:
+                raise _joins_responses(name, tensors[next(iter(step.outputs.values()))].model)
+            decoupled = host.model_info(step.model, step.version).decoupled
+            origins |= dict.fromkeys(step.outputs.values(), step if decoupled else found.pop())
+    if len({origins.get(each.name) for each in config.output}) > 1:
+        raise _joins_responses(name, name)
+
+
+def _joins_responses(name: str, model: str) -> ValueError:
+    return ValueError(
+        f"in ensemble {name}, step of model '{model}' receives inputs originated from different "
+        "decoupled models"
+    )
 
 
 def labels(config: Any, host: Host) -> dict[str, tuple[str, ...]]:

@@ -55,7 +55,7 @@ MEMBERS_OF_TRITON = {
 LATER = {"InferenceResponse.parameters", "_ResponseIterator.cancel"}
 #: What the server uses of these classes.
 INTERNAL = {
-    "InferenceRequest": {"of", "host", "is_rescheduled", "uses_sender"},
+    "InferenceRequest": {"of", "host", "is_rescheduled", "may_call", "uses_sender"},
     "MetricFamily": {"metrics"},
     "Tensor": {"of"},
 }

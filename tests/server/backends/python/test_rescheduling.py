@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from tests.server.conftest import FP32_CONFIG, RepositoryMaker, fp32
@@ -121,3 +122,40 @@ def test_what_cannot_be_rescheduled(
     repository.python("a", AGAIN.format(flags=flags, response=response))
     with pytest.raises(ServerError, match=message):
         serve().handle(m.Infer("a", (fp32("IN", [1]),)))
+
+
+#: Executes each request 30 times, and sends a response each time.
+SENDING = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    counts = {}
+
+    def execute(self, requests):
+        for request in requests:
+            count = self.counts.get(request.correlation_id(), 0) + 1
+            self.counts[request.correlation_id()] = count
+            sender = request.get_response_sender()
+            output = pb_utils.Tensor("OUT", np.array([count], np.float32))
+            sender.send(pb_utils.InferenceResponse([output]), int(count == 30))
+            if count < 30:
+                request.set_release_flags(pb_utils.TRITONSERVER_REQUEST_RELEASE_RESCHEDULE)
+"""
+DECOUPLED = FP32_CONFIG + "model_transaction_policy { decoupled: true }\n"
+
+
+def numbers(core: InferenceServer) -> list[float]:
+    answers = core.stream(m.Infer("a", (fp32("IN", [1]),)))
+    sent = [each for each in answers if isinstance(each, m.InferResponse) and each.outputs]
+    return [np.frombuffer(bytes(each.outputs[0].data), "<f4").item() for each in sent]
+
+
+def test_the_responses_of_all_executions_come_in_order(
+    repository: RepositoryMaker, serve: Serve
+) -> None:
+    config = DECOUPLED + "sequence_batching { iterative_sequence: true }"
+    repository.python("a", SENDING, config)
+    core = serve()
+    for _ in range(20):
+        assert numbers(core) == list(range(1, 31))

@@ -77,6 +77,7 @@ class PythonInstance(LocalInstance):
             self._model = self._loaded.python_class()()
             if hasattr(self._model, "initialize"):
                 self._model.initialize(arguments)
+        self._request.may_call = True
 
     def execute(self, jobs: Sequence[Job], watch: Stopwatch) -> list[Result]:
         requests = [self._request.of(job) for job in jobs]
@@ -192,5 +193,6 @@ class PythonInstance(LocalInstance):
             contextlib.closing(self._loop) if self._loop else contextlib.nullcontext()
         )
         with contextlib.closing(self._loaded), loop, model_errors():
+            self._request.may_call = False
             if hasattr(self._model, "finalize"):
                 self._model.finalize()

@@ -95,7 +95,19 @@ def describe_error(error: BaseException) -> str:
         for frame in reversed(traceback.extract_tb(error.__traceback__))
         if not frame.filename.startswith((_OWN_FOLDER, contextlib.__file__, "<frozen importlib"))
     ]
-    text = "".join(traceback.format_exception_only(type(error), error)).strip()
-    # Python names the class with its module; Triton without.
-    text = text.removeprefix(f"{type(error).__module__}.")
-    return f"{text}\n\nAt:\n{''.join(places)}" if places else text
+    text, why = _text_of(error)
+    at = f"\n\nAt:\n{''.join(places)}" if places else ""
+    return f"{type(error).__name__}: {text}{at}{why}"
+
+
+def _text_of(error: BaseException) -> tuple[str, str]:
+    """Return the text of an error in Triton's way, and why it has none."""
+    try:
+        text = str(error) or "<EMPTY MESSAGE>"
+    except RAISED as another:
+        why = f"\nMESSAGE UNAVAILABLE DUE TO EXCEPTION: {type(another).__name__}"
+        if type(another) is not type(error):  # its text could fail in the same way for ever
+            why = f"\nMESSAGE UNAVAILABLE DUE TO EXCEPTION: {describe_error(another)}"
+        return "<MESSAGE UNAVAILABLE DUE TO ANOTHER EXCEPTION>", why
+    # Half a pair of surrogates, as in names of files that are not UTF-8, cannot be sent.
+    return text.encode(errors="backslashreplace").decode(), ""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.server.conftest import RepositoryMaker, fp32
+from tests.server.conftest import FP32_CONFIG, RepositoryMaker, fp32
 from tests.support.processes import descendants, runs
 from tests.support.waiting import eventually
 from tritonclient import messages as m
@@ -262,3 +262,50 @@ def test_ended_processes_leave_nothing(
         crash()
     eventually(lambda: all(now <= then for now, then in zip(used(), before, strict=True)))
     assert resident() - memory < 16 << 20
+
+
+def test_what_a_model_has_sent_before_it_ends_arrives(
+    repository: RepositoryMaker, serve: Serve
+) -> None:
+    source = """
+import os
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        (request,) = requests
+        sender = request.get_response_sender()
+        for _ in range(12):
+            output = pb_utils.Tensor("OUT", request.inputs()[0].as_numpy())
+            sender.send(pb_utils.InferenceResponse([output]))
+        os._exit(1)
+"""
+    config = FP32_CONFIG + "model_transaction_policy { decoupled: true }"
+    repository.python("m", source, config)
+    answers = list(serve().stream(m.Infer("m", (fp32("IN", [1]),))))
+    assert [isinstance(each, m.InferResponse) for each in answers] == [True] * 12 + [False]
+
+
+@pytest.mark.parametrize("method", ["auto_complete_config", "initialize"])
+def test_a_model_that_is_never_loaded_does_not_keep_the_server(
+    repository: RepositoryMaker, serve: Serve, tmp_path: Path, method: str
+) -> None:
+    begun = tmp_path / "begun"
+    head = "@staticmethod\n    " if method == "auto_complete_config" else ""
+    deed = f"open({str(begun)!r}, 'w').close(); time.sleep(10_000)"
+    core = serve(control_mode="explicit")
+    repository.python("m", code(method=f"{head}def {method}(*arguments): {deed}"))
+    errors = []
+
+    def load() -> None:
+        try:
+            core.handle(m.LoadModel("m"))
+        except InvalidArgument as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    eventually(begun.exists)
+    core.close()
+    thread.join()
+    assert "it was killed by SIGKILL" in errors[0]

@@ -61,7 +61,8 @@ def read(source: Any) -> tuple[Array, bool]:
         source: a capsule, or an object with `__dlpack__`.
 
     Raises:
-        TritonModelException: `source` is something else, or cannot become a numpy array.
+        TritonModelException: `source` is something else, cannot become a numpy array, or is not
+            contiguous.
     """
     if hasattr(source, "__dlpack__") and hasattr(source, "__dlpack_device__"):
         device = source.__dlpack_device__()[0]
@@ -81,9 +82,15 @@ def read(source: Any) -> tuple[Array, bool]:
     if bfloat16:
         head.code = _UINT
     try:
-        return np.from_dlpack(_Holder(source)), bfloat16
+        array = np.from_dlpack(_Holder(source))
     except (BufferError, RuntimeError, TypeError) as error:
         raise TritonModelException(f"the DLPack tensor cannot be read: {error}") from error
+    if not array.flags.c_contiguous:
+        raise TritonModelException(
+            "DLPack tensor is not contiguous. Only contiguous DLPack tensors that are stored in "
+            "C-Order are supported; copy it first, with contiguous() of PyTorch for instance"
+        )
+    return array, bfloat16
 
 
 def _head(capsule: Any) -> _Tensor:

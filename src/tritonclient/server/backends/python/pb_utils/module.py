@@ -234,7 +234,8 @@ def of_model(host: Host, directory: str) -> ModuleType:
             host.handle(messages.UnloadModel(model_name, unload_dependents))
 
     def is_model_ready(model_name: str, model_version: str = "") -> bool:
-        return host.handle(messages.IsModelReady(model_name, model_version))
+        with _failing("Failed to check model readiness"):
+            return host.handle(messages.IsModelReady(model_name, model_version))
 
     module = ModuleType("triton_python_backend_utils", __doc__)
     module.__dict__.update({name: globals()[name] for name in __all__})

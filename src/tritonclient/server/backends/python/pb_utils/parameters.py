@@ -14,7 +14,8 @@ def checked(parameters: Mapping[str, Any] | None) -> dict[str, Parameter]:
 
     Raises:
         TypeError: they are no mapping.
-        TritonModelException: a key is not str, or a value is not bool, int or str.
+        TritonModelException: a key is not str, or a value is not bool, int or str, or is an int
+            of more than 64 bits.
     """
     if parameters is None:
         return {}
@@ -28,5 +29,9 @@ def checked(parameters: Mapping[str, Any] | None) -> dict[str, Parameter]:
         if type(value) not in (bool, int, str):
             raise TritonModelException(
                 f"Expect parameters values to have type bool/int/str, found type {type(value)}"
+            )
+        if type(value) is int and not -(1 << 63) <= value < 1 << 63:
+            raise TritonModelException(
+                f"parameter {key!r:.100} is {value:#x}, expected an int of 64 bits; use a str"
             )
     return dict(parameters)

@@ -87,6 +87,8 @@ class InferenceRequest:
         TritonModelException: the correlation ID or a parameter has another type.
     """
 
+    #: False until the model is initialized, and while it is finalized.
+    may_call: ClassVar[bool] = False
     #: The server, in the subclass that `module.of_model` makes for a model.
     host: ClassVar[Host | None] = None
 
@@ -117,10 +119,12 @@ class InferenceRequest:
         if trace is not None:
             _check("trace", trace, InferenceTrace)
         names = tuple(text("a requested output name", each) for each in requested_output_names)
-        self._model = (text("model_name", model_name), operator.index(model_version))
+        self._model = (text("model_name", model_name), _number("model_version", model_version))
         self._inputs = list(inputs)
-        self._flags = operator.index(flags)
-        self._timeout = operator.index(timeout)
+        self._flags = _number("flags", flags, 0, 32)
+        self._timeout = _number("timeout", timeout, 0, 64)
+        if type(correlation_id) is int:
+            _number("correlation_id", correlation_id, 0, 64)
         self._correlation_id = correlation_id
         self._options = JobOptions(text("request_id", request_id), names, checked(parameters))
         self._trace = trace or _NO_TRACE
@@ -234,6 +238,8 @@ class InferenceRequest:
                 "models can be called by requests whose class was imported when the model was "
                 "loaded; import triton_python_backend_utils at the top of the model's file"
             )
+        if not self.may_call:
+            raise TritonModelException("BLS is only supported during the 'execute' function.")
         parameters = dict(self._options.parameters)
         if self._correlation_id:
             parameters["sequence_id"] = self._correlation_id
@@ -246,6 +252,14 @@ class InferenceRequest:
         known = self._options
         options = JobOptions(known.id, known.outputs, parameters, custom=known.custom)
         return ModelCall(self.host, *self._model, snapshots(self._inputs), options)
+
+
+def _number(name: str, value: Any, lowest: int = -(1 << 63), bits: int = 63) -> int:
+    """Return a number that an argument is; TypeError if it is none, or not in Triton's range."""
+    number = operator.index(value)
+    if not lowest <= number < 1 << bits:
+        raise TypeError(f"{name} is {number:#x}, expected an int from {lowest:#x} to 2**{bits} - 1")
+    return number
 
 
 def _check(name: str, value: object, expected: type) -> None:

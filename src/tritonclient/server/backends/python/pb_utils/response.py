@@ -15,7 +15,7 @@ from .....operations import NO_PARAMETERS
 from ....jobs.job import Job
 from ....jobs.response import Response
 from ....jobs.tensor import Tensor as CoreTensor
-from .errors import ERROR_OF_CODE, TritonError, TritonErrorCode, TritonModelException
+from .errors import ERROR_OF_CODE, TritonError, TritonModelException
 from .parameters import checked
 from .tensor import Tensor
 
@@ -171,6 +171,5 @@ def response_of(response: Response) -> InferenceResponse:
     if error is None:
         tensors = [Tensor.of(*tensor) for tensor in response.outputs or ()]
         return InferenceResponse(tensors, parameters=response.parameters)
-    codes = (code for code, (kind, _) in ERROR_OF_CODE.items() if isinstance(error, kind))
-    code = next(codes, TritonError.UNKNOWN)
-    return InferenceResponse(error=TritonError(error.message() or "", TritonErrorCode(code)))
+    # As in Triton, whatever code the other model gave.
+    return InferenceResponse(error=TritonError(error.message() or "", TritonError.INTERNAL))

@@ -19,7 +19,7 @@ from ...execution import RESCHEDULED, Execution, Result
 from . import messages
 from .calls import Calls
 from .channel import Body, Channel, Message
-from .strand import Strand
+from .strand import Strand, Turn
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Dispatcher:
         self._flushes = False  # in this turn of the loop
         self._wrong = ""
         self._last = threading.Event()
-        self._jobs: dict[int, tuple[Job, Strand | None]] = {}
+        self._jobs: dict[int, tuple[Job, Turn | None]] = {}
         # In the order in which they began, which is that of the process.
         self._batches: dict[int, tuple[Execution, list[int]]] = {}
         self._idle_since = 0  # when the last batch was executed
@@ -90,7 +90,7 @@ class Dispatcher:
         body = Body()
         values = [_job_values(*each, body) for each in zip(numbers, jobs, strict=True)]
         entries = {
-            number: (job, self._strand(number, job))
+            number: (job, self._turn(number, job))
             for number, job in zip(numbers, jobs, strict=True)
             if not isinstance(job, PaddingJob)
         }
@@ -126,11 +126,13 @@ class Dispatcher:
         self._forget(numbers)
         return found is not None
 
-    def _strand(self, number: int, job: Job) -> Strand | None:
+    def _turn(self, number: int, job: Job) -> Turn | None:
         """Return what delivers the responses to a job; None if that has only one."""
         if not job.model.decoupled:
             return None
-        return Strand(partial(_send, job), partial(self._acknowledge, number))
+        if not isinstance(job.queue, Strand):  # otherwise it was executed before
+            job.queue = Strand(job.deliver)
+        return Turn(job.queue, partial(self._acknowledge, number))
 
     def is_ready(self) -> bool:
         """Ask the model whether it is ready; one that executes for long counts as ready."""
@@ -271,9 +273,9 @@ class Dispatcher:
                 del self._jobs[number]
         if entry is None:
             return
-        job, strand = entry
-        if strand is not None:
-            strand.put(response)
+        job, turn = entry
+        if turn is not None:
+            turn.put(response)
         else:
             # The job keeps it until the execution ends.
             _send(job, response)
@@ -298,11 +300,8 @@ class Dispatcher:
         for question in questions.values():
             question.put(None)
         failure = Response(error=as_server_error(error), final=True)
-        for job, strand in jobs.values():
-            if strand is not None:
-                strand.put(failure)
-            else:
-                _send(job, failure)
+        for job, _ in jobs.values():
+            _send(job, failure)
         for execution, _ in first:
             execution.fail(error)
         return [execution for execution, _ in others]

@@ -66,6 +66,7 @@ class ProcessInstance(RemoteInstance):
         self._failure: Exception | None = None
         self._closed: Message | None = None
         self._closing = False
+        self._interrupted = False
         self._ended = False
         self._room = 1
         self._unbegun: list[Execution] = []  # while no process is ready
@@ -80,11 +81,17 @@ class ProcessInstance(RemoteInstance):
             target=self._run, name=f"tritonclient-{source.name}", daemon=True
         )
         self._thread.start()
-        with self._state:
+        with loop.interruptible(self._interrupt), self._state:
             self._state.wait_for(lambda: self._dispatcher or self._failure)
         if self._failure is not None:
             self._thread.join()
             raise self._failure
+
+    def _interrupt(self) -> None:
+        """End the process while the model is loaded, which fails."""
+        with self._state:
+            self._interrupted = True
+        self._kill()
 
     def begin(self, execution: Execution) -> None:
         with self._state:
@@ -229,7 +236,7 @@ class ProcessInstance(RemoteInstance):
         dispatcher = Dispatcher(process.channel, self._host, self._loop, lifecycle, self._executed)
         with self._state:
             self._process = process
-            if self._closing:
+            if self._closing or self._interrupted:
                 process.kill()
         dispatcher.send(load_values(self._source, "instance"))
         wrong = dispatcher.receive()

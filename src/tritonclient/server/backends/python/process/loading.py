@@ -35,7 +35,8 @@ def complete_in_process(
 
     dispatcher = Dispatcher(process.channel, host, loop, lifecycle)
     dispatcher.send(load_values(source, "complete"))
-    wrong = dispatcher.receive()
+    with loop.interruptible(process.kill):
+        wrong = dispatcher.receive()
     dispatcher.end(unhealthy_at_load(source, wrong))
     if not answers:
         if wrong:

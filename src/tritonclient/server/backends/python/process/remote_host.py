@@ -26,7 +26,7 @@ from ....jobs.tensor import Tensor
 from ....telemetry.metrics import MetricsError
 from . import messages
 from .channel import Body, Channel, Message
-from .strand import WINDOW, Strand
+from .strand import WINDOW, Strand, Turn
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class RemoteHost:
         self._receiving = False
         self._thread: threading.Thread | None = None
         self._answers: dict[int, Message] = {}
-        self._calls: dict[int, Strand] = {}
+        self._calls: dict[int, Turn] = {}
         self._unacknowledged: dict[int, int] = {}
         self._tasks: deque[Message] = deque()
         #: Numbers of jobs that the model has dropped without a last response.
@@ -108,12 +108,12 @@ class RemoteHost:
             self._answers[message.values["question"]] = message
         elif kind == "response":
             call = message.values["call"]
-            strand = self._calls.get(call)
-            if strand is not None:
+            turn = self._calls.get(call)
+            if turn is not None:
                 response = messages.response(message.values, message)
                 if response.final:
                     del self._calls[call]
-                strand.put(response)
+                turn.put(response)
         elif kind == "acknowledge":
             job = message.values["job"]
             if job in self._unacknowledged:
@@ -154,7 +154,7 @@ class RemoteHost:
     ) -> Job:
         """Start a request to a model and return its job; the responses go to `sink`."""
         call = next(self._numbers)
-        self._calls[call] = Strand(sink, partial(self._acknowledge, call))
+        self._calls[call] = Turn(Strand(sink), partial(self._acknowledge, call))
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._wait, args=(lambda: False,), name="responses", daemon=True

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from ....jobs.response import Response, ResponseSink
+from ....jobs.response import Response, ResponseQueue, ResponseSink
 
 #: Responses that may be on their way before the sender waits.
 WINDOW = 16
@@ -16,37 +16,44 @@ _BATCH = WINDOW // 2
 _LINGER = 1.0
 
 
-class Strand:
+class Strand(ResponseQueue):
     """Gives responses to a sink, on a thread that exists while there are any.
 
     A single response goes to the sink at once: readers have room for the first.
 
     Args:
         sink: receives the responses; it may block.
-        acknowledge: called with a number of responses that the sink has taken.
     """
 
-    def __init__(self, sink: ResponseSink, acknowledge: Callable[[int], None]) -> None:
+    def __init__(self, sink: ResponseSink) -> None:
         self._sink = sink
-        self._acknowledge = acknowledge
-        self._waiting: deque[Response] = deque()
+        self._waiting: deque[tuple[Response, Turn | None]] = deque()
         self._changed = threading.Condition()
         self._runs = False
         self._first = True
-        self._taken = 0
+        self._ended = False
 
-    def put(self, response: Response) -> None:
-        """Deliver a response without waiting for room."""
-        first, self._first = self._first, False
-        if first and response.final:
+    def put(self, response: Response, turn: Turn | None = None) -> None:
+        """Deliver a response after those before it, without waiting; drop it after the final.
+
+        Args:
+            turn: is told when the sink has taken the response.
+        """
+        with self._changed:
+            if self._ended:
+                return
+            self._ended = response.final
+            alone = self._first and response.final
+            self._first = False
+            if not alone:
+                self._waiting.append((response, turn))
+                if self._runs:
+                    self._changed.notify()
+                    return
+                self._runs = True
+        if alone:
             self._sink(response)
             return
-        with self._changed:
-            self._waiting.append(response)
-            if self._runs:
-                self._changed.notify()
-                return
-            self._runs = True
         threading.Thread(target=self._run, name="responses", daemon=True).start()
 
     def _run(self) -> None:
@@ -57,10 +64,32 @@ class Strand:
                 if not self._waiting:
                     self._runs = False
                     return
-                response = self._waiting.popleft()
+                response, turn = self._waiting.popleft()
             self._sink(response)
             if response.final:
                 return
-            self._taken += 1
-            if self._taken % _BATCH == 0:
-                self._acknowledge(_BATCH)
+            if turn is not None:
+                turn.taken()
+
+
+class Turn:
+    """The responses of one execution of a request, which may be executed several times.
+
+    Args:
+        acknowledge: called with a number of responses that the sink has taken.
+    """
+
+    def __init__(self, strand: Strand, acknowledge: Callable[[int], None]) -> None:
+        self._strand = strand
+        self._acknowledge = acknowledge
+        self._taken = 0
+
+    def put(self, response: Response) -> None:
+        """Deliver a response without waiting for room."""
+        self._strand.put(response, self)
+
+    def taken(self) -> None:
+        """Note that the sink has taken a response."""
+        self._taken += 1
+        if self._taken % _BATCH == 0:
+            self._acknowledge(_BATCH)
