@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from tests.server.conftest import RepositoryMaker
+from tests.server.conftest import FP32_CONFIG, RepositoryMaker
 from tests.support.waiting import eventually
 from tritonclient import Client
 from tritonclient.errors import Internal, InvalidArgument, NotFound, ServerError
@@ -27,6 +27,22 @@ class TritonPythonModel:
 """
 
 
+#: Sends the input back several times.
+REPEATS = """
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        for request in requests:
+            sender = request.get_response_sender()
+            array = request.inputs()[0].as_numpy()
+            for _ in range(3):
+                sender.send(pb_utils.InferenceResponse([pb_utils.Tensor("OUT", array)]))
+            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+"""
+DECOUPLED = FP32_CONFIG + "model_transaction_policy { decoupled: true }"
+
+
 @pytest.fixture(scope="module", params=[True, False], ids=["in-process", "processes"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -34,6 +50,7 @@ def server(
     repository = RepositoryMaker(tmp_path_factory.mktemp("models"))
     repository.python("a")
     repository.python("fails", FAILS)
+    repository.python("repeats", REPEATS, DECOUPLED)
     with Server(repository.directory, in_process=request.param) as server:
         yield server
 
@@ -46,6 +63,11 @@ def unary(client: Client, size: int) -> None:
 def streamed(client: Client, size: int) -> None:
     (result,) = client.stream("a", {"IN": np.ones(size, np.float32)})
     assert result["OUT"].shape == (size,)
+
+
+def repeated(client: Client, size: int) -> None:
+    results = list(client.stream("repeats", {"IN": np.ones(size, np.float32)}))
+    assert [result["OUT"].shape for result in results] == [(size,)] * 3
 
 
 def unknown(client: Client, size: int) -> None:
@@ -92,7 +114,7 @@ REFUSED = (unknown, misnamed, mistyped, unknown_output, failing)
 @pytest.mark.parametrize(
     ("protocol", "deed"),
     [
-        *(("http", unary), ("grpc", unary), ("grpc", streamed)),
+        *(("http", unary), ("grpc", unary), ("grpc", streamed), ("grpc", repeated)),
         *((protocol, deed) for protocol in ("http", "grpc") for deed in REFUSED),
         *(("grpc", deed) for deed in BROKEN_STREAMS),
     ],

@@ -52,7 +52,7 @@ class Strand(ResponseQueue):
                     return
                 self._runs = True
         if alone:
-            self._sink(response)
+            self._give(response)
             return
         threading.Thread(target=self._run, name="responses", daemon=True).start()
 
@@ -65,11 +65,21 @@ class Strand(ResponseQueue):
                     self._runs = False
                     return
                 response, turn = self._waiting.popleft()
-            self._sink(response)
+            self._give(response)
             if response.final:
                 return
             if turn is not None:
                 turn.taken()
+
+    def _give(self, response: Response) -> None:
+        sink = self._sink
+        if response.final:
+            self._sink = _drop  # the sink may be of a job that refers to this, a circle
+        sink(response)
+
+
+def _drop(response: Response) -> None:
+    """Drop a response: none comes after the final one."""
 
 
 class Turn:
