@@ -146,3 +146,15 @@ def test_requests_leave_no_circles(
             assert circles() == []
     finally:
         gc.enable()
+
+
+def test_a_failed_stream_gives_its_connection_back(server: Server) -> None:
+    """It is dropped with its error, without the collector."""
+    gc.disable()
+    try:
+        with Client(server.grpc_url, max_connections=1) as client:
+            for _ in range(3):
+                with pytest.raises(ServerError):
+                    list(client.stream("fails", {"IN": np.ones(3, np.float32)}, timeout=20))
+    finally:
+        gc.enable()

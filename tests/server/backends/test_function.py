@@ -386,3 +386,11 @@ def test_a_function_can_be_unloaded_and_loaded() -> None:
         assert not client.is_model_ready("m")
         client.load_model("m")
         assert client.infer("m", {"X": ONES})["Y"].tolist() == [1, 1, 1]
+
+
+def test_an_annotation_that_equals_no_type() -> None:
+    def length(texts: np.dtype(object)):  # type: ignore[valid-type,no-untyped-def]
+        return {"N": np.array([len(text) for text in texts])}
+
+    model = FunctionModel(length, outputs={"N": "INT64"})
+    assert model.inputs["texts"].datatype == "BYTES"

@@ -87,7 +87,7 @@ class FunctionModel:
         self.untyped = (
             []
             if inputs is not None
-            else [name for name in self.inputs if parameters[name].annotation in _NO_TYPE]
+            else [name for name in self.inputs if _is_untyped(parameters[name])]
         )
         self.optional = {
             name
@@ -152,9 +152,7 @@ class FunctionModel:
                     'inputs={"X": "FP32"}'
                 )
             return {
-                name: TensorType()
-                if each.annotation in _NO_TYPE
-                else tensor_type(each.annotation, name)
+                name: TensorType() if _is_untyped(each) else tensor_type(each.annotation, name)
                 for name, each in found.items()
             }
         for name in types:
@@ -246,6 +244,11 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
             f"an annotation of {function!r:.80} can't be evaluated ({type(error).__name__}: "
             f"{error}); give inputs= and outputs= instead"
         ) from error
+
+
+def _is_untyped(parameter: inspect.Parameter) -> bool:
+    # Not by equality: np.dtype(object) equals np.ndarray, and arrays equal nothing as a whole.
+    return any(parameter.annotation is each for each in _NO_TYPE)
 
 
 def _keyword_only(parameters: Mapping[str, inspect.Parameter], name: str) -> bool:
