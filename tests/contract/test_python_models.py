@@ -24,6 +24,18 @@ SAY = (
     " for request in requests]\n"
 )
 
+#: Says why `{call}` is refused.
+REFUSED = (
+    HEAD
+    + """
+    def execute(self, requests):
+        try:
+            {call}
+        except pb.TritonModelException as error:
+            raise ValueError(str(error))
+"""
+)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _ready_again(server: Any) -> Iterator[None]:
@@ -99,14 +111,7 @@ def test_what_a_model_sees(server: Any, value: str, text: str) -> None:
 
 
 def test_a_model_that_can_not_be_loaded_by_a_model(server: Any) -> None:
-    code = """
-    def execute(self, requests):
-        try:
-            pb.load_model("nope")
-        except pb.TritonModelException as error:
-            raise ValueError(str(error))
-"""
-    status, answer = infer(server, HEAD + code)
+    status, answer = infer(server, REFUSED.format(call='pb.load_model("nope")'))
     assert status == 500
     assert "ValueError: Failed to load model: " in answer["error"]
     assert "failed to load 'nope', failed to poll from model repository" in answer["error"]
@@ -249,14 +254,7 @@ def test_errors_of_called_models_have_one_code(server: Any) -> None:
 
 
 def test_readiness_of_a_version_that_is_no_number(server: Any) -> None:
-    code = """
-    def execute(self, requests):
-        try:
-            pb.is_model_ready("simple", "x")
-        except pb.TritonModelException as error:
-            raise ValueError(str(error))
-"""
-    status, answer = infer(server, HEAD + code)
+    status, answer = infer(server, REFUSED.format(call='pb.is_model_ready("simple", "x")'))
     assert status == 500
     assert "ValueError: Failed to check model readiness: " in answer["error"]
     assert "failed to get model version from specified version string 'x'" in answer["error"]

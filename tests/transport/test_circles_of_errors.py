@@ -8,7 +8,7 @@ import gc
 import os
 import socket
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -86,22 +86,44 @@ def url_of(server: FaultServer, nobody: str, protocol: str, fault: str) -> str:
     return server.http_url if protocol == "http" else server.grpc_url
 
 
+def leaves_nothing(server: FaultServer, before: Before, call: Callable[[], object]) -> None:
+    """Assert that a call fails and leaves no frames; the first time it may set up the client."""
+
+    def fail() -> None:
+        before(server)
+        with pytest.raises(InferenceServerException):
+            call()
+        server.clear()
+
+    fail()
+    with uncollected() as found:
+        fail()
+    assert found == []
+
+
+async def leaves_nothing_awaited(
+    server: FaultServer, before: Before, call: Callable[[], Awaitable[object]]
+) -> None:
+    """Assert the same of a call on asyncio."""
+
+    async def fail() -> None:
+        before(server)
+        with pytest.raises(InferenceServerException):
+            await call()
+        server.clear()
+
+    await fail()
+    with uncollected() as found:
+        await fail()
+    assert found == []
+
+
 @each_fault
 @each_protocol
 def test_blocking(server: FaultServer, nobody: str, protocol: str, fault: str) -> None:
     before, options, call = FAULTS[fault]
     with Client(url_of(server, nobody, protocol, fault), **options) as client:
-
-        def fail() -> None:
-            before(server)
-            with pytest.raises(InferenceServerException):
-                client.infer("m", {"X": X}, **call)
-            server.clear()
-
-        fail()
-        with uncollected() as found:
-            fail()
-        assert found == []
+        leaves_nothing(server, before, lambda: client.infer("m", {"X": X}, **call))
 
 
 @each_fault
@@ -111,17 +133,9 @@ def test_asyncio(server: FaultServer, nobody: str, protocol: str, fault: str) ->
 
     async def main() -> None:
         async with AsyncClient(url_of(server, nobody, protocol, fault), **options) as client:
-
-            async def fail() -> None:
-                before(server)
-                with pytest.raises(InferenceServerException):
-                    await client.infer("m", {"X": X}, **call)
-                server.clear()
-
-            await fail()
-            with uncollected() as found:
-                await fail()
-            assert found == []
+            await leaves_nothing_awaited(
+                server, before, lambda: client.infer("m", {"X": X}, **call)
+            )
 
     asyncio.run(main())
 
@@ -130,17 +144,7 @@ def test_asyncio(server: FaultServer, nobody: str, protocol: str, fault: str) ->
 def test_streams(server: FaultServer, nobody: str, fault: str) -> None:
     before, options, call = FAULTS[fault]
     with Client(url_of(server, nobody, "grpc", fault), **options) as client:
-
-        def fail() -> None:
-            before(server)
-            with pytest.raises(InferenceServerException):
-                next(client.stream("m", {"X": X}, **call))
-            server.clear()
-
-        fail()
-        with uncollected() as found:
-            fail()
-        assert found == []
+        leaves_nothing(server, before, lambda: next(client.stream("m", {"X": X}, **call)))
 
 
 @each_fault
@@ -149,17 +153,9 @@ def test_streams_on_asyncio(server: FaultServer, nobody: str, fault: str) -> Non
 
     async def main() -> None:
         async with AsyncClient(url_of(server, nobody, "grpc", fault), **options) as client:
-
-            async def fail() -> None:
-                before(server)
-                with pytest.raises(InferenceServerException):
-                    await anext(client.stream("m", {"X": X}, **call))
-                server.clear()
-
-            await fail()
-            with uncollected() as found:
-                await fail()
-            assert found == []
+            await leaves_nothing_awaited(
+                server, before, lambda: anext(client.stream("m", {"X": X}, **call))
+            )
 
     asyncio.run(main())
 
@@ -172,14 +168,4 @@ def test_classic(server: FaultServer, nobody: str, protocol: str, fault: str) ->
     tensor = module.InferInput("X", X.shape, "FP32")
     tensor.set_data_from_numpy(X)
     with module.InferenceServerClient(url) as client:
-
-        def fail() -> None:
-            FAULTS[fault][0](server)
-            with pytest.raises(InferenceServerException):
-                client.infer("m", [tensor])
-            server.clear()
-
-        fail()
-        with uncollected() as found:
-            fail()
-        assert found == []
+        leaves_nothing(server, FAULTS[fault][0], lambda: client.infer("m", [tensor]))

@@ -37,7 +37,7 @@ class Strand(ResponseQueue):
         """Deliver a response after those before it, without waiting; drop it after the final.
 
         Args:
-            turn: is told when the sink has taken the response.
+            turn: counts the response once the sink has taken it; None for no count.
         """
         with self._changed:
             if self._ended:
