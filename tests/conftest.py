@@ -88,13 +88,6 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real_triton.Run
 _kept: list[real_triton.KeptServer] = []
 
 
-@pytest.fixture(autouse=True)
-def _triton_is_up() -> None:
-    """Start the session's Triton again if it ended."""
-    for kept in _kept:
-        kept.restart_if_ended()
-
-
 _TRITON_ENDED = pytest.StashKey[bool]()
 
 
@@ -108,22 +101,29 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if not (_kept or "triton" in getattr(item, "fixturenames", ())):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    reports = _run(item, nextitem)
     if item.stash.get(_TRITON_ENDED, False):
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        reports = _run(item, nextitem)
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
 
 
+def _run(item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+    # Here and not in a fixture: those of modules and classes come before any fixture of a test.
+    for kept in _kept:
+        kept.restart_if_ended()
+    return runtestprotocol(item, log=False, nextitem=nextitem)
+
+
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     failed = call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception)
-    if not (failed and call.when == "call" and _kept):
+    if not (failed and _kept):
         return
-    # Its connections are closed a moment before it has ended.
+    # Its connections are closed before it has ended: it writes where it was.
     with contextlib.suppress(AssertionError):
-        eventually(lambda: not all(kept.is_running for kept in _kept), seconds=2)
+        eventually(lambda: not all(kept.is_running for kept in _kept), seconds=10)
         item.stash[_TRITON_ENDED] = True
 
 

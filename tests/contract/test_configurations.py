@@ -276,6 +276,8 @@ def test_a_count_below_one_counts_as_the_default(server: Any) -> None:
         assert client.model_config(NAME)["instance_group"][0]["count"] == 1
 
 
+# Triton 2.51 gives the same answer, but one time in fourteen it ends with a segmentation fault.
+@pytest.mark.parametrize("server", ["embedded"], indirect=True)
 @pytest.mark.usefixtures("unload")
 def test_a_warmup_that_fails(server: Any) -> None:
     sample = {

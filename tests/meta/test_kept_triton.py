@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests import conftest
 from tests.support.servers import triton as real_triton
@@ -40,6 +43,44 @@ def test_a_test_during_which_it_ended_runs_again(triton: real_triton.RunningServ
     with Client(triton.http_url) as client:
         assert client.is_server_ready()
     assert len(set(_runs)) == 2
+
+
+@pytest.fixture(scope="module")
+def _answers(triton: real_triton.RunningServer) -> None:
+    with Client(triton.http_url) as client:
+        assert client.is_server_ready()
+
+
+def test_it_ends_while_no_test_runs(triton: real_triton.RunningServer) -> None:
+    """The next test's module fixtures meet a running one."""
+    (kept,) = conftest._kept
+    os.kill(kept.pid, signal.SIGKILL)
+    eventually(lambda: not kept.is_running)
+
+
+@pytest.mark.usefixtures("_answers")
+def test_fixtures_of_modules_come_after_the_start() -> None:
+    (kept,) = conftest._kept
+    assert kept.is_running
+
+
+_ended: list[int] = []
+
+
+@pytest.fixture
+def _ends_at_the_end(triton: real_triton.RunningServer) -> Iterator[None]:
+    yield
+    (kept,) = conftest._kept
+    _ended.append(kept.pid)
+    if len(_ended) == 1:
+        os.kill(kept.pid, signal.SIGKILL)
+    with Client(triton.http_url) as client:
+        assert client.is_server_ready()
+
+
+@pytest.mark.usefixtures("_ends_at_the_end")
+def test_one_whose_fixtures_failed_meanwhile_runs_again() -> None:
+    assert len(set(_ended)) < 2
 
 
 def test_processes_that_run() -> None:
