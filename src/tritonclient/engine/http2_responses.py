@@ -89,8 +89,9 @@ class FastResponses(Receiving[RpcStream]):
             if frame == _OPENS_WINDOW and self._window < window <= LARGEST_WINDOW:
                 self._window = window
                 self._start += _UPDATE_SIZE
-        if stream.notify is not None:
-            stream.ended()
+        notify, stream.notify = stream.notify, None
+        if notify is not None:
+            notify()
         return True
 
     def _parse_whole(self, length: int, stream_id: int) -> bool:

@@ -25,6 +25,7 @@ from ..errors import lost
 from ..settings import KeepAlive
 from .connection import BaseConnection
 from .decompressing import decompress
+from .resuming import resume
 
 #: The loop copies what the socket does not take at once; writing piecewise bounds that copy.
 _PIECE = 256 * 1024
@@ -54,6 +55,8 @@ class GrpcConnection(BaseConnection):
         self.changed: Callable[[], None] | None = None
         self.lost: Future[None] = loop.create_future()
         self._loop = loop
+        self._over: list[Future[None]] | None = None  # of calls that what is being read has ended
+        self._resuming = False  # whether the task of a call runs right after the read that ended it
         self._keep_alive = keep_alive
         self._acknowledged = math.inf  # bytes, once the connection has ended
         self._paused = False
@@ -84,7 +87,7 @@ class GrpcConnection(BaseConnection):
         stream: RpcStream = call.start(self.engine, timeout)
         try:
             future: Future[None] = self._loop.create_future()
-            self.begin(stream, partial(_settle, stream, future), deadline)
+            self.begin(stream, partial(self._end_call, stream, future), deadline)
             self.send_call()
             await future
             # What came as a whole has no fields; the engine takes nothing compressed so.
@@ -103,6 +106,15 @@ class GrpcConnection(BaseConnection):
         stream.notify = notify
         stream.deadline = deadline
         self.reused = True
+
+    def _end_call(self, stream: RpcStream, future: Future[None]) -> None:
+        """Give a call's future its result, or note it while received bytes are read."""
+        if stream.result is None or future.done():
+            return
+        if self._over is None:
+            future.set_result(None)
+        else:
+            self._over.append(future)
 
     def cancel(self, stream: RpcStream, error: InferenceServerException) -> None:
         """End a call from our side; harmless when it is over."""
@@ -250,7 +262,7 @@ class GrpcConnection(BaseConnection):
 
     def has_input(self) -> bool:
         """True if the socket has input that the loop has not read yet."""
-        return not self.lost.done() and bool(self._readable())
+        return not (self._resuming or self.lost.done()) and bool(self._readable())
 
     @property
     def next_deadline(self) -> float:
@@ -307,25 +319,37 @@ class GrpcConnection(BaseConnection):
     def buffer_updated(self, nbytes: int) -> None:
         engine = self.engine
         self._heard = self._loop.time()
-        calls = len(engine.streams)
+        over = self._over = []
         try:
             if self._overflow is None:
                 engine.buffer_updated(nbytes)
             else:
                 self.feed_overflow(nbytes)
         except InferenceServerException:
-            self.transport.abort()  # the engine has told the calls
+            self.transport.abort()  # the engine has ended all calls
         else:
-            ended = calls - len(engine.streams)
-            self._lone = ended == 1
-            if ended > 1 or engine.pending:
-                # Behind the tasks of those calls, so that what they send next goes along.
-                self.schedule()
             if self._owed:
                 self._read_probe_answer()
             if engine.max_streams != self._max_streams:
                 self._max_streams = engine.max_streams
                 self._report_change()
+        self._over = None
+        self._lone = len(over) == 1
+        if self._lone:
+            self._resume(over[0])
+        else:
+            for future in over:
+                future.set_result(None)
+        if len(over) > 1 or engine.pending:
+            # Behind the tasks of those calls, so that what they send next goes along.
+            self.schedule()
+
+    def _resume(self, future: Future[None]) -> None:
+        self._resuming = True
+        try:
+            resume(self._loop, future)
+        finally:
+            self._resuming = False
 
     def _report_change(self) -> None:
         if self.changed is not None:
@@ -357,8 +381,3 @@ class GrpcConnection(BaseConnection):
     def resume_writing(self) -> None:
         self._paused = False
         self._flush()
-
-
-def _settle(stream: RpcStream, future: Future[None]) -> None:
-    if stream.result is not None and not future.done():
-        future.set_result(None)
