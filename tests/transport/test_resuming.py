@@ -115,6 +115,27 @@ def test_the_loop_resumes_several(run):
     run(main())
 
 
+def test_loops_that_may_run_within_a_task():
+    """Such a loop does not read from a socket whose read callback has not returned."""
+
+    class Nesting(asyncio.SelectorEventLoop):
+        def run_until_complete(self, future):
+            return super().run_until_complete(future)
+
+    async def main():
+        waiting = Waiting()
+        task = await waiting.begin()
+        waiting.loop.call_soon(waiting.resume)
+        await task
+        assert waiting.log == ["returned", "resumed"]
+
+    loop = Nesting()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+
+
 def test_nobody_waits(run):
     async def main():
         waiting = Waiting()

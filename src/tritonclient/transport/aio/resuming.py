@@ -9,19 +9,24 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop, Future
 
+#: Where loops have the method from that runs them; what nests loops replaces it.
+_PLAIN = "asyncio.base_events"
+
 
 def resume(loop: AbstractEventLoop, future: Future[None]) -> None:
     """Set the result of a future, and resume the task that waits for it before this returns.
 
     To be called by the loop, as the last step of what it called: the task may make calls and close
-    connections. If more than one task waits, or another task runs, the loop resumes them as ever.
+    connections. The loop resumes the task as ever if more than one waits or another runs, and in
+    loops that may run within a task, as with nest_asyncio: such a loop can't read what comes while
+    what called this has not returned.
 
     Raises:
         KeyboardInterrupt, SystemExit: the task raised it.
     """
     # asyncio's futures have it, in C and in Python: pairs of a function and its context.
     callbacks = getattr(future, "_callbacks", None)
-    if callbacks is None or len(callbacks) != 1:
+    if callbacks is None or len(callbacks) != 1 or not _runs_alone(loop):
         future.set_result(None)
         return
     ((wake, context),) = callbacks
@@ -31,3 +36,8 @@ def resume(loop: AbstractEventLoop, future: Future[None]) -> None:
         context.run(wake, future)
     except RuntimeError:  # another task runs, or the context is in use: the task was not resumed
         loop.call_soon(wake, future, context=context)
+
+
+def _runs_alone(loop: AbstractEventLoop) -> bool:
+    """True for a loop that refuses to run within itself, as asyncio's own do."""
+    return getattr(type(loop).run_until_complete, "__module__", "") == _PLAIN
