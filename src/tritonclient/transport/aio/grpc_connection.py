@@ -56,7 +56,6 @@ class GrpcConnection(BaseConnection):
         self.lost: Future[None] = loop.create_future()
         self._loop = loop
         self._over: list[Future[None]] | None = None  # of calls that what is being read has ended
-        self._resuming = False  # whether the task of a call runs right after the read that ended it
         self._keep_alive = keep_alive
         self._acknowledged = math.inf  # bytes, once the connection has ended
         self._paused = False
@@ -262,7 +261,7 @@ class GrpcConnection(BaseConnection):
 
     def has_input(self) -> bool:
         """True if the socket has input that the loop has not read yet."""
-        return not (self._resuming or self.lost.done()) and bool(self._readable())
+        return not self.lost.done() and bool(self._readable())
 
     @property
     def next_deadline(self) -> float:
@@ -336,20 +335,13 @@ class GrpcConnection(BaseConnection):
         self._over = None
         self._lone = len(over) == 1
         if self._lone:
-            self._resume(over[0])
+            resume(self._loop, over[0])
         else:
             for future in over:
                 future.set_result(None)
         if len(over) > 1 or engine.pending:
             # Behind the tasks of those calls, so that what they send next goes along.
             self.schedule()
-
-    def _resume(self, future: Future[None]) -> None:
-        self._resuming = True
-        try:
-            resume(self._loop, future)
-        finally:
-            self._resuming = False
 
     def _report_change(self) -> None:
         if self.changed is not None:
