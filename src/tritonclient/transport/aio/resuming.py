@@ -1,7 +1,7 @@
 """Futures that resume the task which waits for them at once.
 
 The result of a future resumes a task when the event loop comes round, and the loop looks for other
-events before it does. For a response that came alone, that is 8 % of the processor time of a small
+events before it does. For a response that came alone, that is 8 % of the instructions of a small
 call.
 """
 
