@@ -15,6 +15,7 @@ from tests.support.peers.echo import check, infer
 from tests.support.peers.grpc_peers import GrpcServer, answer_calls, greet
 from tests.support.peers.hostile_peers import PATIENCE, stall
 from tritonclient import AsyncClient, DeadlineExceeded
+from tritonclient.engine.http2 import Http2
 from tritonclient.transport.aio.resuming import resume
 
 _name = ContextVar("_name", default="nobody")
@@ -60,8 +61,8 @@ class Waiting:
         resume(self.loop, self.future)
         self.log.append("returned")
 
-    async def begin(self, wait: Coroutine[Any, Any, Any] | None = None) -> Task[Any]:
-        task = self.loop.create_task(wait or self.wait())
+    async def begin(self) -> Task[Any]:
+        task = self.loop.create_task(self.wait())
         await asyncio.sleep(0)
         return task
 
@@ -153,9 +154,9 @@ def test_what_ends_the_program_comes_out(run):
 
     async def main():
         waiting = Waits()
-        await waiting.begin()
+        task = await waiting.begin()
         waiting.loop.call_soon(waiting.resume)
-        await asyncio.sleep(1)
+        await task
 
     with pytest.raises(KeyboardInterrupt):
         run(main())
@@ -194,6 +195,28 @@ def test_a_task_may_close_the_client_there():
 
     with GrpcServer([greet, answer_calls()]) as server:
         asyncio.run(main())
+
+
+def test_a_signal_while_a_response_is_read_leaves_no_call_waiting(monkeypatch):
+    """The exception of a handler comes out of the loop, and the call ends when it runs again."""
+    read, strikes = Http2.buffer_updated, [KeyboardInterrupt]
+
+    def buffer_updated(self, count):
+        busy = bool(self.streams)
+        read(self, count)
+        if busy and not self.streams and strikes:
+            raise strikes.pop()
+
+    monkeypatch.setattr(Http2, "buffer_updated", buffer_updated)
+    with GrpcServer([greet, answer_calls()]) as server:
+        loop = asyncio.new_event_loop()
+        client = AsyncClient(server.url, timeout=PATIENCE)
+        task = loop.create_task(infer(client, 1))
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(task)
+        check(loop.run_until_complete(asyncio.wait_for(task, PATIENCE)), 1)
+        loop.run_until_complete(client.close())
+        loop.close()
 
 
 def test_a_timeout_comes_through_the_loop():

@@ -89,9 +89,8 @@ class FastResponses(Receiving[RpcStream]):
             if frame == _OPENS_WINDOW and self._window < window <= LARGEST_WINDOW:
                 self._window = window
                 self._start += _UPDATE_SIZE
-        notify, stream.notify = stream.notify, None
-        if notify is not None:
-            notify()
+        if stream.notify is not None:
+            stream.ended()
         return True
 
     def _parse_whole(self, length: int, stream_id: int) -> bool:

@@ -326,22 +326,29 @@ class GrpcConnection(BaseConnection):
                 self.feed_overflow(nbytes)
         except InferenceServerException:
             self.transport.abort()  # the engine has ended all calls
+        except BaseException:  # of a signal handler: the calls that have ended must not wait
+            self._give_results(over)
+            raise
         else:
             if self._owed:
                 self._read_probe_answer()
             if engine.max_streams != self._max_streams:
                 self._max_streams = engine.max_streams
                 self._report_change()
-        self._over = None
         self._lone = len(over) == 1
         if self._lone:
+            self._over = None
             resume(self._loop, over[0])
         else:
-            for future in over:
-                future.set_result(None)
+            self._give_results(over)
         if len(over) > 1 or engine.pending:
             # Behind the tasks of those calls, so that what they send next goes along.
             self.schedule()
+
+    def _give_results(self, over: list[Future[None]]) -> None:
+        self._over = None
+        for future in over:
+            future.set_result(None)
 
     def _report_change(self) -> None:
         if self.changed is not None:
