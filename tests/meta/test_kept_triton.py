@@ -31,17 +31,22 @@ def test_a_triton_that_ended_is_started_again(
             assert client.is_server_ready()
 
 
+def _end_once(triton: real_triton.RunningServer, pids: list[int]) -> None:
+    """End it the first time, and use it; `pids` get the ids of its process."""
+    (kept,) = conftest._kept
+    pids.append(kept.pid)
+    if len(pids) == 1:
+        os.kill(kept.pid, signal.SIGKILL)
+    with Client(triton.http_url) as client:
+        assert client.is_server_ready()
+
+
 _runs: list[int] = []
 
 
 def test_a_test_during_which_it_ended_runs_again(triton: real_triton.RunningServer) -> None:
     """Tests that fail for another reason do not: they would have to be expected to fail."""
-    (kept,) = conftest._kept
-    _runs.append(kept.pid)
-    if len(_runs) == 1:
-        os.kill(kept.pid, signal.SIGKILL)
-    with Client(triton.http_url) as client:
-        assert client.is_server_ready()
+    _end_once(triton, _runs)
     assert len(set(_runs)) == 2
 
 
@@ -70,12 +75,7 @@ _ended: list[int] = []
 @pytest.fixture
 def _ends_at_the_end(triton: real_triton.RunningServer) -> Iterator[None]:
     yield
-    (kept,) = conftest._kept
-    _ended.append(kept.pid)
-    if len(_ended) == 1:
-        os.kill(kept.pid, signal.SIGKILL)
-    with Client(triton.http_url) as client:
-        assert client.is_server_ready()
+    _end_once(triton, _ended)
 
 
 @pytest.mark.usefixtures("_ends_at_the_end")
