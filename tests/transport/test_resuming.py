@@ -154,12 +154,14 @@ def test_what_ends_the_program_comes_out(run):
 
     async def main():
         waiting = Waits()
-        task = await waiting.begin()
+        tasks.append(await waiting.begin())
         waiting.loop.call_soon(waiting.resume)
-        await task
+        await waiting.loop.create_future()
 
+    tasks: list[Task[Any]] = []
     with pytest.raises(KeyboardInterrupt):
         run(main())
+    assert isinstance(tasks[0].exception(), KeyboardInterrupt)
 
 
 def _within_a_read() -> bool:
