@@ -17,7 +17,6 @@ from ..errors import (
     Unavailable,
 )
 from ..transport.call import NO_OPTIONS, Call, Options
-from ..transport.settings import check_timeout
 from . import flows
 from .admin_requests import cuda_region, load_request, log_request, system_region, trace_request
 from .base import BaseClient
@@ -181,7 +180,6 @@ class AdminClient(BaseClient):
             DeadlineExceeded: it was not ready in time; the message tells why.
         """
         seconds = self._seconds(timeout)
-        check_timeout(seconds)
         flow = flows.wait_until_ready(self._url, model, version, seconds)
         self._run(flow, make_transport_options(headers, query))
 

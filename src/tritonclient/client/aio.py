@@ -257,8 +257,7 @@ class AsyncClient(AsyncAdminClient, AsyncMapCalls):
         from .aio_stream import AsyncInferStream
 
         check_streams(self._url)
-        seconds = self._seconds(response_timeout)
-        check_timeout(seconds, "response_timeout")
+        seconds = self._seconds(response_timeout, "response_timeout")
         check_timeout(timeout)
         timeout = None if timeout is None else float(timeout)
         explain = self._explainer(options, timeout, seconds, model)

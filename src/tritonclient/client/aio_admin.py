@@ -18,7 +18,6 @@ from ..errors import (
     Unavailable,
 )
 from ..transport.call import NO_OPTIONS, Call, Options
-from ..transport.settings import check_timeout
 from . import flows
 from .admin_requests import cuda_region, load_request, log_request, system_region, trace_request
 from .base import BaseClient
@@ -177,7 +176,6 @@ class AsyncAdminClient(BaseClient):
     ) -> None:
         """Wait until the server, or a model, is ready; see `Client.wait_until_ready`."""
         seconds = self._seconds(timeout)
-        check_timeout(seconds)
         flow = flows.wait_until_ready(self._url, model, version, seconds)
         await self._run(flow, make_transport_options(headers, query))
 

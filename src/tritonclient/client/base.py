@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..transport.call import Options
-from ..transport.settings import Settings
+from ..transport.settings import Settings, check_timeout
 from .binary_tensors import BinaryTensors
 from .flows import Flow
 from .infer_calls import InferArguments, InferCalls
@@ -25,10 +25,13 @@ class BaseClient:
         self._calls = InferCalls(self._transport.prepare, BinaryTensors(binary, self._protocol))
         self._hints: dict[Any, str] = {}  # of errors that the server was asked about
 
-    def _seconds(self, timeout: Timeout) -> float | None:
+    def _seconds(self, timeout: Timeout, name: str = "timeout") -> float | None:
+        """Return the timeout of a call as a number, once it is checked."""
         if timeout is CLIENT_DEFAULT:
             return self._timeout
-        return plain_seconds(timeout)
+        seconds = plain_seconds(timeout)
+        check_timeout(seconds, name)
+        return seconds
 
     def _placed(
         self, arguments: InferArguments, timeout: Timeout

@@ -256,7 +256,6 @@ class Client(AdminClient, MapCalls):
         if surplus:
             raise by_keyword(surplus, Client.submit)
         seconds = self._seconds(timeout)
-        check_timeout(seconds)
         arguments = (model, inputs, version, outputs, options)
         if options and (placed := self._placed(arguments, timeout)) is not None:
             return self._workers.submit(self._run, *placed)
@@ -347,8 +346,7 @@ class Client(AdminClient, MapCalls):
         from .blocking_stream import InferStream
 
         check_streams(self._url)
-        seconds = self._seconds(response_timeout)
-        check_timeout(seconds, "response_timeout")
+        seconds = self._seconds(response_timeout, "response_timeout")
         check_timeout(timeout)
         timeout = None if timeout is None else float(timeout)
         explain = self._explainer(options, timeout, seconds, model)

@@ -26,7 +26,7 @@ from ..extras import optional_import
 from ..transport.call import NO_OPTIONS, Options
 from ..transport.endpoint import parse_url
 from ..transport.grpc_call import GrpcCall, GrpcSettings, metadata
-from ..transport.settings import Grpcio, RequestTooLarge, check_size
+from ..transport.settings import Grpcio, RequestTooLarge, check_size, check_timeout
 from ._calls import InferCall, MessageCall
 from ._channel import KeepAliveOptions, make_route, warn_of_ignored
 from ._errors import as_grpc_error, get_cancelled_error
@@ -323,7 +323,9 @@ def seconds(timeout: float | None) -> float | None:
     """Return a timeout for transports; 0 or less times out at once."""
     if timeout is None or timeout == math.inf:
         return None
-    return max(float(timeout), 1e-6)
+    timeout = max(float(timeout), 1e-6)
+    check_timeout(timeout)
+    return timeout
 
 
 def log_settings(settings: Mapping[str, Any]) -> m.UpdateLogSettings:

@@ -23,7 +23,7 @@ from ..call import NO_OPTIONS, Call, Options, log_debug
 from ..endpoint import TLS
 from ..errors import client_closed, locate
 from ..retry import counts, may_resend
-from ..settings import Settings, check_limit, check_timeout, make_context
+from ..settings import Settings, check_limit, make_context
 from .connecting import Connector
 from .connection import Connection
 from .pool import Pool
@@ -90,12 +90,12 @@ class Transport:
         tell the server to stop.
 
         Args:
-            timeout: seconds from now until the response must be complete; None for no limit.
+            timeout: seconds from now until the response must be complete, checked by
+                `check_timeout`; None for no limit.
 
         Raises:
             InferenceServerException: see `errors` for all that it can be.
         """
-        check_timeout(timeout)
         loop = asyncio.get_running_loop()
         deadline = math.inf if timeout is None else loop.time() + timeout
         pool = self._recent  # read once: another thread's loop may change it
@@ -146,7 +146,6 @@ class Transport:
         from .grpc_stream import AsyncGrpcStream
 
         assert isinstance(self._settings, GrpcSettings)
-        check_timeout(timeout)
         replay = StreamReplay(self._settings, options, timeout)
         loop = asyncio.get_running_loop()
         deadline = math.inf if timeout is None else loop.time() + timeout

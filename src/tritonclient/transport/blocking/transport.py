@@ -19,7 +19,7 @@ from ..call import NO_OPTIONS, Call, Options, log_debug
 from ..endpoint import TLS
 from ..errors import locate
 from ..retry import counts, may_resend
-from ..settings import Settings, check_timeout
+from ..settings import Settings
 from .connection import Connection
 from .pool import Pool
 
@@ -64,12 +64,12 @@ class Transport:
         """Send a prepared request and return its response.
 
         Args:
-            timeout: seconds from now until the response must be complete; None for no limit.
+            timeout: seconds from now until the response must be complete, checked by
+                `check_timeout`; None for no limit.
 
         Raises:
             InferenceServerException: see `errors` for all that it can be.
         """
-        check_timeout(timeout)
         deadline = math.inf if timeout is None else monotonic() + timeout
         retries = 0
         try:
@@ -123,7 +123,6 @@ class Transport:
         from .grpc_stream import GrpcStream
 
         assert isinstance(self._settings, GrpcSettings)
-        check_timeout(timeout)
         deadline = math.inf if timeout is None else monotonic() + timeout
         try:
             stream = GrpcStream(self._pool, self._settings, options, timeout, deadline)

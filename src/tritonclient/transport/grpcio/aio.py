@@ -16,7 +16,7 @@ from ..deadline import no_response
 from ..endpoint import TLS
 from ..errors import client_closed, locate
 from ..grpc_call import GrpcCall, GrpcSettings, check_options
-from ..settings import Grpcio, check_timeout
+from ..settings import Grpcio
 from .channel import (
     COMPRESSION,
     STREAM_METHOD,
@@ -61,7 +61,6 @@ class AsyncGrpcioTransport:
 
     async def send(self, call: GrpcCall[T], timeout: float | None = None) -> T:
         """Send a prepared request and return its response; see `transport.aio`."""
-        check_timeout(timeout)
         try:
             rpc = self._open_channel().unary_unary(call.path)
             with translated_errors():
@@ -81,7 +80,6 @@ class AsyncGrpcioTransport:
     ) -> AsyncGrpcStream:
         """Begin a stream of inferences; see `transport.aio`."""
         check_options(options)
-        check_timeout(timeout)
         return AsyncGrpcStream(self._open_channel(), self._settings, options, timeout)
 
     async def close(self) -> None:

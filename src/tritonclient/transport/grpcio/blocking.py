@@ -16,7 +16,7 @@ from ..deadline import no_response
 from ..endpoint import TLS
 from ..errors import client_closed, locate
 from ..grpc_call import GrpcCall, GrpcSettings, check_options
-from ..settings import Grpcio, check_timeout
+from ..settings import Grpcio
 from .channel import (
     COMPRESSION,
     STREAM_METHOD,
@@ -64,7 +64,6 @@ class GrpcioTransport:
 
     def send(self, call: GrpcCall[T], timeout: float | None = None) -> T:
         """Send a prepared request and return its response; see `transport.blocking`."""
-        check_timeout(timeout)
         try:
             rpc = self._open_channel().unary_unary(call.path)
             with translated_errors():
@@ -79,7 +78,6 @@ class GrpcioTransport:
     def open(self, options: Options = NO_OPTIONS, timeout: float | None = None) -> GrpcStream:
         """Begin a stream of inferences; see `transport.blocking`."""
         check_options(options)
-        check_timeout(timeout)
         return GrpcStream(self._open_channel(), self._settings, options, timeout)
 
     def close(self) -> None:
