@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -20,9 +21,12 @@ class NotebookResult:
     """What `InferResult` offers notebooks; a base class of it alone."""
 
     __slots__ = ()
-    _tensors: dict[str, InferTensor]
     model_name: Any
     model_version: Any
+
+    @property
+    @abstractmethod
+    def _tensors(self) -> dict[str, InferTensor]: ...
 
     def __repr__(self) -> str:
         outputs = ", ".join(

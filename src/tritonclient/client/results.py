@@ -39,7 +39,7 @@ class InferResult(NotebookResult, Mapping[str, Array]):
     BYTES come as object arrays of `bytes`. They are made when first asked for.
     """
 
-    __slots__ = ("_arrays", "_endpoint", "_requested", "_response", "_tensors")
+    __slots__ = ("_endpoint", "_outputs", "_requested", "_response")
 
     def __init__(
         self,
@@ -51,18 +51,19 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         self._endpoint = endpoint
         # Not the request itself, which would keep its inputs.
         self._requested: Sequence[RequestedOutput] = getattr(request, "outputs", ())
-        tensors: dict[str, InferTensor] = {}
-        self._tensors = tensors
+        # Each is a tensor until its array is asked for. One dictionary, since to read an attribute
+        # takes as long as to look a name up, in a class with a __getattr__.
+        outputs: dict[str, InferTensor | Array] = {}
+        self._outputs = outputs
         try:
-            outputs = response.outputs
+            tensors = response.outputs
         except AttributeError:
             raise TypeError(
                 f"response is {type(response).__name__}, expected InferResponse; "
                 "tritonclient.testing.infer_result makes a result of arrays"
             ) from None
-        for tensor in outputs:
-            tensors[tensor.name] = tensor
-        self._arrays: dict[str, Array] = {}
+        for tensor in tensors:
+            outputs[tensor.name] = tensor
 
     if not TYPE_CHECKING:  # a type checker would take it that there is any name
 
@@ -70,10 +71,10 @@ class InferResult(NotebookResult, Mapping[str, Array]):
             if name[0] == "_":  # also where a result is not set up yet
                 raise no_attribute(self, name, RESULT_NAMES)
             here = dict(RESULT_NAMES)
-            if name in self._tensors:
+            if name in self._outputs:
                 here[name] = f"result[{name!r}]"
             elif name not in here and hasattr(np.ndarray, name):
-                here[name] = f"result[{next(iter(self._tensors), 'OUTPUT')!r}].{name}, of an output"
+                here[name] = f"result[{next(iter(self._outputs), 'OUTPUT')!r}].{name}, of an output"
             raise no_attribute(self, name, here)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -134,13 +135,22 @@ class InferResult(NotebookResult, Mapping[str, Array]):
             hint = meant(str(name), self._tensors)
             raise KeyError(f"no output {name!r}{hint}; the outputs are {names}") from None
 
+    @property
+    def _tensors(self) -> dict[str, InferTensor]:
+        """The outputs by name, as they came."""
+        return {tensor.name: tensor for tensor in self._response.outputs}
+
     def __getitem__(self, name: str) -> Array:
-        arrays = self._arrays
-        array = arrays.get(name)
-        if array is not None:
-            return array
+        outputs = self._outputs
+        try:
+            output = outputs[name]
+        except KeyError:
+            output = self.output(name)
+        if not isinstance(output, InferTensor):
+            return output
         # Taken apart at once, which is quicker than by name.
-        _, datatype, shape, data, _, _ = self._tensors.get(name) or self.output(name)
+        _, datatype, shape, data, _, _ = output
+        array: Array | None = None
         try:
             if data is not None:
                 array = unpack(data, datatype, shape)
@@ -150,7 +160,7 @@ class InferResult(NotebookResult, Mapping[str, Array]):
             raise self._error(f"output {name!r} can't be read: {error}") from error
         if array is None:
             raise ValueError(f"output {name!r} has no data here: it is in shared memory")
-        arrays[name] = array
+        outputs[name] = array
         return array
 
     def _block_of(self, name: str) -> Any:
@@ -178,13 +188,13 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         )
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
+        return iter(self._outputs)
 
     def __len__(self) -> int:
-        return len(self._tensors)
+        return len(self._outputs)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._tensors
+        return name in self._outputs
 
     def classes(self, name: str) -> Array:
         """The classes of an output that was requested with `RequestedOutput(name, classes=k)`.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from types import EllipsisType
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from ...datatypes import Array, pack
 from ...errors import ProtocolError
@@ -36,7 +38,11 @@ class MapResult(InferResult):
         self._rows = rows
 
     @property
-    def _tensors(self) -> dict[str, InferTensor]:  # type: ignore[override]
+    def _outputs(self) -> dict[str, InferTensor | Array]:  # type: ignore[override]
+        return self._whole._outputs
+
+    @property
+    def _tensors(self) -> dict[str, InferTensor]:
         if not hasattr(self, "_sliced"):
             self._sliced = {name: self._slice(name) for name in self._whole}
         return self._sliced
@@ -59,23 +65,14 @@ class MapResult(InferResult):
 
     def __getitem__(self, name: str) -> Array:
         # There is one for each row: the array is looked up here, and made by the whole result.
-        array = self._whole._arrays.get(name)
-        if array is None:
+        array = self._whole._outputs.get(name)
+        if not isinstance(array, np.ndarray):
             array = self._whole[name]
         if self._rows is ...:
             return array
         # The ellipsis keeps a scalar an array.
         part: Array = array[self._rows, ...]
         return part
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._whole)
-
-    def __len__(self) -> int:
-        return len(self._whole)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._whole
 
     def _slice(self, name: str) -> InferTensor:
         tensor = self._whole.output(name)
