@@ -407,7 +407,7 @@ def test_what_is_over_is_forgotten():
         else:
             feed(engine, answer(b"x", stream.id))
     assert not engine.streams
-    assert not engine._sending
+    assert not engine.sending
     assert sys.getsizeof(engine.streams) <= rest + 1000
 
 

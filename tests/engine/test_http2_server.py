@@ -321,7 +321,7 @@ def test_what_is_sent_on_a_call_that_is_over(answer):
     getattr(end.engine, answer)(end.calls[1].stream, *arguments)
     assert not end.sent()
     assert end.events() == before
-    assert not end.engine._sending
+    assert not end.engine.sending
 
 
 def test_an_early_answer_stops_the_request():
@@ -363,7 +363,7 @@ def test_abort_drops_what_waits():
     assert (kind, flags) == (HEADERS, END_HEADERS | END_STREAM)
     assert decoded(payload) == {"grpc-status": "1", "grpc-message": "t%C3%BCr 100%25"}
     assert not end.engine.pending
-    assert not end.engine._sending
+    assert not end.engine.sending
 
 
 def test_a_reset_in_each_phase():
@@ -391,7 +391,7 @@ def test_the_end_of_the_connection_ends_all_calls():
     end.engine.fail(error)
     assert [call.events[-1] for call in end.calls.values()] == 3 * [error]
     assert not end.engine.streams
-    assert not end.engine._sending
+    assert not end.engine.sending
 
 
 def test_handlers_that_answer_at_once():
@@ -574,7 +574,7 @@ def test_calls_that_are_blocked_cost_nothing():
         end.engine.send_message(end.calls[stream].stream, [b"answer"])
     end.sent()
     assert not end.engine.pending
-    assert not end.engine._sending
+    assert not end.engine.sending
     toggle = settings_frame(initial_window_size=1) + settings_frame(initial_window_size=0)
     end.feed(500 * toggle + window_update(11, 3))
     assert [each[2] for each in end.sent() if each[0] == DATA] == [3]

@@ -51,6 +51,7 @@ from .rpc_outcome import Outcome
 from .rpc_stream import RpcStream
 
 _LAST_STREAM = 2**31 - 1
+_LAST_FRAMED = _LAST_STREAM - 2
 
 
 class Http2(FastResponses):
@@ -146,7 +147,7 @@ class Http2(FastResponses):
             not fit
             or size > self._window
             or size > self._stream_window
-            or not 1 < stream_id < _LAST_STREAM - 2
+            or not 1 < stream_id < _LAST_FRAMED
             or not self.reusable
         ):
             return self.start(block, payload, data_offset=data_offset)

@@ -39,6 +39,7 @@ class _ResponseTemplate(NamedTuple):
     Attributes:
         size: of the response, in bytes.
         message, last: where the message begins and ends.
+        used: bytes that it takes of the windows.
         split: unpacks all but the message, from a position in a buffer on.
         fixed: what is equal in all such responses: all but the message and the stream ids.
     """
@@ -46,6 +47,7 @@ class _ResponseTemplate(NamedTuple):
     size: int
     message: int
     last: int
+    used: int
     split: Callable[[bytearray, int], tuple[Any, ...]]
     fixed: tuple[bytes, ...]
     outcome: Outcome
@@ -60,7 +62,7 @@ class FastResponses(Receiving[RpcStream]):
 
     def _match_template(self, template: _ResponseTemplate) -> bool:
         """Read a response that differs from the last one in its message only; False if none is."""
-        size, message, last, split, fixed, outcome = template
+        size, message, last, used, split, fixed, outcome = template
         buffer, start = self._buffer, self._start
         stop = start + size
         if stop > self._end:
@@ -79,18 +81,18 @@ class FastResponses(Receiving[RpcStream]):
         stream.result = outcome
         self._start = stop
         self._idle_frames = 0
-        self._consumed += last - message + PREFIX_SIZE
+        self._consumed += used
         if self._consumed >= LARGEST_WINDOW // 2:
             self._use_window(0)
         if self._end - stop == _UPDATE_SIZE:
             # What often comes right behind, for what we sent.
             frame, increment = _UPDATE.unpack_from(buffer, stop)
             window = self._window + increment
-            if frame == _OPENS_WINDOW and self._window < window <= LARGEST_WINDOW:
+            if frame == _OPENS_WINDOW and increment and window <= LARGEST_WINDOW:
                 self._window = window
-                self._start += _UPDATE_SIZE
+                self._start = self._end
         if stream.notify is not None:
-            stream.ended()
+            stream.notify(stream)
         return True
 
     def _parse_whole(self, length: int, stream_id: int) -> bool:
@@ -128,6 +130,6 @@ class FastResponses(Receiving[RpcStream]):
         begin, _, middle, _, prefix, trailers, _, end = split(buffer, start)
         fixed = (begin, middle, prefix, trailers, end)
         template = self._template = _ResponseTemplate(
-            stop - start, message - start, last - start, split, fixed, outcome
+            stop - start, message - start, last - start, size, split, fixed, outcome
         )
         return self._match_template(template)

@@ -58,6 +58,7 @@ class Sending(ABC, Generic[S]):
     Attributes:
         response: the call that ended last, for drivers that make one call at a time.
         streams: the calls in work, by stream id.
+        sending: those of which something is to be sent, unless their own windows are shut.
         max_streams: how many calls the peer allows at a time; 0 until its SETTINGS came.
         ping_pending: whether a ping of ours is unanswered.
         pings: pings that were sent since a call last sent anything.
@@ -73,9 +74,9 @@ class Sending(ABC, Generic[S]):
 
     __slots__ = (
         "_blocked", "_control", "_control_size", "_error_code", "_failure", "_idle_frames",
-        "_left_over", "_max_frame", "_most_granted", "_sending", "_stream_window", "_window",
+        "_left_over", "_max_frame", "_most_granted", "_stream_window", "_window",
         "goaway_message", "max_content", "max_message", "max_streams", "ping_pending", "pings",
-        "response", "reusable", "streams", "unacknowledged", "unverified",
+        "response", "reusable", "sending", "streams", "unacknowledged", "unverified",
     )  # fmt: skip
 
     def __init__(self, max_message: int, max_content: int, opening: bytes) -> None:
@@ -101,7 +102,7 @@ class Sending(ABC, Generic[S]):
         # What is to be sent.
         self._control: list[Buffer] = [opening]
         self._control_size = 0  # of replies to the peer's frames
-        self._sending: dict[int, S] = {}
+        self.sending: dict[int, S] = {}
         self._blocked: dict[int, S] = {}  # what their own windows do not let be sent
         self._most_granted = 0  # of all streams, at least
 
@@ -119,10 +120,10 @@ class Sending(ABC, Generic[S]):
     @property
     def pending(self) -> bool:
         """True if something may be sent now."""
-        if self._control or not self._sending:
+        if self._control or not self.sending:
             return bool(self._control)
         # Where there is nothing left but the end, no window is needed.
-        return self._window > 0 or not all(each.out_size for each in self._sending.values())
+        return self._window > 0 or not all(each.out_size for each in self.sending.values())
 
     # Calls
 
@@ -131,7 +132,7 @@ class Sending(ABC, Generic[S]):
         if stream.result is None:
             stream.push(payload, end=end)
             if (stream.out_size or end) and stream.id not in self._blocked:
-                self._sending[stream.id] = stream
+                self.sending[stream.id] = stream
 
     def cancel(
         self, stream: S, result: InferenceServerException | Outcome, code: int = CANCEL
@@ -167,7 +168,7 @@ class Sending(ABC, Generic[S]):
 
     def _forget(self, stream: S) -> None:
         self.streams.pop(stream.id, None)
-        self._sending.pop(stream.id, None)
+        self.sending.pop(stream.id, None)
         self._blocked.pop(stream.id, None)
         self.response = stream
 
@@ -176,7 +177,7 @@ class Sending(ABC, Generic[S]):
     def data_to_send(self, limit: int = LARGEST_WINDOW) -> list[Buffer]:
         """Return what is to be sent now, with about `limit` bytes of messages at most."""
         out, self._control, self._control_size = self._control, [], 0
-        for stream in list(self._sending.values()) if self._sending else ():
+        for stream in list(self.sending.values()) if self.sending else ():
             if limit > 0 and (self._window > 0 or not stream.out_size):
                 limit -= self._cut_frames(stream, limit, out)
         return out
@@ -190,8 +191,8 @@ class Sending(ABC, Generic[S]):
             size = min(left, limit, self._max_frame, self._window, room)
             if size < left and size <= 0:
                 # Behind the others, which come first next time.
-                del self._sending[stream.id]
-                waiting = self._sending if room > 0 else self._blocked
+                del self.sending[stream.id]
+                waiting = self.sending if room > 0 else self._blocked
                 waiting[stream.id] = stream
                 return begin - limit
             stream.sent_end = stream.out_ends and size == left
@@ -208,7 +209,7 @@ class Sending(ABC, Generic[S]):
             if size:
                 self._idle_frames = self.pings = 0
             if size == left:
-                del self._sending[stream.id]
+                del self.sending[stream.id]
                 if stream.sent_end:
                     self._all_sent(stream)
                 return begin - limit
@@ -254,7 +255,7 @@ class Sending(ABC, Generic[S]):
             self._most_granted = max(self._most_granted, stream.granted)
             window = self._stream_window + stream.granted
             if window >= 0 and self._blocked.pop(stream_id, None) is not None:
-                self._sending[stream_id] = stream
+                self.sending[stream_id] = stream
         if not increment or window > LARGEST_WINDOW:
             code = FLOW_CONTROL_ERROR if increment else PROTOCOL_ERROR
             raise self._broken(f"opens a window by {increment} bytes", code)
@@ -296,7 +297,7 @@ class Sending(ABC, Generic[S]):
             if value + self._most_granted > LARGEST_WINDOW:
                 raise self._broken("opens a window too far", FLOW_CONTROL_ERROR)
         if value > self._stream_window and self._blocked:
-            self._sending |= self._blocked
+            self.sending |= self._blocked
             self._blocked = {}
         self._stream_window = value
 

@@ -219,7 +219,7 @@ class Http2Server(Receiving[ServedStream]):
 
     def _forget(self, stream: ServedStream) -> None:
         self.streams.pop(stream.id, None)
-        self._sending.pop(stream.id, None)
+        self.sending.pop(stream.id, None)
         self._blocked.pop(stream.id, None)
 
     def data_to_send(self, limit: int = LARGEST_WINDOW) -> list[Buffer]:
@@ -310,7 +310,7 @@ class Http2Server(Receiving[ServedStream]):
         self.streams[stream_id] = stream
         self._on_call(stream)
         if ends and stream.notify is not None:
-            stream.notify()
+            stream.notify(stream)
 
     def _refusal(self, head: RequestHead, ends: bool) -> tuple[bytes, int] | None:
         """Return the header block and error code that refuse a request, None if it is taken."""
@@ -367,7 +367,7 @@ class Http2Server(Receiving[ServedStream]):
             return
         stream.half_closed = True
         if stream.notify is not None:
-            stream.notify()
+            stream.notify(stream)
 
     def _refuse_rest(self, stream: ServedStream, error: InferenceServerException) -> None:
         too_large = isinstance(error, ResourceExhausted)

@@ -13,7 +13,7 @@ import math
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -76,7 +76,8 @@ class MessageStream:
         coming: bytes of the DATA frame under way that are still to be read.
         single: whether one message is all that the peer may send.
         result: the outcome once the call is over, or the error that ended it; None before.
-        notify: called when a message has come or the call is over, and then no more.
+        notify: called with the stream when a message has come, and when the call is over.
+        waiter: whatever `notify` needs; nothing here looks at it.
         deadline: by which the call must have ended, by the clock of those who keep it here.
         window: bytes that the peer may still send.
         granted: bytes that the peer allowed for this stream, less those that are sent; what may
@@ -95,7 +96,8 @@ class MessageStream:
     trailers = b""
     coming = 0
     result: Outcome | InferenceServerException | None = None
-    notify: Callable[[], None] | None = None
+    notify: Callable[[Any], None] | None = None
+    waiter: Any = None
     deadline = math.inf
     granted = 0
     # The message that is being received: its prefix, then its memory.
@@ -278,7 +280,7 @@ class MessageStream:
         else:
             self.messages.append(kept)
         if self.notify is not None:
-            self.notify()
+            self.notify(self)
 
     def _open_window(self, unread: int) -> None:
         """Open the window by what a reader has room for, and always for the message it awaits.
@@ -305,10 +307,5 @@ class MessageStream:
         if self.result is None:
             self.result = result
             self.out, self.out_size, self._message = (), 0, None
-            self.ended()
-
-    def ended(self) -> None:
-        """Call `notify` for the end of the call."""
-        notify, self.notify = self.notify, None  # which may refer to the stream
-        if notify is not None:
-            notify()
+            if self.notify is not None:
+                self.notify(self)

@@ -275,7 +275,10 @@ class GrpcCall(Generic[T]):
             check_outcome(result)
         if not response.messages:
             raise ProtocolError("the answer has no message")
-        return self.decode(response.take())
+        message = response.take_as_it_came()
+        if isinstance(message, Compressed):
+            message = message.content()
+        return self.decode(message)
 
     # What a transport that frames messages itself needs
 

@@ -82,7 +82,7 @@ class Served:
         self._take = take
         stream.notify = self.notify
 
-    def notify(self) -> None:
+    def notify(self, stream: ServedStream) -> None:
         stream = self.stream
         while self._take and stream.messages:
             try:

@@ -13,7 +13,6 @@ import contextlib
 import math
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from ...engine.http2 import Http2
@@ -40,6 +39,7 @@ class GrpcConnection(BaseConnection):
 
     Attributes:
         given_up: whether it has not answered a probe in time.
+        unwanted: whether it is to be closed once it is idle.
         probed: the loop's time of the last probe.
         round_trip: seconds that its responses have taken of late.
         changed: called when there may be room for a call where there was none, or it is given up.
@@ -50,7 +50,7 @@ class GrpcConnection(BaseConnection):
     ) -> None:
         self.engine = engine
         self.reused = False
-        self.given_up = False
+        self.given_up = self.unwanted = False
         self.probed = self.round_trip = 0.0
         self.changed: Callable[[], None] | None = None
         self.lost: Future[None] = loop.create_future()
@@ -86,7 +86,7 @@ class GrpcConnection(BaseConnection):
         stream: RpcStream = call.start(self.engine, timeout)
         try:
             future: Future[None] = self._loop.create_future()
-            self.begin(stream, partial(self._end_call, stream, future), deadline)
+            stream.notify, stream.waiter, stream.deadline = self._end_call, future, deadline
             self.send_call()
             await future
             # What came as a whole has no fields; the engine takes nothing compressed so.
@@ -100,15 +100,13 @@ class GrpcConnection(BaseConnection):
                 error._unacknowledged = min(self._acknowledged, self._written) <= began
             raise
 
-    def begin(self, stream: RpcStream, notify: Callable[[], None], deadline: float) -> None:
-        """Register `notify` for the events of a stream, and enforce its deadline."""
-        stream.notify = notify
-        stream.deadline = deadline
-        self.reused = True
-
-    def _end_call(self, stream: RpcStream, future: Future[None]) -> None:
+    def _end_call(self, stream: RpcStream) -> None:
         """Give a call's future its result, or note it while received bytes are read."""
-        if stream.result is None or future.done():
+        if stream.result is None:
+            return
+        stream.notify = None
+        future: Future[None] = stream.waiter
+        if future.done():
             return
         if self._over is None:
             future.set_result(None)
@@ -200,7 +198,7 @@ class GrpcConnection(BaseConnection):
                 transport.write(buffer)
                 if not transport.is_closing():
                     self._written += len(buffer)
-            if not engine.pending:
+            if not engine.sending:
                 break
         if self._draining:
             for stream in [each for each in self._draining if self._has_room(each)]:
@@ -236,17 +234,13 @@ class GrpcConnection(BaseConnection):
     def has_room(self) -> bool:
         """True if another call can be made."""
         engine = self.engine
-        has_room = engine.reusable and len(engine.streams) < engine.max_streams
-        return has_room and not engine.unverified
+        verified = engine.reusable and not engine.unverified
+        return verified and len(engine.streams) < engine.max_streams
 
     @property
     def suspect(self) -> bool:
         """True if the server's first SETTINGS, or its response to a liveness probe, are awaited."""
         return self.engine.unverified or not self._spoke
-
-    def discard_when_idle(self) -> bool:
-        """True if it should be closed once it is idle."""
-        return self.given_up or (self._spoke and not self._max_streams)
 
     @property
     def will_take(self) -> bool:
@@ -335,11 +329,13 @@ class GrpcConnection(BaseConnection):
             if engine.max_streams != self._max_streams:
                 self._max_streams = engine.max_streams
                 self._report_change()
-        self._lone = len(over) == 1
-        if self._lone:
-            self._over = None
+        if len(over) == 1:
+            self._lone, self._over = True, None
             resume(self._loop, over[0])
+            if not self._lone:
+                return  # the task made another call, and what there was to send went along
         else:
+            self._lone = False
             self._give_results(over)
         if len(over) > 1 or engine.pending:
             # Behind the tasks of those calls, so that what they send next goes along.
@@ -351,6 +347,7 @@ class GrpcConnection(BaseConnection):
             future.set_result(None)
 
     def _report_change(self) -> None:
+        self.unwanted = self.given_up or (self._spoke and not self.engine.max_streams)
         if self.changed is not None:
             self.changed()
 

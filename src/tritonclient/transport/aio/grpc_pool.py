@@ -46,6 +46,7 @@ class GrpcPool(BasePool[GrpcConnection]):
         for connection in self._connections:
             # What came unasked may be the end, which the loop has not come round to reading.
             if connection.has_room() and (connection.engine.streams or not connection.has_input()):
+                connection.reused = True
                 return connection
         return None
 
@@ -181,7 +182,7 @@ class GrpcPool(BasePool[GrpcConnection]):
 
     def release(self, connection: GrpcConnection) -> None:
         """Use the room that a call has left, or close the connection."""
-        if connection.engine.reusable and not (self._closed or connection.discard_when_idle()):
+        if connection.engine.reusable and not (self._closed or connection.unwanted):
             if self._waiters and connection.has_room():
                 self.wake()
         elif connection.idle and connection in self._all:

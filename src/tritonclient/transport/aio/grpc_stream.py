@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ...datatypes import Buffer
 from ...engine.rpc_outcome import Outcome
+from ...engine.rpc_stream import RpcStream
 from ...errors import Cancelled, DeadlineExceeded, InferenceServerException, ProtocolError
 from ..deadline import no_response
 from ..grpc_call import check_outcome
@@ -44,16 +45,17 @@ class AsyncGrpcStream:
         result: Outcome | InferenceServerException | None = None,
     ) -> None:
         self._connection = connection
-        self._stream = self._replay.begin(connection.engine, result)
-        connection.begin(self._stream, self._notify, self._deadline)
+        stream = self._stream = self._replay.begin(connection.engine, result)
+        stream.notify, stream.deadline = self._notify, self._deadline
         self._pool.watch(self._deadline)
         connection.schedule()
 
-    def _notify(self) -> None:
+    def _notify(self, stream: RpcStream) -> None:
         news, self._news = self._news, None
         if news is not None and not news.done():
             news.set_result(None)
-        if self._stream.result is not None:
+        if stream.result is not None:
+            stream.notify = None  # which refers to this, a circle
             # Soon, when the engine has forgotten the stream.
             self._connection.call_soon(self._pool.release, self._connection)
 

@@ -7,10 +7,11 @@ call.
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop, BaseEventLoop, Future
 
-#: Where loops have the method from that runs them; what nests loops replaces it.
-_PLAIN = "asyncio.base_events"
+#: How asyncio's own loops run, which refuse to run within themselves. What nests loops replaces it
+#: in their class.
+_ALONE: object = BaseEventLoop.run_until_complete
 
 
 def resume(loop: AbstractEventLoop, future: Future[None]) -> None:
@@ -26,7 +27,8 @@ def resume(loop: AbstractEventLoop, future: Future[None]) -> None:
     """
     # asyncio's futures have it, in C and in Python: pairs of a function and its context.
     callbacks = getattr(future, "_callbacks", None)
-    if callbacks is None or len(callbacks) != 1 or not _runs_alone(loop):
+    runs_alone = type(loop).run_until_complete is _ALONE
+    if callbacks is None or len(callbacks) != 1 or not runs_alone:
         future.set_result(None)
         return
     ((wake, context),) = callbacks
@@ -36,8 +38,3 @@ def resume(loop: AbstractEventLoop, future: Future[None]) -> None:
         context.run(wake, future)
     except RuntimeError:  # another task runs, or the context is in use: the task was not resumed
         loop.call_soon(wake, future, context=context)
-
-
-def _runs_alone(loop: AbstractEventLoop) -> bool:
-    """True for a loop that refuses to run within itself, as asyncio's own do."""
-    return getattr(type(loop).run_until_complete, "__module__", "") == _PLAIN

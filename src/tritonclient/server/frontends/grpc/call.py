@@ -103,9 +103,8 @@ class Call:
         self._connection.schedule()  # the window may have been opened
         return message
 
-    def _notified(self) -> None:
+    def _notified(self, stream: ServedStream) -> None:
         """Handle that a message has come, that all of the request has, or that the call is over."""
-        stream = self._stream
         _wake(self._reader)
         if stream.result is not None:
             self._end()
@@ -118,6 +117,7 @@ class Call:
                 self.abort(Internal(f"the request has {count} messages, expected one"))
 
     def _end(self) -> None:
+        self._stream.notify = None  # which refers to this, a circle
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
