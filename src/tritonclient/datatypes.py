@@ -91,6 +91,12 @@ def byte_size(datatype: str, count: int) -> int | None:
     return None if datatype == "BYTES" else NUMPY[datatype].itemsize * count
 
 
+def view_dtype(datatype: str) -> np.dtype[Any] | None:
+    """The dtype of arrays that `unpack` makes as views; None where it converts what came."""
+    converted = datatype in ("BYTES", "BF16") or not _LITTLE_ENDIAN
+    return None if converted else NUMPY[datatype]
+
+
 def datatype_of(array: Array) -> str:
     """The v2 datatype that an array is sent as; ValueError when there is none."""
     name = datatype_for(array.dtype)

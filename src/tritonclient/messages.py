@@ -10,7 +10,7 @@ configuration, statistics, trace, logging, system and CUDA shared memory).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -310,7 +310,7 @@ class InferResponse(NamedTuple):
     model_version: str = ""
     id: str = ""
     parameters: Mapping[str, Parameter] = NO_PARAMETERS
-    outputs: tuple[InferTensor, ...] = ()
+    outputs: Sequence[InferTensor] = ()
 
 
 class InferStreamResponse(NamedTuple):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..codec.placed_outputs import PlacedOutputs
 from ..datatypes import Array, pack, unpack
 from ..errors import ProtocolError
 from ..messages import (
@@ -51,19 +52,19 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         self._endpoint = endpoint
         # Not the request itself, which would keep its inputs.
         self._requested: Sequence[RequestedOutput] = getattr(request, "outputs", ())
-        # Each is a tensor until its array is asked for. One dictionary, since to read an attribute
-        # takes as long as to look a name up, in a class with a __getattr__.
-        outputs: dict[str, InferTensor | Array] = {}
-        self._outputs = outputs
         try:
-            tensors = response.outputs
+            outputs = response.outputs
         except AttributeError:
             raise TypeError(
                 f"response is {type(response).__name__}, expected InferResponse; "
                 "tritonclient.testing.infer_result makes a result of arrays"
             ) from None
-        for tensor in tensors:
-            outputs[tensor.name] = tensor
+        # Those that came otherwise by name; each is a tensor until its array is asked for.
+        self._outputs: PlacedOutputs | dict[str, InferTensor | Array] = (
+            outputs
+            if type(outputs) is PlacedOutputs
+            else {tensor.name: tensor for tensor in outputs}
+        )
 
     if not TYPE_CHECKING:  # a type checker would take it that there is any name
 
@@ -71,10 +72,10 @@ class InferResult(NotebookResult, Mapping[str, Array]):
             if name[0] == "_":  # also where a result is not set up yet
                 raise no_attribute(self, name, RESULT_NAMES)
             here = dict(RESULT_NAMES)
-            if name in self._outputs:
+            if name in self._names:
                 here[name] = f"result[{name!r}]"
             elif name not in here and hasattr(np.ndarray, name):
-                here[name] = f"result[{next(iter(self._outputs), 'OUTPUT')!r}].{name}, of an output"
+                here[name] = f"result[{next(iter(self._names), 'OUTPUT')!r}].{name}, of an output"
             raise no_attribute(self, name, here)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -140,28 +141,36 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         """The outputs by name, as they came."""
         return {tensor.name: tensor for tensor in self._response.outputs}
 
+    @property
+    def _names(self) -> Collection[str]:
+        outputs = self._outputs
+        return outputs.names if isinstance(outputs, PlacedOutputs) else outputs
+
     def __getitem__(self, name: str) -> Array:
         outputs = self._outputs
         try:
-            output = outputs[name]
-        except KeyError:
-            output = self.output(name)
-        if not isinstance(output, InferTensor):
-            return output
-        # Taken apart at once, which is quicker than by name.
-        _, datatype, shape, data, _, _ = output
-        array: Array | None = None
-        try:
-            if data is not None:
-                array = unpack(data, datatype, shape)
-            elif (block := self._block_of(name)) is not None:
-                array = block.read(datatype, shape)
+            if type(outputs) is PlacedOutputs:
+                array = outputs.array(name)
+            elif isinstance(output := outputs.get(name), InferTensor):
+                array = self._read(output)
+                if array is not None:
+                    outputs[name] = array
+            else:
+                array = output
         except ValueError as error:
             raise self._error(f"output {name!r} can't be read: {error}") from error
         if array is None:
+            self.output(name)  # raises if there is none
             raise ValueError(f"output {name!r} has no data here: it is in shared memory")
-        outputs[name] = array
         return array
+
+    def _read(self, output: InferTensor) -> Array | None:
+        """Return an output as an array; None if its data are not here."""
+        name, datatype, shape, data, _, _ = output
+        if data is not None:
+            return unpack(data, datatype, shape)
+        block = self._block_of(name)
+        return None if block is None else block.read(datatype, shape)
 
     def _block_of(self, name: str) -> Any:
         """The shared memory that an output was put into, if the request said so."""
@@ -188,13 +197,13 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         )
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._outputs)
+        return iter(self._names)
 
     def __len__(self) -> int:
         return len(self._outputs)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._outputs
+        return name in self._names
 
     def classes(self, name: str) -> Array:
         """The classes of an output that was requested with `RequestedOutput(name, classes=k)`.

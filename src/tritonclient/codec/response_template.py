@@ -7,13 +7,14 @@ earlier one, and the same bytes outside data and id, its parts have the same off
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..datatypes import Buffer
-from ..messages import InferResponse, InferTensor
+from ..messages import InferResponse
 from ..operations import NO_PARAMETERS
 from . import wire
+from .placed_outputs import Place, PlacedOutputs, place
 from .rpc_head import MAX_TEMPLATE, Parts
 
 #: Messages up to this size are small enough for their reading to matter, and for their data to be
@@ -33,7 +34,7 @@ class ResponseTemplate(NamedTuple):
         fixed: what that is in all such messages.
         id_start, id_end: offsets of the id; both 0 without an id.
         response: the response without id and outputs.
-        outputs: name, datatype and shape of the outputs, and where their data are.
+        places: where its outputs are, by their names.
     """
 
     split: Callable[[Buffer], tuple[bytes, ...]]
@@ -41,7 +42,7 @@ class ResponseTemplate(NamedTuple):
     id_start: int
     id_end: int
     response: InferResponse
-    outputs: tuple[tuple[str, str, tuple[int, ...], slice], ...]
+    places: Mapping[str, Place]
 
     def read(self, message: bytearray) -> InferResponse | None:
         """Return the response in a message of the same length; None if its fixed bytes differ.
@@ -49,18 +50,15 @@ class ResponseTemplate(NamedTuple):
         Raises:
             ValueError: its id is not UTF-8.
         """
-        split, fixed, id_start, id_end, (model, version, id, parameters, _), placed = self
+        split, fixed, id_start, id_end, (model, version, id, parameters, _), places = self
         if split(message) != fixed:
             return None
         if id_end:
             id = message[id_start:id_end].decode()
-        outputs = []
-        for name, datatype, shape, data in placed:
-            values = (name, datatype, shape, message[data], NO_PARAMETERS, True)
-            outputs.append(_make(InferTensor, values))
         # A copy, since the template is remembered.
         given = dict(parameters) if parameters else NO_PARAMETERS
-        response: InferResponse = _make(InferResponse, (model, version, id, given, tuple(outputs)))
+        outputs = PlacedOutputs(places, message)
+        response: InferResponse = _make(InferResponse, (model, version, id, given, outputs))
         return response
 
 
@@ -79,16 +77,18 @@ def store_template(view: memoryview, parts: Parts, response: InferResponse) -> N
         return
     end, id_start, id_end = parts.end, parts.id_start, parts.id_end
     form = [f"{id_start}s{id_end - id_start}x{end - id_end}s"]
-    placed = []
+    places = {}
     for output, data in zip(outputs, parts.raw, strict=True):
         _, start = wire.read_varint(view, end + 1)
         form.append(f"{start - end}s{len(data)}x")
         end = start + len(data)
-        placed.append((output.name, output.datatype, output.shape, slice(start, end)))
+        places[output.name] = place(output, slice(start, end))
+    if len(places) != len(outputs):
+        return  # two have the same name
     # A copy, since the caller may change what it was given.
     common = response._replace(id="", parameters=dict(response.parameters), outputs=())
     split = struct.Struct("".join(form)).unpack
-    template = ResponseTemplate(split, split(view), id_start, id_end, common, tuple(placed))
+    template = ResponseTemplate(split, split(view), id_start, id_end, common, places)
     if len(templates) >= _MAX_LENGTHS:
         templates.clear()
     templates[len(view)] = (template, *templates.get(len(view), ())[: _MAX_EACH - 1])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -72,7 +72,7 @@ def encode_response(response: InferResponse) -> tuple[Mapping[str, str], tuple[B
 
 
 def _assemble(
-    head: bytes, tensors: tuple[InferTensor, ...]
+    head: bytes, tensors: Sequence[InferTensor]
 ) -> tuple[Mapping[str, str], tuple[Buffer, ...]]:
     data = [tensor.data for tensor in tensors if tensor.binary and tensor.data is not None]
     if not data:

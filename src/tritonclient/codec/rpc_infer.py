@@ -80,9 +80,7 @@ def encode_stream_response(response: InferStreamResponse) -> tuple[Buffer, ...]:
     return (b"".join((wire.text(1, response.error), tag, size, first)), *rest)
 
 
-def _assemble(
-    head: list[bytes], number: int, tensors: tuple[InferTensor, ...]
-) -> tuple[Buffer, ...]:
+def _assemble(head: list[bytes], number: int, tensors: Sequence[InferTensor]) -> tuple[Buffer, ...]:
     tag = wire.tag(number, wire.DELIMITED)
     parts: list[Buffer] = []
     for tensor in tensors:

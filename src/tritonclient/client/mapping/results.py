@@ -7,8 +7,6 @@ from itertools import repeat
 from types import EllipsisType
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from ...datatypes import Array, pack
 from ...errors import ProtocolError
 from ...messages import InferResponse, InferTensor
@@ -38,7 +36,7 @@ class MapResult(InferResult):
         self._rows = rows
 
     @property
-    def _outputs(self) -> dict[str, InferTensor | Array]:  # type: ignore[override]
+    def _outputs(self) -> Any:  # type: ignore[override]
         return self._whole._outputs
 
     @property
@@ -64,10 +62,7 @@ class MapResult(InferResult):
         return MapResult, (self.index, make(*arguments))
 
     def __getitem__(self, name: str) -> Array:
-        # There is one for each row: the array is looked up here, and made by the whole result.
-        array = self._whole._outputs.get(name)
-        if not isinstance(array, np.ndarray):
-            array = self._whole[name]
+        array = self._whole[name]
         if self._rows is ...:
             return array
         # The ellipsis keeps a scalar an array.
