@@ -304,7 +304,12 @@ class RequestedOutput(NamedTuple):
 
 
 class InferResponse(NamedTuple):
-    """A model's answer as it came over the wire; `parameters` are the response's own."""
+    """A model's answer as it came over the wire.
+
+    Attributes:
+        parameters: the response's own.
+        outputs: a sequence, which may make its tensors when they are asked for.
+    """
 
     model_name: str = ""
     model_version: str = ""

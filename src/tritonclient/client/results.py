@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..codec.placed_outputs import PlacedOutputs
-from ..datatypes import Array, pack, unpack
+from ..codec.outputs import NamedOutputs, PlacedOutputs
+from ..datatypes import Array, pack
 from ..errors import ProtocolError
 from ..messages import (
     InferResponse,
@@ -59,12 +59,7 @@ class InferResult(NotebookResult, Mapping[str, Array]):
                 f"response is {type(response).__name__}, expected InferResponse; "
                 "tritonclient.testing.infer_result makes a result of arrays"
             ) from None
-        # Those that came otherwise by name; each is a tensor until its array is asked for.
-        self._outputs: PlacedOutputs | dict[str, InferTensor | Array] = (
-            outputs
-            if type(outputs) is PlacedOutputs
-            else {tensor.name: tensor for tensor in outputs}
-        )
+        self._outputs = outputs if type(outputs) is PlacedOutputs else NamedOutputs(outputs)
 
     if not TYPE_CHECKING:  # a type checker would take it that there is any name
 
@@ -72,10 +67,11 @@ class InferResult(NotebookResult, Mapping[str, Array]):
             if name[0] == "_":  # also where a result is not set up yet
                 raise no_attribute(self, name, RESULT_NAMES)
             here = dict(RESULT_NAMES)
-            if name in self._names:
+            if name in self._outputs.names:
                 here[name] = f"result[{name!r}]"
             elif name not in here and hasattr(np.ndarray, name):
-                here[name] = f"result[{next(iter(self._names), 'OUTPUT')!r}].{name}, of an output"
+                first = next(iter(self._outputs.names), "OUTPUT")
+                here[name] = f"result[{first!r}].{name}, of an output"
             raise no_attribute(self, name, here)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -129,48 +125,38 @@ class InferResult(NotebookResult, Mapping[str, Array]):
         Raises:
             KeyError: there is no such output; the message lists those that are.
         """
-        try:
-            return self._tensors[name]
-        except KeyError:
-            names = ", ".join(map(repr, self._tensors)) or "none"
-            hint = meant(str(name), self._tensors)
-            raise KeyError(f"no output {name!r}{hint}; the outputs are {names}") from None
+        tensor = self._find(name)
+        if tensor is None:
+            names = ", ".join(map(repr, self)) or "none"
+            hint = meant(str(name), list(self))
+            raise KeyError(f"no output {name!r}{hint}; the outputs are {names}")
+        return tensor
+
+    def _find(self, name: str) -> InferTensor | None:
+        return self._outputs.tensor(name)
 
     @property
     def _tensors(self) -> dict[str, InferTensor]:
         """The outputs by name, as they came."""
         return {tensor.name: tensor for tensor in self._response.outputs}
 
-    @property
-    def _names(self) -> Collection[str]:
-        outputs = self._outputs
-        return outputs.names if isinstance(outputs, PlacedOutputs) else outputs
-
     def __getitem__(self, name: str) -> Array:
-        outputs = self._outputs
         try:
-            if type(outputs) is PlacedOutputs:
-                array = outputs.array(name)
-            elif isinstance(output := outputs.get(name), InferTensor):
-                array = self._read(output)
-                if array is not None:
-                    outputs[name] = array
-            else:
-                array = output
+            array = self._outputs.array(name)
         except ValueError as error:
-            raise self._error(f"output {name!r} can't be read: {error}") from error
-        if array is None:
-            self.output(name)  # raises if there is none
-            raise ValueError(f"output {name!r} has no data here: it is in shared memory")
-        return array
+            raise self._unreadable(name, error) from error
+        return self._read_shared(name) if array is None else array
 
-    def _read(self, output: InferTensor) -> Array | None:
-        """Return an output as an array; None if its data are not here."""
-        name, datatype, shape, data, _, _ = output
-        if data is not None:
-            return unpack(data, datatype, shape)
-        block = self._block_of(name)
-        return None if block is None else block.read(datatype, shape)
+    def _read_shared(self, name: str) -> Array:
+        """Read an output, once, from the shared memory that the request named."""
+        tensor, block, outputs = self.output(name), self._block_of(name), self._outputs
+        if block is None or type(outputs) is PlacedOutputs:
+            raise ValueError(f"output {name!r} has no data here: it is in shared memory")
+        try:
+            array = block.read(tensor.datatype, tensor.shape)
+        except ValueError as error:
+            raise self._unreadable(name, error) from error
+        return outputs.keep(name, array)
 
     def _block_of(self, name: str) -> Any:
         """The shared memory that an output was put into, if the request said so."""
@@ -191,19 +177,22 @@ class InferResult(NotebookResult, Mapping[str, Array]):
             raise ValueError(f"output {name!r} is not in shared memory; result[{name!r}] has it")
         return block.tensor(tensor.datatype, tensor.shape)
 
+    def _unreadable(self, name: str, error: ValueError) -> ProtocolError:
+        return self._error(f"output {name!r} can't be read: {error}")
+
     def _error(self, text: str) -> ProtocolError:
         return ProtocolError(
             text, endpoint=self._endpoint, model=self.model_name, request_id=self.id
         )
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._outputs.names)
 
     def __len__(self) -> int:
-        return len(self._outputs)
+        return len(self._outputs.names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names
+        return name in self._outputs.names
 
     def classes(self, name: str) -> Array:
         """The classes of an output that was requested with `RequestedOutput(name, classes=k)`.

@@ -14,7 +14,7 @@ from ..datatypes import Buffer
 from ..messages import InferResponse
 from ..operations import NO_PARAMETERS
 from . import wire
-from .placed_outputs import Place, PlacedOutputs, place
+from .outputs import Place, PlacedOutputs, place
 from .rpc_head import MAX_TEMPLATE, Parts
 
 #: Messages up to this size are small enough for their reading to matter, and for their data to be

@@ -45,6 +45,9 @@ class MapResult(InferResult):
             self._sliced = {name: self._slice(name) for name in self._whole}
         return self._sliced
 
+    def _find(self, name: str) -> InferTensor | None:
+        return self._tensors.get(name)
+
     @property
     def _response(self) -> InferResponse:  # type: ignore[override]
         return self._whole._response._replace(outputs=tuple(self._tensors.values()))

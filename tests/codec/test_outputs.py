@@ -1,9 +1,13 @@
-"""Outputs of small gRPC responses, which are read from the message when they are asked for."""
+"""Outputs by name, and those of small gRPC responses, which are read when they are asked for."""
 
 from __future__ import annotations
 
 import copy
 import pickle
+import sys
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ import pytest
 from tritonclient import ProtocolError
 from tritonclient.client.results import InferResult
 from tritonclient.codec import rpc_infer
-from tritonclient.codec.placed_outputs import PlacedOutputs
+from tritonclient.codec.outputs import PlacedOutputs
 from tritonclient.datatypes import pack
 from tritonclient.messages import InferResponse, InferTensor
 
@@ -91,6 +95,43 @@ def test_an_array_and_its_tensor_have_the_same_memory(outputs, first):
     assert np.frombuffer(outputs[0].data, np.int32).tolist() == [0, -7, 2, 3, 4, 5]
     outputs[0].data[0] = 9
     assert outputs.array("A")[0, 0] == 9
+
+
+@pytest.mark.parametrize("kind", ["arrays", "an array and tensors"])
+def test_threads_get_the_same_memory(kind):
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(3) as threads:
+            for _ in range(300):
+                outputs = read(*TENSORS).outputs
+                barrier = Barrier(3)
+
+                def take(position, outputs=outputs, barrier=barrier):
+                    barrier.wait()
+                    if position and kind != "arrays":
+                        return np.frombuffer(outputs[0].data, np.int32)
+                    return outputs.array("A")
+
+                found = list(threads.map(take, range(3)))
+                assert all(np.shares_memory(found[0], each) for each in found)
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def test_a_result_that_was_read_keeps_its_data_once():
+    large = np.zeros(3000, np.float32)
+    tensor = InferTensor("LARGE", "FP32", large.shape, bytes(large.data))
+    read(tensor, name="large")
+    tracemalloc.start()
+    try:
+        results = [InferResult(read(tensor, name="large")) for _ in range(50)]
+        for result in results:
+            assert result["LARGE"].shape == large.shape
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 50 * 1.3 * large.nbytes
 
 
 def test_responses_have_memory_of_their_own():
