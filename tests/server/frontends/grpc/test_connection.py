@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from tests.support.peers.h2peer import (
     END_STREAM,
     GOAWAY,
     PING,
+    RST_STREAM,
     data,
     frame,
     message,
@@ -104,6 +106,30 @@ def held() -> Iterator[Held]:
     held = Held()
     yield held
     held.release.release(1000)
+
+
+# Streams that the server ends first
+
+
+def test_a_stream_that_ended_is_reset_at_once(usual):
+    """The client may still be sending: RFC 9113, 8.1."""
+    with RawClient(usual) as client:
+        first = client.begin(STREAM_INFER, data=infer_message())
+        client.until(lambda frame: frame.kind == DATA and frame.stream == first)
+        client.send(data(message(b"no request"), first))
+        assert client.status(first)[0] == INTERNAL
+        client.until(lambda frame: frame.kind == RST_STREAM and frame.stream == first)
+        assert client.status(client.call()) == (0, "")
+
+
+def test_open_streams_are_reset_when_the_server_stops():
+    """It closes a connection whose client leaves a reset unread only after a time."""
+    with make() as server, RawClient(server) as client, ThreadPoolExecutor(1) as reader:
+        first = client.begin(STREAM_INFER, data=infer_message())
+        client.until(lambda frame: frame.kind == DATA and frame.stream == first)
+        rest = reader.submit(client.closed)
+        server.stop()
+        assert (RST_STREAM, first) in [(frame.kind, frame.stream) for frame in rest.result()]
 
 
 # Clients that send slowly, or not at all

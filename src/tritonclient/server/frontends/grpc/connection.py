@@ -94,7 +94,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         while not self._paused and (buffers := engine.data_to_send(_PIECE)):
             for buffer in gather(buffers):
                 transport.write(buffer)
-            if not engine.sending:
+            if not engine.pending:
                 break
         if engine.going_away and not engine.streams and not engine.pending:
             self._close()
