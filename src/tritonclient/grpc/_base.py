@@ -324,7 +324,7 @@ def seconds(timeout: float | None) -> float | None:
     if timeout is None or timeout == math.inf:
         return None
     timeout = max(float(timeout), 1e-6)
-    check_timeout(timeout)
+    check_timeout(timeout)  # which refuses what is not a number
     return timeout
 
 

@@ -12,6 +12,7 @@ from ...classic.secrets import Verbose
 from ...codec.rest_infer import HEAD_LENGTH
 from ...transport.aio.transport import Transport
 from ...transport.endpoint import TLS
+from ...transport.settings import check_timeout
 from .. import (
     InferAsyncRequest,
     InferenceServerClientPlugin,
@@ -108,6 +109,7 @@ class InferenceServerClient(AdminClient):
             tls = TLS(verify=ssl_context is not False)
         else:
             tls = TLS(context=ssl_context)
+        check_timeout(conn_timeout, "conn_timeout")
         self._timeout = conn_timeout
         self._transport = Transport(self._settings, tls=tls, max_connections=conn_limit)
 

@@ -12,7 +12,6 @@ from ...classic.arguments import NO_SETTINGS, Headers, check_settings, check_ver
 from ...datatypes import Buffer
 from ...errors import ConnectionFailed, DeadlineExceeded, InferenceServerException, ServerError
 from ...transport.aio.transport import Transport
-from ...transport.settings import check_timeout
 from .. import _calls
 from .._base import HttpClientBase, Query
 from .._calls import AwaitedResponse, InferCall, RawCall
@@ -59,7 +58,6 @@ class AdminClient(HttpClientBase):
             raise with_aiohttp_type(error, self._settings.endpoint) from error.__cause__
 
     async def _send_recorded(self, call: RawCall | InferCall) -> Any:
-        check_timeout(self._timeout, "conn_timeout")
         url, started = self._settings.endpoint.url, monotonic()
         try:
             response = await self._transport.send(call, self._timeout)
