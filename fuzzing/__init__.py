@@ -17,6 +17,8 @@ from dataclasses import fields, is_dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from tritonclient.codec.outputs import PlacedOutputs
+
 #: What is fuzzed, by the names of the modules.
 TARGETS = (
     "http1",
@@ -81,6 +83,8 @@ def plain(value: Any) -> Any:
         return bytes(value)
     if isinstance(value, Mapping):
         return sorted((key, plain(item)) for key, item in value.items())
+    if isinstance(value, PlacedOutputs):
+        value = tuple(value)
     if isinstance(value, (tuple, list)):
         return [type(value), *map(plain, value)]
     if is_dataclass(value):

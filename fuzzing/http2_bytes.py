@@ -150,7 +150,7 @@ class Connection:
         except InferenceServerException as error:
             self._seen.append(_text(error))
         assert not self._engine.streams
-        assert not self._engine._sending
+        assert not self._engine.sending
         for call in self._calls:
             assert isinstance(call.result, Outcome | InferenceServerException)
             self._take(self._calls.index(call))

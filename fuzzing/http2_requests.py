@@ -102,7 +102,7 @@ class Connection:
         self._fetch(0)
         self._engine.fail(ProtocolError("the end"))
         assert not self._engine.streams
-        assert not self._engine._sending
+        assert not self._engine.sending
         assert not self._engine._blocked
         for call in self._end.calls.values():
             assert call.stream.result is not None
@@ -175,8 +175,8 @@ class Connection:
         assert len(engine._header_block or b"") <= MAX_BLOCK_SIZE
         assert engine._control_size <= MAX_PENDING_CONTROL
         assert len(engine.streams) <= _MAX_STREAMS
-        assert {*engine._sending, *engine._blocked} <= {*engine.streams}
-        assert not {*engine._sending} & {*engine._blocked}
+        assert {*engine.sending, *engine._blocked} <= {*engine.streams}
+        assert not {*engine.sending} & {*engine._blocked}
         for call in self._end.calls.values():
             stream = call.stream
             assert (stream.result is None) == (engine.streams.get(stream.id) is stream)
