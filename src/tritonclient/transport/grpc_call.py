@@ -275,10 +275,7 @@ class GrpcCall(Generic[T]):
             check_outcome(result)
         if not response.messages:
             raise ProtocolError("the answer has no message")
-        message = response.take_as_it_came()
-        if isinstance(message, Compressed):
-            message = message.content()
-        return self.decode(message)
+        return self.decode(response.take())
 
     # What a transport that frames messages itself needs
 
