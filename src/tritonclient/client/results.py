@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..codec.outputs import NamedOutputs, PlacedOutputs
+from ..codec.outputs import NamedOutputs, Outputs, PlacedOutputs
 from ..datatypes import Array, pack
 from ..errors import ProtocolError
 from ..messages import (
@@ -59,7 +59,9 @@ class InferResult(NotebookResult, Mapping[str, Array]):
                 f"response is {type(response).__name__}, expected InferResponse; "
                 "tritonclient.testing.infer_result makes a result of arrays"
             ) from None
-        self._outputs = outputs if type(outputs) is PlacedOutputs else NamedOutputs(outputs)
+        self._outputs: Outputs = (
+            outputs if type(outputs) is PlacedOutputs else NamedOutputs(outputs)
+        )
 
     if not TYPE_CHECKING:  # a type checker would take it that there is any name
 
@@ -149,14 +151,14 @@ class InferResult(NotebookResult, Mapping[str, Array]):
 
     def _read_shared(self, name: str) -> Array:
         """Read an output, once, from the shared memory that the request named."""
-        tensor, block, outputs = self.output(name), self._block_of(name), self._outputs
-        if block is None or type(outputs) is PlacedOutputs:
+        tensor, block = self.output(name), self._block_of(name)
+        if block is None:
             raise ValueError(f"output {name!r} has no data here: it is in shared memory")
         try:
             array = block.read(tensor.datatype, tensor.shape)
         except ValueError as error:
             raise self._unreadable(name, error) from error
-        return outputs.keep(name, array)
+        return self._outputs.keep(name, array)
 
     def _block_of(self, name: str) -> Any:
         """The shared memory that an output was put into, if the request said so."""

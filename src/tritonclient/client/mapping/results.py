@@ -7,6 +7,7 @@ from itertools import repeat
 from types import EllipsisType
 from typing import Any, TypeAlias
 
+from ...codec.outputs import Outputs
 from ...datatypes import Array, pack
 from ...errors import ProtocolError
 from ...messages import InferResponse, InferTensor
@@ -36,7 +37,7 @@ class MapResult(InferResult):
         self._rows = rows
 
     @property
-    def _outputs(self) -> Any:  # type: ignore[override]
+    def _outputs(self) -> Outputs:  # type: ignore[override]
         return self._whole._outputs
 
     @property
